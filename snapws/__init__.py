@@ -1,0 +1,100 @@
+"""ITK-SNAP workspaces: read, edit, write and archive them.
+
+>>> from snapws import Workspace
+>>> ws = Workspace.open("study.itksnap")            # doctest: +SKIP
+>>> target = ws.layer(tag="Target")                 # doctest: +SKIP
+
+Importing this package loads no array or image library; each comes with the first use of what
+needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snapws.annotations import Annotation, Landmark, LineSegment
+    from snapws.archive import ArchiveReport
+    from snapws.display import ComponentMode, Display
+    from snapws.errors import (
+        AmbiguousLayer,
+        ArchiveError,
+        ImageDamaged,
+        ImageError,
+        ImageUnsupported,
+        InvalidValue,
+        LayerFileMissing,
+        LayerNotFound,
+        RegistryError,
+        TextFileError,
+        WorkspaceError,
+    )
+    from snapws.labels import Label
+    from snapws.layers import Layer, Role
+    from snapws.meshes import MeshLayer, PolyData
+    from snapws.registry import Registry
+    from snapws.timepoints import TimePoint
+    from snapws.workspace import Workspace
+
+__all__ = [
+    "AmbiguousLayer",
+    "Annotation",
+    "ArchiveError",
+    "ArchiveReport",
+    "ComponentMode",
+    "Display",
+    "ImageDamaged",
+    "ImageError",
+    "ImageUnsupported",
+    "InvalidValue",
+    "Label",
+    "Landmark",
+    "Layer",
+    "LayerFileMissing",
+    "LayerNotFound",
+    "LineSegment",
+    "MeshLayer",
+    "PolyData",
+    "Registry",
+    "RegistryError",
+    "Role",
+    "TextFileError",
+    "TimePoint",
+    "Workspace",
+    "WorkspaceError",
+]
+
+_HOME = {
+    "AmbiguousLayer": "errors",
+    "Annotation": "annotations",
+    "ArchiveError": "errors",
+    "ArchiveReport": "archive",
+    "ComponentMode": "display",
+    "Display": "display",
+    "ImageDamaged": "errors",
+    "ImageError": "errors",
+    "ImageUnsupported": "errors",
+    "InvalidValue": "errors",
+    "Label": "labels",
+    "Landmark": "annotations",
+    "Layer": "layers",
+    "LayerFileMissing": "errors",
+    "LayerNotFound": "errors",
+    "LineSegment": "annotations",
+    "MeshLayer": "meshes",
+    "PolyData": "meshes",
+    "Registry": "registry",
+    "RegistryError": "errors",
+    "Role": "layers",
+    "TextFileError": "errors",
+    "TimePoint": "timepoints",
+    "Workspace": "workspace",
+    "WorkspaceError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'snapws' has no attribute {name!r}")
+    return getattr(import_module(f"snapws.{_HOME[name]}"), name)

@@ -1,0 +1,127 @@
+"""Annotations: landmarks and line segments that a person drew on the slices.
+
+Points are in voxel coordinates of the main image, as stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from snapws.fields import View, flag, integer, tags, text, vector
+from snapws.registry import Registry
+
+#: Where a workspace keeps them.
+KEY = "Annotations"
+
+_FORMAT = "ITK-SNAP Annotation File"
+_FORMAT_DATE = "20150624"
+
+
+class Annotation(View):
+    """What all annotations have; one of an unknown type is an instance of this class itself."""
+
+    type = text("Type")
+    tags = tags()
+    color = vector("Color", 3)  #: red, green, blue, each 0 to 1
+    plane = integer("Plane")  #: 0, 1, 2: the voxel axis that the slice is perpendicular to
+    selected = flag("Selected")
+    visible_in_all_slices = flag("VisibleInAllSlices")
+    visible_in_all_planes = flag("VisibleInAllPlanes")
+
+    @property
+    def kind(self) -> str:
+        """The type in a word: ``Landmark``, ``LineSegment``, or as stored."""
+        return self.type.removesuffix("Annotation")
+
+    @property
+    def center(self) -> tuple[float, ...] | None:
+        """The point in the middle, 3 voxel coordinates, or None for an unknown type."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind or 'Annotation'} at {self.center}>"
+
+
+class Landmark(Annotation):
+    """A point with a text."""
+
+    TYPE = "LandmarkAnnotation"
+    position = vector("Pos", 3)
+    offset = vector("Offset", 2)  #: where the text stands, on the slice, relative to the point
+    text = text("Text")
+
+    @property
+    def center(self) -> tuple[float, ...]:
+        """The point itself, 3 voxel coordinates."""
+        return self.position
+
+
+class LineSegment(Annotation):
+    """A line between two points."""
+
+    TYPE = "LineSegmentAnnotation"
+    point1 = vector("Point1", 3)
+    point2 = vector("Point2", 3)
+
+    @property
+    def center(self) -> tuple[float, ...]:
+        """The point half way, 3 voxel coordinates."""
+        return tuple((a + b) / 2 for a, b in zip(self.point1, self.point2, strict=True))
+
+
+class _Annotations(View):
+    format = text("Format")
+    format_date = text("FormatDate")
+    size = integer("Annotations.ArraySize")
+
+
+_KINDS: dict[str, type[Annotation]] = {kind.TYPE: kind for kind in (Landmark, LineSegment)}
+
+
+def read(workspace: Registry) -> tuple[Annotation, ...]:
+    """Give the annotations of a workspace's registry, in their order."""
+    folder = workspace.folder(KEY)
+    if folder is None:
+        return ()
+    found = []
+    for i in range(_Annotations(folder).size):
+        registry = folder.folder(f"Annotations.Element[{i}]")
+        if registry is None:
+            break
+        found.append(_KINDS.get(registry.get("Type"), Annotation)(registry))
+    return tuple(found)
+
+
+def add_landmark(
+    workspace: Registry, position: Iterable[float], label: str, tags: Iterable[str] = ()
+) -> Landmark:
+    """Add a landmark at `position` (3 voxel coordinates) with the text `label`."""
+    landmark = Landmark(_next_element(workspace, Landmark.TYPE))
+    landmark.position, landmark.text, landmark.tags = tuple(position), label, tuple(tags)
+    landmark.offset = (0.0, 0.0)
+    return landmark
+
+
+def add_line(
+    workspace: Registry,
+    point1: Iterable[float],
+    point2: Iterable[float],
+    tags: Iterable[str] = (),
+) -> LineSegment:
+    """Add a line between two points (3 voxel coordinates each)."""
+    line = LineSegment(_next_element(workspace, LineSegment.TYPE))
+    line.point1, line.point2, line.tags = tuple(point1), tuple(point2), tuple(tags)
+    return line
+
+
+def _next_element(workspace: Registry, kind: str) -> Registry:
+    count = len(read(workspace))
+    folder = workspace.make_folder(KEY)
+    annotations = _Annotations(folder)
+    annotations.format, annotations.format_date = _FORMAT, _FORMAT_DATE
+    annotations.size = count + 1
+    annotation = Annotation(folder.make_folder(f"Annotations.Element[{count}]"))
+    annotation.type, annotation.color, annotation.plane = kind, (1.0, 0.0, 0.0), 0
+    annotation.selected = annotation.visible_in_all_slices = False
+    annotation.visible_in_all_planes = False
+    return annotation.registry

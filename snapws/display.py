@@ -1,0 +1,118 @@
+"""How a layer is shown: colour map, contrast, opacity, multi-component mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from itertools import pairwise
+
+from snapws.errors import InvalidValue
+from snapws.fields import View, flag, integer, number, text
+
+_CURVE = "LayerMetaData.DisplayMapping.Curve"
+
+
+class ComponentMode(str, Enum):
+    """How a layer with several components a voxel is shown."""
+
+    COMPONENT = "Component"  #: one of them; which one is `Display.component`
+    MAGNITUDE = "Magnitude"
+    MAXIMUM = "Maximum"
+    AVERAGE = "Average"
+    RGB = "RGB"
+    GRID = "Grid"  #: as a deformation grid
+
+
+class _ControlPoint(View):
+    input = number("tValue")
+    output = number("xValue")
+
+
+class _Curve(View):
+    size = integer("NumberOfControlPoints")
+
+
+class Display(View):
+    """The display settings of one layer.
+
+    Attributes:
+        color_map: name of the colour map as stored: ``Grayscale``, ``Jet``, ``Hot`` …
+        opacity: 0 to 255 as ITK-SNAP writes it; other programs write other ranges.
+        sticky: shown over the main image rather than beside it.
+        component: the component shown in mode `ComponentMode.COMPONENT`, from 0.
+    """
+
+    color_map = text("LayerMetaData.DisplayMapping.ColorMap.Preset")
+    opacity = number("LayerMetaData.Alpha", 255.0)
+    sticky = flag("LayerMetaData.Sticky")
+    component = integer("LayerMetaData.DisplayMapping.SelectedComponent")
+    _rgb = flag("LayerMetaData.DisplayMapping.UseRGB")
+    _grid = flag("LayerMetaData.DisplayMapping.RenderAsGrid")
+    _representation = text("LayerMetaData.DisplayMapping.SelectedScalarRep")
+
+    @property
+    def mode(self) -> ComponentMode:
+        """How several components are shown; the first component where nothing is said.
+
+        Raises:
+            InvalidValue: the stored mode is none that is known.
+        """
+        if self._grid:
+            return ComponentMode.GRID
+        if self._rgb:
+            return ComponentMode.RGB
+        stored = self._representation or ComponentMode.COMPONENT.value
+        try:
+            return ComponentMode(stored)
+        except ValueError:
+            raise InvalidValue(f"SelectedScalarRep holds {stored!r}, not a known mode") from None
+
+    def show(self, mode: ComponentMode, component: int = 0) -> None:
+        """Set how several components are shown, and which one in mode COMPONENT."""
+        self._rgb = mode is ComponentMode.RGB
+        self._grid = mode is ComponentMode.GRID
+        scalar = mode not in (ComponentMode.RGB, ComponentMode.GRID)
+        self._representation = mode.value if scalar else ComponentMode.COMPONENT.value
+        self.component = component
+
+    @property
+    def contrast(self) -> tuple[tuple[float, float], ...]:
+        """The contrast curve as (input, output) points, output from 0 to 1; none: automatic.
+
+        The input is an intensity, or a fraction of the intensity range in files of the program.
+        """
+        folder = self.registry.folder(_CURVE)
+        if folder is None:
+            return ()
+        points = []
+        for i in range(_Curve(folder).size):
+            registry = folder.folder(f"ControlPoint[{i}]")
+            if registry is None:
+                break
+            point = _ControlPoint(registry)
+            points.append((point.input, point.output))
+        return tuple(points)
+
+    @contrast.setter
+    def contrast(self, points: Iterable[tuple[float, float]]) -> None:
+        """Set the curve; no points: ITK-SNAP chooses it.
+
+        Raises:
+            InvalidValue: the inputs do not rise from point to point, or there is only one point.
+        """
+        curve = tuple(points)
+        inputs = [point[0] for point in curve]
+        if len(curve) == 1 or any(a >= b for a, b in pairwise(inputs)):
+            raise InvalidValue("a contrast curve has two or more points of rising input")
+        self.registry.remove_folder(_CURVE)
+        if not curve:
+            return
+        folder = self.registry.make_folder(_CURVE)
+        _Curve(folder).size = len(curve)
+        for i, (value, output) in enumerate(curve):
+            point = _ControlPoint(folder.make_folder(f"ControlPoint[{i}]"))
+            point.input, point.output = value, output
+
+    def set_linear_contrast(self, low: float, high: float) -> None:
+        """Map intensity `low` to black and `high` to white, straight in between."""
+        self.contrast = ((low, 0.0), ((low + high) / 2, 0.5), (high, 1.0))

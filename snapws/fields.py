@@ -1,0 +1,135 @@
+"""Typed attributes over registry entries, each declared once where it belongs.
+
+A `View` declares ``nickname = text("LayerMetaData.CustomNickName")`` and the entry reads and
+writes as an attribute of its Python type. Reading an entry that is not
+there gives the default; assigning always writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar, overload
+
+from snapws.errors import InvalidValue
+from snapws.registry import Registry
+
+T = TypeVar("T")
+
+
+class View:
+    """A registry folder seen through typed attributes.
+
+    Attributes:
+        registry: the folder itself, for the keys that the class does not name.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+
+class Field(Generic[T]):
+    """One entry of a folder as an attribute."""
+
+    def __init__(
+        self, key: str, default: T, read: Callable[[str], T], write: Callable[[T], str]
+    ) -> None:
+        self.key = key
+        self._default = default
+        self._read = read
+        self._write = write
+
+    @overload
+    def __get__(self, view: None, owner: type) -> Field[T]: ...
+    @overload
+    def __get__(self, view: View, owner: type) -> T: ...
+    def __get__(self, view: View | None, owner: type) -> Field[T] | T:
+        if view is None:
+            return self
+        if self.key not in view.registry:
+            return self._default
+        stored = view.registry[self.key]
+        try:
+            return self._read(stored)
+        except ValueError:
+            raise InvalidValue(f"the entry {self.key} holds {stored!r}, not its kind") from None
+
+    def __set__(self, view: View, value: T) -> None:
+        view.registry[self.key] = self._write(value)
+
+
+def text(key: str) -> Field[str]:
+    """Declare an entry of free text."""
+    return Field(key, "", str, str)
+
+
+def flag(key: str) -> Field[bool]:
+    """Declare an entry that is ``0`` or ``1``."""
+    return Field(key, False, lambda stored: float(stored) != 0, lambda value: str(int(value)))
+
+
+def integer(key: str, default: int = 0) -> Field[int]:
+    """Declare an entry that is a whole number."""
+    return Field(key, default, int, str)
+
+
+def number(key: str, default: float = 0.0) -> Field[float]:
+    """Declare an entry that is a number, kept to the last of its digits."""
+    return Field(key, default, float, format_number)
+
+
+def vector(key: str, length: int) -> Field[tuple[float, ...]]:
+    """Declare an entry of `length` numbers parted by blanks, kept to the last of their digits."""
+    return _vector(key, length, float, format_number)
+
+
+def integers(key: str, length: int) -> Field[tuple[int, ...]]:
+    """Declare an entry of `length` whole numbers parted by blanks."""
+    return _vector(key, length, int, str)
+
+
+def _vector(
+    key: str, length: int, read: Callable[[str], T], write: Callable[[T], str]
+) -> Field[tuple[T, ...]]:
+    def of_length(values: Iterable[T]) -> tuple[T, ...]:
+        numbers = tuple(values)
+        if len(numbers) != length:
+            raise InvalidValue(f"the entry {key} takes {length} numbers, not {len(numbers)}")
+        return numbers
+
+    return Field(
+        key,
+        (read("0"),) * length,
+        lambda stored: of_length(read(word) for word in stored.split()),
+        lambda values: " ".join(write(value) for value in of_length(values)),
+    )
+
+
+def tags(key: str = "Tags") -> Field[tuple[str, ...]]:
+    """Declare an entry of tags; read in the order stored, written sorted and each once."""
+    return Field(key, (), parse_tags, format_tags)
+
+
+def parse_tags(stored: str) -> tuple[str, ...]:
+    """Read the tags of a comma-joined list."""
+    return tuple(tag.strip() for tag in stored.split(",") if tag.strip())
+
+
+def format_tags(values: Iterable[str]) -> str:
+    """Join tags as workspaces store them: by commas, sorted by their bytes.
+
+    Raises:
+        InvalidValue: a tag is empty, holds a comma, or begins or ends with white space.
+    """
+    if isinstance(values, str):
+        raise InvalidValue(f"tags are given as several texts, not as the one text {values!r}")
+    for tag in values:
+        if not tag or "," in tag or tag != tag.strip():
+            raise InvalidValue(
+                f"{tag!r} cannot be a tag: tags have no commas and no white space around them"
+            )
+    return ",".join(sorted(set(values)))
+
+
+def format_number(value: float) -> str:
+    """Write a number with the fewest digits (at most 17) that read back as the same float64."""
+    return repr(float(value)).removesuffix(".0")

@@ -1,0 +1,342 @@
+"""Images: their header, their voxels as a stream, and the hash of their content.
+
+NIfTI-1, NIfTI-2, Analyze and MGH are read, plain or gzipped, through nibabel's headers. Nothing
+here holds a whole image in memory, but for the hash of vector images (see `VoxelHash`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from nibabel.analyze import AnalyzeHeader
+from nibabel.freesurfer.mghformat import MGHHeader
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from snapws import compression
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+
+#: Where the voxels begin in the images that are written: after the header and no extension.
+VOXEL_OFFSET = 352
+
+#: What of a NIfTI header says something about voxels and geometry.
+_KEPT_FIELDS = (
+    *("dim", "datatype", "pixdim", "xyzt_units", "scl_slope", "scl_inter"),
+    *("intent_code", "intent_p1", "intent_p2", "intent_p3"),
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z"),
+)
+
+_HEADER_SIZE = 4096
+_MAX_NIFTI1_LENGTH = 32767
+_RGB_CODES = (128, 2304)
+
+# ITK refuses an image whose axes' cosines differ from orthonormal by more.
+_ORTHONORMAL_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What there is to know about an image without reading its voxels.
+
+    Attributes:
+        path: the file that the header is in.
+        voxel_path: the file that the voxels are in; another one for ``.hdr``/``.img`` pairs.
+        offset: where they begin in it, in bytes, once inflated.
+        dtype: the type of a stored voxel, its byte order included.
+        nifti: a little-endian NIfTI-1 header with voxel type, size, scaling and geometry, and
+            nothing else of the file's own header.
+    """
+
+    path: Path
+    voxel_path: Path
+    offset: int
+    dtype: np.dtype[Any]
+    nifti: Nifti1Header
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis, the fastest first."""
+        dim = self.nifti["dim"]
+        return tuple(int(length) for length in dim[1 : int(dim[0]) + 1])
+
+    @property
+    def dimensions(self) -> tuple[int, int, int]:
+        """Size in voxels along x, y, z; 0 along an axis that the image does not have."""
+        x, y, z = (*self.shape, 0, 0, 0)[:3]
+        return x, y, z
+
+    @property
+    def components(self) -> int:
+        """Components of a vector image's voxel (the fifth axis); 1 for all others."""
+        return self.shape[4] if len(self.shape) > 4 else 1
+
+    @property
+    def size(self) -> int:
+        """Size of the stored voxels in bytes."""
+        size = self.dtype.itemsize
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def scaling(self) -> tuple[float, float] | None:
+        """Slope and intercept that ITK applies to stored values; None if it takes them as stored.
+
+        A slope that is 0 or not finite counts as 1, an intercept that is not finite as 0.
+        """
+        slope, intercept = float(self.nifti["scl_slope"]), float(self.nifti["scl_inter"])
+        if not np.isfinite(slope) or abs(slope) < np.finfo(np.float64).eps:
+            slope = 1.0
+        if not np.isfinite(intercept):
+            intercept = 0.0
+        if (slope, intercept) == (1.0, 0.0) or int(self.nifti["datatype"]) in _RGB_CODES:
+            return None
+        return slope, intercept
+
+    def voxels(self) -> Iterator[bytes]:
+        """Give the stored voxels in the order of the file, little-endian, in whole voxels a piece.
+
+        Raises:
+            ImageDamaged: the file holds fewer, or its gzip checksum is wrong; known at the end.
+            ImageError: the file cannot be read.
+        """
+        try:
+            with self.voxel_path.open("rb") as file, closing(compression.pieces(file)) as pieces:
+                yield from self._voxels(pieces)
+        except OSError as error:
+            raise ImageError(f"{self.voxel_path}: {error.strerror or error}") from None
+
+    def _voxels(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        skip, missing, rest = self.offset, self.size, b""
+        try:
+            for piece in pieces:
+                body = piece[skip : skip + missing]
+                skip -= min(skip, len(piece))
+                missing -= len(body)
+                whole = rest + body
+                end = len(whole) - len(whole) % self.dtype.itemsize
+                rest = whole[end:]
+                if end:
+                    yield self._little_endian(whole[:end])
+        except compression.GzipDamaged as error:
+            short = f", {missing} of {self.size} bytes of voxels missing" if missing else ""
+            raise ImageDamaged(f"{self.voxel_path}: {error}{short}") from None
+        if missing:
+            raise ImageDamaged(
+                f"{self.voxel_path}: cut short, {missing} of {self.size} bytes of voxels missing"
+            )
+
+    def _little_endian(self, voxels: bytes) -> bytes:
+        little = self.dtype.newbyteorder("<")
+        if self.dtype == little:
+            return voxels
+        return np.frombuffer(voxels, self.dtype).astype(little).tobytes()
+
+
+class VoxelHash:
+    """The MD5 of an image's voxels as ITK presents them, which names the layers of archives.
+
+    Feed it `ImageHeader.voxels`. The values hashed are the stored ones; scaled images' are
+    ``float32(slope * float32(stored) + intercept)``, computed in float64 (float64 images' stay so).
+    Components of a vector image are interleaved, which needs all of them: one copy of the image is
+    held in memory, and only then.
+    """
+
+    def __init__(self, header: ImageHeader) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._header = header
+        self._planes = bytearray()
+
+    def update(self, voxels: bytes) -> None:
+        """Take the next piece of stored, little-endian voxels."""
+        if self._header.components > 1:
+            self._planes += voxels
+        else:
+            self._md5.update(self._presented(voxels))
+
+    def hexdigest(self) -> str:
+        """Give the hash, 32 hexadecimal digits, once all voxels have been fed."""
+        if self._planes:
+            little = self._header.dtype.newbyteorder("<")
+            planes = np.frombuffer(self._planes, little).reshape(self._header.components, -1)
+            step = compression.PIECE // planes.itemsize
+            for start in range(0, planes.shape[1], step):
+                self._md5.update(self._presented(planes[:, start : start + step].T.tobytes()))
+            self._planes = bytearray()
+        return self._md5.hexdigest()
+
+    def _presented(self, voxels: bytes) -> bytes:
+        scaling = self._header.scaling
+        if scaling is None:
+            return voxels
+        slope, intercept = scaling
+        stored = np.frombuffer(voxels, self._header.dtype.newbyteorder("<"))
+        if stored.dtype.kind == "c":
+            stored = stored.view(f"<f{stored.itemsize // 2}")
+        presented = np.dtype("<f8" if stored.dtype == np.float64 else "<f4")
+        values = stored.astype(presented).astype(np.float64)
+        values *= slope
+        values += intercept
+        return values.astype(presented).tobytes()
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Read the header of an image, and no voxels.
+
+    Raises:
+        ImageUnsupported: it is not of a format that is read here, or ITK-SNAP could not open it.
+        ImageDamaged: the header is impossible.
+        ImageError: the file cannot be read.
+    """
+    header_path, voxel_path = _pair(path)
+    block = _start(header_path)
+    header: Any
+    try:
+        if block[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+            is_nifti = block[344:348] in (b"n+1\0", b"ni1\0")
+            kind: Any = Nifti1Header if is_nifti else AnalyzeHeader
+            header = kind(block[:348], check=False)
+            if is_nifti and block[344:348] == b"n+1\0":
+                voxel_path = header_path
+        elif block[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):
+            header = Nifti2Header(block[:540], check=False)
+            voxel_path = header_path
+        elif block[:4] == b"\0\0\0\x01" and ".mg" in path.name.lower():
+            header = MGHHeader(block[:284].ljust(304, b"\0"), check=False)
+            voxel_path = header_path
+        else:
+            raise ImageUnsupported(
+                f"{path}: not a NIfTI, Analyze or MGH image: convert it to NIfTI first"
+            )
+        offset = int(header.get_data_offset())
+        dtype = header.get_data_dtype()
+        nifti = _from_mgh(header) if isinstance(header, MGHHeader) else _from_nifti(header)
+    except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
+        raise ImageDamaged(f"{path}: the header is impossible: {error}") from None
+    found = ImageHeader(header_path, voxel_path, offset, dtype, nifti)
+    _check(found)
+    return found
+
+
+def write_nifti(
+    header: ImageHeader, file: BinaryIO, *, compressed: bool, content: VoxelHash | None = None
+) -> None:
+    """Copy an image to a little-endian NIfTI-1 file: voxels as stored, scaling and geometry.
+
+    Args:
+        header: the image to copy.
+        file: where to, open for writing.
+        compressed: whether to write gzip.
+        content: is fed the voxels on the way.
+
+    Raises:
+        ImageDamaged: the image is cut short or its checksum is wrong; known at the end.
+        ImageError: it cannot be read.
+        OSError: the file cannot be written.
+    """
+    compressor = compression.gzip_compressor() if compressed else None
+
+    def write(data: bytes) -> None:
+        file.write(compressor.compress(data) if compressor else data)
+
+    write(header.nifti.binaryblock.ljust(VOXEL_OFFSET, b"\0"))
+    for voxels in header.voxels():
+        if content:
+            content.update(voxels)
+        write(voxels)
+    if compressor:
+        file.write(compressor.flush())
+
+
+def _new_header() -> Nifti1Header:
+    nifti = Nifti1Header(endianness="<")
+    nifti["vox_offset"] = VOXEL_OFFSET
+    return nifti
+
+
+def _from_nifti(source: Any) -> Nifti1Header:
+    nifti = _new_header()
+    if isinstance(source, (Nifti1Header, Nifti2Header)):
+        for name in _KEPT_FIELDS:
+            nifti[name] = source[name]
+    else:  # Analyze knows neither scaling nor orientation
+        for name in ("dim", "datatype", "pixdim"):
+            nifti[name] = source[name]
+        nifti["xyzt_units"] = 2  # mm
+    if tuple(nifti["dim"]) != tuple(source["dim"]):
+        raise ValueError(f"an axis is longer than {_MAX_NIFTI1_LENGTH} voxels")
+    nifti["bitpix"] = nifti.get_data_dtype().itemsize * 8
+    return nifti
+
+
+def _from_mgh(source: MGHHeader) -> Nifti1Header:
+    nifti = _new_header()
+    nifti.set_data_dtype(source.get_data_dtype())
+    nifti.set_data_shape(source.get_data_shape())
+    nifti.set_xyzt_units("mm")
+    nifti.set_qform(source.get_affine(), code="scanner")
+    nifti.set_sform(source.get_affine(), code="scanner")
+    return nifti
+
+
+def _check(header: ImageHeader) -> None:
+    nifti = header.nifti
+    if not 1 <= int(nifti["dim"][0]) <= 7 or any(length < 1 for length in header.shape):
+        raise ImageDamaged(f"{header.path}: the header is impossible: size {header.shape}")
+    if not header.dtype.itemsize:
+        code = int(nifti["datatype"])
+        raise ImageDamaged(f"{header.path}: the header is impossible: voxel type {code}")
+    if header.offset < (0 if header.voxel_path != header.path else 284):
+        raise ImageDamaged(f"{header.path}: the header is impossible: voxels inside the header")
+    spacing = nifti["pixdim"][1 : min(len(header.shape), 3) + 1]
+    if not np.all(np.isfinite(spacing)):
+        raise ImageDamaged(f"{header.path}: the header is impossible: spacing {spacing.tolist()}")
+    if int(nifti["sform_code"]) > 0 and int(nifti["qform_code"]) <= 0:
+        axes = np.stack([nifti["srow_x"], nifti["srow_y"], nifti["srow_z"]])[:, :3]
+        lengths = np.linalg.norm(axes.astype(np.float64), axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cosines = axes / lengths
+        if not np.allclose(cosines.T @ cosines, np.eye(3), rtol=0, atol=_ORTHONORMAL_TOLERANCE):
+            raise ImageUnsupported(
+                f"{header.path}: its axes are sheared, and ITK-SNAP opens only images with "
+                "orthonormal axes: resample it first"
+            )
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    """Give the names of header and voxel file of what may be a ``.hdr``/``.img`` pair."""
+    stem, suffix = path.name, ""
+    if stem.lower().endswith(".gz"):
+        stem, suffix = stem[:-3], stem[-3:]
+    for this, other in ((".hdr", ".img"), (".img", ".hdr"), (".HDR", ".IMG"), (".IMG", ".HDR")):
+        if stem.endswith(this):
+            partner = path.with_name(stem[:-4] + other + suffix)
+            return (path, partner) if this.lower() == ".hdr" else (partner, path)
+    return path, path
+
+
+def _start(path: Path) -> bytes:
+    block = b""
+    try:
+        with path.open("rb") as file, closing(compression.pieces(file)) as pieces:
+            for piece in pieces:
+                block += piece[: _HEADER_SIZE - len(block)]
+                if len(block) >= _HEADER_SIZE:
+                    break
+    except compression.GzipDamaged as error:
+        if len(block) < VOXEL_OFFSET:
+            raise ImageDamaged(f"{path}: {error}") from None
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from None
+    if not block:
+        raise ImageDamaged(f"{path}: the file is empty")
+    return block

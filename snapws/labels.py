@@ -1,0 +1,211 @@
+"""Segmentation labels: the label table of a workspace, and ITK-SNAP's label files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snapws.errors import InvalidValue, TextFileError
+from snapws.fields import View, integer, integers, text
+from snapws.registry import Registry
+
+#: ITK-SNAP's voxels of a segmentation have 16 bits.
+MAX_INDEX = 65535
+
+_FILE_HEADER = """\
+################################################
+# ITK-SnAP Label Description File
+# File format:
+# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL
+################################################
+    0     0    0    0        0  0  0    "Clear Label"
+"""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label of a segmentation.
+
+    Attributes:
+        index: the voxel value, 1 to 65535; 0, the background, is never in a table.
+        name: what it stands for.
+        color: red, green, blue, each 0 to 255.
+        alpha: opacity, 0 to 255.
+        visible: whether slices show it.
+        mesh_visible: whether the 3-D view shows it.
+    """
+
+    index: int
+    name: str
+    color: tuple[int, int, int] = (255, 255, 255)
+    alpha: int = 255
+    visible: bool = True
+    mesh_visible: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index <= MAX_INDEX:
+            raise InvalidValue(f"label {self.index}: labels go from 0 to {MAX_INDEX}")
+        if any(not 0 <= part <= 255 for part in (*self.color, self.alpha)):
+            raise InvalidValue(f"label {self.index}: colours and opacity go from 0 to 255")
+
+
+class _Element(View):
+    """The folder of one label in a registry."""
+
+    index = integer("Index")
+    name = text("Label")
+    color = integers("Color", 3)
+    alpha = integer("Alpha", 255)
+    flags = integers("Flags", 2)  # mesh, then slices: the other way round than in label files
+
+
+class _Table(View):
+    size = integer("NumberOfElements")
+
+
+def read_table(folder: Registry | None) -> tuple[Label, ...]:
+    """Read the labels of a ``LabelTable`` folder, in order of their index.
+
+    Raises:
+        InvalidValue: a value is not of its kind or out of range.
+    """
+    if folder is None:
+        return ()
+    labels = []
+    for i in range(_Table(folder).size):
+        registry = folder.folder(f"Element[{i}]")
+        if registry is None:
+            break
+        element = _Element(registry)
+        red, green, blue = element.color
+        mesh_visible, visible = (part != 0 for part in element.flags)
+        color = (red, green, blue)
+        labels.append(
+            Label(element.index, element.name, color, element.alpha, visible, mesh_visible)
+        )
+    return _in_order(labels)
+
+
+def write_table(folder: Registry, labels: Iterable[Label]) -> None:
+    """Make a ``LabelTable`` folder hold just these labels, 0 left out; an index's last one wins."""
+    for name in [name for name in folder.folders if name.startswith("Element[")]:
+        folder.remove_folder(name)
+    table = [label for label in _in_order(labels) if label.index != 0]
+    _Table(folder).size = len(table)
+    for i, label in enumerate(table):
+        element = _Element(folder.make_folder(f"Element[{i}]"))
+        element.index = label.index
+        element.name = label.name
+        element.color = label.color
+        element.alpha = label.alpha
+        element.flags = (int(label.mesh_visible), int(label.visible))
+
+
+def read_file(path: Path) -> tuple[Label, ...]:
+    """Read a label file, ``IDX R G B A VIS MSH "LABEL"`` a line, in order of the index.
+
+    Raises:
+        TextFileError: the file cannot be read, or a line is not of that form; the message names it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TextFileError(f"{path}: {error.strerror}") from None
+    return parse(data, str(path))
+
+
+def parse(data: bytes, source: str) -> tuple[Label, ...]:
+    """Read the content of a label file; see `read_file`."""
+    try:
+        content = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        content = data.decode("latin-1")
+    labels = []
+    for number, line in enumerate(content.split("\n"), 1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            labels.append(_parse_line(line, f"{source}, line {number}"))
+    return _in_order(labels)
+
+
+def format_file(labels: Iterable[Label]) -> str:
+    """Write labels in the form of a label file.
+
+    Raises:
+        InvalidValue: a name has a line break, which the form cannot hold.
+    """
+    lines = [_FILE_HEADER]
+    for label in _in_order(labels):
+        if label.index == 0:
+            continue
+        if "\n" in label.name or "\r" in label.name:
+            raise InvalidValue(f"label {label.index}: a label file cannot hold a line break")
+        # Readers take int(255 * A): round up, so that the same opacity comes back.
+        alpha = math.ceil(label.alpha * 10000 / 255) / 10000
+        red, green, blue = label.color
+        lines.append(
+            f"{label.index:5d} {red:5d} {green:4d} {blue:4d} {alpha:8g}  {label.visible:d}  "
+            f'{label.mesh_visible:d}    "{label.name}"\n'
+        )
+    return "".join(lines)
+
+
+def shifted(labels: Iterable[Label], offset: int, pattern: str = "%s") -> tuple[Label, ...]:
+    """Give labels with their index moved by `offset` and renamed, 0 left out.
+
+    Args:
+        labels: the labels.
+        offset: what is added to each index.
+        pattern: a C ``printf`` pattern with one ``%s`` for the old name; ``%%`` is a percent sign.
+
+    Raises:
+        InvalidValue: the pattern is not of that form, or an index leaves its range.
+    """
+    pieces = pattern.replace("%%", "\0").split("%")
+    if len(pieces) != 2 or not pieces[1].startswith("s"):
+        raise InvalidValue(f"the pattern {pattern!r} does not have exactly one %s")
+    before, after = (piece.replace("\0", "%") for piece in (pieces[0], pieces[1][1:]))
+    return tuple(
+        Label(
+            label.index + offset,
+            f"{before}{label.name}{after}",
+            label.color,
+            label.alpha,
+            label.visible,
+            label.mesh_visible,
+        )
+        for label in labels
+        if label.index != 0
+    )
+
+
+def _parse_line(line: str, where: str) -> Label:
+    words: Sequence[str] = line.split(None, 7)
+    try:
+        index, red, green, blue = (int(word) for word in words[:4])
+        opacity = float(words[4])
+        visible, mesh_visible = (bool(int(word)) for word in words[5:7])
+        name = words[7]
+        if not 0 <= opacity <= 1 or not name.startswith('"') or '"' not in name[1:]:
+            raise ValueError
+        return Label(
+            index,
+            name[1 : name.rindex('"')],
+            (red, green, blue),
+            int(255 * opacity),
+            visible,
+            mesh_visible,
+        )
+    except (ValueError, IndexError):
+        raise TextFileError(
+            f'{where}: not of the form IDX R G B A VIS MSH "LABEL" (0..{MAX_INDEX}, '
+            "three times 0..255, 0..1, 0 or 1, 0 or 1)"
+        ) from None
+    except InvalidValue as error:
+        raise TextFileError(f"{where}: {error}") from None
+
+
+def _in_order(labels: Iterable[Label]) -> tuple[Label, ...]:
+    return tuple(label for _, label in sorted({label.index: label for label in labels}.items()))

@@ -1,0 +1,213 @@
+"""Image layers: an image file with a role, tags, a nickname, a transform and display settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snapws import files, paths
+from snapws.display import Display
+from snapws.errors import InvalidValue, WorkspaceError
+from snapws.fields import View, tags, text
+from snapws.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from snapws.workspace import Workspace
+
+
+class Role(str, Enum):
+    """What an image is in the workspace, by the name that the file gives it."""
+
+    MAIN = "MainRole"
+    OVERLAY = "OverlayRole"
+    SEGMENTATION = "SegmentationRole"
+    OTHER = ""  #: one that is not documented; the text is in the layer's registry
+
+
+class WorkspaceObject(View):
+    """What layers and mesh layers have in common: a number and tags.
+
+    Objects stay valid while the workspace is edited; the number of a layer follows the removal of
+    others before it.
+    """
+
+    SECTION: str
+    tags = tags()
+
+    def __init__(self, workspace: Workspace, registry: Registry) -> None:
+        super().__init__(registry)
+        self.workspace = workspace
+
+    @property
+    def number(self) -> int:
+        """The place in the workspace, from 0.
+
+        Raises:
+            InvalidValue: the object has been removed from the workspace.
+        """
+        for number, registry in enumerate(self.workspace.numbered(self.SECTION)):
+            if registry is self.registry:
+                return number
+        raise InvalidValue("the layer has been removed from the workspace")
+
+    @property
+    def key(self) -> str:
+        """The key of its registry folder, ``Layers.Layer[000]`` for example."""
+        return folder_key(self.SECTION, self.number)
+
+    def add_tag(self, tag: str) -> None:
+        """Add a tag; one that is there already stays as it is.
+
+        Raises:
+            InvalidValue: the tag is empty, or has a comma or white space around it.
+        """
+        self.tags = (*self.tags, tag)
+
+    def remove_tag(self, tag: str) -> None:
+        """Remove a tag; one that is not there is no error."""
+        self.tags = tuple(other for other in self.tags if other != tag)
+
+    def take_tag(self, tag: str) -> None:
+        """Add a tag and remove it from every other layer and mesh layer of the workspace."""
+        for other in (*self.workspace.layers(), *self.workspace.meshes()):
+            if tag in other.tags and other.registry is not self.registry:
+                other.remove_tag(tag)
+        self.add_tag(tag)
+
+
+class Layer(WorkspaceObject):
+    """One image layer of a workspace.
+
+    Attributes:
+        nickname: the name that the user gave it; empty if none.
+        tags: its tags, in stored order; assigning sorts them.
+    """
+
+    SECTION = "Layers"
+    nickname = text("LayerMetaData.CustomNickName")
+    stored_path = text("AbsolutePath")  #: the path as the file has it, which may have moved since
+    _role = text("Role")
+    _dimensions = text("ProjectMetaData.Files.Grey.Dimensions")
+
+    @property
+    def role(self) -> Role:
+        """What the image is in the workspace."""
+        try:
+            return Role(self._role)
+        except ValueError:
+            return Role.OTHER
+
+    @property
+    def file(self) -> str:
+        """Where its file is now, as text: a path, or the address of a file on a server.
+
+        A path that leads nowhere on this machine is given as stored. Assigning makes a path
+        absolute.
+        """
+        return self.workspace.resolve(self.stored_path)
+
+    @file.setter
+    def file(self, path: str | Path) -> None:
+        self.stored_path = paths.absolute(path)
+
+    @property
+    def path(self) -> Path:
+        """Where its file is on this machine.
+
+        Raises:
+            LayerFileMissing: it is not there, or it is on a server.
+        """
+        return self.workspace.local_file(self.file, f"layer {self.number:03d}")
+
+    @property
+    def transform(self) -> npt.NDArray[np.float64]:
+        """Its affine transform: 4x4 float64, from main-image RAS mm to RAS mm of this layer.
+
+        Assigning takes any 4x4 array of numbers, or nested sequences.
+
+        Raises:
+            InvalidValue: an element is not a number, or the value assigned is not 4x4, not finite
+                or not affine.
+        """
+        import numpy as np
+
+        from snapws import transforms
+
+        # Adding 0 turns the -0 that come of reversed axes into 0.
+        return np.array(transforms.read(self.registry.folder("ImageTransform"))) + 0.0
+
+    @transform.setter
+    def transform(self, matrix: npt.ArrayLike) -> None:
+        import numpy as np
+
+        from snapws import transforms
+
+        rows = np.asarray(matrix, dtype=np.float64)
+        checked = transforms.checked(rows.tolist() if rows.ndim == 2 else [])
+        transforms.write(self.registry.make_folder("ImageTransform"), checked)
+
+    @property
+    def display(self) -> Display:
+        """How it is shown."""
+        return Display(self.registry)
+
+    def set_image(self, path: str | Path, role: Role, dimensions: Iterable[int] = ()) -> None:
+        """Make the layer one of another image: nothing but its file, role and size stays.
+
+        Args:
+            path: the image file.
+            role: what it is.
+            dimensions: for the main image, its size in voxels (x, y, z).
+        """
+        for key in list(self.registry.entries):
+            del self.registry[key]
+        for key in list(self.registry.folders):
+            self.registry.remove_folder(key)
+        self.file = str(path)
+        self._role = role.value
+        size = " ".join(str(length) for length in dimensions)
+        if size:
+            self._dimensions = size
+
+    def copy_image(self, path: str | Path) -> None:
+        """Copy its image to another NIfTI file, voxels and geometry as they are, and use that.
+
+        Args:
+            path: the file to write, ``.nii`` or ``.nii.gz``; one that is there is replaced.
+
+        Raises:
+            InvalidValue: the name does not end so, or is that of the image itself.
+            ImageError: the image cannot be read.
+            WorkspaceError: the file cannot be written.
+        """
+        from snapws import images
+
+        source, target = self.path, Path(paths.absolute(path))
+        if not target.name.lower().endswith((".nii", ".nii.gz")):
+            raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")
+        if target.exists() and target.samefile(source):
+            raise InvalidValue(f"{target} is the image itself: choose another name")
+        header = images.read_header(source)
+        compressed = target.name.lower().endswith(".gz")
+        try:
+            with files.replacing(target) as aside, aside.open("wb") as file:
+                images.write_nifti(header, file, compressed=compressed)
+        except OSError as error:
+            raise WorkspaceError(f"cannot write {target}: {error.strerror}") from None
+        self.file = str(target)
+        # They said how to read the old file; ITK-SNAP leaves the folder behind, empty.
+        self.registry.remove_folder("IOHints")
+        self.registry.make_folder("IOHints")
+
+    def __repr__(self) -> str:
+        return f"<Layer {self.number:03d} {self.role.name.lower()} {self.nickname!r} {self.file}>"
+
+
+def folder_key(section: str, number: int) -> str:
+    """Give the key of the folder of a numbered layer."""
+    return f"{section}.Layer[{number:03d}]"

@@ -1,0 +1,129 @@
+"""Mesh layers: surfaces, in one or more files a time point."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from snapws import paths
+from snapws.errors import InvalidValue, LayerFileMissing
+from snapws.fields import View, integer, text
+from snapws.layers import WorkspaceObject
+
+_FORMATS = {
+    ".vtk": "VTK Mesh",
+    ".vtp": "VTP Mesh",
+    ".stl": "STL Mesh",
+    ".byu": "BYU Mesh",
+    ".y": "BYU Mesh",
+    ".vrml": "VRML Scene",
+}
+
+_TIME_POINT = re.compile(r"TimePoint\[([0-9]{3,9})\]")
+
+
+@dataclass(frozen=True)
+class PolyData:
+    """One surface file of a mesh layer.
+
+    Attributes:
+        time_point: the time point that it belongs to, from 1.
+        number: its place among the files of that time point, from 0.
+        file: where the file is now, as text; as stored where it leads nowhere on this machine.
+        format: the format as stored, ``VTK Mesh`` for example.
+    """
+
+    time_point: int
+    number: int
+    file: str
+    format: str
+
+
+class _TimePoint(View):
+    number = integer("TimePoint")
+
+
+class _PolyData(View):
+    stored_path = text("AbsolutePath")
+    format = text("Format")
+
+
+class MeshLayer(WorkspaceObject):
+    """One mesh layer of a workspace.
+
+    Attributes:
+        nickname: the name that the user gave it; empty if none.
+        type: ``StandaloneMesh`` or ``SegmentationMesh``.
+        tags: its tags, in stored order; assigning sorts them.
+    """
+
+    SECTION = "MeshLayers"
+    nickname = text("NickName")
+    type = text("MeshType")
+
+    def polydata(self) -> tuple[PolyData, ...]:
+        """Give its surface files, by time point."""
+        found = []
+        for time_point in self._time_points():
+            for number, entry in enumerate(self._files(time_point)):
+                file = self.workspace.resolve(entry.stored_path)
+                found.append(PolyData(time_point, number, file, entry.format))
+        return tuple(found)
+
+    def file(self, time_point: int, number: int = 0) -> str:
+        """Give the path of one of its surface files, as text.
+
+        Raises:
+            LayerFileMissing: the layer has no such file.
+        """
+        for surface in self.polydata():
+            if (surface.time_point, surface.number) == (time_point, number):
+                return surface.file
+        raise LayerFileMissing(
+            f"mesh layer {self.number:03d} has no file number {number} at time point {time_point}"
+        )
+
+    def add_polydata(self, path: str | Path, time_point: int = 1) -> int:
+        """Add a surface file to a time point and give its number there, from 0.
+
+        The file is not read; its format is told by its extension.
+
+        Raises:
+            InvalidValue: the time point is less than 1.
+        """
+        if time_point < 1:
+            raise InvalidValue(f"time points start from 1, not {time_point}")
+        folder = self.registry.make_folder(_time_point_key(time_point))
+        _TimePoint(folder).number = time_point
+        number = len(self._files(time_point))
+        entry = _PolyData(folder.make_folder(f"PolyData[{number:03d}]"))
+        entry.stored_path = paths.absolute(path)
+        entry.format = _FORMATS.get(PurePosixPath(path).suffix.lower(), "INVALID FORMAT")
+        return number
+
+    def resolve_files(self) -> None:
+        """Replace every stored path by where the file is now."""
+        for time_point in self._time_points():
+            for entry in self._files(time_point):
+                entry.stored_path = self.workspace.resolve(entry.stored_path)
+
+    def _time_points(self) -> list[int]:
+        folder = self.registry.folder("MeshTimePoints")
+        found = map(_TIME_POINT.fullmatch, folder.folders if folder else ())
+        return sorted(int(match[1]) for match in found if match)
+
+    def _files(self, time_point: int) -> list[_PolyData]:
+        found: list[_PolyData] = []
+        while registry := self.registry.folder(
+            f"{_time_point_key(time_point)}.PolyData[{len(found):03d}]"
+        ):
+            found.append(_PolyData(registry))
+        return found
+
+    def __repr__(self) -> str:
+        return f"<MeshLayer {self.number:03d} {self.nickname!r}>"
+
+
+def _time_point_key(time_point: int) -> str:
+    return f"MeshTimePoints.TimePoint[{time_point:03d}]"

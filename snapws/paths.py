@@ -1,0 +1,72 @@
+"""Where a layer's file is: moved workspaces, other systems' paths, and addresses of servers.
+
+A workspace stores absolute paths and the folder that it was saved in. When the workspace has moved
+since, a path is understood relative to that folder and applied to the new one (the rule of
+ITK-SNAP's readers), with the separators, drives and letter case of the system that wrote it.
+"""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import posixpath
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|//[^/]+/[^/]")
+
+
+def is_url(path: str) -> bool:
+    """Tell whether `path` is the address of a file on a server (``https://``, ``fw://`` …)."""
+    return _URL.match(path) is not None
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Give the absolute form of a path that a user typed, as workspaces store it.
+
+    Separators are written as ``/``. Addresses and absolute paths of another system are left as they
+    are.
+    """
+    text = os.fspath(path)
+    if is_url(text) or (os.name != "nt" and _WINDOWS.match(text)):
+        return text
+    return Path(os.path.abspath(text)).as_posix()  # noqa: PTH100 - not through symbolic links
+
+
+def resolve(stored: str, saved_in: str, folder: Path) -> str:
+    """Find where a stored path leads now.
+
+    Args:
+        stored: the path as the workspace has it.
+        saved_in: the workspace's ``SaveLocation``; empty or ``.`` where it names no folder.
+        folder: the absolute folder that the workspace file is in now.
+
+    Returns:
+        The path of the file in its new place if there is one, else `stored`.
+    """
+    if is_url(stored) or not stored:
+        return stored
+    moved = _moved(stored, saved_in, folder)
+    return Path(moved).as_posix() if moved is not None and os.path.exists(moved) else stored  # noqa: PTH110
+
+
+def _moved(stored: str, saved_in: str, folder: Path) -> str | None:
+    windows = _WINDOWS.match(stored) or _WINDOWS.match(saved_in)
+    pure = PureWindowsPath if windows else PurePosixPath
+    path, root = pure(stored), pure(saved_in)
+    relative: PurePosixPath | PureWindowsPath
+    if not path.anchor:
+        relative = path
+    elif not path.is_absolute() or not root.is_absolute() or root == pure(folder):
+        return None
+    else:
+        try:
+            relpath = (ntpath if windows else posixpath).relpath(stored, saved_in)
+        except ValueError:  # another drive
+            return None
+        relative = pure(relpath)
+    try:
+        return os.path.normpath(folder.joinpath(*relative.parts))
+    except ValueError:  # a NUL character
+        return None

@@ -1,0 +1,168 @@
+"""The registry: the tree of keys that a workspace file holds.
+
+A folder holds entries (key and text) and folders. Keys join with dots, so a key with a dot in it
+always reaches into a folder: ``Layers.Layer[000].Role`` is entry ``Role`` of folder ``Layer[000]``
+of folder ``Layers``. An entry and a folder may have the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from snapws.errors import RegistryError
+
+#: Levels of elements that a file may have, the root and the innermost entry counted. XML parsers
+#: refuse deeper files, so nothing deeper is written either.
+MAX_LEVELS = 256
+
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Registry:
+    """A folder of the registry, and with it the tree below."""
+
+    __slots__ = ("_entries", "_folders", "_level")
+
+    def __init__(self, _level: int = 1) -> None:
+        self._entries: dict[str, str] = {}
+        self._folders: dict[str, Registry] = {}
+        self._level = _level
+
+    @property
+    def entries(self) -> Mapping[str, str]:
+        """The entries directly in this folder, by their last name, in no particular order."""
+        return MappingProxyType(self._entries)
+
+    @property
+    def folders(self) -> Mapping[str, Registry]:
+        """The folders directly in this folder, by their last name, in no particular order."""
+        return MappingProxyType(self._folders)
+
+    def get(self, key: str, default: str = "") -> str:
+        """Give the value of the entry `key`, or `default` where there is none."""
+        folder, name = self._parent(key)
+        return default if folder is None else folder._entries.get(name, default)
+
+    def __contains__(self, key: str) -> bool:
+        """Tell whether there is an entry `key`."""
+        folder, name = self._parent(key)
+        return folder is not None and name in folder._entries
+
+    def __getitem__(self, key: str) -> str:
+        """Give the value of the entry `key`.
+
+        Raises:
+            RegistryError: there is no such entry.
+        """
+        folder, name = self._parent(key)
+        if folder is None or name not in folder._entries:
+            raise RegistryError(f"there is no registry entry {key!r}")
+        return folder._entries[name]
+
+    def __setitem__(self, key: str, value: str) -> None:
+        """Set the entry `key`, making the folders on the way.
+
+        Raises:
+            RegistryError: key or value holds a character that XML cannot, or the key is too deep.
+        """
+        path, dot, name = key.rpartition(".")
+        _refuse_unwritable(f"the value of {key!r}", value)
+        _refuse_unwritable("a key", name)
+        folder = self.make_folder(path) if dot else self
+        folder._refuse_deeper(key)
+        folder._entries[name] = value
+
+    def __delitem__(self, key: str) -> None:
+        """Remove the entry `key`; one that is not there is no error."""
+        folder, name = self._parent(key)
+        if folder is not None:
+            folder._entries.pop(name, None)
+
+    def folder(self, key: str) -> Registry | None:
+        """Give the folder `key`, or None where there is none."""
+        found: Registry | None = self
+        for name in key.split("."):
+            if found is None:
+                return None
+            found = found._folders.get(name)
+        return found
+
+    def make_folder(self, key: str) -> Registry:
+        """Give the folder `key`, made where it is not there yet.
+
+        Raises:
+            RegistryError: the key holds a character that XML cannot, or is too deep.
+        """
+        found = self
+        for name in key.split("."):
+            inner = found._folders.get(name)
+            if inner is None:
+                _refuse_unwritable("a key", name)
+                found._refuse_deeper(key)
+                inner = found._folders[name] = Registry(found._level + 1)
+            found = inner
+        return found
+
+    def remove_folder(self, key: str) -> None:
+        """Remove the folder `key` with all that is in it; one that is not there is no error."""
+        folder, name = self._parent(key)
+        if folder is not None:
+            folder._folders.pop(name, None)
+
+    def rename_folder(self, key: str, new_name: str) -> None:
+        """Give the folder `key` another last name, in place of any folder that has it."""
+        folder, name = self._parent(key)
+        if folder is None or name not in folder._folders:
+            raise RegistryError(f"there is no registry folder {key!r}")
+        _refuse_unwritable("a key", new_name)
+        folder._folders[new_name] = folder._folders.pop(name)
+
+    def update(self, other: Registry) -> None:
+        """Merge a copy of all entries and folders of `other` into this folder; `other` wins."""
+        for key, value in other._entries.items():
+            self[key] = value
+        for key, folder in other._folders.items():
+            self.make_folder(key).update(folder)
+
+    def copy(self) -> Registry:
+        """Give a tree of its own with the same content."""
+        twin = Registry()
+        twin.update(self)
+        return twin
+
+    def walk(self) -> Iterator[tuple[str, str]]:
+        """Give every entry of the tree as its full key and value, in canonical order."""
+        yield from sorted(self._entries.items())
+        for name in sorted(self._folders):
+            for key, value in self._folders[name].walk():
+                yield f"{name}.{key}", value
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both trees hold the same entries and folders, empty folders included."""
+        if not isinstance(other, Registry):
+            return NotImplemented
+        return self._entries == other._entries and self._folders == other._folders
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Registry: {len(self._entries)} entries, {len(self._folders)} folders>"
+
+    def _refuse_deeper(self, key: str) -> None:
+        if self._level >= MAX_LEVELS:
+            raise RegistryError(f"the key {key[:60]!r} lies deeper than {MAX_LEVELS} levels")
+
+    def _parent(self, key: str) -> tuple[Registry | None, str]:
+        path, dot, name = key.rpartition(".")
+        return (self.folder(path) if dot else self), name
+
+
+def _refuse_unwritable(what: str, text: str) -> None:
+    found = _NOT_IN_XML.search(text)
+    if found:
+        raise RegistryError(
+            f"{what} holds the character {found.group()!r} at position {found.start()}, "
+            "which no XML file can hold: remove it"
+        )

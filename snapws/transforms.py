@@ -1,0 +1,146 @@
+"""Affine transforms of layers: RAS for people and programs, LPS in the workspace file.
+
+A transform maps points of the main image to points of the layer, both in millimetres, as ``c3d``
+and ``greedy`` write it. The registry (and ITK's transform files) hold the same map in LPS axes.
+Here a matrix is four rows of four floats, so that reading one needs no array library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from snapws.errors import InvalidValue, TextFileError
+from snapws.fields import format_number
+from snapws.registry import Registry
+
+Matrix = tuple[tuple[float, ...], ...]
+
+IDENTITY: Matrix = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+
+#: ITK transform types whose parameters are a 3x3 matrix and a translation.
+_ITK_AFFINE = ("AffineTransform", "MatrixOffsetTransformBase")
+
+
+def read(folder: Registry | None) -> Matrix:
+    """Read the transform of a layer's ``ImageTransform`` folder, in RAS.
+
+    Elements that are not there have the identity's value; no folder at all is the identity.
+
+    Raises:
+        InvalidValue: an element is not a number.
+    """
+    if folder is None or folder.get("IsIdentity") == "1":
+        return _swap_axes(IDENTITY)
+    lps = [list(row) for row in IDENTITY]
+    for i in range(3):
+        for j in range(3):
+            lps[i][j] = _element(folder, f"Matrix.Element[{i}][{j}]", lps[i][j])
+        lps[i][3] = _element(folder, f"Offset.Element[{i}]", 0.0)
+    return _swap_axes(lps)
+
+
+def write(folder: Registry, ras: Matrix) -> None:
+    """Write a RAS transform to a layer's ``ImageTransform`` folder, each number exactly."""
+    if ras == IDENTITY:
+        folder["IsIdentity"] = "1"
+        return
+    folder["IsIdentity"] = "0"
+    lps = _swap_axes(ras)
+    for i in range(3):
+        for j in range(3):
+            folder[f"Matrix.Element[{i}][{j}]"] = format_number(lps[i][j])
+        folder[f"Offset.Element[{i}]"] = format_number(lps[i][3])
+
+
+def checked(rows: Iterable[Iterable[float]]) -> Matrix:
+    """Give `rows` as a matrix if they are an affine transform.
+
+    Raises:
+        InvalidValue: not 4x4, not finite, or the last row is not 0 0 0 1.
+    """
+    matrix = tuple(tuple(float(value) for value in row) for row in rows)
+    if [len(row) for row in matrix] != [4, 4, 4, 4]:
+        raise InvalidValue("a transform is a 4x4 matrix")
+    if not all(math.isfinite(value) for row in matrix for value in row):
+        raise InvalidValue("a transform's elements are finite numbers")
+    if matrix[3] != (0.0, 0.0, 0.0, 1.0):
+        raise InvalidValue(f"an affine transform's last row is 0 0 0 1, not {matrix[3]}")
+    return matrix
+
+
+def read_file(path: Path) -> Matrix:
+    """Read a transform file: 16 numbers (RAS, as of ``c3d``), or ITK's text form (LPS).
+
+    Raises:
+        TextFileError: the file is neither, or of an ITK transform that is not affine in 3-D.
+        WorkspaceError: the file cannot be read.
+    """
+    try:
+        words = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise TextFileError(
+            f"{path}: not a text file of a 4x4 matrix or an ITK transform"
+        ) from None
+    except OSError as error:
+        raise TextFileError(f"{path}: {error.strerror}") from None
+    if words.startswith("#Insight Transform File"):
+        return _parse_itk(words, path)
+    try:
+        numbers = [float(word) for word in words.split()]
+    except ValueError:
+        raise TextFileError(f"{path}: holds something that is not a number") from None
+    if len(numbers) != 16:
+        raise TextFileError(f"{path}: a 4x4 matrix has 16 numbers, the file has {len(numbers)}")
+    try:
+        return checked(numbers[i : i + 4] for i in range(0, 16, 4))
+    except InvalidValue as error:
+        raise TextFileError(f"{path}: {error}") from None
+
+
+def _parse_itk(words: str, path: Path) -> Matrix:
+    fields: dict[str, str] = {}
+    for line in words.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name in fields:
+            raise TextFileError(f"{path}: holds several transforms; a layer has one")
+        if colon:
+            fields[name] = value.strip()
+    kind = fields.get("Transform", "none")
+    if kind.split("_")[0] not in _ITK_AFFINE or not kind.endswith("_3_3"):
+        raise TextFileError(f"{path}: an ITK transform of type {kind}, not an affine one in 3-D")
+    try:
+        numbers = [float(word) for word in fields.get("Parameters", "").split()]
+        center = [float(word) for word in fields.get("FixedParameters", "0 0 0").split()]
+    except ValueError:
+        raise TextFileError(f"{path}: holds a parameter that is not a number") from None
+    if len(numbers) != 12 or len(center) != 3:
+        raise TextFileError(f"{path}: an affine ITK transform has 12 parameters and 3 fixed ones")
+    rows = []
+    for i in range(3):
+        linear = numbers[3 * i : 3 * i + 3]
+        moved_center = sum(linear[j] * center[j] for j in range(3))
+        rows.append([*linear, numbers[9 + i] + center[i] - moved_center])
+    try:
+        return checked(_swap_axes([*rows, [0.0, 0.0, 0.0, 1.0]]))
+    except InvalidValue as error:
+        raise TextFileError(f"{path}: {error}") from None
+
+
+def _swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:
+    """Turn RAS into LPS or back: both reverse the first two axes."""
+    sign = (-1.0, -1.0, 1.0, 1.0)
+    rows = [
+        tuple(-value if sign[i] != sign[j] else value for j, value in enumerate(row))
+        for i, row in enumerate(matrix[:3])
+    ]
+    return (*rows, IDENTITY[3])
+
+
+def _element(folder: Registry, key: str, default: float) -> float:
+    stored = folder.get(key, "")
+    try:
+        return float(stored) if stored else default
+    except ValueError:
+        raise InvalidValue(f"the transform's {key} holds {stored!r}, not a number") from None

@@ -1,0 +1,435 @@
+"""The workspace: a file that names image layers, meshes, labels and annotations."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from snapws import files, paths, registry_xml
+from snapws.annotations import Annotation, Landmark, LineSegment, add_landmark, add_line
+from snapws.annotations import read as read_annotations
+from snapws.errors import (
+    AmbiguousLayer,
+    InvalidValue,
+    LayerFileMissing,
+    LayerNotFound,
+    WorkspaceError,
+)
+from snapws.labels import Label, read_table, write_table
+from snapws.layers import Layer, Role, WorkspaceObject, folder_key
+from snapws.meshes import MeshLayer
+from snapws.registry import Registry
+from snapws.timepoints import TimePoint, add_time_point
+from snapws.timepoints import read as read_time_points
+
+#: The release of ITK-SNAP whose form of the file is written.
+FORMAT_VERSION = "20250909"
+
+_SPECIFICATION = re.compile(r"(?P<number>[0-9]{1,9})|(?P<kind>[A-Za-z]+)(:(?P<nth>-?[0-9]{1,9}))?")
+AnyLayer = TypeVar("AnyLayer", Layer, MeshLayer)
+
+_LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
+_ROLES = {
+    **dict.fromkeys(("m", "main"), (Role.MAIN,)),
+    **dict.fromkeys(("s", "seg"), (Role.SEGMENTATION,)),
+    **dict.fromkeys(("o", "overlay"), (Role.OVERLAY,)),
+    **dict.fromkeys(("a", "anat"), (Role.MAIN, Role.OVERLAY)),
+}
+_COUNTED = ("o", "overlay", "a", "anat", "mesh")
+
+
+class Workspace:
+    """An ITK-SNAP workspace in memory.
+
+    Attributes:
+        registry: all that the file holds, what this package does not know included.
+        comments: the comments that stand before the registry in the file.
+        path: the file that it was opened from or last saved to; None for a new workspace.
+    """
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.comments: tuple[str, ...] = ()
+        self.path: Path | None = None
+
+    @classmethod
+    def open(cls, path: str | Path) -> Workspace:
+        """Read a workspace file.
+
+        Raises:
+            RegistryError: the file is damaged or no workspace; the message gives line and reason.
+            WorkspaceError: the file cannot be read.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise WorkspaceError(f"cannot read the workspace {path}: {reason}") from None
+        content = registry_xml.parse(data, str(path))
+        workspace = cls()
+        workspace.registry, workspace.comments = content.registry, content.comments
+        workspace.path = Path(os.path.abspath(path))  # noqa: PTH100 - not through symbolic links
+        return workspace
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Write the workspace; the file is the old one or the new one, never half.
+
+        Paths of layers are written as they are found now, and the folder of the file as the place
+        that a reader will take them to be relative to. The workspace is then at its new place.
+
+        Args:
+            path: where to; without it, where it was opened from or last saved to.
+
+        Returns:
+            The file written, its path absolute.
+
+        Raises:
+            WorkspaceError: the file cannot be written, or a new workspace is not told where to.
+        """
+        if path is None and self.path is None:
+            raise WorkspaceError("a new workspace has no file yet: say where to save it")
+        target = Path(os.path.abspath(path or self.path or ""))  # noqa: PTH100
+        data = registry_xml.to_bytes(self.settled(target.parent).registry, self.comments)
+        try:
+            files.write_bytes(target, data)
+        except OSError as error:
+            raise WorkspaceError(f"cannot save the workspace {target}: {error.strerror}") from None
+        self._settle_in(target.parent)
+        self.path = target
+        return target
+
+    def settled(self, folder: Path) -> Workspace:
+        """Give a copy that says what a file saved in `folder` says: see `save`."""
+        twin = Workspace()
+        twin.registry, twin.comments, twin.path = self.registry.copy(), self.comments, self.path
+        twin._settle_in(folder)
+        return twin
+
+    # ---------------------------------------------------------------- layers
+
+    def layers(self, *, tag: str | None = None, role: Role | None = None) -> list[Layer]:
+        """Give the image layers in order, all or those of a tag, of a role, or of both."""
+        return [
+            layer
+            for layer in (Layer(self, registry) for registry in self.numbered(Layer.SECTION))
+            if (tag is None or tag in layer.tags) and (role is None or layer.role is role)
+        ]
+
+    def meshes(self, *, tag: str | None = None) -> list[MeshLayer]:
+        """Give the mesh layers in order, all or those of a tag."""
+        found = [MeshLayer(self, registry) for registry in self.numbered(MeshLayer.SECTION)]
+        return [mesh for mesh in found if tag is None or tag in mesh.tags]
+
+    def layer(self, specification: str | int | None = None, *, tag: str | None = None) -> Layer:
+        """Give the one image layer of a specification or a tag, its file present.
+
+        Args:
+            specification: ``3`` or ``003`` by number; ``M`` or ``main``; ``S`` or ``seg`` for the
+                first segmentation; ``O:N`` or ``overlay:N``, ``A:N`` or ``anat:N`` for the N-th
+                overlay or anatomical (main or overlay) layer, from 0, -1 being the last.
+            tag: instead of the specification, the tag that exactly one layer has.
+
+        Raises:
+            LayerNotFound: there is none; the message names what the workspace has.
+            AmbiguousLayer: several have the tag.
+            LayerFileMissing: its file is not on this machine.
+        """
+        found = self.find(specification, tag=tag, meshes=False)
+        assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
+        if not found.path.exists():
+            saved_in = self.registry.get("SaveLocation") or "no known folder"
+            raise LayerFileMissing(
+                f"layer {found.number:03d} of {self._name}: its file {found.file} is not there "
+                f"(the workspace was saved in {saved_in}): put the file back or set its path"
+            )
+        return found
+
+    def find(
+        self, specification: str | int | None = None, *, tag: str | None = None, meshes: bool = True
+    ) -> Layer | MeshLayer:
+        """Give the one layer or mesh layer of a specification or a tag, its file present or not.
+
+        Args:
+            specification: as for `layer`, or ``mesh:N`` for the N-th mesh layer.
+            tag: instead of the specification, the tag that exactly one of them has.
+            meshes: whether mesh layers count.
+
+        Raises:
+            LayerNotFound: there is none; the message names what the workspace has.
+            AmbiguousLayer: several have the tag.
+        """
+        if (specification is None) == (tag is None):
+            raise InvalidValue("a layer is asked for by a specification or by a tag")
+        if tag is None:
+            return self._by_specification(str(specification), meshes)
+        found: list[Layer | MeshLayer] = [*self.layers(tag=tag)]
+        found += self.meshes(tag=tag) if meshes else []
+        if len(found) > 1:
+            keys = ", ".join(_short_name(one) for one in found)
+            raise AmbiguousLayer(
+                f"{len(found)} layers of {self._name} have the tag {tag!r}: {keys}"
+            )
+        if not found:
+            everything = [*self.layers(), *(self.meshes() if meshes else [])]
+            known = sorted({tag for one in everything for tag in one.tags})
+            raise LayerNotFound(
+                f"no layer has the tag {tag!r}; tags in {self._name}: {', '.join(known) or 'none'}"
+            )
+        return found[0]
+
+    @property
+    def main(self) -> Layer:
+        """The main image layer, whether its file is there or not.
+
+        Raises:
+            LayerNotFound: the workspace has none.
+        """
+        found = self.layers(role=Role.MAIN)
+        if not found:
+            raise LayerNotFound(f"{self._name} has no main image: add one first")
+        return found[0]
+
+    def set_main(self, path: str | Path) -> Layer:
+        """Make an image the main one, in place of the one that is, whose settings go.
+
+        Raises:
+            ImageError: it is not an image that can be read.
+            LayerFileMissing: it is on a server.
+        """
+        from snapws import images
+
+        file = self.local_file(paths.absolute(path), "the main image")
+        dimensions = images.read_header(file).dimensions
+        mains = self.layers(role=Role.MAIN)
+        layer = mains[0] if mains else self._append_layer()
+        layer.set_image(path, Role.MAIN, dimensions)
+        return layer
+
+    def set_segmentation(self, path: str | Path) -> Layer:
+        """Make an image the only segmentation; the ones that were are removed.
+
+        Raises:
+            LayerNotFound: the workspace has no main image.
+        """
+        self._need_main()
+        old = self.layers(role=Role.SEGMENTATION)
+        for layer in old[1:]:
+            self.remove(layer)
+        layer = old[0] if old else self._append_layer()
+        layer.set_image(path, Role.SEGMENTATION)
+        return layer
+
+    def add_anatomical(
+        self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
+    ) -> Layer:
+        """Add an image as the main one if there is no layer yet, else as an overlay.
+
+        Raises:
+            ImageError: it would be the main image and cannot be read.
+        """
+        if not self.layers():
+            return _described(self.set_main(path), nickname, tags)
+        return self.add_overlay(path, nickname=nickname, tags=tags)
+
+    def add_overlay(
+        self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
+    ) -> Layer:
+        """Add an image as the last overlay; the file is not read.
+
+        Raises:
+            LayerNotFound: the workspace has no main image.
+        """
+        return self._add(path, Role.OVERLAY, nickname, tags)
+
+    def add_segmentation(
+        self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
+    ) -> Layer:
+        """Add an image as the last segmentation; the file is not read.
+
+        Raises:
+            LayerNotFound: the workspace has no main image.
+        """
+        return self._add(path, Role.SEGMENTATION, nickname, tags)
+
+    def add_mesh(
+        self,
+        path: str | Path,
+        *,
+        time_point: int = 1,
+        nickname: str = "",
+        tags: Iterable[str] = (),
+    ) -> MeshLayer:
+        """Add a mesh layer with one surface file; the file is not read.
+
+        Raises:
+            LayerNotFound: the workspace has no main image.
+            InvalidValue: the time point is less than 1.
+        """
+        self._need_main()
+        number = len(self.meshes())
+        mesh = MeshLayer(self, self.registry.make_folder(folder_key(MeshLayer.SECTION, number)))
+        try:
+            mesh.add_polydata(path, time_point)
+        except InvalidValue:
+            self.registry.remove_folder(folder_key(MeshLayer.SECTION, number))
+            raise
+        mesh.type = "StandaloneMesh"
+        mesh.registry["Nickname"] = ""  # ITK-SNAP writes this beside NickName, and never reads it
+        return _described(mesh, nickname, tags)
+
+    def remove(self, layer: Layer | MeshLayer) -> None:
+        """Remove a layer or mesh layer; those behind it move up by one number.
+
+        Raises:
+            InvalidValue: it is the main image while there are other layers.
+        """
+        number, count = layer.number, len(self.numbered(layer.SECTION))
+        if isinstance(layer, Layer) and layer.role is Role.MAIN and count + len(self.meshes()) > 1:
+            raise InvalidValue("the main image goes last: set another main image in its place")
+        self.registry.remove_folder(folder_key(layer.SECTION, number))
+        for behind in range(number + 1, count):
+            name = folder_key(layer.SECTION, behind - 1).partition(".")[2]
+            self.registry.rename_folder(folder_key(layer.SECTION, behind), name)
+
+    # ------------------------------------------------- labels, time points, annotations
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The segmentation labels, by index; assigning replaces the table by exactly these.
+
+        Raises:
+            LayerNotFound: the workspace has no main image, where the table is kept.
+            InvalidValue: a value of the table is not of its kind.
+        """
+        return read_table(self.main.registry.folder(_LABEL_TABLE))
+
+    @labels.setter
+    def labels(self, table: Iterable[Label]) -> None:
+        write_table(self.main.registry.make_folder(_LABEL_TABLE), table)
+
+    @property
+    def time_points(self) -> tuple[TimePoint, ...]:
+        """The time points that the workspace describes, in order; `add_time_point` adds one."""
+        return read_time_points(self.registry)
+
+    def add_time_point(self, nickname: str = "", tags: Iterable[str] = ()) -> TimePoint:
+        """Describe the next time point."""
+        return add_time_point(self.registry, nickname, tags)
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The annotations, in order; `add_landmark` and `add_line` add one."""
+        return read_annotations(self.registry)
+
+    def add_landmark(
+        self, position: Iterable[float], label: str, tags: Iterable[str] = ()
+    ) -> Landmark:
+        """Add a landmark at `position` (3 voxel coordinates of the main image) with a text."""
+        return add_landmark(self.registry, position, label, tags)
+
+    def add_line(
+        self, point1: Iterable[float], point2: Iterable[float], tags: Iterable[str] = ()
+    ) -> LineSegment:
+        """Add a line between two points (3 voxel coordinates of the main image each)."""
+        return add_line(self.registry, point1, point2, tags)
+
+    # ------------------------------------------------------------- paths and registry
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the workspace file; of a new workspace, the current one."""
+        return self.path.parent if self.path else Path.cwd()
+
+    def resolve(self, stored_path: str) -> str:
+        """Find where a stored path leads now; see `snapws.paths.resolve`."""
+        return paths.resolve(stored_path, self.registry.get("SaveLocation"), self.folder)
+
+    def local_file(self, path: str, what: str) -> Path:
+        """Give a path as a file name on this machine, whether the file is there or not.
+
+        Raises:
+            LayerFileMissing: it is the address of a file on a server.
+        """
+        if paths.is_url(path):
+            raise LayerFileMissing(
+                f"{what} is at {path}, on a server: download it and set its path to the local file"
+            )
+        return self.folder / path
+
+    def numbered(self, section: str) -> list[Registry]:
+        """Give the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""
+        parent = self.registry.folder(section)
+        found: list[Registry] = []
+        if parent is not None:
+            while registry := parent.folder(f"Layer[{len(found):03d}]"):
+                found.append(registry)
+        return found
+
+    def _settle_in(self, folder: Path) -> None:
+        for layer in self.layers():
+            if layer.stored_path:
+                layer.stored_path = layer.file
+        for mesh in self.meshes():
+            mesh.resolve_files()
+        self.registry["SaveLocation"] = folder.as_posix()
+        self.registry["Version"] = FORMAT_VERSION
+
+    def _by_specification(self, specification: str, meshes: bool) -> Layer | MeshLayer:
+        candidates: list[Layer] | list[MeshLayer] = []
+        nth = 0
+        if match := _SPECIFICATION.fullmatch(specification):
+            kind = match["kind"].lower() if match["kind"] else ""
+            nth = int(match["number"] or match["nth"] or 0)
+            if match["number"]:
+                candidates = self.layers()
+            elif (match["nth"] is not None) != (kind in _COUNTED):
+                pass
+            elif kind == "mesh":
+                candidates = self.meshes() if meshes else []
+            else:
+                roles = _ROLES.get(kind, ())
+                candidates = [layer for layer in self.layers() if layer.role in roles]
+        if not -len(candidates) <= nth < len(candidates):
+            known = ", ".join(_short_name(one) for one in (*self.layers(), *self.meshes()))
+            raise LayerNotFound(
+                f"no layer is {specification!r}; layers in {self._name}: {known or 'none'}"
+            )
+        return candidates[nth]
+
+    def _add(self, path: str | Path, role: Role, nickname: str, tags: Iterable[str]) -> Layer:
+        self._need_main()
+        layer = self._append_layer()
+        layer.set_image(path, role)
+        return _described(layer, nickname, tags)
+
+    def _append_layer(self) -> Layer:
+        number = len(self.numbered(Layer.SECTION))
+        return Layer(self, self.registry.make_folder(folder_key(Layer.SECTION, number)))
+
+    def _need_main(self) -> None:
+        if not self.layers(role=Role.MAIN):
+            raise LayerNotFound(f"{self._name} has no main image: add one first")
+
+    @property
+    def _name(self) -> str:
+        return self.path.name if self.path else "the new workspace"
+
+    def __repr__(self) -> str:
+        return f"<Workspace {self._name}: {len(self.layers())} layers>"
+
+
+def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:
+    if nickname:
+        layer.nickname = nickname
+    if tags:
+        layer.tags = tuple(tags)
+    return layer
+
+
+def _short_name(one: WorkspaceObject) -> str:
+    if isinstance(one, Layer):
+        return f"{one.number:03d} ({one.role.name.lower()})"
+    return f"mesh:{one.number}"

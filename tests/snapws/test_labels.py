@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapws import Label, labels
+from snapws.errors import InvalidValue, TextFileError
+
+_LABELS = st.builds(
+    Label,
+    index=st.integers(1, 65535),
+    name=st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=20),
+    color=st.tuples(*[st.integers(0, 255)] * 3),
+    alpha=st.integers(0, 255),
+    visible=st.booleans(),
+    mesh_visible=st.booleans(),
+)
+_TABLES = st.lists(_LABELS, max_size=6, unique_by=lambda label: label.index).map(
+    lambda table: tuple(sorted(table, key=lambda label: label.index))
+)
+
+
+def test_a_label_file(inputs):
+    table = labels.read_file(inputs / "labels.txt")
+    assert table[0] == Label(0, "Clear Label", (0, 0, 0), 0, False, False)
+    assert table[2] == Label(2, "CA1 (head)", (0, 128, 255), 89, True, False)
+    assert table[3] == Label(5, "Naïve – label", (12, 34, 56), 127, False, True)
+    assert [label.index for label in table] == [0, 1, 2, 5, 10]
+
+
+def test_tabs_crlf_no_break_blanks_and_order():
+    data = '2\t1\t2\t3\t1\t1\t1\t"b\u00a0b"\r\n\r\n1 1 2 3 0.5 1 1 "a "quoted" b"\r\n'.encode()
+    table = labels.parse(data, "file")
+    assert [(label.index, label.name) for label in table] == [(1, 'a "quoted" b'), (2, "b\u00a0b")]
+
+
+def test_latin1_is_read():
+    assert labels.parse('1 1 2 3 1 1 1 "Größe"'.encode("latin-1"), "file")[0].name == "Größe"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 10 20 30 1 1 1",
+        '1 10 20 30 1 1 1 "one',
+        "1 10 20 30 1 1 1 one",
+        '1 zz 20 30 1 1 1 "one"',
+        '1 10 20 256 1 1 1 "one"',
+        '1 10 20 30 1.5 1 1 "one"',
+        '1 10 20 30 nan 1 1 "one"',
+        '65536 10 20 30 1 1 1 "one"',
+        '-1 10 20 30 1 1 1 "one"',
+        "2 51 3 50 4 52 5 49",
+    ],
+)
+def test_a_bad_line_is_named(line):
+    with pytest.raises(TextFileError, match="labels.txt, line 2: "):
+        labels.parse(f"# comment\n{line}\n".encode(), "labels.txt")
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(TextFileError, match="nothing.txt: No such file"):
+        labels.read_file(tmp_path / "nothing.txt")
+
+
+@given(_TABLES)
+def test_a_file_written_and_read_is_itself(table):
+    assert labels.parse(labels.format_file(table).encode(), "file")[1:] == table
+
+
+def test_a_line_break_does_not_fit_a_file():
+    with pytest.raises(InvalidValue, match="label 3: .*line break"):
+        labels.format_file([Label(3, "two\nlines")])
+
+
+def test_a_table_is_exactly_what_is_assigned(base):
+    base.labels = [Label(3, "three"), Label(1, "one"), Label(0, "clear"), Label(3, "III")]
+    assert base.labels == (Label(1, "one"), Label(3, "III"))
+    base.labels = [Label(7, "seven")]
+    table = base.main.registry.folder("ProjectMetaData.IRIS.LabelTable")
+    assert list(table.folders) == ["Element[0]"]
+    base.labels = ()
+    assert base.labels == ()
+    assert dict(table.entries) == {"NumberOfElements": "0"}
+
+
+@given(_TABLES)
+def test_a_table_written_and_read_is_itself(table):
+    from snapws.registry import Registry
+
+    folder = Registry()
+    labels.write_table(folder, table)
+    assert labels.read_table(folder) == table
+
+
+@pytest.mark.parametrize(("key", "value"), [("Color", "1 2"), ("Alpha", "x"), ("Color", "1 2 300")])
+def test_a_damaged_table(base, key, value):
+    base.labels = [Label(1, "one")]
+    base.main.registry[f"ProjectMetaData.IRIS.LabelTable.Element[0].{key}"] = value
+    with pytest.raises(InvalidValue):
+        base.labels  # noqa: B018
+
+
+def test_shifted():
+    table = [Label(0, "clear"), Label(1, "one"), Label(3, "three")]
+    moved = labels.shifted(table, 100, "right %s (100%%)")
+    assert [(label.index, label.name) for label in moved] == [
+        (101, "right one (100%)"),
+        (103, "right three (100%)"),
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["left", "%s and %s", "%d", "100%"])
+def test_a_pattern_has_exactly_one_name(pattern):
+    with pytest.raises(InvalidValue, match="exactly one %s"):
+        labels.shifted([Label(1, "one")], 0, pattern)
+
+
+def test_a_shift_out_of_range():
+    with pytest.raises(InvalidValue, match="label 65636"):
+        labels.shifted([Label(65535, "last")], 101)
