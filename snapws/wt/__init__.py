@@ -1,0 +1,17 @@
+"""A drop-in for `itksnap-wt`: its command lines, its output, its exit codes.
+
+`main` is the command; `snapws.wt.run` has the grammar and `snapws.wt.commands` the table of
+commands. Start-up counts here (a script calls the command dozens of times), so that nothing is
+imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and give the exit code: 0, or 255 after an error."""
+    from snapws.wt.run import Run
+
+    return Run(sys.argv[1:] if arguments is None else arguments).execute()

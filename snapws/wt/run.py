@@ -1,0 +1,168 @@
+"""How a command line of the drop-in runs: its grammar, its state and its output.
+
+Commands run from left to right on one workspace in memory. What a command prints bears its number
+in the command line, ``3> `` for example; `-p` replaces that for the next command, `-P` for all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from snapws.errors import InvalidValue, WorkspaceError
+from snapws.layers import Layer
+from snapws.meshes import MeshLayer
+from snapws.workspace import Workspace
+
+#: Packages add commands of their own by an entry point of this group: a `Command` table each.
+ENTRY_POINTS = "snapws.wt_commands"
+
+
+class UsageError(WorkspaceError):
+    """A command line that is not of the grammar."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        names: what it is called by, the long name first.
+        group: the heading it stands under in the help.
+        parameters: what follows it, ``<one>`` each; the function takes them as texts. What stands
+            in ``[brackets]`` the function takes itself.
+        help: what it does, in one line.
+        function: does it.
+    """
+
+    names: tuple[str, ...]
+    group: str
+    parameters: str
+    help: str
+    function: Callable[..., None]
+
+
+class Run:
+    """One command line, on its way.
+
+    Attributes:
+        workspace: what the commands work on; replaced by `-i`.
+        picked: the layer that the `-props` and `-tags` commands are about.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.workspace = Workspace()
+        self.picked: Layer | MeshLayer | None = None
+        self._arguments = list(reversed(arguments))
+        self._number = 0
+        self._prefixed = True
+        self._prefix: str | None = None
+        self._next_prefix: str | None = None
+
+    def execute(self) -> int:
+        """Run all commands; give the exit code, 0, or 255 after an error, which goes to stderr."""
+        from snapws.wt import commands
+
+        if not self._arguments:
+            commands.print_help()
+            return 255
+        while self._arguments:
+            name = self._arguments.pop()
+            self._number += 1
+            try:
+                command = commands.find(name)
+                values = [self.take() for _ in range(command.parameters.count("<"))]
+                self._prefix, self._next_prefix = self._next_prefix, None
+                command.function(self, *values)
+            except WorkspaceError as error:
+                sys.stdout.flush()
+                print(f"snapws-wt: error for command {name} : {error}", file=sys.stderr)
+                return 255
+        return 0
+
+    # ------------------------------------------------------------------ arguments
+
+    def take(self) -> str:
+        """Give the next word of the command line."""
+        if not self._arguments:
+            raise UsageError("too few arguments")
+        return self._arguments.pop()
+
+    def take_if(self, wanted: Callable[[str], bool]) -> str | None:
+        """Give the next word if there is one and it is wanted."""
+        if self._arguments and wanted(self._arguments[-1]):
+            return self._arguments.pop()
+        return None
+
+    def take_number(self) -> float:
+        """Give the next word as a number."""
+        return number(self.take())
+
+    # --------------------------------------------------------------------- output
+
+    def print(self, text: str) -> None:
+        """Print a result, with the prefix that the command line asks for."""
+        number = f"{self._number}> " if self._prefixed else ""
+        print(f"{number if self._prefix is None else self._prefix}{text}")
+
+    def print_table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print rows of words in columns, each as wide as its widest word and two blanks."""
+        widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+        for row in rows:
+            self.print("".join(word.ljust(width) for word, width in zip(row, widths, strict=True)))
+
+    def inform(self, text: str) -> None:
+        """Print a remark that scripts may read as well; no prefix ever."""
+        print(f"INFO: {text}")
+
+    def set_prefix(self, prefix: str) -> None:
+        """Use another prefix for the next command."""
+        self._next_prefix = prefix
+
+    def drop_prefix(self) -> None:
+        """Print no prefixes from here on."""
+        self._prefixed = False
+
+    # ------------------------------------------------------------------ picked layer
+
+    def pick(self, picked: Layer | MeshLayer) -> None:
+        """Make a layer the picked one, and say so."""
+        self.picked = picked
+        self.inform(f"picked layer {picked.key}")
+
+    def picked_object(self) -> Layer | MeshLayer:
+        """Give the picked layer or mesh layer."""
+        if self.picked is None:
+            raise InvalidValue("no layer is picked: pick one first, with -layers-pick for example")
+        return self.picked
+
+    def picked_layer(self) -> Layer:
+        """Give the picked image layer."""
+        picked = self.picked_object()
+        if not isinstance(picked, Layer):
+            raise InvalidValue(f"the picked object {picked.key} is a mesh layer, not an image")
+        return picked
+
+    def picked_mesh(self) -> MeshLayer:
+        """Give the picked mesh layer."""
+        picked = self.picked_object()
+        if not isinstance(picked, MeshLayer):
+            raise InvalidValue(f"the picked object {picked.key} is an image, not a mesh layer")
+        return picked
+
+
+def number(text: str) -> float:
+    """Read a number of the command line."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a number") from None
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number of the command line."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a whole number") from None
