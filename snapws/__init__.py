@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LayerNotFound,
         RegistryError,
         TextFileError,
+        WorkspaceChanged,
         WorkspaceError,
     )
     from snapws.labels import Label
@@ -62,6 +63,7 @@ __all__ = [
     "TextFileError",
     "TimePoint",
     "Workspace",
+    "WorkspaceChanged",
     "WorkspaceError",
 ]
 
@@ -90,6 +92,7 @@ _HOME = {
     "TextFileError": "errors",
     "TimePoint": "timepoints",
     "Workspace": "workspace",
+    "WorkspaceChanged": "errors",
     "WorkspaceError": "errors",
 }
 

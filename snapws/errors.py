@@ -2,6 +2,7 @@
 
 WorkspaceError                a workspace, or a file that it names, cannot be used as asked
 ├── RegistryError             a registry file is damaged or none, or a key or value is unwritable
+├── WorkspaceChanged          the file has been changed by another program since it was read
 ├── InvalidValue              a key holds, or is given, a value that is not of its kind
 ├── LayerNotFound             no layer answers the specification or the tag
 ├── AmbiguousLayer            several layers do where one is asked for
@@ -24,6 +25,10 @@ class WorkspaceError(Exception):
 
 class RegistryError(WorkspaceError):
     """A registry file is damaged or not a registry, or a key or value cannot be written."""
+
+
+class WorkspaceChanged(WorkspaceError):
+    """A workspace file has been changed by another program since it was read."""
 
 
 class InvalidValue(WorkspaceError):

@@ -16,6 +16,7 @@ from snapws.errors import (
     InvalidValue,
     LayerFileMissing,
     LayerNotFound,
+    WorkspaceChanged,
     WorkspaceError,
 )
 from snapws.labels import Label, read_table, write_table
@@ -54,6 +55,7 @@ class Workspace:
         self.registry = Registry()
         self.comments: tuple[str, ...] = ()
         self.path: Path | None = None
+        self._data_read = b""
 
     @classmethod
     def open(cls, path: str | Path) -> Workspace:
@@ -72,9 +74,10 @@ class Workspace:
         workspace = cls()
         workspace.registry, workspace.comments = content.registry, content.comments
         workspace.path = Path(os.path.abspath(path))  # noqa: PTH100 - not through symbolic links
+        workspace._data_read = data
         return workspace
 
-    def save(self, path: str | Path | None = None) -> Path:
+    def save(self, path: str | Path | None = None, *, force: bool = False) -> Path:
         """Write the workspace; the file is the old one or the new one, never half.
 
         Paths of layers are written as they are found now, and the folder of the file as the place
@@ -82,11 +85,13 @@ class Workspace:
 
         Args:
             path: where to; without it, where it was opened from or last saved to.
+            force: write even where that loses a change that another program made since then.
 
         Returns:
             The file written, its path absolute.
 
         Raises:
+            WorkspaceChanged: saving in place would lose such a change.
             WorkspaceError: the file cannot be written, or a new workspace is not told where to.
         """
         if path is None and self.path is None:
@@ -94,11 +99,13 @@ class Workspace:
         target = Path(os.path.abspath(path or self.path or ""))  # noqa: PTH100
         data = registry_xml.to_bytes(self.settled(target.parent).registry, self.comments)
         try:
+            if target == self.path and not force:
+                self._refuse_changed(target)
             files.write_bytes(target, data)
         except OSError as error:
             raise WorkspaceError(f"cannot save the workspace {target}: {error.strerror}") from None
         self._settle_in(target.parent)
-        self.path = target
+        self.path, self._data_read = target, data
         return target
 
     def settled(self, folder: Path) -> Workspace:
@@ -367,6 +374,13 @@ class Workspace:
             while registry := parent.folder(f"Layer[{len(found):03d}]"):
                 found.append(registry)
         return found
+
+    def _refuse_changed(self, target: Path) -> None:
+        if target.exists() and target.read_bytes() != self._data_read:
+            raise WorkspaceChanged(
+                f"{target} has been changed by another program since it was read: open it again, "
+                "save elsewhere, or force the save"
+            )
 
     def _settle_in(self, folder: Path) -> None:
         for layer in self.layers():

@@ -15,6 +15,7 @@ from snapws import (
     RegistryError,
     Role,
     Workspace,
+    WorkspaceChanged,
     WorkspaceError,
     registry_xml,
 )
@@ -259,6 +260,27 @@ def test_a_save_that_fails_leaves_the_old_file(base, monkeypatch):
         base.save()
     assert base.path.read_bytes() == before
     assert not list(base.folder.glob(".*"))
+
+
+def test_a_change_by_another_program_is_not_lost(base):
+    other = Workspace.open(base.path)
+    other.main.nickname = "theirs"
+    other.save()
+    base.main.nickname = "ours"
+    with pytest.raises(WorkspaceChanged, match="changed by another program since it was read"):
+        base.save()
+    assert Workspace.open(base.path).main.nickname == "theirs"
+    base.save(base.folder / "elsewhere.itksnap")
+    again = Workspace.open(base.folder / "base.itksnap")
+    again.main.nickname = "second"
+    other.main.nickname = "theirs again"
+    other.save()
+    with pytest.raises(WorkspaceChanged):
+        again.save()
+    again.save(force=True)
+    again.main.nickname = "third"
+    again.save()
+    assert Workspace.open(again.path).main.nickname == "third"
 
 
 def test_a_save_keeps_links_and_permissions(base, tmp_path):
