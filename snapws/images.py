@@ -183,10 +183,11 @@ class VoxelHash:
         if stored.dtype.kind == "c":
             stored = stored.view(f"<f{stored.itemsize // 2}")
         presented = np.dtype("<f8" if stored.dtype == np.float64 else "<f4")
-        values = stored.astype(presented).astype(np.float64)
-        values *= slope
-        values += intercept
-        return values.astype(presented).tobytes()
+        with np.errstate(over="ignore", invalid="ignore"):  # too large is infinite, as in ITK
+            values = stored.astype(presented).astype(np.float64)
+            values *= slope
+            values += intercept
+            return values.astype(presented).tobytes()
 
 
 def read_header(path: Path) -> ImageHeader:

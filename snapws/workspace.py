@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -23,23 +22,16 @@ from snapws.labels import Label, read_table, write_table
 from snapws.layers import Layer, Role, WorkspaceObject, folder_key
 from snapws.meshes import MeshLayer
 from snapws.registry import Registry
+from snapws.specifications import select
 from snapws.timepoints import TimePoint, add_time_point
 from snapws.timepoints import read as read_time_points
 
 #: The release of ITK-SNAP whose form of the file is written.
 FORMAT_VERSION = "20250909"
 
-_SPECIFICATION = re.compile(r"(?P<number>[0-9]{1,9})|(?P<kind>[A-Za-z]+)(:(?P<nth>-?[0-9]{1,9}))?")
 AnyLayer = TypeVar("AnyLayer", Layer, MeshLayer)
 
 _LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
-_ROLES = {
-    **dict.fromkeys(("m", "main"), (Role.MAIN,)),
-    **dict.fromkeys(("s", "seg"), (Role.SEGMENTATION,)),
-    **dict.fromkeys(("o", "overlay"), (Role.OVERLAY,)),
-    **dict.fromkeys(("a", "anat"), (Role.MAIN, Role.OVERLAY)),
-}
-_COUNTED = ("o", "overlay", "a", "anat", "mesh")
 
 
 class Workspace:
@@ -134,9 +126,8 @@ class Workspace:
         """Give the one image layer of a specification or a tag, its file present.
 
         Args:
-            specification: ``3`` or ``003`` by number; ``M`` or ``main``; ``S`` or ``seg`` for the
-                first segmentation; ``O:N`` or ``overlay:N``, ``A:N`` or ``anat:N`` for the N-th
-                overlay or anatomical (main or overlay) layer, from 0, -1 being the last.
+            specification: its number, or ``M``, ``S``, ``O:N``, ``A:N``: see
+                `snapws.specifications`.
             tag: instead of the specification, the tag that exactly one layer has.
 
         Raises:
@@ -170,14 +161,20 @@ class Workspace:
         """
         if (specification is None) == (tag is None):
             raise InvalidValue("a layer is asked for by a specification or by a tag")
-        if tag is None:
-            return self._by_specification(str(specification), meshes)
+        if specification is not None:
+            one = select(str(specification), self.layers(), self.meshes() if meshes else ())
+            if one is None:
+                names = ", ".join(map(_short_name, (*self.layers(), *self.meshes())))
+                raise LayerNotFound(
+                    f"no layer is {specification!r}; layers in {self._name}: {names or 'none'}"
+                )
+            return one
         found: list[Layer | MeshLayer] = [*self.layers(tag=tag)]
         found += self.meshes(tag=tag) if meshes else []
         if len(found) > 1:
-            keys = ", ".join(_short_name(one) for one in found)
+            names = ", ".join(map(_short_name, found))
             raise AmbiguousLayer(
-                f"{len(found)} layers of {self._name} have the tag {tag!r}: {keys}"
+                f"{len(found)} layers of {self._name} have the tag {tag!r}: {names}"
             )
         if not found:
             everything = [*self.layers(), *(self.meshes() if meshes else [])]
@@ -390,28 +387,6 @@ class Workspace:
             mesh.resolve_files()
         self.registry["SaveLocation"] = folder.as_posix()
         self.registry["Version"] = FORMAT_VERSION
-
-    def _by_specification(self, specification: str, meshes: bool) -> Layer | MeshLayer:
-        candidates: list[Layer] | list[MeshLayer] = []
-        nth = 0
-        if match := _SPECIFICATION.fullmatch(specification):
-            kind = match["kind"].lower() if match["kind"] else ""
-            nth = int(match["number"] or match["nth"] or 0)
-            if match["number"]:
-                candidates = self.layers()
-            elif (match["nth"] is not None) != (kind in _COUNTED):
-                pass
-            elif kind == "mesh":
-                candidates = self.meshes() if meshes else []
-            else:
-                roles = _ROLES.get(kind, ())
-                candidates = [layer for layer in self.layers() if layer.role in roles]
-        if not -len(candidates) <= nth < len(candidates):
-            known = ", ".join(_short_name(one) for one in (*self.layers(), *self.meshes()))
-            raise LayerNotFound(
-                f"no layer is {specification!r}; layers in {self._name}: {known or 'none'}"
-            )
-        return candidates[nth]
 
     def _add(self, path: str | Path, role: Role, nickname: str, tags: Iterable[str]) -> Layer:
         self._need_main()
