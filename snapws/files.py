@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield aside
         if target.exists():
-            shutil.copymode(target, aside)
+            aside.chmod(target.stat().st_mode)
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(target)

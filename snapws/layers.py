@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapws import files, paths
-from snapws.display import Display
 from snapws.errors import InvalidValue, WorkspaceError
 from snapws.fields import View, tags, text
 from snapws.registry import Registry
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from snapws.display import Display
     from snapws.workspace import Workspace
 
 
@@ -154,6 +154,8 @@ class Layer(WorkspaceObject):
     @property
     def display(self) -> Display:
         """How it is shown."""
+        from snapws.display import Display
+
         return Display(self.registry)
 
     def set_image(self, path: str | Path, role: Role, dimensions: Iterable[int] = ()) -> None:

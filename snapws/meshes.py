@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from snapws import paths
 from snapws.errors import InvalidValue, LayerFileMissing
@@ -23,8 +23,7 @@ _FORMATS = {
 _TIME_POINT = re.compile(r"TimePoint\[([0-9]{3,9})\]")
 
 
-@dataclass(frozen=True)
-class PolyData:
+class PolyData(NamedTuple):
     """One surface file of a mesh layer.
 
     Attributes:

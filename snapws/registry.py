@@ -17,7 +17,7 @@ from snapws.errors import RegistryError
 #: refuse deeper files, so nothing deeper is written either.
 MAX_LEVELS = 256
 
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_IN_XML = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 class Registry:
@@ -160,7 +160,9 @@ class Registry:
 
 
 def _refuse_unwritable(what: str, text: str) -> None:
-    found = _NOT_IN_XML.search(text)
+    if text.isprintable():
+        return  # nearly always; compiling the pattern takes longer than all the rest of start-up
+    found = re.search(_NOT_IN_XML, text)
     if found:
         raise RegistryError(
             f"{what} holds the character {found.group()!r} at position {found.start()}, "

@@ -6,7 +6,7 @@ The form is that of ITK-SNAP's workspace files: ``<registry>`` with ``<folder ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -40,8 +40,7 @@ _ESCAPES = str.maketrans(
 )
 
 
-@dataclass
-class RegistryFile:
+class RegistryFile(NamedTuple):
     """What a registry file holds: the tree, and the comments that stand before it."""
 
     registry: Registry

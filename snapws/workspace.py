@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from snapws import files, paths, registry_xml
-from snapws.annotations import Annotation, Landmark, LineSegment, add_landmark, add_line
-from snapws.annotations import read as read_annotations
 from snapws.errors import (
     AmbiguousLayer,
     InvalidValue,
@@ -18,13 +16,15 @@ from snapws.errors import (
     WorkspaceChanged,
     WorkspaceError,
 )
-from snapws.labels import Label, read_table, write_table
 from snapws.layers import Layer, Role, WorkspaceObject, folder_key
 from snapws.meshes import MeshLayer
 from snapws.registry import Registry
 from snapws.specifications import select
-from snapws.timepoints import TimePoint, add_time_point
-from snapws.timepoints import read as read_time_points
+
+if TYPE_CHECKING:
+    from snapws.annotations import Annotation, Landmark, LineSegment
+    from snapws.labels import Label
+    from snapws.timepoints import TimePoint
 
 #: The release of ITK-SNAP whose form of the file is written.
 FORMAT_VERSION = "20250909"
@@ -308,36 +308,50 @@ class Workspace:
             LayerNotFound: the workspace has no main image, where the table is kept.
             InvalidValue: a value of the table is not of its kind.
         """
+        from snapws.labels import read_table
+
         return read_table(self.main.registry.folder(_LABEL_TABLE))
 
     @labels.setter
     def labels(self, table: Iterable[Label]) -> None:
+        from snapws.labels import write_table
+
         write_table(self.main.registry.make_folder(_LABEL_TABLE), table)
 
     @property
     def time_points(self) -> tuple[TimePoint, ...]:
         """The time points that the workspace describes, in order; `add_time_point` adds one."""
-        return read_time_points(self.registry)
+        from snapws import timepoints
+
+        return timepoints.read(self.registry)
 
     def add_time_point(self, nickname: str = "", tags: Iterable[str] = ()) -> TimePoint:
         """Describe the next time point."""
-        return add_time_point(self.registry, nickname, tags)
+        from snapws import timepoints
+
+        return timepoints.add_time_point(self.registry, nickname, tags)
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """The annotations, in order; `add_landmark` and `add_line` add one."""
-        return read_annotations(self.registry)
+        from snapws.annotations import read
+
+        return read(self.registry)
 
     def add_landmark(
         self, position: Iterable[float], label: str, tags: Iterable[str] = ()
     ) -> Landmark:
         """Add a landmark at `position` (3 voxel coordinates of the main image) with a text."""
+        from snapws.annotations import add_landmark
+
         return add_landmark(self.registry, position, label, tags)
 
     def add_line(
         self, point1: Iterable[float], point2: Iterable[float], tags: Iterable[str] = ()
     ) -> LineSegment:
         """Add a line between two points (3 voxel coordinates of the main image each)."""
+        from snapws.annotations import add_line
+
         return add_line(self.registry, point1, point2, tags)
 
     # ------------------------------------------------------------- paths and registry

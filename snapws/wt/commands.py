@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapws import files, registry_text, registry_xml, timepoints, transforms
-from snapws.display import ComponentMode
 from snapws.errors import LayerFileMissing, RegistryError, WorkspaceError
 from snapws.fields import format_tags
 from snapws.registry import Registry
@@ -215,6 +213,8 @@ def _props_get_filename(run: Run) -> None:
 @_command(_PROPERTIES, "-props-get-transform", "-pgt")
 def _props_get_transform(run: Run) -> None:
     """Print its affine transform, from main-image RAS mm to its own, as a 4x4 matrix."""
+    from snapws import transforms
+
     for row in transforms.read(run.picked_layer().registry.folder("ImageTransform")):
         run.print(" ".join(f"{value:g}" for value in row))
 
@@ -282,6 +282,8 @@ def _props_set_contrast(run: Run) -> None:
 @_command(_PROPERTIES, "-props-set-mcd", parameters="comp N|mag|avg|max|rgb|grid")
 def _props_set_mcd(run: Run) -> None:
     """Set how several components are shown: one of them, a measure of them, colours or a grid."""
+    from snapws.display import ComponentMode
+
     modes = {
         "comp": ComponentMode.COMPONENT,
         "mag": ComponentMode.MAGNITUDE,
@@ -314,6 +316,8 @@ def _props_set_alpha(run: Run, value: str) -> None:
 @_command(_PROPERTIES, "-props-set-transform", "-pst", parameters="<file>")
 def _props_set_transform(run: Run, path: str) -> None:
     """Set its affine transform from a 4x4 matrix (RAS) or an ITK transform file (LPS)."""
+    from snapws import transforms
+
     matrix = transforms.read_file(Path(path))
     transforms.write(run.picked_layer().registry.make_folder("ImageTransform"), matrix)
 
@@ -334,6 +338,8 @@ def _props_registry_set(run: Run, key: str, value: str) -> None:
 @_command(_PROPERTIES, "-props-registry-dump", "-prd", parameters="<key> <file>")
 def _props_registry_dump(run: Run, key: str, path: str) -> None:
     """Write a folder of its registry to a plain-text file."""
+    from snapws import files, registry_text
+
     folder = run.picked_object().registry.folder(key)
     if folder is None:
         raise RegistryError(f"{run.picked_object().key} has no folder {key}")
@@ -346,6 +352,8 @@ def _props_registry_dump(run: Run, key: str, path: str) -> None:
 @_command(_PROPERTIES, "-props-registry-load", "-prl", parameters="<key> <file>")
 def _props_registry_load(run: Run, key: str, path: str) -> None:
     """Load a folder of its registry from a plain-text or registry XML file."""
+    from snapws import registry_text, registry_xml
+
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -358,6 +366,8 @@ def _props_registry_load(run: Run, key: str, path: str) -> None:
 @_command(_TIME_POINTS, "-timepoints-list")
 def _timepoints_list(run: Run) -> None:
     """Print a table of the time points."""
+    from snapws import timepoints
+
     if run.workspace.registry.folder(timepoints.KEY) is None:
         print("[WorkspaceAPI] workspace does not have time point properties folder")
         return

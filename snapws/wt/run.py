@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from snapws.errors import InvalidValue, WorkspaceError
 from snapws.layers import Layer
@@ -23,8 +23,7 @@ class UsageError(WorkspaceError):
     """A command line that is not of the grammar."""
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One command.
 
     Attributes:
