@@ -1,0 +1,83 @@
+"""The Distributed Segmentation Service: its users, providers and administrators.
+
+>>> from dss import Client, login
+>>> session = login("https://dss.itksnap.org", token)    # doctest: +SKIP
+>>> Client(session).services()                           # doctest: +SKIP
+
+Importing this package loads no other; each comes with the first use of what needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dss.admin import Admin
+    from dss.client import Client
+    from dss.errors import (
+        BadAnswer,
+        DssError,
+        MiddlewareFailed,
+        NetworkFailed,
+        NotFound,
+        NotLoggedIn,
+        NotPermitted,
+        OutcomeUnknown,
+        QuotaReached,
+        Refused,
+        ServerFailed,
+        TicketDeleted,
+        TimedOut,
+        TransferFailed,
+        WrongState,
+    )
+    from dss.login import Credentials, login
+    from dss.middleware import Middleware
+    from dss.provider import Provider
+    from dss.records import TicketStatus
+    from dss.session import Session
+
+__all__ = [
+    "Admin",
+    "BadAnswer",
+    "Client",
+    "Credentials",
+    "DssError",
+    "Middleware",
+    "MiddlewareFailed",
+    "NetworkFailed",
+    "NotFound",
+    "NotLoggedIn",
+    "NotPermitted",
+    "OutcomeUnknown",
+    "Provider",
+    "QuotaReached",
+    "Refused",
+    "ServerFailed",
+    "Session",
+    "TicketDeleted",
+    "TicketStatus",
+    "TimedOut",
+    "TransferFailed",
+    "WrongState",
+    "login",
+]
+
+_HOME = {
+    "Admin": "admin",
+    "Client": "client",
+    "Credentials": "login",
+    "Middleware": "middleware",
+    "Provider": "provider",
+    "Session": "session",
+    "TicketStatus": "records",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'dss' has no attribute {name!r}")
+    if name == "login":
+        return import_module("dss.login")  # which answers calls: its own name is its function's
+    return getattr(import_module(f"dss.{_HOME.get(name, 'errors')}"), name)

@@ -1,0 +1,151 @@
+"""The errors of `dss`: one tree, so that one `except DssError` catches them all.
+
+```
+DssError
+├── Refused             the server said no: nothing was done
+│   ├── NotLoggedIn     no login, or the server no longer knows it
+│   ├── NotPermitted    logged in, but not an administrator, or not a provider of this service
+│   ├── NotFound        no such ticket, service, file or route (or it is somebody else's)
+│   ├── TicketDeleted   its owner deleted the ticket: stop working on it
+│   ├── QuotaReached    the user's limit of open tickets
+│   └── WrongState      the ticket is not in the state that the call needs
+├── ServerFailed        the server failed (5xx) at a call that changes nothing
+├── NetworkFailed       nothing was sent, or a call that changes nothing got no answer
+├── OutcomeUnknown      a call that changes something may or may not have been done
+├── BadAnswer           the answer is not of the API's form
+├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
+├── TimedOut            the time to wait for a ticket is over
+└── MiddlewareFailed    the local middleware did not start or cannot do what was asked
+```
+"""
+
+from __future__ import annotations
+
+TEXT_LIMIT = 300
+"""Characters of a server's text that an error shows."""
+
+
+class DssError(Exception):
+    """Base of every error that `dss` raises on purpose."""
+
+
+class Refused(DssError):
+    """The server answered with a refusal; what was asked was not done.
+
+    Attributes:
+        status: HTTP status of the answer, None where no server was asked.
+        text: The server's own words, cut and without control characters.
+    """
+
+    remedy = ""
+
+    def __init__(self, message: str, *, status: int | None = None, text: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.text = text
+
+
+class NotLoggedIn(Refused):
+    """There is no login, or the server does not know it (any more)."""
+
+
+class NotPermitted(Refused):
+    """The user is logged in but may not do this: not an administrator, or not a provider."""
+
+
+class NotFound(Refused):
+    """No such ticket, service, file or route; the server says the same of somebody else's."""
+
+
+class TicketDeleted(Refused):
+    """The ticket was deleted by its owner: whoever works on it should stop."""
+
+
+class QuotaReached(Refused):
+    """The user has as many tickets as the server allows; finished ones count too."""
+
+    remedy = "delete tickets that are no longer needed"
+
+
+class WrongState(Refused):
+    """The ticket is not in the state that this call needs."""
+
+
+class ServerFailed(DssError):
+    """The server failed (5xx) at a call that changes nothing, at every try."""
+
+
+class NetworkFailed(DssError):
+    """Nothing reached the server, or a call that changes nothing got no whole answer."""
+
+
+class OutcomeUnknown(DssError):
+    """A call that changes something was sent, and whether it was done is not known.
+
+    The message says what is known, what is not, and how to find out. Such a call is never repeated
+    by this package: a second claim would take a second ticket, a second log line would double it.
+    """
+
+
+class BadAnswer(DssError):
+    """The server's answer is not what the API says it is."""
+
+
+class TransferFailed(DssError):
+    """A file could not be sent or received whole, or under a name that is allowed."""
+
+
+class TimedOut(DssError):
+    """The time that was given to wait for a ticket is over."""
+
+
+class MiddlewareFailed(DssError):
+    """The local middleware is not installed, did not start, or refused its input."""
+
+
+def shown(text: str) -> str:
+    """Makes a server's text fit for a line: no control characters, at most `TEXT_LIMIT` long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
+
+
+# Status and words of an answer, first match wins. The middleware uses 400 for everything of the
+# trade, 401 for three different things, and 404 only for routes that it does not have.
+_REFUSALS: tuple[tuple[int, str, type[Refused]], ...] = (
+    (401, "not logged in", NotLoggedIn),
+    (401, "email unrecognized", NotFound),
+    (401, "", NotPermitted),
+    (403, "", NotPermitted),
+    (404, "", NotFound),
+    (400, "has been deleted", TicketDeleted),
+    (400, "maximum allowed number of open tickets", QuotaReached),
+    (400, "has not been claimed", WrongState),
+    (400, "changing ticket status", WrongState),
+    (400, "cannot set status", WrongState),
+    (400, "not found", NotFound),
+    (400, "unable to find", NotFound),
+    (400, "is not available", NotFound),
+    (400, "is not readable", NotFound),
+)
+
+
+def refusal(status: int, text: str, *, call: str, server: str) -> Refused:
+    """Chooses the error for a refusal by its status and its text.
+
+    Args:
+        status: HTTP status of the answer, 400 to 499.
+        text: Body of the answer.
+        call: Method and path of the request, for the message.
+        server: URL of the server, for the message.
+    """
+    words = shown(text)
+    kind = next(
+        (k for code, part, k in _REFUSALS if code == status and part in words.lower()), Refused
+    )
+    if kind is NotLoggedIn:
+        message = f"not logged in to {server}; run: dss login {server}"
+    else:
+        message = f"{words or 'no reason given'} ({server}, {status} to {call})"
+        if kind.remedy:
+            message += f"; {kind.remedy}"
+    return kind(message, status=status, text=words)

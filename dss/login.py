@@ -1,0 +1,195 @@
+"""Logging in, and the login kept for the next time.
+
+The login is shared with `itksnap-wt`: `~/.alfabis/server` holds the URL, and
+`~/.alfabis/cookie_<md5 of the URL>.jar` the session cookie, as curl's cookie engine writes it.
+Python's own reader and writer of that form lose cookies that end with the session, so the seven
+fields of its lines are read and written here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
+from dss.session import COOKIE_NAME, Session
+from snapws.files import replacing
+
+SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
+"""Variable of the environment that overrides the server kept in the home folder."""
+
+_GREETING = "logged in as "
+
+
+def login(
+    server: str,
+    token: str,
+    *,
+    timeout: tuple[float, float] = (10.0, 60.0),
+    verify: bool | str = True,
+) -> Session:
+    """Logs in with a token, which the server accepts once; the session begins without cookies.
+
+    A failed login ends whatever session it was sent with, so none is sent.
+
+    Args:
+        server: URL of the middleware.
+        token: What the page `token` of the server shows; spaces around it are dropped.
+        timeout: As for `Session`.
+        verify: As for `Session`.
+
+    Raises:
+        NotLoggedIn: The token is wrong, or was used before.
+        BadAnswer: The server accepted the token, but its cookie is for another host.
+        NetworkFailed: The server was not reached.
+        OutcomeUnknown: The answer was lost; the token may be used up.
+    """
+    token = token.strip()
+    if not token:
+        raise NotLoggedIn(f"the token is empty; get one at {_url(server)}/token")
+    session = Session(server, timeout=timeout, verify=verify)
+    doubt = f"the token may be used up; get another at {session.server}/token"
+    try:
+        answer = session.post_form("api/login", {"token": token}, doubt=doubt)
+        if not answer.startswith(_GREETING):
+            raise BadAnswer(f"{session.server} answered the login with {shown(answer)!r}")
+        if session.cookie is None:
+            raise BadAnswer(
+                f"{session.server} accepted the token, but its cookie is for another host: the "
+                f"middleware has to run with the cookie domain {session.host!r} (or '')"
+            )
+    except NotPermitted as error:
+        session.close()
+        raise NotLoggedIn(
+            f"{session.server} did not accept the token; a token works once: get another at "
+            f"{session.server}/token",
+            status=error.status,
+            text=error.text,
+        ) from error
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def user(session: Session) -> str:
+    """Asks the server who is logged in: the e-mail address of the user.
+
+    Raises:
+        NotLoggedIn: Nobody is.
+    """
+    answer = session.get_text("api/login")
+    if not answer.startswith(_GREETING):
+        raise BadAnswer(f"{session.server} answered {shown(answer)!r} to GET api/login")
+    return shown(answer.removeprefix(_GREETING))
+
+
+class Credentials:
+    """The login kept in the home folder, shared with `itksnap-wt`.
+
+    Args:
+        home: The home folder; the user's by default.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.folder = (home or Path.home()) / ".alfabis"
+
+    @property
+    def server(self) -> str | None:
+        """URL of the server: the environment's, else that of the last login, else None."""
+        return _url(os.environ.get(SERVER_VARIABLE)) or self._last() or None
+
+    def _last(self) -> str:
+        try:
+            return _url((self.folder / "server").read_text(encoding="utf-8", errors="replace"))
+        except FileNotFoundError:
+            return ""
+
+    def save(self, session: Session) -> None:
+        """Keeps a session for the next time, in place of the one kept for the same server.
+
+        Raises:
+            NotLoggedIn: The session has no cookie.
+        """
+        cookie = session.cookie
+        if cookie is None or cookie.value is None:
+            raise _no_login(session.server)
+        # A domain with a leading dot was given by the server and includes the hosts below it.
+        below = cookie.domain.startswith(".")
+        fields = (
+            f"#HttpOnly_{cookie.domain if below else session.host}",
+            "TRUE" if below else "FALSE",
+            cookie.path,
+            "FALSE",
+            "0",  # ends with the session, for curl; Python's writer leaves it empty: not sent
+            COOKIE_NAME,
+            cookie.value,
+        )
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        jar = "# Netscape HTTP Cookie File\n\n" + "\t".join(fields) + "\n"
+        _write_private(self._jar(session.server), jar)
+        _write_private(self.folder / "server", session.server)
+
+    def open_session(self, server: str | None = None) -> Session:
+        """Opens the session kept for a server; the server is not asked whether it still knows it.
+
+        Args:
+            server: URL of the server; `self.server` by default.
+
+        Raises:
+            NotLoggedIn: No login is kept; the message says how to log in.
+        """
+        server = _url(server or self.server)
+        if not server:
+            raise NotLoggedIn("not logged in to any server; run: dss login URL")
+        try:
+            jar = self._jar(server).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            raise _no_login(server) from None
+        rows = [line.split("\t") for line in jar.splitlines()]
+        values = [row[6] for row in rows if len(row) == 7 and row[5] == COOKIE_NAME]
+        if not values:
+            raise _no_login(server)
+        return Session(server, cookie=values[-1])
+
+    def forget(self, server: str | None = None) -> None:
+        """Removes the login kept for a server; without one nothing happens."""
+        server = _url(server or self.server)
+        self._jar(server).unlink(missing_ok=True)
+        if server == self._last():
+            (self.folder / "server").unlink(missing_ok=True)
+
+    def _jar(self, server: str) -> Path:
+        digest = hashlib.md5(server.encode(), usedforsecurity=False).hexdigest()
+        return self.folder / f"cookie_{digest}.jar"
+
+
+def _url(text: str | None) -> str:
+    return (text or "").strip().rstrip("/")
+
+
+def _no_login(server: str) -> NotLoggedIn:
+    return NotLoggedIn(f"not logged in to {server}; run: dss login {server}")
+
+
+def _write_private(target: Path, text: str) -> None:
+    """Writes a file that only its owner reads, from its first byte on."""
+    if target.exists():
+        target.chmod(0o600)  # the new file takes over the mode of the old one
+    with replacing(target) as aside:
+        aside.chmod(0o600)
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+class _CallableModule(ModuleType):
+    """This module, which answers a call as its function: `from dss import login` is either."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Session:
+        return login(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

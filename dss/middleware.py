@@ -1,0 +1,315 @@
+"""A middleware on this machine, for trials and tests: the real one, on the loopback address only.
+
+It runs as a child process in a folder of its own, which holds its database, its files and its log.
+It does not run in its test mode, in which everybody is an administrator and no state is checked:
+users are rows that are put into its database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from dss.admin import Admin
+from dss.errors import DssError, MiddlewareFailed
+from dss.login import login
+from dss.session import Session
+
+HOST = "127.0.0.1"
+ADMINISTRATOR = "administrator@localhost"
+"""E-mail address of the administrator that every such middleware has."""
+
+_START_LIMIT = 60.0
+_STOP_LIMIT = 10.0
+_GIT_LIMIT = 60.0
+
+# Its own command would listen on every address. The cookie gets no domain, since no client takes
+# one for another host. Standard input is a pipe that only the parent holds: it ends with the
+# parent, however that ends, and so does the child.
+_CHILD = """
+import os, sys, threading
+host, port, root = sys.argv[1:]
+def stop_with_parent():
+    sys.stdin.buffer.read()
+    os._exit(0)
+threading.Thread(target=stop_with_parent, daemon=True).start()
+sys.argv = ["itksnap-dss-server", "--server", "--port", port, "--cookie-domain", "",
+            "--sqlite-path", os.path.join(root, "db.sqlite3"),
+            "--datastore-root", os.path.join(root, "store")]
+from itksnap_dss_server import app
+app.pargs.port = f"{host}:{port}"
+app.main_server()
+"""
+
+
+class Middleware:
+    """A middleware as a child process; it stops with the context, or with this process.
+
+    Args:
+        folder: Where it keeps its data, made if need be; by default a temporary folder that goes
+            with the context.
+        port: The port to listen on; 0 chooses a free one, which stays the same at a restart.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, port: int = 0) -> None:
+        self._temporary = folder is None
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="dss-middleware-")).resolve()
+        self.port = port
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """URL of the server, to be used after it started."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """The file with what the server printed."""
+        return self.folder / "middleware.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the child process, None where there is none."""
+        return self._child.pid if self._child else None
+
+    def __enter__(self) -> Middleware:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers; one that runs already is left alone.
+
+        Started again, on the same folder and port, it has its tickets, users and logins as before.
+
+        Raises:
+            MiddlewareFailed: It is not installed, or did not start; the message ends with what it
+                printed last.
+        """
+        if self._child is not None:
+            return
+        if find_spec("itksnap_dss_server") is None:
+            raise MiddlewareFailed(
+                "the middleware is not installed; run: pip install 'snapws[middleware]'"
+            )
+        (self.folder / "store").mkdir(parents=True, exist_ok=True)
+        self.port = self.port or _free_port()
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(  # noqa: S603 - our own words only
+                [sys.executable, "-c", _CHILD, HOST, str(self.port), str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env=_environment(),
+                # An interrupt from the keyboard is for the parent, which then stops the child.
+                start_new_session=os.name == "posix",
+            )
+        try:
+            self._wait_until_ready(self._child)
+            if not self._knows(ADMINISTRATOR):
+                self.add_user(ADMINISTRATOR, admin=True, tier="poweruser")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stops the server; its folder stays as it is."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        with child:  # which closes the pipe and waits
+            child.terminate()
+            try:
+                child.wait(_STOP_LIMIT)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+    def wait(self) -> None:
+        """Waits until the server ends by itself.
+
+        Raises:
+            MiddlewareFailed: It ended, which it does not do unless something stopped it.
+        """
+        if self._child is not None:
+            code = self._child.wait()
+            raise MiddlewareFailed(f"the middleware ended with exit code {code}; see {self.log}")
+
+    def restart(self) -> None:
+        """Stops the server and starts it again on the same folder and port."""
+        self.stop()
+        self.start()
+
+    def add_user(
+        self,
+        email: str,
+        *,
+        admin: bool = False,
+        tier: Literal["guest", "poweruser", "xnat"] = "guest",
+    ) -> str:
+        """Adds a user, or changes one.
+
+        Args:
+            email: Address of the user.
+            admin: Whether the user is an administrator, for whom the server checks no states.
+            tier: How many tickets the user may have: 10, 60 or 100000.
+
+        Returns:
+            A token to log in with, once.
+        """
+        token = secrets.token_hex(24)
+        with closing(self._database()) as database, database:
+            database.execute(
+                "insert into users (email, passwd, dispname, sysadmin, tier) values (?,?,?,?,?) "
+                "on conflict (email) do update set "
+                "passwd = excluded.passwd, sysadmin = excluded.sysadmin, tier = excluded.tier",
+                (email, token, email.partition("@")[0], int(admin), tier),
+            )
+        return token
+
+    def login(self, email: str) -> Session:
+        """Logs in as a user, without a token.
+
+        Raises:
+            MiddlewareFailed: There is no such user.
+        """
+        token = secrets.token_hex(24)
+        with closing(self._database()) as database, database:
+            changed = database.execute("update users set passwd=? where email=?", (token, email))
+        if changed.rowcount != 1:
+            raise MiddlewareFailed(f"no user {email} in {self.folder}; add_user makes one")
+        return login(self.url, token)
+
+    def publish(self, description: str | Path, provider: str) -> str:
+        """Makes a provider offer the service that a `service.json` describes.
+
+        The file is committed to a git repository in the server's folder. The same description has
+        the same hash at any time; another one needs another version. `longdesc` and `url` are
+        filled in where they are missing: without them the server's page of services fails.
+
+        Args:
+            description: A folder with a `service.json`.
+            provider: Name of the provider, added if need be.
+
+        Returns:
+            Hash of the service.
+
+        Raises:
+            MiddlewareFailed: No `service.json`, one without name, version or shortdesc, or no git.
+            Refused: The server has another service of that name and version.
+        """
+        service = _read_service(Path(description) / "service.json")
+        folder = self.folder / "services" / secrets.token_hex(8)
+        folder.mkdir(parents=True)
+        text = json.dumps(service, indent=2, sort_keys=True) + "\n"
+        (folder / "service.json").write_text(text, encoding="utf-8", newline="\n")
+        _git(folder, "init", "--quiet", "--template=")
+        _git(folder, "add", "service.json")
+        _git(folder, "commit", "--quiet", "--no-verify", "-m", "Describe the service")
+        with self.login(ADMINISTRATOR) as session:
+            admin = Admin(session)
+            admin.add_provider(provider)
+            return admin.add_service(provider, str(folder))
+
+    def _database(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.folder / "db.sqlite3", timeout=30)
+
+    def _knows(self, email: str) -> bool:
+        with closing(self._database()) as database:
+            row = database.execute("select 1 from users where email=?", (email,)).fetchone()
+        return row is not None
+
+    def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + _START_LIMIT
+        while time.monotonic() < end and child.poll() is None:
+            if _listens(self.port):
+                try:
+                    with Session(self.url, timeout=(1.0, 5.0)) as session:
+                        session.get_text("about")
+                except DssError as error:
+                    raise MiddlewareFailed(f"port {self.port} is not its own: {error}") from error
+                if child.poll() is None:
+                    return
+            time.sleep(0.02)
+        last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+        first = f"the middleware did not start on port {self.port}; {self.log} ends:"
+        raise MiddlewareFailed("\n".join([first, *last]))
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what changes the server's address, mode, places, or git."""
+    own = re.compile("PORT|SERVER_SOFTWARE|PHP_FCGI_CHILDREN|ALFABIS_.*|GIT_(?!SSL_).*")
+    kept = {name: value for name, value in os.environ.items() if not own.fullmatch(name)}
+    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _read_service(file: Path) -> dict[str, object]:
+    try:
+        service = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MiddlewareFailed(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise MiddlewareFailed(f"{file} is not JSON: {error}") from error
+    needed = ("name", "version", "shortdesc")
+    if not isinstance(service, dict) or not all(isinstance(service.get(k), str) for k in needed):
+        raise MiddlewareFailed(f"{file} needs the texts {', '.join(needed)}")
+    return {"longdesc": service["shortdesc"], "url": "", **service}
+
+
+def _git(folder: Path, *words: str) -> None:
+    """Runs git without anybody's settings, as nobody in particular, at no particular time."""
+    git = shutil.which("git")
+    if git is None:
+        raise MiddlewareFailed("git is not installed; the middleware takes services from git only")
+    who = ("-c", "user.name=dss", "-c", "user.email=dss@localhost", "-c", "commit.gpgsign=false")
+    when = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2000-01-01T00:00:00Z")
+    try:
+        subprocess.run(  # noqa: S603 - our own words only
+            [git, *who, *words],
+            cwd=folder,
+            env={**_environment(), **when},
+            check=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_GIT_LIMIT,
+            text=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or error
+        raise MiddlewareFailed(f"git {words[0]} in {folder} failed: {said}") from error

@@ -1,0 +1,233 @@
+"""What a provider does: claim a ticket, fetch its input, report, deliver its result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from dss.client import Area
+from dss.errors import BadAnswer, NotFound, shown
+from dss.records import (
+    Available,
+    Claim,
+    FileEntry,
+    ProvidedService,
+    TicketStatus,
+    read_csv,
+    read_int,
+    read_status,
+    read_word,
+)
+from dss.session import Session
+from dss.transfer import FileBody, archived, download_archive, list_files, upload_archive
+
+if TYPE_CHECKING:
+    from snapws import Workspace
+
+Category = Literal["info", "warning", "error"]
+
+_NO_TICKET = ("", "None", "-1", "0")
+
+
+class Provider:
+    """The calls of a user who provides services.
+
+    Calls about a ticket raise `WrongState` where this user has not claimed it, and `TicketDeleted`
+    once its owner has deleted it, which is the sign to stop working on it. Those that change
+    something raise `OutcomeUnknown` where the answer is lost; none of them is ever repeated. Every
+    call raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides.
+
+    Args:
+        session: The login of the provider's user.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def services(self) -> list[ProvidedService]:
+        """Lists the services that this user may provide, one row for each provider of it."""
+        text = self.session.get_text("api/pro/services")
+        return read_csv(ProvidedService, ("name", "version", "hash", "provider"), text)
+
+    def available(self, hashes: Sequence[str]) -> list[Available] | None:
+        """Lists those of the services that have tickets to claim; claims nothing.
+
+        Returns:
+            None where the server is too old to tell: claim instead.
+
+        Raises:
+            NotPermitted: The user does not provide one of the services.
+        """
+        fields = {"services": _joined(hashes)}
+        try:
+            text = self.session.post_form("api/pro/services/available", fields, doubt=None)
+        except NotFound as error:
+            if error.status == 404:
+                return None
+            raise
+        return read_csv(Available, ("hash", "name", "ready"), text)
+
+    def claim(self, hashes: Sequence[str], provider: str, instance: str) -> Claim | None:
+        """Claims the oldest waiting ticket of any of the services.
+
+        The server knows no lease: a claimed ticket stays claimed until it is reported as a success
+        or failed, or its owner deletes it.
+
+        Args:
+            hashes: Hashes of the services.
+            provider: Name of the provider, shown in the ticket's log.
+            instance: Name of this worker, shown in the ticket's log.
+
+        Returns:
+            None where no ticket waits.
+
+        Raises:
+            NotPermitted: The user does not provide one of the services.
+        """
+        fields = {"services": _joined(hashes), "provider": provider, "code": instance}
+        doubt = (
+            f"a ticket may have been claimed for {provider} {instance}, and nobody works on it; "
+            "its owner sees the claim in its log"
+        )
+        text = self.session.post_form("api/pro/services/claims", fields, doubt=doubt)
+        if text.strip() in _NO_TICKET:
+            return None
+        claims = read_csv(Claim, ("ticket", "hash", "status"), text)
+        if len(claims) != 1:
+            raise BadAnswer(f"{len(claims)} tickets in the answer to a claim: {shown(text)!r}")
+        return claims[0]
+
+    def status(self, ticket: int) -> TicketStatus:
+        """Tells the status of a ticket of a provided service, claimed or not, deleted or not.
+
+        Raises:
+            NotFound: There is no such ticket for this user.
+        """
+        return read_status(self.session.get_text(f"api/pro/tickets/{ticket}/status"))
+
+    def files(self, ticket: int, area: Area = "input") -> list[FileEntry]:
+        """Lists the files of a ticket: its input, or its results.
+
+        Raises:
+            TransferFailed: The server lists a name that must not touch a disk.
+        """
+        return list_files(self.session, f"api/pro/tickets/{ticket}/files/{area}")
+
+    def download(self, ticket: int, folder: str | Path) -> Path:
+        """Fetches the input of a ticket.
+
+        Args:
+            ticket: The ticket.
+            folder: Where to put the files; made if need be. All appear together, or none.
+
+        Returns:
+            The workspace in `folder`, its layers beside it.
+
+        Raises:
+            TransferFailed: There is no workspace, or a file did not come whole.
+        """
+        area = f"api/pro/tickets/{ticket}/files/input"
+        return download_archive(self.session, area, folder, f"ticket_{ticket:08d}.itksnap")
+
+    def log(self, ticket: int, category: Category, message: str) -> int:
+        """Adds a line to the ticket's log; it takes along the files attached since the last one.
+
+        Returns:
+            The number of the log entry.
+        """
+        if category not in get_args(Category):
+            raise ValueError(f"{category!r} is not one of {', '.join(get_args(Category))}")
+        return read_int(
+            self._post(ticket, category, {"message": message}, "the line may be in the log")
+        )
+
+    def attach(
+        self,
+        ticket: int,
+        description: str,
+        file: Path,
+        mime_type: str = "application/octet-stream",
+    ) -> int:
+        """Attaches a file to the next line of the log; until that comes, the user does not see it.
+
+        The file's own name is not sent: the user sees the description. Whoever learns the address
+        of an attachment can read it without a login.
+
+        Returns:
+            The number of the attachment.
+
+        Raises:
+            TransferFailed: The file cannot be read.
+        """
+        body = FileBody(file, "attachment", {"desc": description, "mime_type": mime_type})
+        doubt = "the file may be attached; it shows with the next line of the log"
+        return read_int(
+            self.session.post_body(f"api/pro/tickets/{ticket}/attachments", body, doubt=doubt)
+        )
+
+    def progress(self, ticket: int, value: float, *, start: float = 0.0, end: float = 1.0) -> None:
+        """Sets how much of a part of the work is done.
+
+        The ticket's progress is the sum over the parts that were set, each `value * (end - start)`.
+        Keep to one division into parts: the server fails (`OutcomeUnknown`) at a `start` that it
+        knows with another `end`, as at a last (0, 1) after parts. `reset_progress` forgets parts.
+
+        Args:
+            ticket: The ticket.
+            value: 0 to 1. Zero removes every part between `start` and `end`.
+            start: Where the part begins, 0 to 1.
+            end: Where it ends.
+        """
+        if not (0 <= value <= 1 and 0 <= start < end <= 1):
+            raise ValueError(f"not a progress: {value} of the part from {start} to {end}")
+        fields = {"chunk_start": str(start), "chunk_end": str(end), "progress": str(value)}
+        doubt = (
+            "the progress may be set, setting it again does no harm; where another end was used "
+            "with this start, reset the progress first"
+        )
+        read_word(self._post(ticket, "progress", fields, doubt), "success")
+
+    def reset_progress(self, ticket: int) -> None:
+        """Sets the progress to nothing and forgets its parts; they outlive a retry by the owner."""
+        self.progress(ticket, 0.0)
+
+    def upload(self, ticket: int, workspace: Workspace | str | Path) -> None:
+        """Archives a workspace and sends it as the ticket's result.
+
+        Args:
+            ticket: The ticket.
+            workspace: The workspace, or the path of its file.
+
+        Raises:
+            TransferFailed: A file could not be sent.
+            snapws.WorkspaceError: The workspace cannot be archived.
+        """
+        area = f"api/pro/tickets/{ticket}/files/results"
+        with archived(workspace) as files:
+            upload_archive(self.session, area, files, f"ticket_{ticket:08d}_results.itksnap")
+
+    def succeed(self, ticket: int) -> None:
+        """Reports the ticket as done; its results have to be there."""
+        self._set_status(ticket, "success")
+
+    def fail(self, ticket: int, message: str) -> None:
+        """Logs why, as an error, and reports the ticket as failed, even where the log fails."""
+        try:
+            self.log(ticket, "error", message)
+        finally:
+            self._set_status(ticket, "failed")
+
+    def _set_status(self, ticket: int, status: str) -> None:
+        doubt = f"the ticket may be {status}; ask for its status"
+        read_word(self._post(ticket, "status", {"status": status}, doubt), status)
+
+    def _post(self, ticket: int, what: str, fields: dict[str, str], doubt: str) -> str:
+        return self.session.post_form(f"api/pro/tickets/{ticket}/{what}", fields, doubt=doubt)
+
+
+def _joined(hashes: Sequence[str]) -> str:
+    """Joins hashes as the server wants them; it takes an empty one for a foreign service."""
+    if isinstance(hashes, str) or not hashes or not all(hashes):
+        raise ValueError(f"not a list of hashes of services: {hashes!r}")
+    return ",".join(hashes)

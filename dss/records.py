@@ -1,0 +1,390 @@
+"""What the server lists, as records, and how its CSV and JSON are read.
+
+The server's CSV has no header and its columns no types: here ids and counts are integers and
+everything else stays text ("1.10" is a version, "007" and "NA" are names). Lists differ in the
+order of their columns, so the caller of `read_csv` names them as its call answers them.
+
+Times are aware, in UTC. A server on SQLite sends seconds of the epoch; the older one on Postgres
+sends "YYYY-MM-DD HH:MM:SS[.ffffff]" in the time zone of its database, which it does not tell: it is
+taken for UTC.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from typing import Any, TypeVar, get_type_hints
+
+from dss.errors import BadAnswer, shown
+
+R = TypeVar("R")
+
+
+class TicketStatus(str, Enum):
+    """Where a ticket stands, in the server's words."""
+
+    INIT = "init"
+    READY = "ready"
+    CLAIMED = "claimed"
+    SUCCESS = "success"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    DELETED = "deleted"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to the ticket unless its owner acts."""
+        return self in _FINAL
+
+
+_FINAL = (
+    TicketStatus.SUCCESS,
+    TicketStatus.FAILED,
+    TicketStatus.TIMEOUT,
+    TicketStatus.DELETED,
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that tickets can be made for; `hash` is the 40 hex digits of its git commit."""
+
+    name: str
+    hash: str
+    version: str
+    description: str
+
+
+@dataclass(frozen=True)
+class ServiceTag:
+    """A layer that a service asks for: its tag, and the role ("MainImage", …) of the layer."""
+
+    name: str
+    type: str
+    hint: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class ServiceDetail:
+    """What a service says of itself; `json` is its `service.json`, whole."""
+
+    name: str
+    version: str
+    description: str
+    long_description: str
+    url: str
+    tags: tuple[ServiceTag, ...]
+    json: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class ServiceStats:
+    """How busy a service is; `last_heard` is how long ago one of its providers asked for work."""
+
+    succeeded: int
+    failed: int
+    mean_duration: timedelta | None
+    last_heard: timedelta | None
+    queue_length: int
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A ticket in the list of its owner; `service` is the service's name."""
+
+    id: int
+    service: str
+    status: TicketStatus
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file attached to a log entry. Whoever has the `url` can read it, without a login."""
+
+    id: int
+    description: str
+    mime_type: str
+    url: str
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """A line of a ticket's log; `category` is info, warning or error."""
+
+    id: int
+    time: datetime
+    category: str
+    message: str
+    attachments: tuple[Attachment, ...]
+
+
+@dataclass(frozen=True)
+class TicketDetail:
+    """A ticket as it is now.
+
+    Attributes:
+        status: Its status.
+        progress: 0 to 1 (the server's sum of the parts set by the provider; it can exceed 1).
+        queue_position: Place in the queue of all services, from 1, None once it is not waiting.
+        log: Log entries, oldest first.
+    """
+
+    status: TicketStatus
+    progress: float
+    queue_position: int | None
+    log: tuple[LogEntry, ...]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a ticket. `index` is its present place by time: it shifts when files change."""
+
+    index: int
+    name: str
+
+
+@dataclass(frozen=True)
+class ProvidedService:
+    """A service as one provider offers it; several providers give several of the same `hash`."""
+
+    name: str
+    version: str
+    hash: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class Available:
+    """A service with tickets ready to be claimed, and how many."""
+
+    hash: str
+    name: str
+    ready: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A ticket that was claimed, and the service that it is for."""
+
+    ticket: int
+    hash: str
+    status: TicketStatus
+
+
+@dataclass(frozen=True)
+class ProviderUser:
+    """A user who may provide services for a provider."""
+
+    id: int
+    email: str
+    admin: bool
+
+
+@dataclass(frozen=True)
+class AnyTicket:
+    """A ticket in the administrator's list; `minutes` is how long it has been there."""
+
+    id: int
+    email: str
+    service: str
+    status: TicketStatus
+    minutes: float
+
+
+def read_word(text: str, *allowed: str) -> str:
+    """Reads an answer of one word, which has to be one of those `allowed`."""
+    word = text.strip()
+    if word not in allowed:
+        raise BadAnswer(f"the server answered {shown(text)!r} instead of {' or '.join(allowed)}")
+    return word
+
+
+def read_int(text: str) -> int:
+    """Reads a number that is an id or a count: decimal digits and nothing else."""
+    if not re.fullmatch("[0-9]{1,18}", text.strip()):
+        raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
+    return int(text)
+
+
+def read_status(text: str) -> TicketStatus:
+    """Reads the status of a ticket."""
+    return TicketStatus(read_word(text, *(s.value for s in TicketStatus)))
+
+
+def read_time(value: object) -> datetime:
+    """Reads a time: seconds of the epoch, or a date and time without a zone, taken for UTC."""
+    try:
+        if isinstance(value, str) and not value.isdecimal():
+            form = "%Y-%m-%d %H:%M:%S.%f" if "." in value else "%Y-%m-%d %H:%M:%S"
+            return datetime.strptime(value, form).replace(tzinfo=timezone.utc)
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=float(value))
+    except (ValueError, OverflowError) as error:
+        raise BadAnswer(f"not a time: {shown(repr(value))}") from error
+    raise BadAnswer(f"not a time: {shown(repr(value))}")
+
+
+def read_duration(value: object) -> timedelta | None:
+    """Reads a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    form = re.fullmatch(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    try:
+        if form:
+            days, hours, minutes, seconds = (float(part or 0) for part in form.groups())
+            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError) as error:
+        raise BadAnswer(f"not a duration: {shown(text)!r}") from error
+
+
+def _read_flag(text: str) -> bool:
+    return read_word(text, "0", "1", "True", "False", "t", "f") in ("1", "True", "t")
+
+
+def _read_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadAnswer(f"the server answered {shown(text)!r} instead of a number") from error
+
+
+_READERS: Mapping[type, Callable[[str], object]] = {
+    str: str,
+    int: read_int,
+    float: _read_number,
+    bool: _read_flag,
+    TicketStatus: read_status,
+}
+
+
+def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
+    """Reads rows of CSV, each into a `record`.
+
+    Args:
+        record: A dataclass of this module without nested records.
+        columns: Its fields in the order of the answer's columns.
+        text: The answer.
+
+    Raises:
+        BadAnswer: A row has more or fewer columns, or a value of the wrong form.
+    """
+    types = get_type_hints(record)
+    records = []
+    try:
+        # Without `newline=""` a line end inside a quoted field would be changed.
+        for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
+            if len(row) != len(columns):
+                raise BadAnswer(
+                    f"row {number} has {len(row)} columns instead of {len(columns)} "
+                    f"({', '.join(columns)}): {shown(','.join(row))!r}"
+                )
+            try:
+                values = {c: _READERS[types[c]](v) for c, v in zip(columns, row, strict=True)}
+            except BadAnswer as error:
+                raise BadAnswer(f"row {number}, {shown(','.join(row))!r}: {error}") from error
+            records.append(record(**values))
+    except csv.Error as error:
+        raise BadAnswer(f"not CSV: {error}: {shown(text)!r}") from error
+    return records
+
+
+def read_names(text: str) -> list[str]:
+    """Reads CSV of one column."""
+    return [row.name for row in read_csv(_Name, ("name",), text)]
+
+
+@dataclass(frozen=True)
+class _Name:
+    name: str
+
+
+@contextmanager
+def _form(what: str) -> Iterator[None]:
+    """Turns whatever a document of another form causes into one error."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadAnswer(f"{what} is not of the expected form: {shown(repr(error))}") from error
+
+
+def read_detail(document: object) -> TicketDetail:
+    """Reads the answer of a ticket's `detail`."""
+    with _form("the ticket's detail"):
+        result: Any = document["result"]  # type: ignore[index]
+        position = result.get("queue_position")
+        return TicketDetail(
+            status=read_status(result["status"]),
+            progress=float(result["progress"]),
+            queue_position=None if position is None else int(position),
+            log=tuple(
+                LogEntry(
+                    id=int(entry["id"]),
+                    time=read_time(entry["atime"]),
+                    category=str(entry["category"]),
+                    message=str(entry["message"]),
+                    attachments=tuple(
+                        Attachment(
+                            id=int(a["id"]),
+                            description=_text(a, "description"),
+                            mime_type=_text(a, "mime_type"),
+                            url=_text(a, "url"),
+                        )
+                        for a in entry["attachments"]
+                    ),
+                )
+                for entry in result["log"]
+            ),
+        )
+
+
+def read_service(document: object) -> ServiceDetail:
+    """Reads a `service.json`; what its author left out is empty."""
+    with _form("service.json"):
+        service: Any = document
+        return ServiceDetail(
+            name=str(service["name"]),
+            version=str(service["version"]),
+            description=_text(service, "shortdesc"),
+            long_description=_text(service, "longdesc"),
+            url=_text(service, "url"),
+            tags=tuple(
+                ServiceTag(
+                    name=str(tag["name"]),
+                    type=_text(tag, "type"),
+                    hint=_text(tag, "hint"),
+                    required=bool(tag.get("required", False)),
+                )
+                for tag in service.get("tags", ())
+            ),
+            json=service,
+        )
+
+
+def read_stats(document: object) -> ServiceStats:
+    """Reads the answer of a service's `stats`; its columns vary, so it is asked for as JSON."""
+    with _form("the service's stats"):
+        (stats,) = document["result"]  # type: ignore[index]
+        return ServiceStats(
+            succeeded=int(stats["n_success"]),
+            failed=int(stats["n_failed"]),
+            mean_duration=read_duration(stats.get("avg_duration")),
+            last_heard=read_duration(stats.get("last_heard_from")),
+            queue_length=int(stats["queue_length"]),
+        )
+
+
+def _text(values: Mapping[str, object], key: str) -> str:
+    value = values.get(key)
+    return "" if value is None else str(value)

@@ -1,0 +1,129 @@
+"""A ticket all the way: real images, real registration, the real middleware."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from dss import demo, greedy
+from dss.greedy import GreedyFailed
+from snapws import Role, Workspace
+
+#: The affine part of the known map between the two brains, from the README of the images.
+KNOWN_AFFINE = np.array(
+    [
+        [1.0472, 0.0916, 0.0551, 4.2224],
+        [-0.0871, 0.9552, 0.0670, -4.9771],
+        [-0.0478, -0.0771, 1.0377, 1.7784],
+        [0, 0, 0, 1],
+    ]
+)
+DSS = Path(sysconfig.get_path("scripts")) / "dss"
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    lines: list[str] = []
+    return folder, demo.run(folder, lines.append), lines
+
+
+def test_the_labels_are_where_they_belong(demonstration):
+    _, result, _ = demonstration
+    assert set(result.overlaps) == {"Grey matter", "White matter"}
+    for overlap in result.overlaps.values():
+        assert overlap >= demo.REQUIRED_OVERLAP
+
+
+def test_the_brain_is_not_mirrored(demonstration):
+    """The template is symmetric: the overlap alone would not tell left from right."""
+    folder, _, _ = demonstration
+    affine = np.loadtxt(folder / "work" / "affine.mat")
+    assert np.allclose(affine[:3, :3], KNOWN_AFFINE[:3, :3], atol=0.06)
+
+
+def test_the_result_is_a_workspace_of_six_layers(demonstration):
+    folder, result, _ = demonstration
+    workspace = Workspace.open(result.workspace)
+    assert result.workspace.parent == folder / "result"
+    assert [(layer.role, layer.nickname, layer.tags) for layer in workspace.layers()] == [
+        (Role.MAIN, "Template", ("Target",)),
+        (Role.OVERLAY, "Subject", ("Source",)),
+        (Role.OVERLAY, "Subject's tissues", ("SourceSeg",)),
+        (Role.OVERLAY, "Resliced subject", ()),
+        (Role.OVERLAY, "Deformation field", ()),
+        (Role.SEGMENTATION, "Resliced tissues", ("Result",)),
+    ]
+    assert workspace.layers()[4].display.color_map == "Jet"
+    assert [label.name for label in workspace.labels] == ["Grey matter", "White matter"]
+    for layer in workspace.layers():
+        assert re.fullmatch(r"layer_\d{3}_[0-9a-f]{32}\.nii\.gz", layer.path.name)
+        assert nibabel.load(layer.path).shape[:3] in ((57, 71, 63), (82, 72, 56))
+
+
+def test_every_step_is_told(demonstration):
+    _, _, lines = demonstration
+    text = "\n".join(lines)
+    for step in ("Affine", "Deformable", "Reslicing", "[Affine matrix]", "[Output of greedy]"):
+        assert step in text
+
+
+def test_nothing_is_left_running(demonstration):
+    folder, _, _ = demonstration
+    import psutil
+
+    commands = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if str(folder) in command]
+
+
+def test_greedy_that_fails_says_so(tmp_path):
+    with pytest.raises(GreedyFailed, match="greedy failed .*exit 1"):
+        greedy.run("-d 3 -rf nothing.nii.gz -rm a.nii b.nii", tmp_path, ["b.nii"])
+    # Without -o greedy ends well and writes nothing.
+    command = "-d 3 -a -m SSD -n 1x0x0 -ia-identity -i target.nii.gz target.nii.gz"
+    shutil.copy(demo.images() / "target.nii.gz", tmp_path)
+    with pytest.raises(GreedyFailed, match=r"no affine\.mat"):
+        greedy.run(command, tmp_path, ["affine.mat"])
+
+
+def test_the_middleware_in_the_foreground(tmp_path):
+    """`dss middleware` prints an address and tokens that work, and stops when told to."""
+    from dss.login import login, user
+
+    with subprocess.Popen(
+        [DSS, "middleware", str(tmp_path / "mw")], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            words = [process.stdout.readline().split() for _ in range(3)]
+            url = words[0][1]
+            for _, token, email in words[1:]:
+                with login(url, token) as session:
+                    assert user(session) == email.strip("()")
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+def test_the_command_reports_errors_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [DSS, "middleware", str(tmp_path / "file")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("dss: error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_demonstration_does_not_load_greedy_itself():
+    code = "import dss.demo, sys; sys.exit('picsl_greedy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
