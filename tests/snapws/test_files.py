@@ -1,0 +1,39 @@
+"""A save that is killed leaves the old file or the new one."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+
+from snapws import Label, Workspace
+
+#: Saves the workspace over and over, each time whole, with another number of labels.
+SAVER = """
+import sys
+from snapws import Label, Workspace
+workspace = Workspace.open(sys.argv[1])
+print("ready", flush=True)
+for count in range(1, 10**6):
+    workspace.main.nickname = str(count)
+    workspace.labels = [Label(i, "x" * 50) for i in range(1, 200 + count % 50)]
+    workspace.save()
+"""
+
+
+def test_killed_at_any_point(base):
+    base.labels = [Label(1, "one")]
+    base.save()
+    delays = random.Random(0)
+    for _ in range(10):
+        with subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(base.path)], stdout=subprocess.PIPE
+        ) as saver:
+            saver.stdout.readline()
+            time.sleep(delays.uniform(0.0, 0.1))
+            saver.kill()
+        found = Workspace.open(base.path)
+        if found.main.nickname != "T1":
+            assert len(found.labels) == 199 + int(found.main.nickname) % 50
+    assert found.main.nickname != "T1", "no save was ever finished"
