@@ -1,7 +1,8 @@
 """Images: their header, their voxels as a stream, and the hash of their content.
 
-NIfTI-1, NIfTI-2, Analyze and MGH are read, plain or gzipped, through nibabel's headers. Nothing
-here holds a whole image in memory, but for the hash of vector images (see `VoxelHash`).
+NIfTI-1, NIfTI-2, Analyze and MGH are read here, plain or gzipped, through nibabel's headers; others
+in `snapws.itk_formats`. Nothing here holds a whole image in memory, but for the hash of vector
+images (see `VoxelHash`).
 """
 
 from __future__ import annotations
@@ -198,6 +199,10 @@ def read_header(path: Path) -> ImageHeader:
         ImageDamaged: the header is impossible.
         ImageError: the file cannot be read.
     """
+    from snapws import itk_formats
+
+    if path.name.lower().endswith(itk_formats.SUFFIXES):
+        return itk_formats.read_header(path)
     header_path, voxel_path = _pair(path)
     block = _start(header_path)
     header: Any
@@ -216,7 +221,7 @@ def read_header(path: Path) -> ImageHeader:
             voxel_path = header_path
         else:
             raise ImageUnsupported(
-                f"{path}: not a NIfTI, Analyze or MGH image: convert it to NIfTI first"
+                f"{path}: not an image of a format that is read here: convert it to NIfTI first"
             )
         offset = int(header.get_data_offset())
         dtype = header.get_data_dtype()
@@ -258,14 +263,15 @@ def write_nifti(
         file.write(compressor.flush())
 
 
-def _new_header() -> Nifti1Header:
+def new_header() -> Nifti1Header:
+    """Give a header as those that are written begin: little-endian, single file, no extension."""
     nifti = Nifti1Header(endianness="<")
     nifti["vox_offset"] = VOXEL_OFFSET
     return nifti
 
 
 def _from_nifti(source: Any) -> Nifti1Header:
-    nifti = _new_header()
+    nifti = new_header()
     if isinstance(source, (Nifti1Header, Nifti2Header)):
         for name in _KEPT_FIELDS:
             nifti[name] = source[name]
@@ -280,7 +286,7 @@ def _from_nifti(source: Any) -> Nifti1Header:
 
 
 def _from_mgh(source: MGHHeader) -> Nifti1Header:
-    nifti = _new_header()
+    nifti = new_header()
     nifti.set_data_dtype(source.get_data_dtype())
     nifti.set_data_shape(source.get_data_shape())
     nifti.set_xyzt_units("mm")
