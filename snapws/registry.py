@@ -143,7 +143,14 @@ class Registry:
         """Tell whether both trees hold the same entries and folders, empty folders included."""
         if not isinstance(other, Registry):
             return NotImplemented
-        return self._entries == other._entries and self._folders == other._folders
+        # Not by comparing dictionaries of folders: that recurses, and two deep trees overflow.
+        pairs = [(self, other)]
+        while pairs:
+            ours, theirs = pairs.pop()
+            if ours._entries != theirs._entries or ours._folders.keys() != theirs._folders.keys():
+                return False
+            pairs += [(folder, theirs._folders[name]) for name, folder in ours._folders.items()]
+        return True
 
     __hash__ = None  # type: ignore[assignment]
 

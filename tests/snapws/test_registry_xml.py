@@ -162,7 +162,11 @@ def test_256_levels_and_no_more():
 def test_the_deepest_tree_that_can_be_made_is_read_again():
     registry = Registry()
     registry[".".join("k" * (MAX_LEVELS - 1))] = "reached"
-    assert read(registry_xml.to_bytes(registry)) == registry
+    again = read(registry_xml.to_bytes(registry))
+    assert again == registry
+    assert again.copy() == registry
+    assert list(again.walk()) == list(registry.walk())
+    assert registry_text.parse(registry_text.to_bytes(registry), "file") == registry
 
 
 _BYTES = st.one_of(
