@@ -1,6 +1,7 @@
 """The Distributed Segmentation Service: its users, providers and administrators.
 
->>> from dss import Client, login
+>>> from dss import Client
+>>> from dss.login import login
 >>> session = login("https://dss.itksnap.org", token)    # doctest: +SKIP
 >>> Client(session).services()                           # doctest: +SKIP
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         TransferFailed,
         WrongState,
     )
-    from dss.login import Credentials, login
+    from dss.login import Credentials
     from dss.middleware import Middleware
     from dss.provider import Provider
     from dss.records import TicketStatus
@@ -61,7 +62,6 @@ __all__ = [
     "TimedOut",
     "TransferFailed",
     "WrongState",
-    "login",
 ]
 
 _HOME = {
@@ -78,6 +78,4 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'dss' has no attribute {name!r}")
-    if name == "login":
-        return import_module("dss.login")  # which answers calls: its own name is its function's
     return getattr(import_module(f"dss.{_HOME.get(name, 'errors')}"), name)

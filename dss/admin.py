@@ -6,7 +6,7 @@ import re
 from typing import Literal
 from urllib.parse import quote
 
-from dss.errors import BadAnswer, shown
+from dss.errors import BadAnswer, Refused, shown
 from dss.records import AnyTicket, ProviderUser, Service, read_csv, read_names, read_word
 from dss.session import Session
 
@@ -14,9 +14,8 @@ from dss.session import Session
 class Admin:
     """The calls of an administrator; to others they raise `NotPermitted`.
 
-    Every call raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides what it names. All
-    of them can be repeated with the same outcome, so `OutcomeUnknown` is raised only where the
-    server fails at one.
+    Every call raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides what it names, and
+    those that add something or purge `OutcomeUnknown`; doing any of them again does no harm.
 
     Args:
         session: The login of the administrator.
@@ -30,7 +29,16 @@ class Admin:
         return read_names(self.session.get_text("api/admin/providers"))
 
     def add_provider(self, name: str) -> None:
-        """Adds a provider, or restores a deleted one."""
+        """Adds a provider, or restores a deleted one.
+
+        Raises:
+            Refused: The name has other characters than letters, digits, `_` and `-`. The server
+                would add it, and then find it under none of its routes.
+        """
+        if not re.fullmatch(r"[\w-]+", name):
+            raise Refused(
+                f"a provider cannot be named {shown(name)!r}: use letters, digits, '_' and '-'"
+            )
         read_word(self._post("api/admin/providers", {"name": name}), "success")
 
     def delete_provider(self, name: str) -> None:
@@ -106,7 +114,7 @@ class Admin:
         return int(purged[1])
 
     def _post(self, path: str, fields: dict[str, str]) -> str:
-        doubt = "it may have been done; doing it again does no harm, once the list is looked at"
+        doubt = "it may have been done; the list tells, and doing it again does no harm"
         return self.session.post_form(path, fields, doubt=doubt)
 
     def _delete(self, path: str) -> None:

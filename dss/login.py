@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
 from dss.session import COOKIE_NAME, Session
@@ -183,13 +180,3 @@ def _write_private(target: Path, text: str) -> None:
     with replacing(target) as aside:
         aside.chmod(0o600)
         aside.write_text(text, encoding="utf-8", newline="\n")
-
-
-class _CallableModule(ModuleType):
-    """This module, which answers a call as its function: `from dss import login` is either."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Session:
-        return login(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _CallableModule

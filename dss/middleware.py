@@ -116,7 +116,7 @@ class Middleware:
                 "the middleware is not installed; run: pip install 'snapws[middleware]'"
             )
         (self.folder / "store").mkdir(parents=True, exist_ok=True)
-        self.port = self.port or _free_port()
+        self.port = _usable(self.port)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - our own words only
                 [sys.executable, "-c", _CHILD, HOST, str(self.port), str(self.folder)],
@@ -266,11 +266,14 @@ def _environment() -> dict[str, str]:
     return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
+def _usable(port: int) -> int:
+    """Makes sure that a port can be listened on; chooses one for 0."""
+    try:
+        with socket.create_server((HOST, port)) as listener:
+            usable: int = listener.getsockname()[1]
+            return usable
+    except OSError as error:
+        raise MiddlewareFailed(f"port {port} cannot be used: {error.strerror}") from error
 
 
 def _listens(port: int) -> bool:

@@ -297,9 +297,9 @@ def _save(response: requests.Response, call: str, target: Path) -> Received:
                 digest.update(chunk)
                 size += len(chunk)
     except requests.RequestException as error:
-        raise _CutOff(f"cut off after {size} bytes: {_reason(error)} ({call})") from error
+        raise _CutOff(f"the file was cut off: {_reason(error)} ({call})") from error
     if given.isdecimal() and size != int(given):
-        raise _CutOff(f"cut off after {size} of {given} bytes ({call})")
+        raise _CutOff(f"the file was cut off after {size} of {given} bytes ({call})")
     return Received(
         name=name.group(1) if name else None,
         size=size,
@@ -337,7 +337,7 @@ def _lasting(error: requests.RequestException) -> bool:
 def _reason(error: requests.RequestException) -> str:
     """The words of the system for a failure, without the libraries' wrapping."""
     if isinstance(error, requests.Timeout):
-        return "it took too long"
+        return "timed out"
     causes = [c for c in _causes(error) if not isinstance(c, requests.RequestException)]
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:

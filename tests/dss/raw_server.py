@@ -1,0 +1,88 @@
+"""A server that answers, byte for byte, what a test tells it: for what the real one never does."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+DROP = b""
+"""An answer of no bytes: the connection is closed after the request was read."""
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+class RawServer:
+    """Answers requests with `answers`, in order; the last one again and again.
+
+    Attributes:
+        requests: Every request, head and body.
+        connections: How many connections were accepted.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.answers: list[bytes] = []
+        self.keep_alive = False
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        # Closing a listener does not wake who waits for it everywhere; a connection does.
+        self._open = False
+        with socket.create_connection(("127.0.0.1", self.port)):
+            pass
+        self._thread.join(10)
+        self._listener.close()
+
+    def heads(self) -> list[str]:
+        return [r.split(b"\r\n")[0].decode() for r in self.requests]
+
+    _open = True
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            if not self._open:
+                connection.close()
+                return
+            self.connections += 1
+            connection.settimeout(5)
+            with connection:
+                try:
+                    while self._exchange(connection) and self.keep_alive:
+                        pass
+                except OSError:
+                    continue  # the client went away, which some tests want
+
+    def _exchange(self, connection: socket.socket) -> bool:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            more = connection.recv(65536)
+            if not more:
+                return False
+            request += more
+        head, _, body = request.partition(b"\r\n\r\n")
+        length = next(
+            (
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ),
+            0,
+        )
+        while len(body) < length:
+            more = connection.recv(65536)
+            if not more:
+                break
+            body += more
+        self.requests.append(head + b"\r\n\r\n" + body)
+        reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        connection.sendall(reply)
+        return reply != DROP

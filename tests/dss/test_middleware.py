@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dss import Admin, Client, Middleware, MiddlewareFailed, NetworkFailed, NotPermitted, Session
+from dss.login import login, user
+from dss.middleware import ADMINISTRATOR
+
+ROOT = Path(__file__).parents[2]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends; waits for it."""
+    try:
+        psutil.Process(pid).wait(30)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def test_it_listens_on_this_machine_only(middleware: Middleware) -> None:
+    assert middleware.pid is not None
+    listening = [
+        one.laddr
+        for one in psutil.Process(middleware.pid).net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert listening == [("127.0.0.1", middleware.port)]
+
+
+def test_users_are_no_administrators(
+    middleware: Middleware, client: Client, open_session: Callable[[str], Session]
+) -> None:
+    with pytest.raises(NotPermitted):
+        Admin(client.session).providers()
+    assert isinstance(Admin(open_session(ADMINISTRATOR)).providers(), list)
+    with pytest.raises(MiddlewareFailed, match=r"no user nobody@example\.org"):
+        middleware.login("nobody@example.org")
+
+
+def test_user_who_is_added_again(middleware: Middleware, new_user: Callable[[], str]) -> None:
+    email = new_user()
+    token = middleware.add_user(email, admin=True)
+    with login(middleware.url, token) as session:
+        assert user(session) == email
+        assert isinstance(Admin(session).tickets(), list)
+
+
+def test_restart_keeps_tickets_and_logins(tmp_path: Path, description: Path) -> None:
+    with Middleware(tmp_path / "middleware") as middleware:
+        url, pid = middleware.url, middleware.pid
+        middleware.start()  # which leaves one that runs alone
+        assert middleware.pid == pid
+        service = middleware.publish(description, "testlab")
+        middleware.add_user("a@example.org")
+        with middleware.login("a@example.org") as session:
+            client = Client(session)
+            ticket = client.create(service)
+            middleware.restart()
+            assert (middleware.url, middleware.pid != pid) == (url, True)
+            assert [one.id for one in client.tickets()] == [ticket]
+        middleware.stop()
+        middleware.stop()
+        assert middleware.pid is None
+        assert pid is not None
+        assert gone(pid)
+        with Session(url) as session, pytest.raises(NetworkFailed):
+            session.get_text("about")
+    with Middleware(tmp_path / "middleware") as again:
+        assert again.publish(description, "testlab") == service
+
+
+def test_it_stops_whatever_happens() -> None:
+    middleware = Middleware()
+    pids: list[int | None] = []
+
+    def fail() -> None:
+        with middleware:
+            assert middleware.log.is_file()
+            pids.append(middleware.pid)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert pids[0] is not None
+    assert gone(pids[0])
+    assert not middleware.folder.exists()
+
+
+def test_it_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from dss import Middleware\n"
+        "middleware = Middleware(sys.argv[1])\n"
+        "middleware.start()\n"
+        "print(middleware.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert psutil.pid_exists(pid)
+        os.kill(parent.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    assert gone(pid)
+
+
+def test_environment_does_not_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("SERVER_SOFTWARE", "fcgi")
+    monkeypatch.setenv("PHP_FCGI_CHILDREN", "1")
+    monkeypatch.setenv("ALFABIS_NOAUTH", "")
+    monkeypatch.setenv("ALFABIS_SQLITE_PATH", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "no repository"))
+    with Middleware(tmp_path / "middleware") as middleware, Session(middleware.url) as session:
+        with pytest.raises(Exception, match="not logged in"):
+            session.get_text("api/services")
+        (tmp_path / "service.json").write_text('{"name": "S", "version": "1", "shortdesc": ""}')
+        assert len(middleware.publish(tmp_path, "lab")) == 40
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        middleware = Middleware(tmp_path, port=other.getsockname()[1])
+        with pytest.raises(MiddlewareFailed, match=r"port \d+ cannot be used: "):
+            middleware.start()
+    assert middleware.pid is None
+
+
+def test_start_that_fails_shows_the_log(tmp_path: Path) -> None:
+    (tmp_path / "db.sqlite3").mkdir()
+    middleware = Middleware(tmp_path)
+    with pytest.raises(MiddlewareFailed, match=r"did not start on port \d+.*\n(.*\n)*.*sqlite3"):
+        middleware.start()
+    assert middleware.pid is None
+
+
+def test_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dss.middleware.find_spec", lambda name: None)
+    with pytest.raises(MiddlewareFailed, match=r"pip install 'snapws\[middleware\]'"):
+        Middleware(tmp_path).start()
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "needs the texts name, version, shortdesc"),
+        ('{"name": "S", "version": "1"}', "needs the texts"),
+        ('{"name": "S", "version": 1.1, "shortdesc": ""}', "needs the texts"),
+        (None, "No such file"),
+    ],
+)
+def test_description_that_is_none(
+    middleware: Middleware, tmp_path: Path, text: str | None, part: str
+) -> None:
+    if text is not None:
+        (tmp_path / "service.json").write_text(text)
+    with pytest.raises(MiddlewareFailed, match=part):
+        middleware.publish(tmp_path, "testlab")
+
+
+def test_description_is_completed(middleware: Middleware, client: Client, service: str) -> None:
+    detail = client.service_detail(service)
+    assert (detail.long_description, detail.url) == (detail.description, "")
+
+
+def test_no_git(middleware: Middleware, description: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dss.middleware.shutil.which", lambda name: None)
+    with pytest.raises(MiddlewareFailed, match="git is not installed"):
+        middleware.publish(description, "testlab")
+
+
+def test_git_that_fails(
+    middleware: Middleware, description: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dss.middleware.shutil.which", lambda name: sys.executable)
+    with pytest.raises(MiddlewareFailed, match=r"git init in .* failed: "):
+        middleware.publish(description, "testlab")
+
+
+def test_published_service_keeps_what_was_said(
+    middleware: Middleware, description: Path, client: Client
+) -> None:
+    file = description / "service.json"
+    told = {**json.loads(file.read_text(encoding="utf-8")), "longdesc": "L", "url": "http://x"}
+    file.write_text(json.dumps(told), encoding="utf-8")
+    detail = client.service_detail(middleware.publish(description, "testlab"))
+    assert detail.json == told
+    assert json.loads(file.read_text(encoding="utf-8")) == told

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dss import (
+    BadAnswer,
+    Client,
+    NotFound,
+    NotPermitted,
+    OutcomeUnknown,
+    Provider,
+    Session,
+    TicketDeleted,
+    TicketStatus,
+    WrongState,
+)
+from snapws import Workspace
+from tests.dss.raw_server import DROP, RawServer, answer
+
+HASH = "0" * 40
+
+
+def test_services(provider: Provider, service: str) -> None:
+    (only,) = [one for one in provider.services() if one.hash == service]
+    assert (only.version, only.provider) == ("1.10", "testlab")
+
+
+def test_not_a_provider(client: Client, service: str) -> None:
+    stranger = Provider(client.session)
+    assert stranger.services() == []
+    for call in (
+        lambda: stranger.claim([service], "testlab", "x"),
+        lambda: stranger.available([service]),
+    ):
+        with pytest.raises(NotPermitted, match=f"You are not a provider for service {service}"):
+            call()
+
+
+def test_nothing_to_claim(provider: Provider, service: str) -> None:
+    assert provider.available([service]) == []
+    assert provider.claim([service], "testlab", "x") is None
+
+
+@pytest.mark.parametrize("none", ["", "None", "None\n", "-1", "0"])
+def test_no_ticket_in_any_server_s_words(raw: RawServer, none: str) -> None:
+    raw.answers = [answer(none.encode())]
+    with Session(raw.url) as session:
+        assert Provider(session).claim([HASH], "lab", "x") is None
+    assert raw.requests[0].endswith(b"services=" + b"0" * 40 + b"&provider=lab&code=x")
+
+
+@pytest.mark.parametrize("text", ["1", "1,a,claimed\r\n2,a,claimed\r\n", "-2", "<html>", "1,a,x"])
+def test_claim_that_is_none(raw: RawServer, text: str) -> None:
+    raw.answers = [answer(text.encode())]
+    with Session(raw.url) as session, pytest.raises(BadAnswer):
+        Provider(session).claim([HASH], "lab", "x")
+
+
+@pytest.mark.parametrize("hashes", [[], [""], [HASH, ""], HASH])
+def test_no_list_of_services(raw: RawServer, hashes: list[str]) -> None:
+    with Session(raw.url) as session, pytest.raises(ValueError, match="not a list of hashes"):
+        Provider(session).claim(hashes, "lab", "x")
+    assert raw.requests == []
+
+
+def test_server_without_available(raw: RawServer) -> None:
+    raw.answers = [answer(b"not found", status="404 Not Found")]
+    with Session(raw.url) as session:
+        assert Provider(session).available([HASH]) is None
+
+
+def calls(tmp_path: Path) -> list[Callable[[Provider, int], object]]:
+    (tmp_path / "file").write_text("x")
+    return [
+        lambda p, t: p.files(t),
+        lambda p, t: p.download(t, tmp_path / "out"),
+        lambda p, t: p.log(t, "info", "x"),
+        lambda p, t: p.attach(t, "x", tmp_path / "file"),
+        lambda p, t: p.progress(t, 0.5),
+        lambda p, t: p.succeed(t),
+        lambda p, t: p.fail(t, "x"),
+    ]
+
+
+def test_ticket_that_was_not_claimed(
+    client: Client, provider: Provider, service: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    ticket = client.create(service)
+    client.make_ready(ticket)
+    for call in calls(tmp_path):
+        with pytest.raises(WrongState, match=f"Ticket {ticket} has not been claimed by user"):
+            call(provider, ticket)
+    with pytest.raises(WrongState):
+        provider.upload(ticket, workspace)
+    assert provider.status(ticket) is TicketStatus.READY
+    assert not (tmp_path / "out").exists()
+
+
+def test_ticket_that_was_deleted(
+    client: Client, provider: Provider, claimed: int, workspace: Workspace, tmp_path: Path
+) -> None:
+    client.delete(claimed)
+    for call in calls(tmp_path):
+        with pytest.raises(TicketDeleted, match=f"Ticket {claimed} has been deleted"):
+            call(provider, claimed)
+    with pytest.raises(TicketDeleted):
+        provider.upload(claimed, workspace)
+    assert provider.status(claimed) is TicketStatus.DELETED
+
+
+def test_unknown_ticket(provider: Provider) -> None:
+    with pytest.raises(NotFound, match="Ticket 1000000 not found"):
+        provider.status(10**6)
+
+
+def test_attachments_come_with_the_next_line(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "scan of Jane Doe (1).mat"
+    file.write_bytes(b"1 0\x00\xff\r\n")
+    provider.attach(claimed, 'Käse,\n"zwei"', file, "text/plain")
+    provider.attach(claimed, "other", file)
+    assert not any(entry.attachments for entry in client.log(claimed))
+    number = provider.log(claimed, "info", "")
+    one, two = client.attachments(number)
+    assert (one.description, one.mime_type) == ('Käse,\n"zwei"', "text/plain")
+    assert (two.description, two.mime_type) == ("other", "application/octet-stream")
+    assert client.log(claimed)[-1].attachments == (one, two)
+    path = one.url.removeprefix(client.session.server + "/")
+    client.session.get_file(path, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
+
+
+def test_progress(client: Client, provider: Provider, claimed: int) -> None:
+    provider.progress(claimed, 0.5, start=0.0, end=0.5)
+    provider.progress(claimed, 0.5, start=0.5, end=1.0)
+    assert client.detail(claimed).progress == 0.5
+    with pytest.raises(OutcomeUnknown, match="with this start, reset the progress first"):
+        provider.progress(claimed, 1.0)
+    provider.reset_progress(claimed)
+    assert client.detail(claimed).progress == 0.0
+    provider.progress(claimed, 1.0)
+    assert client.detail(claimed).progress == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "start", "end"),
+    [(-0.1, 0, 1), (1.1, 0, 1), (float("nan"), 0, 1), (0.5, 0.5, 0.5), (0.5, -1, 1), (0.5, 0, 2)],
+)
+def test_no_progress(provider: Provider, value: float, start: float, end: float) -> None:
+    with pytest.raises(ValueError, match="not a progress"):
+        provider.progress(1, value, start=start, end=end)
+
+
+def test_no_category(provider: Provider) -> None:
+    with pytest.raises(ValueError, match="'log' is not one of info, warning, error"):
+        provider.log(1, "log", "x")  # type: ignore[arg-type]
+
+
+def test_success_and_failure(client: Client, provider: Provider, claimed: int) -> None:
+    provider.succeed(claimed)
+    assert client.status(claimed) is TicketStatus.SUCCESS
+    provider.fail(claimed, "Zu früh \udcff gefreut")
+    assert client.status(claimed) is TicketStatus.FAILED
+    entry = client.log(claimed)[-1]
+    assert (entry.category, entry.message) == ("error", "Zu früh ? gefreut")
+
+
+def test_failure_is_reported_even_where_its_log_fails(raw: RawServer) -> None:
+    raw.answers = [DROP, answer(b"failed")]
+    with Session(raw.url) as session, pytest.raises(OutcomeUnknown, match="may be in the log"):
+        Provider(session).fail(1, "why")
+    assert raw.heads()[-1] == "POST /api/pro/tickets/1/status HTTP/1.1"
+
+
+def test_calls_are_sent_once(raw: RawServer, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    raw.answers = [DROP]
+    doubts = {
+        "claimed for lab x, and nobody works on it": lambda p: p.claim([HASH], "lab", "x"),
+        "may be in the log": lambda p: p.log(1, "info", "x"),
+        "may be attached": lambda p: p.attach(1, "x", tmp_path / "f"),
+        "may be set": lambda p: p.progress(1, 0.5),
+        "may be success; ask for its status": lambda p: p.succeed(1),
+    }
+    for part, call in doubts.items():
+        with Session(raw.url) as session, pytest.raises(OutcomeUnknown, match=part):
+            call(Provider(session))
+    assert len(raw.requests) == len(doubts)
