@@ -97,7 +97,10 @@ def list_files(session: Session, area: str) -> list[FileEntry]:
     Raises:
         TransferFailed: A name must not be given to a file on a disk.
     """
-    listed = read_csv(FileEntry, ("index", "name"), session.get_text(area))
+    text = session.get_text(area)
+    if "\0" in text:  # which Python 3.10 does not take for CSV
+        _check_name(text)
+    listed = read_csv(FileEntry, ("index", "name"), text)
     seen: set[str] = set()
     for entry in listed:
         _check_name(entry.name)
