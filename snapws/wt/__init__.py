@@ -12,6 +12,7 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and give the exit code: 0, or 255 after an error."""
+    from snapws import console
     from snapws.wt.run import Run
 
-    return Run(sys.argv[1:] if arguments is None else arguments).execute()
+    return console.run(Run(sys.argv[1:] if arguments is None else arguments).execute)

@@ -167,6 +167,20 @@ def test_help_lists_every_command_by_group(capsys):
     assert out.count("\nLayers:\n") == 1
 
 
+def test_a_closed_pipe_ends_it_quietly(inputs):
+    line = f'"{replay.SCRIPT}" -h | true; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.strip() in ("0", "1")
+
+
+def test_output_is_utf8_in_any_terminal(inputs):
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    words = [replay.SCRIPT, "-i", "base.itksnap", "-lp", "M", "-psn", "Naïve – €", "-ll"]
+    done = subprocess.run(words, env=environment, capture_output=True, timeout=60)
+    assert "Naïve – €" in done.stdout.decode("utf-8")
+
+
 def test_other_packages_add_commands_by_entry_point(inputs, tmp_path):
     """A toy package, as pip would have installed it, adds one command."""
     site = tmp_path / "site"
