@@ -10,16 +10,21 @@ from collections.abc import Callable
 INTERRUPTED = 130
 
 
-def run(command: Callable[[], int]) -> int:
-    """Run a command and give its exit code; output is UTF-8 whatever the terminal is set to.
+def run(command: Callable[[], int | None], *, encoding: str | None = None) -> int:
+    """Run a command and give its exit code: what it returns or exits with.
 
-    An interrupt from the keyboard ends it quietly with 130, a closed pipe with 1.
+    An interrupt from the keyboard ends it quietly with 130, a closed pipe with 1. A letter that the
+    terminal lacks is printed as its number rather than ending the command.
+
+    Args:
+        command: what to run.
+        encoding: of the output; the terminal's own if None.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
-        code = command()
+        code = _code(command)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -28,3 +33,10 @@ def run(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def _code(command: Callable[[], int | None]) -> int:
+    try:
+        return command() or 0
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -51,6 +51,20 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
     return Path(moved).as_posix() if moved is not None and os.path.exists(moved) else stored  # noqa: PTH110
 
 
+def rerooted(path: str, old: str, new: str) -> str | None:
+    """Give a path below the folder `old` as one below the folder `new`, or None where it is not.
+
+    Whole components are compared, as the system that wrote the path compares them.
+    """
+    pure = PureWindowsPath if _WINDOWS.match(path) or _WINDOWS.match(old) else PurePosixPath
+    try:
+        relative = pure(path).relative_to(pure(old))
+    except ValueError:
+        return None
+    root = new.replace("\\", "/") if _WINDOWS.match(new) else new
+    return f"{root.rstrip('/')}/{relative.as_posix()}"
+
+
 def _moved(stored: str, saved_in: str, folder: Path) -> str | None:
     windows = _WINDOWS.match(stored) or _WINDOWS.match(saved_in)
     pure = PureWindowsPath if windows else PurePosixPath

@@ -6,8 +6,9 @@ Bytes up to a blank, from 0x7f on and the percent sign are written as ``%xx`` of
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from snapws.errors import RegistryError
+from snapws.errors import RegistryError, WorkspaceError
 from snapws.registry import Registry
 
 _ESCAPED = re.compile(rb"%([0-9a-fA-F]{2})")
@@ -37,6 +38,24 @@ def parse(data: bytes, source: str) -> Registry:
         except RegistryError as error:
             raise RegistryError(f"{where}: {error}") from None
     return registry
+
+
+def read_file(path: Path) -> Registry:
+    """Read a file of either form, plain text or XML: one that begins as XML is taken as that.
+
+    Raises:
+        RegistryError: it is not of its form.
+        WorkspaceError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WorkspaceError(f"cannot read {path}: {error.strerror}") from None
+    if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return parse(data, str(path))
+    from snapws import registry_xml
+
+    return registry_xml.parse(data, str(path)).registry
 
 
 def to_bytes(registry: Registry) -> bytes:

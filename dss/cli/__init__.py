@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from dss.errors import DssError
-from snapws import WorkspaceError
+from snapws import WorkspaceError, console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,9 +26,9 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command."""
-    app()
+def main() -> int:
+    """Run the command line of the process, and give the exit code."""
+    return console.run(lambda: app(prog_name="dss"))
 
 
 @contextmanager

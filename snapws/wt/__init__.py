@@ -15,4 +15,6 @@ def main(arguments: list[str] | None = None) -> int:
     from snapws import console
     from snapws.wt.run import Run
 
-    return console.run(Run(sys.argv[1:] if arguments is None else arguments).execute)
+    run = Run(sys.argv[1:] if arguments is None else arguments)
+    # itksnap-wt prints UTF-8 whatever the terminal is set to.
+    return console.run(run.execute, encoding="utf-8")

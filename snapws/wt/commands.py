@@ -352,14 +352,9 @@ def _props_registry_dump(run: Run, key: str, path: str) -> None:
 @_command(_PROPERTIES, "-props-registry-load", "-prl", parameters="<key> <file>")
 def _props_registry_load(run: Run, key: str, path: str) -> None:
     """Load a folder of its registry from a plain-text or registry XML file."""
-    from snapws import registry_text, registry_xml
+    from snapws import registry_text
 
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise WorkspaceError(f"cannot read {path}: {error.strerror}") from None
-    is_xml = data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-    loaded = registry_xml.parse(data, path).registry if is_xml else registry_text.parse(data, path)
+    loaded = registry_text.read_file(Path(path))
     run.picked_object().registry.make_folder(key).update(loaded)
 
 

@@ -1,0 +1,169 @@
+"""How a subcommand is declared, and what all of them have in common.
+
+A subcommand is a function whose parameters are Typer's. A parameter that is a dataclass stands for
+a group of options, one a field, so that each option is declared once and not once a subcommand.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from snapws.cli import render
+from snapws.cli.render import Record
+from snapws.errors import WorkspaceError
+from snapws.workspace import Workspace
+
+Function = Callable[..., None]
+
+
+@dataclass
+class Manner:
+    """How much is said; any subcommand takes these, and so does the command itself."""
+
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="After an error, say where in the program.")
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")
+    ] = False
+
+
+@dataclass
+class Listing:
+    """What a subcommand takes that lists something."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
+
+    def show(self, records: Sequence[Record], columns: Sequence[str]) -> None:
+        """Print records as JSON, all fields, or as a table, the fields `columns`."""
+        if self.json:
+            render.as_json(records)
+        else:
+            render.table(records, columns)
+
+    def show_lines(self, lines: Sequence[str]) -> None:
+        """Print texts as a JSON array, or one a line."""
+        if self.json:
+            render.as_json(lines)
+        else:
+            for line in lines:
+                render.result(line)
+
+
+@dataclass
+class Saving:
+    """What a subcommand takes that edits a workspace."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Save here instead of in place.", show_default=False),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would change; save nothing.")
+    ] = False
+    force: Annotated[
+        bool, typer.Option("--force", help="Save over what another program has changed meanwhile.")
+    ] = False
+
+    @contextmanager
+    def edit(self, path: Path) -> Iterator[Workspace]:
+        """Open a workspace; at the end save it, or print what saving would change."""
+        if not path.exists():
+            raise WorkspaceError(f"there is no workspace {path}: make one with snapws new")
+        workspace = Workspace.open(path)
+        before = dict(workspace.registry.walk())
+        yield workspace
+        target = self.output or path
+        if self.dry_run:
+            folder = Path(os.path.abspath(target)).parent  # noqa: PTH100 - not through links
+            _print_changes(before, dict(workspace.settled(folder).registry.walk()))
+            render.note(f"dry run: {target} is not written")
+            return
+        workspace.save(target, force=self.force)
+        render.note(f"saved {target}" if self.output else f"saved {target} in place")
+
+
+def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Function], Function]:
+    """Make a function a subcommand; its docstring is the help, the example is shown below it."""
+
+    def add(function: Function) -> Function:
+        text = f"{inspect.getdoc(function)}\n\n\b\nExample:\n  $ {example}"
+        app.command(name, help=text)(_expanded(function))
+        return function
+
+    return add
+
+
+def noun(text: str) -> typer.Typer:
+    """Make a group of subcommands about one noun."""
+    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+
+
+def _expanded(function: Function) -> Function:
+    """Give a function that takes the options of each group one by one, and reports errors."""
+    hints = {**get_type_hints(function, include_extras=True), "manner": Manner}
+    hints.pop("return", None)
+    defaults = inspect.signature(function).parameters
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters = [_parameter("context", typer.Context)]
+    for name, kind in hints.items():
+        if name in groups:
+            types = get_type_hints(kind, include_extras=True)
+            parameters += [_parameter(f.name, types[f.name], _default(f)) for f in fields(kind)]
+        else:
+            parameters.append(_parameter(name, kind, defaults[name].default))
+
+    def run(context: typer.Context, **values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        manner, first = values.pop("manner"), context.find_root().params
+        render.be_quiet(manner.quiet or first["quiet"])
+        with _reporting(verbose=manner.verbose or first["verbose"]):
+            function(**values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+@contextmanager
+def _reporting(*, verbose: bool) -> Iterator[None]:
+    """Turn an error that is meant for people into one line and exit code 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (WorkspaceError, OSError) as error:
+        if verbose:
+            typer.echo(traceback.format_exc(), err=True, nl=False)
+        if isinstance(error, OSError):
+            render.error(f"{error.filename or 'the system'}: {error.strerror}")
+        else:
+            render.error(str(error))
+        raise typer.Exit(1) from None
+
+
+def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+
+
+def _default(field: Field[Any]) -> Any:
+    return inspect.Parameter.empty if field.default is MISSING else field.default
+
+
+def _print_changes(old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            if key in old:
+                render.result(f"- {key} = {old[key]}")
+            if key in new:
+                render.result(f"+ {key} = {new[key]}")

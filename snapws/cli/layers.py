@@ -1,0 +1,174 @@
+"""``snapws layers``: the images of a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from snapws.cli import lookup, render
+from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.options import (
+    LayerName,
+    LayerNames,
+    OnlyTag,
+    Properties,
+    RoleName,
+    WorkspaceFile,
+    existing,
+    role,
+)
+from snapws.errors import LayerNotFound
+from snapws.layers import Layer
+from snapws.workspace import Workspace
+
+app = noun("Image layers: main image, overlays, segmentations.")
+
+OnlyRole = Annotated[RoleName | None, typer.Option("--role", help="Only those.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_default=False)]
+
+
+def record(layer: Layer) -> dict[str, Any]:
+    """Give what lists say of a layer."""
+    return {
+        "number": layer.number,
+        "role": layer.registry.get("Role").removesuffix("Role").lower(),
+        "nickname": layer.nickname,
+        "tags": list(layer.tags),
+        "file": layer.file,
+        "exists": lookup.exists(layer.workspace, layer.file),
+    }
+
+
+@command(app, "list", example="snapws layers list study.itksnap")
+def list_(
+    workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None, role_: OnlyRole = None
+) -> None:
+    """List the layers, and whether their files are there."""
+    found = Workspace.open(workspace).layers(tag=tag, role=role(role_))
+    listing.show(
+        [record(layer) for layer in found], ("number", "role", "nickname", "tags", "exists", "file")
+    )
+
+
+@command(app, "files", example="snapws layers files study.itksnap --tag Target")
+def files(
+    workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None, role_: OnlyRole = None
+) -> None:
+    """Print the files of layers, one a line.
+
+    It fails where there is none, or one is not there.
+    """
+    opened = Workspace.open(workspace)
+    found = opened.layers(tag=tag, role=role(role_))
+    if not found:
+        known = sorted({tag for layer in opened.layers() for tag in layer.tags})
+        wanted = " ".join(word for word in (role_, f"tagged {tag!r}" if tag else "") if word)
+        raise LayerNotFound(
+            f"{workspace} has no layer {wanted}".rstrip()
+            + f"; its tags are: {', '.join(known) or 'none'}"
+        )
+    listing.show_lines([str(opened.layer(layer.number).path) for layer in found])
+
+
+@command(app, "pick", example="snapws layers pick study.itksnap tag:Target")
+def pick(workspace: WorkspaceFile, layer: LayerName, listing: Listing) -> None:
+    """Print the file of one layer; --json: all about it."""
+    found = lookup.find_image(Workspace.open(workspace), layer)
+    if not listing.json:
+        render.result(str(found.workspace.layer(found.number).path))
+        return
+    display = found.display
+    render.as_json(
+        {
+            **record(found),
+            "color_map": display.color_map,
+            "contrast": display.contrast,
+            "mode": display.mode.value.lower(),
+            "component": display.component,
+            "opacity": display.opacity,
+            "sticky": display.sticky,
+            "transform": found.transform.tolist(),
+        }
+    )
+
+
+@command(
+    app,
+    "add",
+    example="snapws layers add study.itksnap seg.nii.gz --role segmentation"
+    ' --nickname "Result" --tag Result -o out.itksnap',
+)
+def add(
+    workspace: WorkspaceFile,
+    file: File,
+    *,
+    role_: Annotated[
+        Literal["overlay", "segmentation"], typer.Option("--role", help="What it is.")
+    ] = "overlay",
+    properties: Properties,
+    saving: Saving,
+) -> None:
+    """Add an image as an overlay or a segmentation."""
+    with saving.edit(workspace) as opened:
+        add_as = opened.add_overlay if role_ == "overlay" else opened.add_segmentation
+        properties.apply(add_as(existing(file)))
+
+
+@command(app, "set-main", example="snapws layers set-main study.itksnap t1.nii.gz")
+def set_main(workspace: WorkspaceFile, file: File, properties: Properties, saving: Saving) -> None:
+    """Make another image the main one.
+
+    The one that was goes, with all labels and its settings.
+    """
+    with saving.edit(workspace) as opened:
+        properties.apply(opened.set_main(existing(file)))
+
+
+@command(app, "set-segmentation", example="snapws layers set-segmentation study.itksnap s.nii.gz")
+def set_segmentation(
+    workspace: WorkspaceFile, file: File, properties: Properties, saving: Saving
+) -> None:
+    """Make an image the only segmentation."""
+    with saving.edit(workspace) as opened:
+        properties.apply(opened.set_segmentation(existing(file)))
+
+
+@command(app, "remove", example="snapws layers remove study.itksnap tag:Draft")
+def remove(workspace: WorkspaceFile, layers: LayerNames, saving: Saving) -> None:
+    """Remove layers; their files stay.
+
+    Layers behind them move up by a number.
+    """
+    with saving.edit(workspace) as opened:
+        for layer in [lookup.find(opened, name) for name in layers]:
+            opened.remove(layer)
+
+
+@command(app, "set", example="snapws layers set study.itksnap O:0 --nickname T2 --color-map Jet")
+def set_(
+    workspace: WorkspaceFile, layer: LayerName, properties: Properties, saving: Saving
+) -> None:
+    """Set nickname, tags, display and transform of a layer.
+
+    What is not given stays as it is. --tag replaces all tags.
+    """
+    if not properties.given():
+        raise typer.BadParameter("say what to set, --nickname for example")
+    with saving.edit(workspace) as opened:
+        properties.apply(lookup.find(opened, layer))
+
+
+@command(app, "copy-image", example="snapws layers copy-image study.itksnap M copy.nii.gz")
+def copy_image(
+    workspace: WorkspaceFile,
+    layer: LayerName,
+    file: Annotated[Path, typer.Argument(help="The NIfTI file to write.", show_default=False)],
+    saving: Saving,
+) -> None:
+    """Copy a layer's image to a NIfTI file and use that."""
+    if saving.dry_run:
+        raise typer.BadParameter("there is no dry run of copying an image")
+    with saving.edit(workspace) as opened:
+        lookup.find_image(opened, layer).copy_image(file)

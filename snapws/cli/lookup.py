@@ -1,0 +1,72 @@
+"""How a layer is named on the command line."""
+
+from __future__ import annotations
+
+from snapws import paths
+from snapws.errors import AmbiguousLayer, InvalidValue, LayerNotFound
+from snapws.layers import Layer
+from snapws.meshes import MeshLayer
+from snapws.workspace import Workspace
+
+#: What help texts say of it.
+FORMS = "number, M, S, O:N, A:N, mesh:N, tag:TAG or nickname:NAME"
+
+
+def find(workspace: Workspace, name: str) -> Layer | MeshLayer:
+    """Give the one layer or mesh layer that a name means.
+
+    Args:
+        workspace: where to look.
+        name: ``tag:TAG``, ``nickname:NAME``, or a specification: see `snapws.specifications`.
+
+    Raises:
+        LayerNotFound: there is none; the message names what the workspace has.
+        AmbiguousLayer: several have the tag or the nickname.
+    """
+    kind, colon, value = name.partition(":")
+    if colon and kind == "tag":
+        return workspace.find(tag=value)
+    if colon and kind == "nickname":
+        return _find_nickname(workspace, value)
+    return workspace.find(name)
+
+
+def find_image(workspace: Workspace, name: str) -> Layer:
+    """Give the one image layer that a name means; see `find`.
+
+    Raises:
+        InvalidValue: it is a mesh layer.
+    """
+    found = find(workspace, name)
+    if not isinstance(found, Layer):
+        raise InvalidValue(f"{name} is a mesh layer; this is for image layers")
+    return found
+
+
+def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
+    """Give the one mesh layer that a name means; see `find`.
+
+    Raises:
+        InvalidValue: it is an image layer.
+    """
+    found = find(workspace, name)
+    if not isinstance(found, MeshLayer):
+        raise InvalidValue(f"{name} is an image layer; this is for mesh layers")
+    return found
+
+
+def exists(workspace: Workspace, file: str) -> bool | None:
+    """Tell whether a layer's file, as text, is there; None where it is on a server."""
+    return None if paths.is_url(file) else (workspace.folder / file).exists()
+
+
+def _find_nickname(workspace: Workspace, nickname: str) -> Layer | MeshLayer:
+    everything: tuple[Layer | MeshLayer, ...] = (*workspace.layers(), *workspace.meshes())
+    found = [one for one in everything if one.nickname == nickname]
+    if len(found) > 1:
+        keys = ", ".join(one.key for one in found)
+        raise AmbiguousLayer(f"{len(found)} layers have the nickname {nickname!r}: {keys}")
+    if not found:
+        known = ", ".join(sorted({one.nickname for one in everything if one.nickname}))
+        raise LayerNotFound(f"no layer has the nickname {nickname!r}; nicknames: {known or 'none'}")
+    return found[0]

@@ -1,0 +1,65 @@
+"""``snapws meshes``: the surfaces of a workspace."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from snapws.cli import lookup
+from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.options import Nickname, OnlyTag, Tags, WorkspaceFile, existing
+from snapws.workspace import Workspace
+
+app = noun("Mesh layers: surfaces.")
+
+
+@command(app, "list", example="snapws meshes list study.itksnap")
+def list_(workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None) -> None:
+    """List the surface files of the mesh layers."""
+    opened = Workspace.open(workspace)
+    records = [
+        {
+            "mesh": mesh.number,
+            "nickname": mesh.nickname,
+            "type": mesh.type,
+            "tags": list(mesh.tags),
+            "time_point": surface.time_point,
+            "number": surface.number,
+            "format": surface.format,
+            "file": surface.file,
+            "exists": lookup.exists(opened, surface.file),
+        }
+        for mesh in opened.meshes(tag=tag)
+        for surface in mesh.polydata()
+    ]
+    listing.show(records, ("mesh", "nickname", "tags", "time_point", "number", "exists", "file"))
+
+
+@command(app, "add", example="snapws meshes add study.itksnap cortex.vtk --nickname Cortex")
+def add(
+    workspace: WorkspaceFile,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The surface.", show_default=False)],
+    *,
+    nickname: Nickname = None,
+    tag: Tags = None,
+    time_point: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Its time point, from 1.")
+    ] = 1,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="MESH", help="Add it to a mesh layer that is there: mesh:0."),
+    ] = None,
+    saving: Saving,
+) -> None:
+    """Add a surface, as a mesh layer or to one."""
+    with saving.edit(workspace) as opened:
+        if to is None:
+            mesh = opened.add_mesh(existing(file), time_point=time_point)
+        else:
+            mesh = lookup.find_mesh(opened, to)
+            mesh.add_polydata(existing(file), time_point)
+        if nickname is not None:
+            mesh.nickname = nickname
+        if tag is not None:
+            mesh.tags = tuple(tag)

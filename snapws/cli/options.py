@@ -1,0 +1,210 @@
+"""The arguments and options that several subcommands take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from snapws import paths
+from snapws.cli import lookup
+from snapws.display import ComponentMode, Display
+from snapws.errors import InvalidValue, LayerFileMissing, WorkspaceError
+from snapws.layers import Layer, Role
+from snapws.meshes import MeshLayer
+from snapws.workspace import Workspace as Opened
+
+
+def complete_layer(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Give the names of the layers of the workspace on the line, and what they are."""
+    for one in _layers_named_on_line(context):
+        what = f"{one.nickname} {_describe(one)}".strip()
+        kind = "mesh:" if isinstance(one, MeshLayer) else ""
+        names = [f"{kind}{one.number}", *(f"tag:{tag}" for tag in one.tags)]
+        names += [f"nickname:{one.nickname}"] if one.nickname else []
+        yield from ((name, what) for name in names if name.startswith(incomplete))
+
+
+def complete_tag(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Give the tags of the workspace on the line."""
+    tags = {tag for one in _layers_named_on_line(context) for tag in one.tags}
+    yield from (tag for tag in sorted(tags) if tag.startswith(incomplete))
+
+
+def _layers_named_on_line(context: typer.Context) -> list[Layer | MeshLayer]:
+    # Where an option still lacks its value, no argument has been given its name yet.
+    file = context.params.get("workspace") or next(iter(context.args), "")
+    try:
+        workspace = Opened.open(file)
+    except WorkspaceError:
+        return []  # half a line names no workspace yet
+    return [*workspace.layers(), *workspace.meshes()]
+
+
+def _describe(one: Layer | MeshLayer) -> str:
+    return one.role.name.lower() if isinstance(one, Layer) else "mesh"
+
+
+WorkspaceFile = Annotated[
+    Path, typer.Argument(metavar="WORKSPACE", help="The .itksnap file.", show_default=False)
+]
+
+LayerName = Annotated[
+    str,
+    typer.Argument(
+        metavar="LAYER",
+        help=f"Which layer: {lookup.FORMS}.",
+        autocompletion=complete_layer,
+        show_default=False,
+    ),
+]
+
+LayerNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="LAYER...",
+        help=f"Which layers: {lookup.FORMS}.",
+        autocompletion=complete_layer,
+        show_default=False,
+    ),
+]
+
+TagNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TAG...", help="The tags.", autocompletion=complete_tag, show_default=False
+    ),
+]
+
+OnlyTag = Annotated[
+    str | None,
+    typer.Option("--tag", metavar="TAG", help="Only those.", autocompletion=complete_tag),
+]
+
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="TAG",
+        help="Its tag; give it several times for several.",
+        autocompletion=complete_tag,
+    ),
+]
+
+Nickname = Annotated[str | None, typer.Option(metavar="NAME", help="Its name for people.")]
+
+RoleName = Literal["main", "overlay", "segmentation"]
+ModeName = Literal["component", "magnitude", "maximum", "average", "rgb", "grid"]
+
+
+def role(name: RoleName | None) -> Role | None:
+    """Give the role of a name."""
+    return Role[name.upper()] if name else None
+
+
+def existing(file: str) -> str:
+    """Give a file that a user named, if it is there; addresses of files on servers pass.
+
+    Raises:
+        LayerFileMissing: it is not there.
+    """
+    if not paths.is_url(file) and not Path(file).is_file():
+        raise LayerFileMissing(f"there is no file {file}")
+    return file
+
+
+@dataclass
+class Properties:
+    """The options that describe a layer; those that are not given change nothing."""
+
+    nickname: Nickname = None
+    tag: Tags = None
+    color_map: Annotated[
+        str | None, typer.Option(metavar="MAP", help="Its colour map: Jet, Hot, Grayscale …")
+    ] = None
+    contrast: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH", help="Black and white intensity; or X:Y,X:Y… (Y 0 to 1); or auto."
+        ),
+    ] = None
+    mode: Annotated[ModeName | None, typer.Option(help="How several components are shown.")] = None
+    component: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="The component shown, from 0.")
+    ] = None
+    opacity: Annotated[
+        float | None, typer.Option(min=0, max=255, metavar="N", help="0 to 255 (opaque).")
+    ] = None
+    sticky: Annotated[
+        bool | None,
+        typer.Option(
+            "--sticky/--no-sticky",
+            help="Show it over the main image, or beside it.",
+            show_default=False,
+        ),
+    ] = None
+    transform: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its transform: a 4x4 matrix (RAS) or an ITK file."),
+    ] = None
+
+    def given(self) -> bool:
+        """Tell whether any of them is given."""
+        return any(value is not None for value in vars(self).values())
+
+    def apply(self, layer: Layer | MeshLayer) -> None:
+        """Set what is given.
+
+        Raises:
+            InvalidValue: it is a mesh layer, and more than nickname and tags is given.
+        """
+        if self.nickname is not None:
+            layer.nickname = self.nickname
+        if self.tag is not None:
+            layer.tags = tuple(self.tag)
+        if isinstance(layer, Layer):
+            self._show(layer)
+        elif replace(self, nickname=None, tag=None).given():
+            raise InvalidValue("a mesh layer takes a nickname and tags only")
+
+    def _show(self, layer: Layer) -> None:
+        if self.transform:
+            from snapws import transforms
+
+            layer.transform = transforms.read_file(self.transform)
+        display = layer.display
+        if self.color_map is not None:
+            display.color_map = self.color_map
+        if self.contrast is not None:
+            set_contrast(display, self.contrast)
+        if self.mode is not None or self.component is not None:
+            mode = ComponentMode[(self.mode or "component").upper()]
+            display.show(mode, self.component or 0)
+        if self.opacity is not None:
+            display.opacity = self.opacity
+        if self.sticky is not None:
+            display.sticky = self.sticky
+
+
+def set_contrast(display: Display, text: str) -> None:
+    """Set a contrast as it is typed: ``auto``, ``LOW,HIGH`` or ``X:Y,X:Y…``.
+
+    Raises:
+        InvalidValue: it is none of these.
+    """
+    try:
+        if text == "auto":
+            display.contrast = ()
+        elif ":" in text:
+            pairs = [part.split(":") for part in text.split(",")]
+            display.contrast = tuple((float(value), float(output)) for value, output in pairs)
+        else:
+            low, high = (float(part) for part in text.split(","))
+            display.set_linear_contrast(low, high)
+    except ValueError:
+        raise InvalidValue(
+            f"{text!r} is no contrast: say LOW,HIGH (0,900), a curve X:Y,X:Y… or auto"
+        ) from None

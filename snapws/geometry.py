@@ -1,0 +1,64 @@
+"""Where an image's voxels lie, as ITK-SNAP takes it from a header."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from nibabel.orientations import aff2axcodes
+from nibabel.spatialimages import HeaderDataError
+
+from snapws.errors import ImageDamaged
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from snapws.images import ImageHeader
+
+
+def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
+    """Give the 4x4 matrix from voxel indices (x, y, z from 0) to RAS mm.
+
+    It is the qform where the header has one, else the sform, else axes that run left, posterior and
+    superior from the origin, which is ITK's reading.
+
+    Raises:
+        ImageDamaged: the qform is none.
+    """
+    nifti = header.nifti
+    try:
+        if int(nifti["qform_code"]) > 0:
+            found = nifti.get_qform()
+        elif int(nifti["sform_code"]) > 0:
+            found = nifti.get_sform()
+        else:
+            x, y, z = nifti["pixdim"][1:4]
+            found = np.diag([-x, -y, z, 1])
+    except (HeaderDataError, ValueError) as error:
+        raise ImageDamaged(f"{header.path}: the header is impossible: {error}") from None
+    return np.asarray(found, dtype=np.float64)
+
+
+def spacing(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Give the distance of neighbouring voxels along x, y, z of an `affine`, in mm."""
+    # Headers hold it in single precision, which has no more digits.
+    x, y, z = (round(float(length), 6) for length in np.linalg.norm(matrix[:3, :3], axis=0))
+    return x, y, z
+
+
+def orientation(matrix: npt.NDArray[np.float64]) -> str:
+    """Give where the axes of an `affine` run to: ``RAS`` is right, anterior, superior.
+
+    An axis along which nothing lies is ``?``.
+    """
+    codes = cast("tuple[str | None, ...]", aff2axcodes(matrix))
+    return "".join(code or "?" for code in codes)
+
+
+def distance(
+    header: ImageHeader, matrix: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
+) -> float:
+    """Give by how many mm two affines disagree at most about the corners of an image."""
+    far = np.array(header.dimensions) - 1
+    corners = np.array([[*(far * np.array(corner)), 1] for corner in np.ndindex(2, 2, 2)])
+    return float(np.linalg.norm((corners @ (matrix - other).T)[:, :3], axis=1).max())

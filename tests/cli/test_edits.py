@@ -1,0 +1,177 @@
+"""What the subcommands do to a workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snapws import ComponentMode, Role, Workspace
+from snapws.cli.frame import Saving
+
+
+def opened(name: str = "study.itksnap") -> Workspace:
+    return Workspace.open(name)
+
+
+def test_a_new_user_gets_from_files_to_a_workspace(snapws, study):
+    snapws("new fresh.itksnap t1.nii.gz --nickname T1 --tag Target")
+    snapws("layers add fresh.itksnap t2.nii.gz --nickname T2 --color-map Jet --tag Source")
+    snapws("layers add fresh.itksnap flair.nii.gz --nickname FLAIR")
+    snapws("layers add fresh.itksnap seg.nii.gz --role segmentation --nickname Result")
+    layers = opened("fresh.itksnap").layers()
+    assert [layer.nickname for layer in layers] == ["T1", "T2", "FLAIR", "Result"]
+    roles = [Role.MAIN, Role.OVERLAY, Role.OVERLAY, Role.SEGMENTATION]
+    assert [layer.role for layer in layers] == roles
+    assert layers[1].display.color_map == "Jet"
+    printed = snapws("layers files fresh.itksnap --tag Source").stdout
+    assert printed == f"{study / 't2.nii.gz'}\n"
+
+
+def test_all_properties(snapws):
+    line = "--contrast 0:0,10:0.25,20:1 --mode magnitude --opacity 128 --sticky --transform"
+    snapws(f"layers set study.itksnap O:0 {line} rotation.mat --tag B --tag A --nickname N")
+    layer = opened().layer("O:0")
+    assert layer.display.contrast == ((0, 0), (10, 0.25), (20, 1))
+    assert layer.display.mode is ComponentMode.MAGNITUDE
+    assert (layer.display.opacity, layer.display.sticky) == (128, True)
+    assert (layer.tags, layer.nickname) == (("A", "B"), "N")
+    assert np.array_equal(layer.transform, np.loadtxt("rotation.mat"))
+    snapws("layers set study.itksnap O:0 --contrast auto --component 2 --no-sticky --nickname=")
+    layer = opened().layer("O:0")
+    assert layer.display.contrast == ()
+    assert (layer.display.mode, layer.display.component) == (ComponentMode.COMPONENT, 2)
+    assert (layer.display.sticky, layer.nickname, layer.tags) == (False, "", ("A", "B"))
+    snapws("layers set study.itksnap O:0 --contrast -5,5")
+    assert opened().layer("O:0").display.contrast == ((-5, 0), (0, 0.5), (5, 1))
+
+
+def test_transforms_come_back_exactly(snapws):
+    printed = snapws("transform get study.itksnap tag:Source").stdout
+    expected = opened().layer("O:0").transform
+    assert np.array_equal(np.array(printed.split(), float).reshape(4, 4), expected)
+    assert json.loads(snapws("transform get study.itksnap O:0 --json").stdout) == expected.tolist()
+
+
+def test_layers_are_removed_together(snapws):
+    snapws("layers remove study.itksnap 1 2")
+    assert [layer.nickname for layer in opened().layers()] == ["T1"]
+
+
+def test_the_main_image_and_the_segmentation_are_replaced(snapws, study):
+    snapws("layers set-main study.itksnap t2.nii.gz --tag New")
+    snapws("layers set-segmentation study.itksnap seg.nii.gz --nickname S")
+    assert opened().main.path == study / "t2.nii.gz"
+    assert [layer.nickname for layer in opened().layers(role=Role.SEGMENTATION)] == ["S"]
+
+
+def test_meshes(snapws, study):
+    snapws("meshes add study.itksnap cortex.vtk --nickname Cortex --tag Surface")
+    snapws("meshes add study.itksnap tri.stl --to tag:Surface --time-point 2 --nickname Both")
+    mesh = opened().meshes()[0]
+    assert (mesh.nickname, mesh.tags) == ("Both", ("Surface",))
+    assert mesh.file(2) == (study / "tri.stl").as_posix()
+    snapws("layers set study.itksnap nickname:Both --tag A")
+    assert opened().meshes()[0].tags == ("A",)
+    snapws("layers remove study.itksnap mesh:0")
+    assert opened().meshes() == []
+
+
+def test_tags(snapws):
+    snapws("tags add study.itksnap M A B")
+    snapws("tags move study.itksnap O:0 A Target")
+    snapws("tags remove study.itksnap M B")
+    assert opened().main.tags == ()
+    assert opened().layer("O:0").tags == ("A", "Source", "Target")
+
+
+def test_labels(snapws):
+    before = opened().labels
+    snapws(["labels", "add", "study.itksnap", "labels.txt", "--offset", "100", "--pattern", "L %s"])
+    assert [label.name for label in opened().labels[4:]] == [f"L {one.name}" for one in before]
+    printed = snapws("labels export study.itksnap").stdout
+    snapws("labels export study.itksnap out.txt")
+    assert printed.encode() == Path("out.txt").read_bytes()
+    snapws("labels clear study.itksnap")
+    assert opened().labels == ()
+    snapws("labels set study.itksnap out.txt")
+    assert [label.index for label in opened().labels] == [1, 2, 5, 10, 101, 102, 105, 110]
+
+
+def test_the_registry(snapws):
+    snapws("registry set study.itksnap My.Key value")
+    assert snapws("registry get study.itksnap My.Key").stdout == "value\n"
+    snapws("registry set study.itksnap Tags X,Y --layer tag:Source")
+    assert opened().layer("O:0").tags == ("X", "Y")
+    dumped = snapws("registry dump study.itksnap --json --layer O:0").stdout
+    assert json.loads(dumped) == dict(opened().layer("O:0").registry.walk())
+
+
+def test_a_dry_run_shows_what_saving_changes(snapws):
+    before = Path("study.itksnap").read_bytes()
+    result = snapws("tags add study.itksnap M New --dry-run")
+    assert result.stdout.splitlines() == [
+        "- Layers.Layer[000].Tags = Target",
+        "+ Layers.Layer[000].Tags = New,Target",
+    ]
+    assert Path("study.itksnap").read_bytes() == before
+    snapws("tags add study.itksnap M New --dry-run -o out.itksnap")
+    assert not Path("out.itksnap").exists()
+
+
+def test_output_leaves_the_workspace_alone(snapws):
+    before = Path("study.itksnap").read_bytes()
+    result = snapws("tags add study.itksnap M New -o out.itksnap")
+    assert result.stderr == "snapws: saved out.itksnap\n"
+    assert Path("study.itksnap").read_bytes() == before
+    assert opened("out.itksnap").main.tags == ("New", "Target")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_change_made_meanwhile_is_not_lost_unless_forced(study, force):
+    from snapws import WorkspaceChanged
+
+    def edit() -> None:
+        with Saving(force=force).edit(study / "study.itksnap") as workspace:
+            other = opened()
+            other.main.nickname = "Other"
+            other.save()
+            workspace.main.nickname = "Ours"
+
+    if force:
+        edit()
+    else:
+        with pytest.raises(WorkspaceChanged, match="force"):
+            edit()
+    assert opened().main.nickname == ("Ours" if force else "Other")
+
+
+def test_copying_an_image(snapws, study):
+    snapws("layers copy-image study.itksnap M copy.nii.gz")
+    assert opened().main.path == study / "copy.nii.gz"
+    snapws("layers copy-image study.itksnap M again.nii.gz --dry-run", 2)
+    assert not (study / "again.nii.gz").exists()
+
+
+def test_relocating(snapws, study):
+    (study / "elsewhere").mkdir()
+    for name in ("t1.nii.gz", "flair.nii.gz", "draft.nii.gz"):
+        (study / name).rename(study / "elsewhere" / name)
+    snapws(["layers", "pick", "study.itksnap", "M"], 1)
+    snapws(["relocate", "study.itksnap", "--from", str(study), "--to", "elsewhere"])
+    assert opened().main.path == study / "elsewhere" / "t1.nii.gz"
+    result = snapws("relocate study.itksnap --from /no/such --to /x", 1)
+    assert "no file of the workspace is below /no/such" in result.stderr
+
+
+def test_archives(snapws, study):
+    snapws("archive study.itksnap out/named.itksnap --keep-names")
+    names = sorted(path.name for path in (study / "out").iterdir())
+    assert names[0] == "layer_000_t1.nii.gz"
+    assert "not named by its number and its content" in snapws("verify out", 1).stdout
+    (study / "archive" / "more.txt").write_text("")
+    found = json.loads(snapws("verify archive --json", 1).stdout)
+    message = "more.txt is no part of the workspace"
+    assert found == [{"kind": "file", "where": "archive", "message": message}]

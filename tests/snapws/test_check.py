@@ -1,0 +1,183 @@
+"""The check of a workspace: every kind of problem, and none where there is none."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from snapws import Label, Workspace
+from snapws.check import Problem, check
+
+AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0, 2, 20], [0, 1, 0, 30], [0, 0, 0, 1.0]])
+
+
+def image(path: Path, values, affine=AFFINE, slope: float = 1) -> Path:
+    found = nibabel.Nifti1Image(np.asarray(values), affine)
+    if slope != 1:
+        found.header.set_slope_inter(slope, 0)
+    nibabel.save(found, path)
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path) -> Workspace:
+    """A workspace with a main image of 4 x 3 x 2 voxels and the labels 1 and 2."""
+    workspace = Workspace()
+    workspace.set_main(image(tmp_path / "main.nii.gz", np.zeros((4, 3, 2), np.int16)))
+    workspace.labels = [Label(1, "one"), Label(2, "two")]
+    workspace.save(tmp_path / "scan.itksnap")
+    return workspace
+
+
+def voxels(*values, dtype=np.uint8):
+    found = np.zeros(24, dtype)
+    found[: len(values)] = values
+    return found.reshape(4, 3, 2)
+
+
+def test_all_well(scan, tmp_path):
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
+    scan.add_segmentation(image(tmp_path / "float.nii", voxels(1, 2, dtype=np.float32)))
+    other_place = image(tmp_path / "o.nii.gz", np.ones((9, 9, 9), np.float32), np.eye(4))
+    scan.add_overlay(other_place)
+    assert check(scan) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (voxels(1, 3, 7), "its labels 3, 7 are not in the label table"),
+        (voxels(-1, 1, dtype=np.int16), "its voxels hold -1, labels are whole numbers"),
+        (voxels(0.5, 1, dtype=np.float32), "its voxels hold 0.5, labels are whole numbers"),
+        (voxels(70000, dtype=np.int32), "its voxels hold 70000, labels are whole numbers"),
+        (voxels(np.inf, np.nan, dtype=np.float64), "labels are whole numbers from 0 to 65535"),
+        (
+            voxels(*range(20)),
+            "its labels 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, and 7 more are not in the label table",
+        ),
+    ],
+)
+def test_labels(scan, tmp_path, values, message):
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", values))
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("labels", "layer 001")
+    assert message in problem.message
+
+
+def test_labels_are_scaled_values(scan, tmp_path):
+    path = image(tmp_path / "seg.nii", voxels(1), slope=1)
+    header = bytearray(path.read_bytes())
+    header[112:116] = np.float32(5).tobytes()  # scl_slope
+    path.write_bytes(header)
+    scan.add_segmentation(path)
+    assert check(scan) == (
+        Problem("labels", "layer 001", "its labels 5 are not in the label table"),
+    )
+
+
+def test_more_values_than_there_are_labels(scan, tmp_path):
+    size = (100, 100, 10)
+    scan.set_main(image(tmp_path / "big.nii", np.zeros(size, np.int16)))
+    noise = np.arange(100_000, dtype=np.float32).reshape(size) + 0.5
+    scan.add_segmentation(image(tmp_path / "noise.nii.gz", noise))
+    (problem,) = check(scan)
+    assert problem.kind == "labels"
+    assert len(problem.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("size", "shift", "message"),
+    [
+        ((4, 3, 3), 0, "its size is 4 x 3 x 3, that of the main image 4 x 3 x 2"),
+        ((4, 3, 2), 0.3, "it lies up to 0.3 mm off the main image"),
+        ((4, 3, 2), 0.01, None),
+    ],
+)
+def test_geometry(scan, tmp_path, size, shift, message):
+    moved = AFFINE.copy()
+    moved[1, 3] += shift
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", np.ones(size, np.uint8), moved))
+    expected = [Problem("geometry", "layer 001", message)] if message else []
+    assert list(check(scan)) == expected
+
+
+def test_a_segmentation_before_the_main_image_is_held_against_it(inputs, scan, tmp_path):
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", np.ones((4, 3, 3), np.uint8)))
+    layers = scan.registry.folder("Layers")
+    layers.rename_folder("Layer[000]", "Layer[002]")
+    layers.rename_folder("Layer[001]", "Layer[000]")
+    layers.rename_folder("Layer[002]", "Layer[001]")
+    assert [problem.where for problem in check(scan)] == ["layer 000"]
+
+
+@pytest.mark.parametrize("name", ["rgb.nii.gz", "vec3.nii.gz"])
+def test_colours_are_no_labels(inputs, name):
+    workspace = Workspace()
+    workspace.set_main(inputs / name)
+    workspace.add_segmentation(inputs / name)
+    (problem, *_) = check(workspace)
+    assert (problem.kind, problem.where) == ("geometry", "layer 001")
+
+
+def test_files(base, inputs):
+    base.labels = [Label(1, "one"), Label(2, "two")]
+    (inputs / "b.nii.gz").unlink()
+    whole = (inputs / "plain.nii").read_bytes()
+    (inputs / "plain.nii").write_bytes(whole[:-1])
+    base.add_overlay("https://example.org/x.nii.gz")
+    base.add_overlay(inputs / "notanimage.nii.gz")
+    base.add_mesh(inputs / "none.vtk")
+    found = [(problem.kind, problem.where, problem.message) for problem in check(base)]
+    file = (inputs / "b.nii.gz").as_posix()
+    assert found[0] == ("file", "layer 001", f"its file {file} is not there")
+    assert found[1][:2] == ("image", "layer 003")
+    assert "cut short, 1 of" in found[1][2]
+    server = "its file https://example.org/x.nii.gz is on a server"
+    assert found[2] == ("file", "layer 004", server)
+    assert found[3][:2] == ("image", "layer 005")
+    assert found[4][:2] == ("file", "mesh:0")
+    assert len(found) == 5
+
+
+def test_a_checksum_is_checked_where_voxels_are_not_looked_at(base, inputs):
+    base.labels = [Label(1, "one"), Label(2, "two")]
+    damaged = bytearray((inputs / "b.nii.gz").read_bytes())
+    damaged[-6] ^= 1
+    (inputs / "b.nii.gz").write_bytes(damaged)
+    assert [(problem.kind, problem.where) for problem in check(base)] == [("image", "layer 001")]
+
+
+def test_a_label_table_that_cannot_be_read(base):
+    table = base.main.registry.make_folder("ProjectMetaData.IRIS.LabelTable")
+    table["NumberOfElements"] = "many"
+    assert [(problem.kind, problem.where) for problem in check(base)] == [("labels", "label table")]
+
+
+def test_no_main_image():
+    (problem,) = check(Workspace())
+    assert problem.kind == "no-main"
+
+
+def test_memory_is_flat(scan, tmp_path):
+    size = (400, 400, 200)  # 64 MB
+    nifti = nibabel.Nifti1Image(np.zeros((1, 1, 1), np.int16), AFFINE)
+    nifti.header.set_data_shape(size)
+    nifti.header["vox_offset"] = 352
+    with gzip.open(tmp_path / "big.nii.gz", "wb", compresslevel=1) as file:
+        file.write(nifti.header.binaryblock.ljust(352, b"\0"))
+        for _ in range(64):
+            file.write(bytes(1_000_000))
+    scan.set_main(tmp_path / "big.nii.gz")
+    scan.add_segmentation(tmp_path / "big.nii.gz")
+    check(scan)  # what is imported on the way does not count
+    tracemalloc.start()
+    try:
+        assert check(scan) == ()
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,130 @@
+"""Verification: whatever is changed in an archive is found."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from snapws import ArchiveError, RegistryError, Workspace
+from snapws.archive import archive
+from snapws.verify import verify
+
+
+@pytest.fixture
+def sent(base, tmp_path) -> Path:
+    """The folder of an archive of a main image, two overlays and a segmentation."""
+    archive(base, tmp_path / "sent")
+    return tmp_path / "sent"
+
+
+def layer(sent: Path, number: int) -> Path:
+    return next(sent.glob(f"layer_{number:03d}_*"))
+
+
+def only_problem(folder: Path) -> tuple[str, str, str]:
+    (problem,) = verify(folder)
+    return problem.kind, problem.where, problem.message
+
+
+def test_an_archive_is_what_it_says(sent, tmp_path):
+    assert verify(sent) == ()
+    assert verify(str(sent.rename(tmp_path / "moved"))) == ()
+
+
+@pytest.mark.parametrize("name", ["scaled_i16.nii.gz", "vec3.nii.gz", "rgb.nii.gz", "t4d.nii.gz"])
+def test_every_kind_of_voxel_is_hashed_as_the_archive_names_it(inputs, tmp_path, name):
+    workspace = Workspace()
+    workspace.set_main(inputs / name)
+    archive(workspace, tmp_path / "sent")
+    assert verify(tmp_path / "sent") == ()
+
+
+def test_a_changed_voxel(sent):
+    path = layer(sent, 2)
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[-1] ^= 1
+    path.write_bytes(gzip.compress(content))
+    kind, where, message = only_problem(sent)
+    assert (kind, where) == ("image", "layer 002")
+    assert f"{path.name} holds something else" in message
+
+
+def test_a_layer_cut_short(sent):
+    path = layer(sent, 1)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert only_problem(sent)[:2] == ("image", "layer 001")
+
+
+def test_a_missing_layer(sent):
+    path = layer(sent, 3)
+    path.unlink()
+    kind, where, message = only_problem(sent)
+    # The workspace names its neutral root where the file is not.
+    assert (kind, where) == ("file", "layer 003")
+    assert f"/{path.name} is not there" in message
+
+
+def test_two_layers_exchanged(sent):
+    first, second = layer(sent, 0), layer(sent, 2)
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    assert [problem.where for problem in verify(sent)] == ["layer 000", "layer 002"]
+
+
+def test_names_that_are_not_the_content(base, tmp_path):
+    archive(base, tmp_path / "kept", names="keep")
+    found = verify(tmp_path / "kept")
+    assert {problem.kind for problem in found} == {"file"}
+    assert len(found) == 4
+
+
+def test_a_name_with_the_number_of_another_layer(sent):
+    workspace = Workspace.open(sent / "workspace.itksnap")
+    path = layer(sent, 1)
+    renamed = path.rename(sent / path.name.replace("layer_001", "layer_007"))
+    workspace.layers()[1].file = renamed
+    workspace.save()
+    message = f"{renamed.name} is not named by its number and its content"
+    assert only_problem(sent) == ("file", "layer 001", message)
+
+
+@pytest.mark.parametrize("name", ["more.txt", ".hidden", "layer_004_" + "0" * 32 + ".nii.gz"])
+def test_something_else_in_the_folder(sent, name):
+    (sent / name).write_bytes(b"")
+    assert only_problem(sent) == ("file", "archive", f"{name} is no part of the workspace")
+
+
+def test_a_file_outside(sent, inputs):
+    workspace = Workspace.open(sent / "workspace.itksnap")
+    workspace.add_overlay(inputs / "b.nii.gz")
+    workspace.save()
+    kind, where, message = only_problem(sent)
+    assert (kind, where) == ("file", "layer 004")
+    assert message.endswith("is not in the archive's folder")
+
+
+def test_meshes_are_named_by_their_bytes(sent, inputs):
+    data = (inputs / "tri.vtk").read_bytes()
+    workspace = Workspace.open(sent / "workspace.itksnap")
+    path = sent / f"mesh_000_001_000_{hashlib.md5(data).hexdigest()}.vtk"
+    path.write_bytes(data)
+    workspace.add_mesh(path)
+    workspace.save()
+    assert verify(sent) == ()
+    path.write_bytes(data + b"\n")
+    assert only_problem(sent)[:2] == ("image", "mesh:0")
+
+
+def test_what_is_no_archive(sent, tmp_path):
+    with pytest.raises(ArchiveError, match="cannot read the archive .*none: No such file"):
+        verify(tmp_path / "none")
+    (sent / "second.itksnap").write_bytes(b"")
+    with pytest.raises(ArchiveError, match=r"holds second.itksnap, workspace.itksnap"):
+        verify(sent)
+    (sent / "workspace.itksnap").unlink()
+    with pytest.raises(RegistryError, match=r"second.itksnap"):
+        verify(sent)
