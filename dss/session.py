@@ -317,14 +317,15 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = todo.pop(0)
         if isinstance(cause, BaseException) and cause not in seen:
             seen.append(cause)
+            # Not its context: that leads on to whatever error the caller is handling meanwhile.
             todo += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-            todo += [cause.__context__]
             yield cause
 
 
 def _never_sent(error: requests.RequestException) -> bool:
     """Whether a request failed before any of it can have reached the server."""
-    never = (requests.ConnectTimeout, requests.exceptions.ProxyError, NewConnectionError)
+    # A ProxyError says nothing: it is what a lost answer becomes behind a proxy.
+    never = (requests.ConnectTimeout, NewConnectionError)
     return _lasting(error) or any(isinstance(cause, never) for cause in _causes(error))
 
 

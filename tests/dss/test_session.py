@@ -313,3 +313,37 @@ def test_file_of_the_system_that_cannot_be_written(raw: RawServer, tmp_path: Pat
     with Session(raw.url) as session, pytest.raises(FileNotFoundError):
         session.get_file("api/x", tmp_path / "missing" / "x")
     assert len(raw.requests) == 1
+
+
+def claim(session: Session) -> None:
+    session.post_form("api/pro/services/claims", {"provider": "p"}, doubt="a ticket may be claimed")
+
+
+def test_a_lost_answer_behind_a_proxy_is_not_asked_for_again(
+    raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy takes the request and closes: the far side may have done what was asked."""
+    monkeypatch.setenv("http_proxy", raw.url)
+    raw.answers = [DROP]
+    with Session("http://dss.example.org") as session, pytest.raises(OutcomeUnknown):
+        claim(session)
+    assert len(raw.requests) == 1
+
+
+def test_a_proxy_that_is_not_there_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setattr("dss.session.PAUSES", ())
+    with Session("http://dss.example.org") as session, pytest.raises(NetworkFailed):
+        claim(session)
+
+
+def test_what_the_caller_is_handling_says_nothing_about_a_call(raw: RawServer) -> None:
+    """A lost answer stays one, also while an unreachable server is being dealt with."""
+    raw.answers = [DROP]
+    with Session(raw.url) as session, Session("http://127.0.0.1:1") as nowhere:
+        try:
+            nowhere.get_text("about")
+        except NetworkFailed:
+            with pytest.raises(OutcomeUnknown):
+                claim(session)
+    assert len(raw.requests) == 1
