@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from snapws.fields import View, flag, integer, tags, text, vector
+from snapws.fields import View, as_tags, flag, integer, tags, text, vector
 from snapws.registry import Registry
 
 #: Where a workspace keeps them.
@@ -19,6 +19,8 @@ _FORMAT_DATE = "20150624"
 
 class Annotation(View):
     """What all annotations have; one of an unknown type is an instance of this class itself."""
+
+    __slots__ = ()
 
     type = text("Type")
     tags = tags()
@@ -45,6 +47,8 @@ class Annotation(View):
 class Landmark(Annotation):
     """A point with a text."""
 
+    __slots__ = ()
+
     TYPE = "LandmarkAnnotation"
     position = vector("Pos", 3)
     offset = vector("Offset", 2)  #: where the text stands, on the slice, relative to the point
@@ -58,6 +62,8 @@ class Landmark(Annotation):
 
 class LineSegment(Annotation):
     """A line between two points."""
+
+    __slots__ = ()
 
     TYPE = "LineSegmentAnnotation"
     point1 = vector("Point1", 3)
@@ -96,10 +102,10 @@ def add_landmark(
     workspace: Registry, position: Iterable[float], label: str, tags: Iterable[str] = ()
 ) -> Landmark:
     """Add a landmark at `position` (3 voxel coordinates) with the text `label`."""
-    landmark = Landmark(_next_element(workspace, Landmark.TYPE))
-    landmark.position, landmark.text, landmark.tags = tuple(position), label, tuple(tags)
+    landmark = Landmark(_draft(Landmark.TYPE, tags))
+    landmark.position, landmark.text = tuple(position), label
     landmark.offset = (0.0, 0.0)
-    return landmark
+    return Landmark(_append(workspace, landmark))
 
 
 def add_line(
@@ -109,19 +115,26 @@ def add_line(
     tags: Iterable[str] = (),
 ) -> LineSegment:
     """Add a line between two points (3 voxel coordinates each)."""
-    line = LineSegment(_next_element(workspace, LineSegment.TYPE))
-    line.point1, line.point2, line.tags = tuple(point1), tuple(point2), tuple(tags)
-    return line
+    line = LineSegment(_draft(LineSegment.TYPE, tags))
+    line.point1, line.point2 = tuple(point1), tuple(point2)
+    return LineSegment(_append(workspace, line))
 
 
-def _next_element(workspace: Registry, kind: str) -> Registry:
+def _draft(kind: str, tags: Iterable[str]) -> Registry:
+    annotation = Annotation(Registry())
+    annotation.type, annotation.color, annotation.plane = kind, (1.0, 0.0, 0.0), 0
+    annotation.selected = annotation.visible_in_all_slices = False
+    annotation.visible_in_all_planes = False
+    annotation.tags = as_tags(tags)
+    return annotation.registry
+
+
+def _append(workspace: Registry, draft: Annotation) -> Registry:
     count = len(read(workspace))
     folder = workspace.make_folder(KEY)
     annotations = _Annotations(folder)
     annotations.format, annotations.format_date = _FORMAT, _FORMAT_DATE
     annotations.size = count + 1
-    annotation = Annotation(folder.make_folder(f"Annotations.Element[{count}]"))
-    annotation.type, annotation.color, annotation.plane = kind, (1.0, 0.0, 0.0), 0
-    annotation.selected = annotation.visible_in_all_slices = False
-    annotation.visible_in_all_planes = False
-    return annotation.registry
+    element = folder.make_folder(f"Annotations.Element[{count}]")
+    element.update(draft.registry)
+    return element

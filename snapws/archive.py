@@ -13,10 +13,10 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from snapws import images, privacy, registry_xml
-from snapws.errors import ArchiveError, ImageError
+from snapws.errors import ArchiveError, ImageError, LayerFileMissing
 from snapws.layers import Layer
 from snapws.privacy import KeptText
 from snapws.workspace import FORMAT_VERSION, Workspace
@@ -56,7 +56,8 @@ def archive(
     """Write an archive of a workspace and its images.
 
     The files appear in the destination's folder when all of them are complete, the workspace last;
-    after an error none does. Files of the same name are replaced.
+    after an error none does. Files of the same name are replaced; others that are in the folder
+    stay.
 
     Args:
         workspace: what to archive; it is not changed.
@@ -75,6 +76,8 @@ def archive(
     target = Path(destination)
     if target.suffix != ".itksnap":
         target = target / DEFAULT_NAME
+    if names not in get_args(Names):
+        raise ArchiveError(f"images are named by 'hash' or 'keep', not by {names!r}")
     if workspace.meshes():
         raise ArchiveError(
             "the workspace has mesh layers, and meshes cannot be archived yet: remove them first"
@@ -82,13 +85,20 @@ def archive(
     workspace.main  # noqa: B018 - there has to be one
     made = _make_folder(target.parent)
     aside = target.parent / f".archive-{os.urandom(6).hex()}"
+    moved: list[Path] = []
     try:
+        _refuse_own_file(workspace, target)
         aside.mkdir()
         report = _write(workspace, aside, target.name, names)
         for file in report.files:
-            file.replace(target.parent / file.name)
+            place = target.parent / file.name
+            is_new = not place.exists()
+            file.replace(place)
+            moved += [place] if is_new else []
         aside.rmdir()
     except BaseException as error:
+        for file in moved:
+            file.unlink()
         shutil.rmtree(aside, ignore_errors=True)
         with suppress(OSError):  # a folder in which another program has put something stays
             for folder in made:
@@ -108,6 +118,9 @@ def _write(workspace: Workspace, folder: Path, name: str, names: Names) -> Archi
         files.append(file)
         copy = scrubbed.registry.make_folder(layer.key)
         privacy.copy_kept(layer.registry, copy, privacy.LAYER_KEYS)
+        if "Role" not in copy:
+            role = layer.registry.get("Role")
+            raise ArchiveError(f"layer {number:03d} has the role {role!r}, which is not known")
         copy[Layer.stored_path.key] = f"{NEUTRAL_ROOT}/{file.name}"
     privacy.copy_kept(workspace.registry, scrubbed.registry, privacy.WORKSPACE_KEYS)
     if workspace.labels:
@@ -126,6 +139,10 @@ def _write(workspace: Workspace, folder: Path, name: str, names: Names) -> Archi
 
 def _write_image(layer: Layer, number: int, folder: Path, names: Names) -> Path:
     unnamed = folder / f"layer_{number:03d}"
+    if not layer.path.is_file():
+        raise LayerFileMissing(
+            f"layer {number:03d}: its file {layer.file} is not there: put it back or set its path"
+        )
     try:
         header = images.read_header(layer.path)
         content = images.VoxelHash(header)
@@ -139,9 +156,18 @@ def _write_image(layer: Layer, number: int, folder: Path, names: Names) -> Path:
 
 def _make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it, and give those that were not there, innermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArchiveError(f"cannot make the folder {folder}: {error.strerror}") from None
     return missing
+
+
+def _refuse_own_file(workspace: Workspace, target: Path) -> None:
+    """Refuse to write an archive in place of the workspace that it is made from."""
+    own = workspace.path
+    if own and own.exists() and target.exists() and target.samefile(own):
+        raise ArchiveError(f"{target} is the workspace itself: archive to another folder")
+    if target.is_dir():
+        raise ArchiveError(f"{target} is a folder: choose another name")

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from snapws.errors import InvalidValue
 from snapws.fields import View, flag, integer, number, text
+from snapws.registry import Registry
 
 _CURVE = "LayerMetaData.DisplayMapping.Curve"
 
@@ -41,6 +42,8 @@ class Display(View):
         sticky: shown over the main image rather than beside it.
         component: the component shown in mode `ComponentMode.COMPONENT`, from 0.
     """
+
+    __slots__ = ()
 
     color_map = text("LayerMetaData.DisplayMapping.ColorMap.Preset")
     opacity = number("LayerMetaData.Alpha", 255.0)
@@ -100,18 +103,18 @@ class Display(View):
         Raises:
             InvalidValue: the inputs do not rise from point to point, or there is only one point.
         """
-        curve = tuple(points)
-        inputs = [point[0] for point in curve]
-        if len(curve) == 1 or any(a >= b for a, b in pairwise(inputs)):
+        curve = [(float(value), float(output)) for value, output in points]
+        inputs = [value for value, _ in curve]
+        if len(curve) == 1 or not all(a < b for a, b in pairwise(inputs)):
             raise InvalidValue("a contrast curve has two or more points of rising input")
-        self.registry.remove_folder(_CURVE)
-        if not curve:
-            return
-        folder = self.registry.make_folder(_CURVE)
-        _Curve(folder).size = len(curve)
+        draft = Registry()
+        _Curve(draft).size = len(curve)
         for i, (value, output) in enumerate(curve):
-            point = _ControlPoint(folder.make_folder(f"ControlPoint[{i}]"))
+            point = _ControlPoint(draft.make_folder(f"ControlPoint[{i}]"))
             point.input, point.output = value, output
+        self.registry.remove_folder(_CURVE)
+        if curve:
+            self.registry.make_folder(_CURVE).update(draft)
 
     def set_linear_contrast(self, low: float, high: float) -> None:
         """Map intensity `low` to black and `high` to white, straight in between."""

@@ -7,6 +7,7 @@ there gives the default; assigning always writes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar, overload
 
@@ -22,6 +23,9 @@ class View:
     Attributes:
         registry: the folder itself, for the keys that the class does not name.
     """
+
+    # A mistyped attribute is an error, not a value that is never saved.
+    __slots__ = ("registry",)
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -114,22 +118,35 @@ def parse_tags(stored: str) -> tuple[str, ...]:
     return tuple(tag.strip() for tag in stored.split(",") if tag.strip())
 
 
-def format_tags(values: Iterable[str]) -> str:
-    """Join tags as workspaces store them: by commas, sorted by their bytes.
+def as_tags(values: Iterable[str]) -> tuple[str, ...]:
+    """Give tags as a tuple.
 
     Raises:
-        InvalidValue: a tag is empty, holds a comma, or begins or ends with white space.
+        InvalidValue: a tag is empty, holds a comma, or begins or ends with white space; or one text
+            was given in place of several.
     """
     if isinstance(values, str):
         raise InvalidValue(f"tags are given as several texts, not as the one text {values!r}")
-    for tag in values:
+    given = tuple(values)
+    for tag in given:
         if not tag or "," in tag or tag != tag.strip():
             raise InvalidValue(
                 f"{tag!r} cannot be a tag: tags have no commas and no white space around them"
             )
-    return ",".join(sorted(set(values)))
+    return given
+
+
+def format_tags(values: Iterable[str]) -> str:
+    """Join tags as workspaces store them: by commas, sorted by their bytes; see `as_tags`."""
+    return ",".join(sorted(set(as_tags(values))))
 
 
 def format_number(value: float) -> str:
-    """Write a number with the fewest digits (at most 17) that read back as the same float64."""
+    """Write a number with the fewest digits (at most 17) that read back as the same float64.
+
+    Raises:
+        InvalidValue: it is infinite, or no number.
+    """
+    if not math.isfinite(value):
+        raise InvalidValue(f"{value} is not a finite number")
     return repr(float(value)).removesuffix(".0")

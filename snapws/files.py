@@ -20,7 +20,7 @@ def replacing(target: Path) -> Iterator[Path]:
         OSError: the folder is missing, full or not writable.
     """
     target = Path(os.path.realpath(target))
-    aside = target.with_name(f".{target.name[:100]}.{os.urandom(6).hex()}.new")
+    aside = target.with_name(f".{os.urandom(8).hex()}.new")
     os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield aside

@@ -8,16 +8,16 @@ images (see `VoxelHash`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
 from nibabel.freesurfer.mghformat import MGHHeader
-from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti1 import Nifti1Header, intent_codes
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
@@ -25,19 +25,24 @@ from nibabel.wrapstruct import WrapStructError
 from snapws import compression
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 #: Where the voxels begin in the images that are written: after the header and no extension.
 VOXEL_OFFSET = 352
 
-#: What of a NIfTI header says something about voxels and geometry.
+# What of a NIfTI header says something about voxels and geometry, beside size and type.
+_QFORM_FIELDS = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
+_SFORM_FIELDS = ("srow_x", "srow_y", "srow_z")
+_INTENT_FIELDS = ("intent_p1", "intent_p2", "intent_p3")
 _KEPT_FIELDS = (
-    *("dim", "datatype", "pixdim", "xyzt_units", "scl_slope", "scl_inter"),
-    *("intent_code", "intent_p1", "intent_p2", "intent_p3"),
-    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
-    *("sform_code", "srow_x", "srow_y", "srow_z"),
+    *("pixdim", "xyzt_units", "scl_slope", "scl_inter", "intent_code", *_INTENT_FIELDS),
+    *("qform_code", *_QFORM_FIELDS, "sform_code", *_SFORM_FIELDS),
 )
 
 _HEADER_SIZE = 4096
 _MAX_NIFTI1_LENGTH = 32767
+_MAX_AXES = 5  # x, y, z, time, component: what ITK reads
 _RGB_CODES = (128, 2304)
 
 # ITK refuses an image whose axes' cosines differ from orthonormal by more.
@@ -53,8 +58,8 @@ class ImageHeader:
         voxel_path: the file that the voxels are in; another one for ``.hdr``/``.img`` pairs.
         offset: where they begin in it, in bytes, once inflated.
         dtype: the type of a stored voxel, its byte order included.
-        nifti: a little-endian NIfTI-1 header with voxel type, size, scaling and geometry, and
-            nothing else of the file's own header.
+        nifti: a little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
+            and nothing else of the file's own header.
     """
 
     path: Path
@@ -226,7 +231,10 @@ def read_header(path: Path) -> ImageHeader:
         offset = int(header.get_data_offset())
         dtype = header.get_data_dtype()
         nifti = _from_mgh(header) if isinstance(header, MGHHeader) else _from_nifti(header)
-    except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
+    except (
+        *(HeaderDataError, WrapStructError),
+        *(ValueError, ArithmeticError, KeyError),
+    ) as error:
         raise ImageDamaged(f"{path}: the header is impossible: {error}") from None
     found = ImageHeader(header_path, voxel_path, offset, dtype, nifti)
     _check(found)
@@ -263,36 +271,77 @@ def write_nifti(
         file.write(compressor.flush())
 
 
-def new_header() -> Nifti1Header:
-    """Give a header as those that are written begin: little-endian, single file, no extension."""
+def new_header(shape: Sequence[int], dtype: np.dtype[Any]) -> Nifti1Header:
+    """Give a header as those that are written begin: little-endian, single file, no extension.
+
+    Raises:
+        ValueError: an axis is longer than the 32767 voxels that the header can say.
+    """
+    if max(shape) > _MAX_NIFTI1_LENGTH:
+        raise ValueError(f"an axis is longer than {_MAX_NIFTI1_LENGTH} voxels")
     nifti = Nifti1Header(endianness="<")
     nifti["vox_offset"] = VOXEL_OFFSET
+    nifti.set_data_dtype(dtype)
+    # Not set_data_shape, which folds long axes in a way that only one program understands.
+    nifti["dim"] = [len(shape), *shape, *[1] * (7 - len(shape))]
     return nifti
 
 
 def _from_nifti(source: Any) -> Nifti1Header:
-    nifti = new_header()
-    if isinstance(source, (Nifti1Header, Nifti2Header)):
-        for name in _KEPT_FIELDS:
-            nifti[name] = source[name]
-    else:  # Analyze knows neither scaling nor orientation
-        for name in ("dim", "datatype", "pixdim"):
-            nifti[name] = source[name]
+    axes = int(source["dim"][0])
+    if not 1 <= axes <= _MAX_AXES:
+        raise ValueError(f"{axes} axes, where 1 to {_MAX_AXES} are possible")
+    shape = [int(length) for length in source["dim"][1 : axes + 1]]
+    nifti = new_header(shape, source.get_data_dtype())
+    names: tuple[str, ...] = _KEPT_FIELDS
+    if not isinstance(source, (Nifti1Header, Nifti2Header)):
+        names = ("pixdim",)  # Analyze knows neither scaling nor orientation
         nifti["xyzt_units"] = 2  # mm
-    if tuple(nifti["dim"]) != tuple(source["dim"]):
-        raise ValueError(f"an axis is longer than {_MAX_NIFTI1_LENGTH} voxels")
-    nifti["bitpix"] = nifti.get_data_dtype().itemsize * 8
+    with np.errstate(over="raise"):
+        for name in names:
+            nifti[name] = source[name]
+    _blank_meaningless(nifti, axes)
     return nifti
 
 
+def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
+    """Clear the fields that say nothing in this header, in which anything could stand."""
+    nifti["pixdim"][axes + 1 :] = 1
+    if int(nifti["qform_code"]) <= 0:
+        nifti["pixdim"][0] = 1
+        for name in _QFORM_FIELDS:
+            nifti[name] = 0
+    if int(nifti["sform_code"]) <= 0:
+        for name in _SFORM_FIELDS:
+            nifti[name] = 0
+    code = int(nifti["intent_code"])
+    parameters: Any = intent_codes.parameters.get(code, ())
+    for name in _INTENT_FIELDS[len(parameters) :]:
+        nifti[name] = 0
+
+
 def _from_mgh(source: MGHHeader) -> Nifti1Header:
-    nifti = new_header()
-    nifti.set_data_dtype(source.get_data_dtype())
-    nifti.set_data_shape(source.get_data_shape())
+    nifti = new_header(source.get_data_shape(), source.get_data_dtype())
+    nifti["pixdim"][1:4] = source.get_zooms()[:3]
     nifti.set_xyzt_units("mm")
     nifti.set_qform(source.get_affine(), code="scanner")
     nifti.set_sform(source.get_affine(), code="scanner")
     return nifti
+
+
+def refuse_sheared(axes: npt.NDArray[np.float64], path: Path) -> None:
+    """Refuse axes (columns of a 3x3 matrix, of any length) that ITK finds not orthonormal.
+
+    Raises:
+        ImageUnsupported: they are sheared.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = axes / np.linalg.norm(axes, axis=0)
+    if not np.allclose(cosines.T @ cosines, np.eye(3), rtol=0, atol=_ORTHONORMAL_TOLERANCE):
+        raise ImageUnsupported(
+            f"{path}: its axes are sheared, and ITK-SNAP opens only images with "
+            "orthonormal axes: resample it first"
+        )
 
 
 def _check(header: ImageHeader) -> None:
@@ -308,15 +357,8 @@ def _check(header: ImageHeader) -> None:
     if not np.all(np.isfinite(spacing)):
         raise ImageDamaged(f"{header.path}: the header is impossible: spacing {spacing.tolist()}")
     if int(nifti["sform_code"]) > 0 and int(nifti["qform_code"]) <= 0:
-        axes = np.stack([nifti["srow_x"], nifti["srow_y"], nifti["srow_z"]])[:, :3]
-        lengths = np.linalg.norm(axes.astype(np.float64), axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cosines = axes / lengths
-        if not np.allclose(cosines.T @ cosines, np.eye(3), rtol=0, atol=_ORTHONORMAL_TOLERANCE):
-            raise ImageUnsupported(
-                f"{header.path}: its axes are sheared, and ITK-SNAP opens only images with "
-                "orthonormal axes: resample it first"
-            )
+        rows = np.stack([nifti["srow_x"], nifti["srow_y"], nifti["srow_z"]])
+        refuse_sheared(rows[:, :3].astype(np.float64), header.path)
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

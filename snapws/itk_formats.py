@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
-from nibabel.spatialimages import HeaderDataError
 
 from snapws import compression
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
-from snapws.images import ImageHeader, new_header
+from snapws.images import ImageHeader, new_header, refuse_sheared
 
 #: Endings of the names of these images. DICOM is not among them: a file is one slice of many.
 SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr", ".gipl", ".gipl.gz", ".vtk")
@@ -62,14 +61,19 @@ class ItkImageHeader(ImageHeader):
     def _refuse_short(self) -> None:
         """Refuse a file that is too short, where SimpleITK would fill up with zeros."""
         name = self.path.name.lower()
-        with self.path.open("rb") as file:
-            if ".gipl" in name:
-                found = sum(map(len, compression.pieces(file))) - _GIPL_HEADER
-            elif name.endswith(".vtk"):
-                start = _VTK_DATA.search(file.read(compression.PIECE))
-                found = self.path.stat().st_size - start.end() if start else self.size
-            else:
-                return
+        try:
+            with self.path.open("rb") as file:
+                if ".gipl" in name:
+                    found = sum(map(len, compression.pieces(file))) - _GIPL_HEADER
+                elif name.endswith(".vtk"):
+                    start = _VTK_DATA.search(file.read(compression.PIECE))
+                    found = self.path.stat().st_size - start.end() if start else self.size
+                else:
+                    return
+        except compression.GzipDamaged as error:
+            raise ImageDamaged(f"{self.path}: {error}") from None
+        except OSError as error:
+            raise ImageError(f"{self.path}: {error.strerror}") from None
         if found < self.size:
             raise ImageDamaged(
                 f"{self.path}: cut short, {self.size - found} of {self.size} bytes of voxels "
@@ -100,12 +104,12 @@ def read_header(path: Path) -> ItkImageHeader:
         raise ImageUnsupported(f"{path}: an image of {kind} with {axes} axes, which is not read")
     dtype = np.dtype(_TYPES[kind])
     try:
-        return ItkImageHeader(path, path, 0, dtype, _nifti(reader, dtype))
-    except HeaderDataError as error:
+        return ItkImageHeader(path, path, 0, dtype, _nifti(path, reader, dtype))
+    except ValueError as error:
         raise ImageUnsupported(f"{path}: {error}") from None
 
 
-def _nifti(reader: Any, dtype: np.dtype[Any]) -> Nifti1Header:
+def _nifti(path: Path, reader: Any, dtype: np.dtype[Any]) -> Nifti1Header:
     """Describe an image in a NIfTI header, its axes turned from LPS to RAS."""
     axes, components = reader.GetDimension(), reader.GetNumberOfComponents()
     shape = list(reader.GetSize())
@@ -118,14 +122,12 @@ def _nifti(reader: Any, dtype: np.dtype[Any]) -> Nifti1Header:
     affine[:spatial, :spatial] = direction * spacing[:spatial]
     affine[:spatial, 3] = reader.GetOrigin()[:spatial]
     affine[:2] *= -1
-    nifti = new_header()
-    nifti.set_data_dtype(dtype)
-    nifti.set_data_shape(shape)
+    refuse_sheared(affine[:3, :3], path)
+    nifti = new_header(shape, dtype)
+    nifti["pixdim"][1 : axes + 1] = spacing
     nifti.set_xyzt_units("mm")
     nifti.set_qform(affine, code="scanner")
     nifti.set_sform(affine, code="scanner")
-    if axes == 4:
-        nifti["pixdim"][4] = spacing[3]
     if components > 1:
         nifti["intent_code"] = _VECTOR_INTENT
     return nifti

@@ -90,27 +90,29 @@ def read_table(folder: Registry | None) -> tuple[Label, ...]:
 
 def write_table(folder: Registry, labels: Iterable[Label]) -> None:
     """Make a ``LabelTable`` folder hold just these labels, 0 left out; an index's last one wins."""
-    for name in [name for name in folder.folders if name.startswith("Element[")]:
-        folder.remove_folder(name)
+    draft = Registry()
     table = [label for label in _in_order(labels) if label.index != 0]
-    _Table(folder).size = len(table)
+    _Table(draft).size = len(table)
     for i, label in enumerate(table):
-        element = _Element(folder.make_folder(f"Element[{i}]"))
+        element = _Element(draft.make_folder(f"Element[{i}]"))
         element.index = label.index
         element.name = label.name
         element.color = label.color
         element.alpha = label.alpha
         element.flags = (int(label.mesh_visible), int(label.visible))
+    for name in [name for name in folder.folders if name.startswith("Element[")]:
+        folder.remove_folder(name)
+    folder.update(draft)
 
 
-def read_file(path: Path) -> tuple[Label, ...]:
+def read_file(path: str | Path) -> tuple[Label, ...]:
     """Read a label file, ``IDX R G B A VIS MSH "LABEL"`` a line, in order of the index.
 
     Raises:
         TextFileError: the file cannot be read, or a line is not of that form; the message names it.
     """
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise TextFileError(f"{path}: {error.strerror}") from None
     return parse(data, str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
@@ -35,6 +36,8 @@ class WorkspaceObject(View):
     Objects stay valid while the workspace is edited; the number of a layer follows the removal of
     others before it.
     """
+
+    __slots__ = ("workspace",)
 
     SECTION: str
     tags = tags()
@@ -88,6 +91,8 @@ class Layer(WorkspaceObject):
         tags: its tags, in stored order; assigning sorts them.
     """
 
+    __slots__ = ()
+
     SECTION = "Layers"
     nickname = text("LayerMetaData.CustomNickName")
     stored_path = text("AbsolutePath")  #: the path as the file has it, which may have moved since
@@ -112,15 +117,17 @@ class Layer(WorkspaceObject):
         return self.workspace.resolve(self.stored_path)
 
     @file.setter
-    def file(self, path: str | Path) -> None:
+    def file(self, path: str | os.PathLike[str]) -> None:
+        if not os.fspath(path):
+            raise InvalidValue("a layer needs a file: its name is empty")
         self.stored_path = paths.absolute(path)
 
     @property
     def path(self) -> Path:
-        """Where its file is on this machine.
+        """Where its file should be on this machine; `Workspace.layer` sees to it that it is there.
 
         Raises:
-            LayerFileMissing: it is not there, or it is on a server.
+            LayerFileMissing: it is on a server, or the layer names no file.
         """
         return self.workspace.local_file(self.file, f"layer {self.number:03d}")
 
@@ -147,7 +154,10 @@ class Layer(WorkspaceObject):
 
         from snapws import transforms
 
-        rows = np.asarray(matrix, dtype=np.float64)
+        try:
+            rows = np.asarray(matrix, dtype=np.float64)
+        except (ValueError, TypeError):
+            raise InvalidValue("a transform is a 4x4 matrix of numbers") from None
         checked = transforms.checked(rows.tolist() if rows.ndim == 2 else [])
         transforms.write(self.registry.make_folder("ImageTransform"), checked)
 
@@ -158,7 +168,9 @@ class Layer(WorkspaceObject):
 
         return Display(self.registry)
 
-    def set_image(self, path: str | Path, role: Role, dimensions: Iterable[int] = ()) -> None:
+    def set_image(
+        self, path: str | os.PathLike[str], role: Role, dimensions: Iterable[int] = ()
+    ) -> None:
         """Make the layer one of another image: nothing but its file, role and size stays.
 
         Args:
@@ -166,15 +178,14 @@ class Layer(WorkspaceObject):
             role: what it is.
             dimensions: for the main image, its size in voxels (x, y, z).
         """
-        for key in list(self.registry.entries):
-            del self.registry[key]
-        for key in list(self.registry.folders):
-            self.registry.remove_folder(key)
-        self.file = str(path)
-        self._role = role.value
+        draft = Layer(self.workspace, Registry())
+        draft.file = path
+        draft._role = role.value
         size = " ".join(str(length) for length in dimensions)
         if size:
-            self._dimensions = size
+            draft._dimensions = size
+        self.registry.clear()
+        self.registry.update(draft.registry)
 
     def copy_image(self, path: str | Path) -> None:
         """Copy its image to another NIfTI file, voxels and geometry as they are, and use that.
@@ -183,7 +194,7 @@ class Layer(WorkspaceObject):
             path: the file to write, ``.nii`` or ``.nii.gz``; one that is there is replaced.
 
         Raises:
-            InvalidValue: the name does not end so, or is that of the image itself.
+            InvalidValue: the name does not end so, or is that of an image of the workspace.
             ImageError: the image cannot be read.
             WorkspaceError: the file cannot be written.
         """
@@ -192,9 +203,13 @@ class Layer(WorkspaceObject):
         source, target = self.path, Path(paths.absolute(path))
         if not target.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")
-        if target.exists() and target.samefile(source):
-            raise InvalidValue(f"{target} is the image itself: choose another name")
         header = images.read_header(source)
+        for layer in self.workspace.layers():
+            if not paths.is_url(layer.file) and _same_file(target, layer.path):
+                whose = (
+                    "itself" if layer.registry is self.registry else f"of layer {layer.number:03d}"
+                )
+                raise InvalidValue(f"{target} is the image {whose}: choose another name")
         compressed = target.name.lower().endswith(".gz")
         try:
             with files.replacing(target) as aside, aside.open("wb") as file:
@@ -208,6 +223,10 @@ class Layer(WorkspaceObject):
 
     def __repr__(self) -> str:
         return f"<Layer {self.number:03d} {self.role.name.lower()} {self.nickname!r} {self.file}>"
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
 
 
 def folder_key(section: str, number: int) -> str:

@@ -20,7 +20,8 @@ _FORMATS = {
     ".vrml": "VRML Scene",
 }
 
-_TIME_POINT = re.compile(r"TimePoint\[([0-9]{3,9})\]")
+_TIME_POINT = re.compile(r"TimePoint\[([0-9]{3,6})\]")
+_MAX_TIME_POINT = 999_999
 
 
 class PolyData(NamedTuple):
@@ -57,6 +58,8 @@ class MeshLayer(WorkspaceObject):
         tags: its tags, in stored order; assigning sorts them.
     """
 
+    __slots__ = ()
+
     SECTION = "MeshLayers"
     nickname = text("NickName")
     type = text("MeshType")
@@ -91,8 +94,8 @@ class MeshLayer(WorkspaceObject):
         Raises:
             InvalidValue: the time point is less than 1.
         """
-        if time_point < 1:
-            raise InvalidValue(f"time points start from 1, not {time_point}")
+        if not 1 <= time_point <= _MAX_TIME_POINT:
+            raise InvalidValue(f"time points go from 1 to {_MAX_TIME_POINT}, not {time_point}")
         folder = self.registry.make_folder(_time_point_key(time_point))
         _TimePoint(folder).number = time_point
         number = len(self._files(time_point))
@@ -110,7 +113,8 @@ class MeshLayer(WorkspaceObject):
     def _time_points(self) -> list[int]:
         folder = self.registry.folder("MeshTimePoints")
         found = map(_TIME_POINT.fullmatch, folder.folders if folder else ())
-        return sorted(int(match[1]) for match in found if match)
+        numbers = {match[0]: int(match[1]) for match in found if match}
+        return sorted(n for name, n in numbers.items() if _time_point_key(n).endswith(name))
 
     def _files(self, time_point: int) -> list[_PolyData]:
         found: list[_PolyData] = []

@@ -1,8 +1,9 @@
 """What of a workspace may leave the machine: the documented keys, and nothing else.
 
-A key is kept when it stands in the lists below and its value is of the kind that the list gives, so
-that no text slips out where a number belongs. Texts that a person typed to be read (nicknames,
-label names, annotation texts) are kept and listed; see `KeptText`.
+A key is kept when it stands in the lists below and its value is of the kind that the list gives: no
+text, and no row of digits that is no number of that kind, slips out where a number belongs. Texts
+that a person typed to be read (nicknames, label names, annotation texts) and tags are kept, and
+listed; see `KeptText`.
 """
 
 from __future__ import annotations
@@ -13,23 +14,31 @@ from dataclasses import dataclass
 
 from snapws.registry import Registry
 
-_NUMBERS = r"[-+0-9.eE ]*"
-_FLAG = "[01]?"
+_FLAG = "[01]"
+_COUNT = "-?[0-9]{1,5}"
+_NUMBER = r"[-+]?([0-9]{1,19}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,3})?"
+_INDEX = r"\[[0-9]{1,5}\]"
+_AXIS = r"\[[0-2]\]"
+_TYPED = "(?s:.*)"
 _COLOR_MAPS = (
     "Grayscale|Jet|Hot|Cool|Copper|HSV|Spring|Summer|Autumn|Winter|Custom"
     "|(Black|Blue|Red|White) to (black|blue|green|red|white)( to (black|blue|red|white))?"
     r"|Speed image \((blue to black to white|semi-transparent overlay)\)"
 )
-_TYPED = "(?s:.*)"
-_INDEX = r"\[[0-9]+\]"
 
-_COLOR_MAP = {
+
+def _numbers(count: int, number: str = _NUMBER) -> str:
+    return " +".join([f"({number})"] * count) + " *"
+
+
+_MAPPING = {
     r"ColorMap\.Preset": f"(?i:{_COLOR_MAPS})",
-    r"ColorMap\.NumberOfControlPoints": _NUMBERS,
-    rf"ColorMap\.ControlPoint{_INDEX}\.(Index|(Left|Right)\.[RGBA])": _NUMBERS,
+    r"ColorMap\.NumberOfControlPoints": _COUNT,
+    rf"ColorMap\.ControlPoint{_INDEX}\.Index": _NUMBER,
+    rf"ColorMap\.ControlPoint{_INDEX}\.(Left|Right)\.[RGBA]": _COUNT,
     rf"ColorMap\.ControlPoint{_INDEX}\.Type": "Continuous|Discontinuous",
-    r"Curve\.NumberOfControlPoints": _NUMBERS,
-    rf"Curve\.ControlPoint{_INDEX}\.(tValue|xValue)": _NUMBERS,
+    r"Curve\.NumberOfControlPoints": _COUNT,
+    rf"Curve\.ControlPoint{_INDEX}\.(tValue|xValue)": _NUMBER,
 }
 
 #: Keys of a layer's folder, and what their values look like.
@@ -37,36 +46,41 @@ LAYER_KEYS = {
     "Role": "(Main|Overlay|Segmentation|Snap|Label)Role",
     "Tags": _TYPED,
     r"LayerMetaData\.CustomNickName": _TYPED,
-    r"LayerMetaData\.(Alpha|Sticky)": _NUMBERS,
+    r"LayerMetaData\.Alpha": _NUMBER,
+    r"LayerMetaData\.Sticky": _FLAG,
     r"LayerMetaData\.DisplayMapping\.(UseRGB|RenderAsGrid)": _FLAG,
     r"LayerMetaData\.DisplayMapping\.SelectedScalarRep": "Component|Magnitude|Maximum|Average",
-    r"LayerMetaData\.DisplayMapping\.SelectedComponent": _NUMBERS,
+    r"LayerMetaData\.DisplayMapping\.SelectedComponent": _COUNT,
     **{
         rf"LayerMetaData\.DisplayMapping\.((Component|Magnitude|Maximum|Average)\.)?{key}": value
-        for key, value in _COLOR_MAP.items()
+        for key, value in _MAPPING.items()
     },
     r"ImageTransform\.IsIdentity": _FLAG,
-    rf"ImageTransform\.(Matrix\.Element{_INDEX}{_INDEX}|Offset\.Element{_INDEX})": _NUMBERS,
-    r"ProjectMetaData\.Files\.Grey\.Dimensions": _NUMBERS,
+    rf"ImageTransform\.(Matrix\.Element{_AXIS}{_AXIS}|Offset\.Element{_AXIS})": _NUMBER,
+    r"ProjectMetaData\.Files\.Grey\.Dimensions": _numbers(3, _COUNT),
     # The labels themselves are written from the table as it is read.
-    r"ProjectMetaData\.IRIS\.LabelTable\.NumberOfElements": _NUMBERS,
+    r"ProjectMetaData\.IRIS\.LabelTable\.NumberOfElements": _COUNT,
 }
+
+_ANNOTATION = rf"Annotations\.Annotations\.Element{_INDEX}\."
+_TIME_POINT = rf"TimePointProperties\.TimePoints\.TimePoint{_INDEX}\."
 
 #: Keys of the workspace itself, and what their values look like.
 WORKSPACE_KEYS = {
     r"Annotations\.Format": "ITK-SNAP Annotation File",
-    r"Annotations\.FormatDate": _NUMBERS,
-    r"Annotations\.Annotations\.ArraySize": _NUMBERS,
-    rf"Annotations\.Annotations\.Element{_INDEX}\.Type": "(Landmark|LineSegment)Annotation",
-    rf"Annotations\.Annotations\.Element{_INDEX}\.(Tags|Text)": _TYPED,
-    rf"Annotations\.Annotations\.Element{_INDEX}\.(Color|Plane|Point[12]|Pos|Offset)": _NUMBERS,
-    rf"Annotations\.Annotations\.Element{_INDEX}\.(Selected|VisibleInAll(Planes|Slices))": _FLAG,
-    r"TimePointProperties\.FormatVersion": _NUMBERS,
-    r"TimePointProperties\.TimePoints\.ArraySize": _NUMBERS,
-    rf"TimePointProperties\.TimePoints\.TimePoint{_INDEX}\.TimePoint": _NUMBERS,
-    rf"TimePointProperties\.TimePoints\.TimePoint{_INDEX}\.(Nickname|Tags)": _TYPED,
+    r"Annotations\.FormatDate": "20[0-9]{6}",
+    r"Annotations\.Annotations\.ArraySize": _COUNT,
+    f"{_ANNOTATION}Type": "(Landmark|LineSegment)Annotation",
+    f"{_ANNOTATION}(Tags|Text)": _TYPED,
+    f"{_ANNOTATION}(Color|Point[12]|Pos)": _numbers(3),
+    f"{_ANNOTATION}Offset": _numbers(2),
+    f"{_ANNOTATION}Plane": _COUNT,
+    f"{_ANNOTATION}(Selected|VisibleInAll(Planes|Slices))": _FLAG,
+    r"TimePointProperties\.FormatVersion": _COUNT,
+    r"TimePointProperties\.TimePoints\.ArraySize": _COUNT,
+    f"{_TIME_POINT}TimePoint": _COUNT,
+    f"{_TIME_POINT}(Nickname|Tags)": _TYPED,
 }
-
 
 #: Kinds of text that a person typed to be read, by the keys that hold them.
 TYPED_TEXTS = {
@@ -74,6 +88,7 @@ TYPED_TEXTS = {
     "label name": r"Layers\..*\.LabelTable\..*\.Label",
     "time point nickname": r"TimePointProperties\..*\.Nickname",
     "annotation text": r"Annotations\..*\.Text",
+    "tags": r".*\.Tags",
 }
 
 

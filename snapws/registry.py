@@ -111,6 +111,11 @@ class Registry:
         if folder is not None:
             folder._folders.pop(name, None)
 
+    def clear(self) -> None:
+        """Remove all entries and folders of this folder."""
+        self._entries.clear()
+        self._folders.clear()
+
     def rename_folder(self, key: str, new_name: str) -> None:
         """Give the folder `key` another last name, in place of any folder that has it."""
         folder, name = self._parent(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from snapws.fields import View, integer, tags, text
+from snapws.fields import View, as_tags, integer, tags, text
 from snapws.registry import Registry
 
 #: Where a workspace keeps them.
@@ -13,6 +13,8 @@ KEY = "TimePointProperties"
 
 class TimePoint(View):
     """The properties of one time point, counted from 1."""
+
+    __slots__ = ()
 
     number = integer("TimePoint")
     nickname = text("Nickname")
@@ -44,10 +46,12 @@ def read(workspace: Registry) -> tuple[TimePoint, ...]:
 def add_time_point(workspace: Registry, nickname: str = "", tags: Iterable[str] = ()) -> TimePoint:
     """Describe the next time point of a workspace's registry."""
     number = len(read(workspace)) + 1
+    draft = TimePoint(Registry())
+    draft.number, draft.nickname, draft.tags = number, nickname, as_tags(tags)
     folder = workspace.make_folder(KEY)
     properties = _Properties(folder)
     properties.version = 1
     properties.size = number
-    point = TimePoint(folder.make_folder(f"TimePoints.TimePoint[{number}]"))
-    point.number, point.nickname, point.tags = number, nickname, tuple(tags)
-    return point
+    registry = folder.make_folder(f"TimePoints.TimePoint[{number}]")
+    registry.update(draft.registry)
+    return TimePoint(registry)

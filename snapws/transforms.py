@@ -70,7 +70,7 @@ def checked(rows: Iterable[Iterable[float]]) -> Matrix:
     return matrix
 
 
-def read_file(path: Path) -> Matrix:
+def read_file(path: str | Path) -> Matrix:
     """Read a transform file: 16 numbers (RAS, as of ``c3d``), or ITK's text form (LPS).
 
     Raises:
@@ -78,7 +78,7 @@ def read_file(path: Path) -> Matrix:
         WorkspaceError: the file cannot be read.
     """
     try:
-        words = path.read_text(encoding="utf-8")
+        words = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise TextFileError(
             f"{path}: not a text file of a 4x4 matrix or an ITK transform"
@@ -99,7 +99,7 @@ def read_file(path: Path) -> Matrix:
         raise TextFileError(f"{path}: {error}") from None
 
 
-def _parse_itk(words: str, path: Path) -> Matrix:
+def _parse_itk(words: str, path: str | Path) -> Matrix:
     fields: dict[str, str] = {}
     for line in words.splitlines():
         name, colon, value = line.partition(":")
@@ -141,6 +141,9 @@ def _swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:
 def _element(folder: Registry, key: str, default: float) -> float:
     stored = folder.get(key, "")
     try:
-        return float(stored) if stored else default
+        value = float(stored) if stored else default
+        if math.isfinite(value):
+            return value
     except ValueError:
-        raise InvalidValue(f"the transform's {key} holds {stored!r}, not a number") from None
+        pass
+    raise InvalidValue(f"the transform's {key} holds {stored!r}, not a finite number")

@@ -16,6 +16,7 @@ from snapws.errors import (
     WorkspaceChanged,
     WorkspaceError,
 )
+from snapws.fields import as_tags
 from snapws.layers import Layer, Role, WorkspaceObject, folder_key
 from snapws.meshes import MeshLayer
 from snapws.registry import Registry
@@ -42,6 +43,8 @@ class Workspace:
         comments: the comments that stand before the registry in the file.
         path: the file that it was opened from or last saved to; None for a new workspace.
     """
+
+    __slots__ = ("_data_read", "comments", "path", "registry")
 
     def __init__(self) -> None:
         self.registry = Registry()
@@ -77,22 +80,24 @@ class Workspace:
 
         Args:
             path: where to; without it, where it was opened from or last saved to.
-            force: write even where that loses a change that another program made since then.
+            force: write even where that loses a change that another program made since then, or a
+                file that is no workspace.
 
         Returns:
             The file written, its path absolute.
 
         Raises:
             WorkspaceChanged: saving in place would lose such a change.
-            WorkspaceError: the file cannot be written, or a new workspace is not told where to.
+            WorkspaceError: the file cannot be written, or is there and no workspace, or a new
+                workspace is not told where to.
         """
         if path is None and self.path is None:
             raise WorkspaceError("a new workspace has no file yet: say where to save it")
         target = Path(os.path.abspath(path or self.path or ""))  # noqa: PTH100
         data = registry_xml.to_bytes(self.settled(target.parent).registry, self.comments)
         try:
-            if target == self.path and not force:
-                self._refuse_changed(target)
+            if not force:
+                self._refuse_loss(target)
             files.write_bytes(target, data)
         except OSError as error:
             raise WorkspaceError(f"cannot save the workspace {target}: {error.strerror}") from None
@@ -110,7 +115,13 @@ class Workspace:
     # ---------------------------------------------------------------- layers
 
     def layers(self, *, tag: str | None = None, role: Role | None = None) -> list[Layer]:
-        """Give the image layers in order, all or those of a tag, of a role, or of both."""
+        """Give the image layers in order, all or those of a tag, of a role, or of both.
+
+        Raises:
+            InvalidValue: `role` is something else than a `Role`.
+        """
+        if role is not None and not isinstance(role, Role):
+            raise InvalidValue(f"{role!r} is no role: give Role.MAIN, Role.OVERLAY …")
         return [
             layer
             for layer in (Layer(self, registry) for registry in self.numbered(Layer.SECTION))
@@ -137,7 +148,7 @@ class Workspace:
         """
         found = self.find(specification, tag=tag, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
-        if not found.path.exists():
+        if not found.path.is_file():
             saved_in = self.registry.get("SaveLocation") or "no known folder"
             raise LayerFileMissing(
                 f"layer {found.number:03d} of {self._name}: its file {found.file} is not there "
@@ -208,9 +219,10 @@ class Workspace:
         file = self.local_file(paths.absolute(path), "the main image")
         dimensions = images.read_header(file).dimensions
         mains = self.layers(role=Role.MAIN)
-        layer = mains[0] if mains else self._append_layer()
-        layer.set_image(path, Role.MAIN, dimensions)
-        return layer
+        if not mains:
+            return self._add(path, Role.MAIN, "", (), dimensions)
+        mains[0].set_image(path, Role.MAIN, dimensions)
+        return mains[0]
 
     def set_segmentation(self, path: str | Path) -> Layer:
         """Make an image the only segmentation; the ones that were are removed.
@@ -220,10 +232,10 @@ class Workspace:
         """
         self._need_main()
         old = self.layers(role=Role.SEGMENTATION)
-        for layer in old[1:]:
-            self.remove(layer)
-        layer = old[0] if old else self._append_layer()
+        layer = old[0] if old else self._append_layer(Registry())
         layer.set_image(path, Role.SEGMENTATION)
+        for other in old[1:]:
+            self.remove(other)
         return layer
 
     def add_anatomical(
@@ -235,6 +247,7 @@ class Workspace:
             ImageError: it would be the main image and cannot be read.
         """
         if not self.layers():
+            tags = as_tags(tags)
             return _described(self.set_main(path), nickname, tags)
         return self.add_overlay(path, nickname=nickname, tags=tags)
 
@@ -246,6 +259,7 @@ class Workspace:
         Raises:
             LayerNotFound: the workspace has no main image.
         """
+        self._need_main()
         return self._add(path, Role.OVERLAY, nickname, tags)
 
     def add_segmentation(
@@ -256,6 +270,7 @@ class Workspace:
         Raises:
             LayerNotFound: the workspace has no main image.
         """
+        self._need_main()
         return self._add(path, Role.SEGMENTATION, nickname, tags)
 
     def add_mesh(
@@ -273,16 +288,15 @@ class Workspace:
             InvalidValue: the time point is less than 1.
         """
         self._need_main()
-        number = len(self.meshes())
-        mesh = MeshLayer(self, self.registry.make_folder(folder_key(MeshLayer.SECTION, number)))
-        try:
-            mesh.add_polydata(path, time_point)
-        except InvalidValue:
-            self.registry.remove_folder(folder_key(MeshLayer.SECTION, number))
-            raise
-        mesh.type = "StandaloneMesh"
-        mesh.registry["Nickname"] = ""  # ITK-SNAP writes this beside NickName, and never reads it
-        return _described(mesh, nickname, tags)
+        draft = MeshLayer(self, Registry())
+        draft.add_polydata(path, time_point)
+        draft.type = "StandaloneMesh"
+        draft.registry["Nickname"] = ""  # ITK-SNAP writes this beside NickName, and never reads it
+        _described(draft, nickname, tags)
+        key = folder_key(MeshLayer.SECTION, len(self.meshes()))
+        folder = self.registry.make_folder(key)
+        folder.update(draft.registry)
+        return MeshLayer(self, folder)
 
     def remove(self, layer: Layer | MeshLayer) -> None:
         """Remove a layer or mesh layer; those behind it move up by one number.
@@ -369,8 +383,10 @@ class Workspace:
         """Give a path as a file name on this machine, whether the file is there or not.
 
         Raises:
-            LayerFileMissing: it is the address of a file on a server.
+            LayerFileMissing: it is the address of a file on a server, or empty.
         """
+        if not path:
+            raise LayerFileMissing(f"{what} names no file: set its path")
         if paths.is_url(path):
             raise LayerFileMissing(
                 f"{what} is at {path}, on a server: download it and set its path to the local file"
@@ -386,11 +402,19 @@ class Workspace:
                 found.append(registry)
         return found
 
-    def _refuse_changed(self, target: Path) -> None:
-        if target.exists() and target.read_bytes() != self._data_read:
+    def _refuse_loss(self, target: Path) -> None:
+        if not target.is_file():
+            return
+        if target == self.path and target.read_bytes() != self._data_read:
             raise WorkspaceChanged(
                 f"{target} has been changed by another program since it was read: open it again, "
                 "save elsewhere, or force the save"
+            )
+        with target.open("rb") as file:
+            start = file.read(100)
+        if start and b"<" not in start:
+            raise WorkspaceError(
+                f"{target} is there and is no workspace: choose another name, or force the save"
             )
 
     def _settle_in(self, folder: Path) -> None:
@@ -402,15 +426,24 @@ class Workspace:
         self.registry["SaveLocation"] = folder.as_posix()
         self.registry["Version"] = FORMAT_VERSION
 
-    def _add(self, path: str | Path, role: Role, nickname: str, tags: Iterable[str]) -> Layer:
-        self._need_main()
-        layer = self._append_layer()
-        layer.set_image(path, role)
-        return _described(layer, nickname, tags)
+    def _add(
+        self,
+        path: str | Path,
+        role: Role,
+        nickname: str,
+        tags: Iterable[str],
+        dimensions: Iterable[int] = (),
+    ) -> Layer:
+        """Add a layer, described first and attached then, so that a refusal leaves nothing."""
+        draft = Layer(self, Registry())
+        draft.set_image(path, role, dimensions)
+        return self._append_layer(_described(draft, nickname, tags).registry)
 
-    def _append_layer(self) -> Layer:
+    def _append_layer(self, content: Registry) -> Layer:
         number = len(self.numbered(Layer.SECTION))
-        return Layer(self, self.registry.make_folder(folder_key(Layer.SECTION, number)))
+        folder = self.registry.make_folder(folder_key(Layer.SECTION, number))
+        folder.update(content)
+        return Layer(self, folder)
 
     def _need_main(self) -> None:
         if not self.layers(role=Role.MAIN):
@@ -427,8 +460,8 @@ class Workspace:
 def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:
     if nickname:
         layer.nickname = nickname
-    if tags:
-        layer.tags = tuple(tags)
+    if given := as_tags(tags):
+        layer.tags = given
     return layer
 
 

@@ -274,6 +274,8 @@ def _props_set_contrast(run: Run) -> None:
         display.set_linear_contrast(0, 1)
     elif kind == "CURVE":
         count = whole_number(run.take())
+        if count < 2:
+            raise UsageError(f"a curve has two or more points, not {count}")
         display.contrast = tuple((run.take_number(), run.take_number()) for _ in range(count))
     else:
         raise UsageError(f"{kind!r} is none of LINEAR, AUTO, DEFAULT, CURVE")

@@ -260,3 +260,23 @@ def test_pieces_are_bounded(tmp_path):
         sizes = [len(piece) for piece in compression.pieces(file)]
     assert sum(sizes) == 20 << 20
     assert max(sizes) <= compression.PIECE
+
+
+def test_axes_that_no_nifti_header_can_say(tmp_path):
+    from nibabel.freesurfer import MGHImage
+    from nibabel.nifti2 import Nifti2Image
+
+    for length in (40962, 163842, 65541):
+        voxels = np.zeros((length, 1, 1), np.uint8)
+        MGHImage(voxels, np.eye(4)).to_filename(tmp_path / "a.mgh")
+        Nifti2Image(voxels, np.eye(4)).to_filename(tmp_path / "a.nii")
+        for name in ("a.mgh", "a.nii"):
+            with pytest.raises(ImageDamaged, match="an axis is longer than 32767 voxels"):
+                images.read_header(tmp_path / name)
+    write_nifti(tmp_path / "b.nii", np.zeros((2, 2, 2, 1, 1, 2), "<i2"))
+    with pytest.raises(ImageDamaged, match="6 axes"):
+        images.read_header(tmp_path / "b.nii")
+    affine = np.diag([1e100, 1, 1, 1])
+    Nifti2Image(np.zeros((2, 2, 2), np.uint8), affine).to_filename(tmp_path / "c.nii")
+    with pytest.raises(ImageError):
+        images.read_header(tmp_path / "c.nii")

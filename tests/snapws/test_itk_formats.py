@@ -96,3 +96,21 @@ def test_what_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_simpleitk)
     with pytest.raises(ImageUnsupported, match=r"pip install 'snapws\[formats\]'"):
         images.read_header(INPUTS / "fmt.mha")
+
+
+def test_sheared_axes_are_refused(image, tmp_path):
+    sitk.WriteImage(image, tmp_path / "a.nrrd")
+    data = (tmp_path / "a.nrrd").read_bytes()
+    assert b"space directions: (0,1,0) (-1.5,0,0) (0,0,2)" in data
+    sheared = data.replace(b"(-1.5,0,0)", b"(-1.5,1,0)")
+    (tmp_path / "a.nrrd").write_bytes(sheared)
+    with pytest.raises(ImageError):
+        images.read_header(tmp_path / "a.nrrd")
+
+
+def test_a_gipl_file_whose_gzip_is_cut(image, tmp_path):
+    sitk.WriteImage(image, tmp_path / "a.gipl.gz")
+    data = (tmp_path / "a.gipl.gz").read_bytes()
+    (tmp_path / "a.gipl.gz").write_bytes(data[:-20])
+    with pytest.raises(ImageError):
+        content_hash(tmp_path / "a.gipl.gz")

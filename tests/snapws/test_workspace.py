@@ -10,6 +10,7 @@ from snapws import (
     AmbiguousLayer,
     ImageUnsupported,
     InvalidValue,
+    Label,
     LayerFileMissing,
     LayerNotFound,
     RegistryError,
@@ -194,7 +195,7 @@ def test_meshes(base, inputs):
     assert mesh.file(2) == "https://h.org/x.ply"
     with pytest.raises(LayerFileMissing, match="no file number 3 at time point 1"):
         mesh.file(1, 3)
-    with pytest.raises(InvalidValue, match="time points start from 1"):
+    with pytest.raises(InvalidValue, match="time points go from 1 to"):
         base.add_mesh("tri.vtk", time_point=0)
     assert base.find("mesh:-1").key == "MeshLayers.Layer[000]"
     assert base.find(tag="Surface").nickname == "Cortex"
@@ -375,3 +376,88 @@ def test_any_bytes_give_a_workspace_or_a_workspace_error(tmp_path_factory, data)
         registry_xml.parse(registry_xml.to_bytes(settled.registry), "x").registry
         == settled.registry
     )
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda ws: ws.add_overlay("b.nii.gz", tags={"a,b"}),
+        lambda ws: ws.add_overlay("b.nii.gz", tags="Target"),
+        lambda ws: ws.add_overlay("b.nii.gz", nickname="\x1b"),
+        lambda ws: ws.add_overlay(""),
+        lambda ws: ws.add_segmentation("a\udcff.nii"),
+        lambda ws: ws.set_segmentation("a\udcff.nii"),
+        lambda ws: ws.add_mesh("tri.vtk", tags=["a,b"]),
+        lambda ws: ws.add_mesh("tri.vtk", time_point=10**9),
+        lambda ws: ws.add_landmark((1, 2), "x"),
+        lambda ws: ws.add_landmark((1, 2, 3), "x", tags="T"),
+        lambda ws: ws.add_landmark((1, 2, float("nan")), "x"),
+        lambda ws: ws.add_line((1, 2, 3), (1, 2)),
+        lambda ws: ws.add_time_point(tags=[""]),
+        lambda ws: setattr(ws, "labels", [Label(1, "a"), Label(2, "\x01")]),
+        lambda ws: setattr(ws.main.display, "contrast", [(0, 0), (1, float("inf"))]),
+        lambda ws: ws.main.display.set_linear_contrast(float("nan"), 1),
+        lambda ws: setattr(ws.main, "transform", "abc"),
+        lambda ws: setattr(ws.main, "transform", [[1, 2], [3]]),
+        lambda ws: setattr(ws.main, "tags", (tag for tag in ["a,b"])),
+        lambda ws: ws.layers(role="overlay"),
+    ],
+)
+def test_an_edit_that_is_refused_changes_nothing(base, edit):
+    base.labels = [Label(7, "seven")]
+    base.add_landmark((1, 2, 3), "there")
+    before = base.registry.copy()
+    with pytest.raises(WorkspaceError):
+        edit(base)
+    assert base.registry == before
+
+
+def test_tags_from_a_generator(base):
+    base.main.tags = (tag for tag in ["b", "a"])
+    assert base.main.tags == ("a", "b")
+
+
+def test_mistyped_attributes_are_errors(base):
+    for view, name in (
+        (base, "label"),
+        (base.main, "nick"),
+        (base.main.display, "colormap"),
+        (base.add_mesh("tri.vtk"), "name"),
+        (base.add_time_point(), "tag"),
+        (base.add_landmark((1, 2, 3), "x"), "label"),
+    ):
+        with pytest.raises(AttributeError):
+            setattr(view, name, "x")
+
+
+def test_a_save_does_not_replace_an_image(base):
+    image = base.folder / "a.nii.gz"
+    before = image.read_bytes()
+    with pytest.raises(WorkspaceError, match="is there and is no workspace"):
+        base.save(image)
+    assert image.read_bytes() == before
+    (base.folder / "empty").touch()
+    base.save(base.folder / "empty")
+
+
+def test_an_image_is_not_copied_over_another_layers(base):
+    for name in ("a.nii.gz", "s.nii.gz"):
+        before = (base.folder / name).read_bytes()
+        with pytest.raises(InvalidValue, match="choose another name"):
+            base.layer("M").copy_image(base.folder / name)
+        assert (base.folder / name).read_bytes() == before
+
+
+def test_a_folder_is_no_file(base):
+    base.main.stored_path = base.folder.as_posix()
+    with pytest.raises(LayerFileMissing):
+        base.layer("M")
+    del base.main.registry["AbsolutePath"]
+    with pytest.raises(LayerFileMissing, match="names no file"):
+        base.layer("M")
+
+
+def test_mesh_time_points_are_listed_once(base):
+    mesh = base.add_mesh("tri.vtk")
+    mesh.registry["MeshTimePoints.TimePoint[0001].PolyData[000].AbsolutePath"] = "x.vtk"
+    assert len(mesh.polydata()) == 1
