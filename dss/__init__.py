@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from dss.client import Client
     from dss.errors import (
         BadAnswer,
+        DemoFailed,
         DssError,
+        GreedyFailed,
         MiddlewareFailed,
         NetworkFailed,
         NotFound,
@@ -44,7 +46,9 @@ __all__ = [
     "BadAnswer",
     "Client",
     "Credentials",
+    "DemoFailed",
     "DssError",
+    "GreedyFailed",
     "Middleware",
     "MiddlewareFailed",
     "NetworkFailed",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dss.errors import DssError, NotFound, TicketDeleted, TimedOut, WrongState
+from dss.errors import DssError, NotFound, OutcomeUnknown, TicketDeleted, TimedOut, WrongState
 from dss.records import (
     Attachment,
     FileEntry,
@@ -120,7 +120,13 @@ class Client:
             except BaseException:
                 self._abandon(ticket)
                 raise
-        self.make_ready(ticket)
+        try:
+            self.make_ready(ticket)
+        except OutcomeUnknown:
+            raise  # it may be queued, and somebody at work on it
+        except BaseException:
+            self._abandon(ticket)
+            raise
         return ticket
 
     def make_ready(self, ticket: int) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from dss import greedy
 from dss.admin import Admin
 from dss.client import Client
-from dss.errors import DssError, TicketDeleted
+from dss.errors import DemoFailed, TicketDeleted
 from dss.middleware import ADMINISTRATOR, Middleware
 from dss.provider import Provider
 from snapws import Label, Workspace, labels
@@ -66,10 +66,6 @@ SERVICE = {
 
 _WAIT = 300.0
 _LOOK = 0.5
-
-
-class DemoFailed(DssError):
-    """The demonstration did not show what it should."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ DssError
 ├── BadAnswer           the answer is not of the API's form
 ├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
 ├── TimedOut            the time to wait for a ticket is over
-└── MiddlewareFailed    the local middleware did not start or cannot do what was asked
+├── MiddlewareFailed    the local middleware did not start or cannot do what was asked
+├── GreedyFailed        greedy is not installed, stopped, or did not write what it should
+└── DemoFailed          the demonstration did not show what it should
 ```
 """
 
@@ -101,6 +103,14 @@ class TimedOut(DssError):
 
 class MiddlewareFailed(DssError):
     """The local middleware is not installed, did not start, or refused its input."""
+
+
+class GreedyFailed(DssError):
+    """greedy is not installed, stopped with an error, or did not write what it should."""
+
+
+class DemoFailed(DssError):
+    """The demonstration did not show what it should."""
 
 
 def shown(text: str) -> str:

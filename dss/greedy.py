@@ -13,14 +13,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from dss.errors import DssError
+from dss.errors import GreedyFailed
 
 _LIMIT = 600.0
 _LAST_LINES = 5
-
-
-class GreedyFailed(DssError):
-    """greedy is not installed, stopped with an error, or did not write what it should."""
 
 
 def run(command: str, folder: Path, outputs: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
@@ -98,13 +99,14 @@ class Credentials:
     @property
     def server(self) -> str | None:
         """URL of the server: the environment's, else that of the last login, else None."""
-        return _url(os.environ.get(SERVER_VARIABLE)) or self._last() or None
+        return _url(os.environ.get(SERVER_VARIABLE)) or _url(self._last()) or None
 
     def _last(self) -> str:
         try:
-            return _url((self.folder / "server").read_text(encoding="utf-8", errors="replace"))
-        except FileNotFoundError:
+            text = (self.folder / "server").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, IsADirectoryError):
             return ""
+        return text.strip()
 
     def save(self, session: Session) -> None:
         """Keeps a session for the next time, in place of the one kept for the same server.
@@ -140,29 +142,35 @@ class Credentials:
         Raises:
             NotLoggedIn: No login is kept; the message says how to log in.
         """
-        server = _url(server or self.server)
+        server = server or self.server or ""
         if not server:
             raise NotLoggedIn("not logged in to any server; run: dss login URL")
-        try:
-            jar = self._jar(server).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            raise _no_login(server) from None
-        rows = [line.split("\t") for line in jar.splitlines()]
-        values = [row[6] for row in rows if len(row) == 7 and row[5] == COOKIE_NAME]
-        if not values:
-            raise _no_login(server)
-        return Session(server, cookie=values[-1])
+        for jar in self._jars(server):
+            try:
+                lines = jar.read_text(encoding="utf-8", errors="replace").splitlines()
+            except FileNotFoundError:
+                continue
+            rows = [line.split("\t") for line in lines]
+            values = [row[6] for row in rows if len(row) == 7 and row[5] == COOKIE_NAME]
+            if values and re.fullmatch("[ -~]+", values[-1]):
+                return Session(server, cookie=values[-1])
+        raise _no_login(_url(server))
 
     def forget(self, server: str | None = None) -> None:
         """Removes the login kept for a server; without one nothing happens."""
-        server = _url(server or self.server)
-        self._jar(server).unlink(missing_ok=True)
-        if server == self._last():
+        server = server or self.server or ""
+        for jar in self._jars(server):
+            jar.unlink(missing_ok=True)
+        if _url(server) == _url(self._last()):
             (self.folder / "server").unlink(missing_ok=True)
 
     def _jar(self, server: str) -> Path:
         digest = hashlib.md5(server.encode(), usedforsecurity=False).hexdigest()
         return self.folder / f"cookie_{digest}.jar"
+
+    def _jars(self, server: str) -> list[Path]:
+        """The jars that a login may be in: `itksnap-wt` names them by the URL as it was typed."""
+        return [self._jar(spelling) for spelling in (_url(server), _url(server) + "/")]
 
 
 def _url(text: str | None) -> str:

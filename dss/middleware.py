@@ -87,7 +87,11 @@ class Middleware:
         return self._child.pid if self._child else None
 
     def __enter__(self) -> Middleware:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._remove_temporary()
+            raise
         return self
 
     def __exit__(
@@ -97,6 +101,9 @@ class Middleware:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -146,7 +146,7 @@ class Provider:
         self,
         ticket: int,
         description: str,
-        file: Path,
+        file: str | Path,
         mime_type: str = "application/octet-stream",
     ) -> int:
         """Attaches a file to the next line of the log; until that comes, the user does not see it.
@@ -160,7 +160,7 @@ class Provider:
         Raises:
             TransferFailed: The file cannot be read.
         """
-        body = FileBody(file, "attachment", {"desc": description, "mime_type": mime_type})
+        body = FileBody(Path(file), "attachment", {"desc": description, "mime_type": mime_type})
         doubt = "the file may be attached; it shows with the next line of the log"
         return read_int(
             self.session.post_body(f"api/pro/tickets/{ticket}/attachments", body, doubt=doubt)

@@ -315,7 +315,7 @@ def _form(what: str) -> Iterator[None]:
     """Turns whatever a document of another form causes into one error."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadAnswer(f"{what} is not of the expected form: {shown(repr(error))}") from error
 
 

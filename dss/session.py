@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 
 import requests
 from requests.cookies import RequestsCookieJar
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
 from dss.errors import (
     BadAnswer,
@@ -160,7 +160,7 @@ class Session:
         text = self.get_text(path)
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadAnswer(f"GET {path} did not answer with JSON: {shown(text)!r}") from error
 
     def get_file(self, path: str, target: Path) -> Received:
@@ -216,7 +216,7 @@ class Session:
                 ) as response:
                     self._judge(response, call)
                     return read(response, call)
-            except requests.RequestException as error:
+            except (requests.RequestException, HTTPError) as error:
                 failure = NetworkFailed(f"no answer from {self.server}: {_reason(error)} ({call})")
                 failure.__cause__ = error
                 sent = not _never_sent(error)
@@ -322,20 +322,24 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield cause
 
 
-def _never_sent(error: requests.RequestException) -> bool:
+def _never_sent(error: Exception) -> bool:
     """Whether a request failed before any of it can have reached the server."""
     # A ProxyError says nothing: it is what a lost answer becomes behind a proxy.
     never = (requests.ConnectTimeout, NewConnectionError)
     return _lasting(error) or any(isinstance(cause, never) for cause in _causes(error))
 
 
-def _lasting(error: requests.RequestException) -> bool:
+def _lasting(error: Exception) -> bool:
     """Whether another try would fail the same way: a certificate not trusted, an impossible URL."""
-    lasting = (ssl.SSLCertVerificationError, requests.exceptions.InvalidURL)
+    lasting = (
+        ssl.SSLCertVerificationError,
+        requests.exceptions.InvalidURL,
+        LocationParseError,
+    )
     return any(isinstance(cause, lasting) for cause in _causes(error))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """The words of the system for a failure, without the libraries' wrapping."""
     if isinstance(error, requests.Timeout):
         return "timed out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from dss import demo, greedy
-from dss.greedy import GreedyFailed
+from dss.errors import GreedyFailed
 from snapws import Role, Workspace
 
 #: The affine part of the known map between the two brains, from the README of the images.
@@ -127,3 +128,28 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
 def test_the_demonstration_does_not_load_greedy_itself():
     code = "import dss.demo, sys; sys.exit('picsl_greedy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_a_login_is_kept(tmp_path):
+    """`dss login` takes a token and keeps the session for the next time."""
+    from dss import Client, Credentials, Middleware
+
+    with Middleware() as middleware:
+        token = middleware.add_user("user@localhost")
+        environment = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+        words = [DSS, "login", middleware.url, "--token", "-"]
+        done = subprocess.run(
+            words, input=f"{token}\n", env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0
+        assert done.stdout == f"logged in to {middleware.url} as user@localhost\n"
+        with Credentials(tmp_path).open_session() as session:
+            assert Client(session).tickets() == []
+        again = subprocess.run(
+            words, input=f"{token}\n", env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert again.returncode == 1
+        assert again.stderr.startswith("dss: error: ")
+        assert token not in again.stderr
+        with Credentials(tmp_path).open_session() as session:
+            assert Client(session).tickets() == []

@@ -64,6 +64,33 @@ def _options(
 
 
 @app.command()
+def login(
+    server: Annotated[str, typer.Argument(help="URL of the middleware.")],
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="The token, or - to read it from standard input; asked for if not given.",
+            envvar="DSS_TOKEN",
+        ),
+    ] = None,
+) -> None:
+    """Log in to a server with a token, which works once, and keep the login.
+
+    Example: dss login https://dss.itksnap.org
+    """
+    from dss.login import Credentials, user
+    from dss.login import login as log_in
+
+    if token is None:
+        token = typer.prompt(f"Token (from {server.rstrip('/')}/token)", hide_input=True, err=True)
+    elif token == "-":  # noqa: S105 - not a token
+        token = sys.stdin.readline()
+    with _reporting(), log_in(server, token) as session:
+        Credentials().save(session)
+        print(f"logged in to {session.server} as {user(session)}")
+
+
+@app.command()
 def demo(
     folder: Annotated[
         Path | None,
