@@ -84,5 +84,8 @@ class RawServer:
             body += more
         self.requests.append(head + b"\r\n\r\n" + body)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if not self.keep_alive:
+            # Said beforehand, so that no client sends its next request into the closing connection.
+            reply = reply.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
         connection.sendall(reply)
         return reply != DROP
