@@ -63,11 +63,12 @@ def files(
     opened = Workspace.open(workspace)
     found = opened.layers(tag=tag, role=role(role_))
     if not found:
-        known = sorted({tag for layer in opened.layers() for tag in layer.tags})
-        wanted = " ".join(word for word in (role_, f"tagged {tag!r}" if tag else "") if word)
+        kind = f"{role_} layer" if role_ else "layer"
+        if tag is None:
+            raise LayerNotFound(f"{workspace} has no {kind}: add one first")
+        known = ", ".join(sorted({tag for layer in opened.layers() for tag in layer.tags}))
         raise LayerNotFound(
-            f"{workspace} has no layer {wanted}".rstrip()
-            + f"; its tags are: {', '.join(known) or 'none'}"
+            f"no {kind} has the tag {tag!r}; tags in {workspace.name}: {known or 'none'}"
         )
     listing.show_lines([str(opened.layer(layer.number).path) for layer in found])
 

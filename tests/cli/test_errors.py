@@ -24,7 +24,10 @@ from snapws import Workspace
         ("layers pick study.itksnap 7", "no layer is '7'; layers in study.itksnap: 000 (main)"),
         ("layers pick cardiac.itksnap O:0", "its file /data/study/sub/b.nii.gz is not there"),
         ("layers pick mesh.itksnap mesh:0", "mesh:0 is a mesh layer"),
-        ("layers files study.itksnap --tag No", "has no layer tagged 'No'; its tags are: Draft"),
+        (
+            "layers files study.itksnap --tag No",
+            "no layer has the tag 'No'; tags in study.itksnap: Draft",
+        ),
         ("layers files cardiac.itksnap", "/data/study/sub/b.nii.gz is not there"),
         ("layers add study.itksnap none.nii", "there is no file none.nii"),
         ("layers set-main study.itksnap notanimage.nii.gz", "notanimage.nii.gz"),
