@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -110,7 +110,7 @@ def noun(text: str) -> typer.Typer:
 
 def _expanded(function: Function) -> Function:
     """Give a function that takes the options of each group one by one, and reports errors."""
-    hints = {**get_type_hints(function, include_extras=True), "manner": Manner}
+    hints = {**_hints(function), "manner": Manner}
     hints.pop("return", None)
     defaults = inspect.signature(function).parameters
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
@@ -133,6 +133,20 @@ def _expanded(function: Function) -> Function:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _hints(function: Function) -> dict[str, Any]:
+    """Give the types of the parameters as they are written.
+
+    Python 3.10 wraps a type whose default is None in another Optional, which hides the option that
+    it is annotated with.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    for name, hint in hints.items():
+        if get_origin(hint) is not Annotated:
+            inner = [part for part in get_args(hint) if get_origin(part) is Annotated]
+            hints[name] = inner[0] if inner else hint
+    return hints
 
 
 @contextmanager
