@@ -33,6 +33,7 @@ HOST = "127.0.0.1"
 ADMINISTRATOR = "administrator@localhost"
 """E-mail address of the administrator that every such middleware has."""
 
+_MAX_PORT = 65535
 _START_LIMIT = 60.0
 _STOP_LIMIT = 10.0
 _GIT_LIMIT = 60.0
@@ -118,6 +119,8 @@ class Middleware:
         """
         if self._child is not None:
             return
+        if not 0 <= self.port <= _MAX_PORT:
+            raise MiddlewareFailed(f"{self.port} is no port: they go from 0 to {_MAX_PORT}")
         if find_spec("itksnap_dss_server") is None:
             raise MiddlewareFailed(
                 "the middleware is not installed; run: pip install 'snapws[middleware]'"

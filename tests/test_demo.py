@@ -15,8 +15,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from dss import demo, greedy
-from dss.errors import GreedyFailed
+from dss import Middleware, demo, greedy
+from dss.errors import GreedyFailed, MiddlewareFailed
 from snapws import Role, Workspace
 
 #: The affine part of the known map between the two brains, from the README of the images.
@@ -125,6 +125,16 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_port_that_is_none(tmp_path):
+    words = [DSS, "middleware", "--port", "70000"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    with pytest.raises(MiddlewareFailed, match="70000 is no port"):
+        Middleware(tmp_path / "mw", port=70000).start()
+    assert not (tmp_path / "mw").exists()
+
+
 def test_the_demonstration_does_not_load_greedy_itself():
     code = "import dss.demo, sys; sys.exit('picsl_greedy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
@@ -132,7 +142,7 @@ def test_the_demonstration_does_not_load_greedy_itself():
 
 def test_a_login_is_kept(tmp_path):
     """`dss login` takes a token and keeps the session for the next time."""
-    from dss import Client, Credentials, Middleware
+    from dss import Client, Credentials
 
     with Middleware() as middleware:
         token = middleware.add_user("user@localhost")

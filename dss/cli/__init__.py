@@ -122,7 +122,9 @@ def middleware(
         Path | None,
         typer.Argument(help="Where it keeps its data; a temporary folder if none is given."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 chooses a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
+    ] = 0,
 ) -> None:
     """Run a local middleware, for trials, until interrupted.
 
