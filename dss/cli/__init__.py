@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain lines, as of snapws, that any terminal and log can show
     help="ITK-SNAP's Distributed Segmentation Service.",
 )
 
