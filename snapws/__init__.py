@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snapws.annotations import Annotation, Landmark, LineSegment
-    from snapws.archive import ArchiveReport
     from snapws.display import ComponentMode, Display
     from snapws.errors import (
         AmbiguousLayer,
         ArchiveError,
+        ImageChanged,
         ImageDamaged,
         ImageError,
         ImageUnsupported,
         InvalidValue,
         LayerFileMissing,
         LayerNotFound,
+        MeshDamaged,
+        MeshError,
+        MeshUnsupported,
         RegistryError,
         TextFileError,
         WorkspaceChanged,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from snapws.labels import Label
     from snapws.layers import Layer, Role
     from snapws.meshes import MeshLayer, PolyData
+    from snapws.packing import ArchiveReport
     from snapws.registry import Registry
     from snapws.timepoints import TimePoint
     from snapws.workspace import Workspace
@@ -45,6 +49,7 @@ __all__ = [
     "ArchiveReport",
     "ComponentMode",
     "Display",
+    "ImageChanged",
     "ImageDamaged",
     "ImageError",
     "ImageUnsupported",
@@ -55,7 +60,10 @@ __all__ = [
     "LayerFileMissing",
     "LayerNotFound",
     "LineSegment",
+    "MeshDamaged",
+    "MeshError",
     "MeshLayer",
+    "MeshUnsupported",
     "PolyData",
     "Registry",
     "RegistryError",
@@ -71,9 +79,10 @@ _HOME = {
     "AmbiguousLayer": "errors",
     "Annotation": "annotations",
     "ArchiveError": "errors",
-    "ArchiveReport": "archive",
+    "ArchiveReport": "packing",
     "ComponentMode": "display",
     "Display": "display",
+    "ImageChanged": "errors",
     "ImageDamaged": "errors",
     "ImageError": "errors",
     "ImageUnsupported": "errors",
@@ -84,7 +93,10 @@ _HOME = {
     "LayerFileMissing": "errors",
     "LayerNotFound": "errors",
     "LineSegment": "annotations",
+    "MeshDamaged": "errors",
+    "MeshError": "errors",
     "MeshLayer": "meshes",
+    "MeshUnsupported": "errors",
     "PolyData": "meshes",
     "Registry": "registry",
     "RegistryError": "errors",

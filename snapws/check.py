@@ -15,7 +15,7 @@ from snapws.labels import MAX_INDEX
 from snapws.layers import Role
 from snapws.workspace import Workspace
 
-Kind = Literal["no-main", "file", "image", "geometry", "labels"]
+Kind = Literal["no-main", "file", "image", "geometry", "labels", "privacy", "source"]
 
 #: How far a segmentation's corners may lie off the main image's, in widths of its voxels. Headers
 #: that other programs wrote with four decimals stay below.
@@ -30,7 +30,8 @@ class Problem:
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, or not what
-            its name says), ``geometry`` or ``labels``.
+            its name says), ``geometry``, ``labels``, ``privacy`` (an archive says more than it may)
+            or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
     """

@@ -10,7 +10,11 @@ WorkspaceError                a workspace, or a file that it names, cannot be us
 ├── TextFileError             a label or transform file is not of its form
 ├── ImageError                an image cannot be read
 │   ├── ImageDamaged          it is cut short, or its checksum or header is wrong
-│   └── ImageUnsupported      it is whole, but of a kind that ITK-SNAP or this package does not read
+│   ├── ImageUnsupported      it is whole, but of a kind that ITK-SNAP or this package does not read
+│   └── ImageChanged          it was written to while it was read
+├── MeshError                 a mesh cannot be read
+│   ├── MeshDamaged           it is cut short, or not of its form
+│   └── MeshUnsupported       it is of a kind, or has a part, that is not known here
 └── ArchiveError              an archive cannot be made
 
 Each message is one line: what is wrong, where, and what to do about it.
@@ -61,6 +65,22 @@ class ImageDamaged(ImageError):
 
 class ImageUnsupported(ImageError):
     """An image is whole, but of a kind that ITK-SNAP or this package does not read."""
+
+
+class ImageChanged(ImageError):
+    """An image was written to while it was read."""
+
+
+class MeshError(WorkspaceError):
+    """A mesh cannot be read."""
+
+
+class MeshDamaged(MeshError):
+    """A mesh is cut short, or not of its form."""
+
+
+class MeshUnsupported(MeshError):
+    """A mesh is of a kind, or has a part, that is not known here."""
 
 
 class ArchiveError(WorkspaceError):

@@ -8,7 +8,7 @@ images (see `VoxelHash`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from snapws import compression
+from snapws import compression, streams
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 
 if TYPE_CHECKING:
@@ -67,6 +67,21 @@ class ImageHeader:
     offset: int
     dtype: np.dtype[Any]
     nifti: Nifti1Header
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return (self.path, self.voxel_path)
+
+    @property
+    def whole(self) -> bool:
+        """Whether reading its content takes all of it in memory at once."""
+        return self.components > 1
+
+    @property
+    def block(self) -> bytes:
+        """The bytes of a file that `write_nifti` makes, up to the voxels."""
+        return bytes(self.nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -224,6 +239,8 @@ def read_header(path: Path) -> ImageHeader:
         elif block[:4] == b"\0\0\0\x01" and ".mg" in path.name.lower():
             header = MGHHeader(block[:284].ljust(304, b"\0"), check=False)
             voxel_path = header_path
+        elif block[128:132] == b"DICM":
+            return itk_formats.read_header(path)
         else:
             raise ImageUnsupported(
                 f"{path}: not an image of a format that is read here: convert it to NIfTI first"
@@ -242,30 +259,40 @@ def read_header(path: Path) -> ImageHeader:
 
 
 def write_nifti(
-    header: ImageHeader, file: BinaryIO, *, compressed: bool, content: VoxelHash | None = None
+    header: ImageHeader,
+    file: BinaryIO,
+    *,
+    level: int = compression.LEVEL,
+    watch: Callable[[bytes], object] | None = None,
 ) -> None:
     """Copy an image to a little-endian NIfTI-1 file: voxels as stored, scaling and geometry.
+
+    Reading goes on in another thread while what has been read is written.
 
     Args:
         header: the image to copy.
         file: where to, open for writing.
-        compressed: whether to write gzip.
-        content: is fed the voxels on the way.
+        level: of the gzip that is written (`compression.LEVELS`); 0 for none.
+        watch: is fed the voxels on the way, in the thread that reads.
 
     Raises:
         ImageDamaged: the image is cut short or its checksum is wrong; known at the end.
         ImageError: it cannot be read.
         OSError: the file cannot be written.
     """
-    compressor = compression.gzip_compressor() if compressed else None
+    compressor = compression.gzip_compressor(level) if level else None
 
     def write(data: bytes) -> None:
         file.write(compressor.compress(data) if compressor else data)
 
-    write(header.nifti.binaryblock.ljust(VOXEL_OFFSET, b"\0"))
-    for voxels in header.voxels():
-        if content:
-            content.update(voxels)
+    def watched() -> Iterator[bytes]:
+        for voxels in header.voxels():
+            if watch:
+                watch(voxels)
+            yield voxels
+
+    write(header.block)
+    for voxels in streams.ahead(watched()):
         write(voxels)
     if compressor:
         file.write(compressor.flush())

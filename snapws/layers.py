@@ -199,6 +199,7 @@ class Layer(WorkspaceObject):
             WorkspaceError: the file cannot be written.
         """
         from snapws import images
+        from snapws.compression import LEVEL
 
         source, target = self.path, Path(paths.absolute(path))
         if not target.name.lower().endswith((".nii", ".nii.gz")):
@@ -210,10 +211,10 @@ class Layer(WorkspaceObject):
                     "itself" if layer.registry is self.registry else f"of layer {layer.number:03d}"
                 )
                 raise InvalidValue(f"{target} is the image {whose}: choose another name")
-        compressed = target.name.lower().endswith(".gz")
+        level = LEVEL if target.name.lower().endswith(".gz") else 0
         try:
             with files.replacing(target) as aside, aside.open("wb") as file:
-                images.write_nifti(header, file, compressed=compressed)
+                images.write_nifti(header, file, level=level)
         except OSError as error:
             raise WorkspaceError(f"cannot write {target}: {error.strerror}") from None
         self.file = str(target)

@@ -11,7 +11,8 @@ from snapws.errors import InvalidValue, LayerFileMissing
 from snapws.fields import View, integer, text
 from snapws.layers import WorkspaceObject
 
-_FORMATS = {
+#: Formats of surface files as workspaces name them, by the ending of the file's name.
+FORMATS = {
     ".vtk": "VTK Mesh",
     ".vtp": "VTP Mesh",
     ".stl": "STL Mesh",
@@ -19,6 +20,9 @@ _FORMATS = {
     ".y": "BYU Mesh",
     ".vrml": "VRML Scene",
 }
+
+#: What stands there for files of other names.
+INVALID_FORMAT = "INVALID FORMAT"
 
 _TIME_POINT = re.compile(r"TimePoint\[([0-9]{3,6})\]")
 _MAX_TIME_POINT = 999_999
@@ -38,6 +42,11 @@ class PolyData(NamedTuple):
     number: int
     file: str
     format: str
+
+    @property
+    def key(self) -> str:
+        """The key of its registry folder, below that of its layer."""
+        return _file_key(self.time_point, self.number)
 
 
 class _TimePoint(View):
@@ -99,9 +108,9 @@ class MeshLayer(WorkspaceObject):
         folder = self.registry.make_folder(_time_point_key(time_point))
         _TimePoint(folder).number = time_point
         number = len(self._files(time_point))
-        entry = _PolyData(folder.make_folder(f"PolyData[{number:03d}]"))
+        entry = _PolyData(self.registry.make_folder(_file_key(time_point, number)))
         entry.stored_path = paths.absolute(path)
-        entry.format = _FORMATS.get(PurePosixPath(path).suffix.lower(), "INVALID FORMAT")
+        entry.format = FORMATS.get(PurePosixPath(path).suffix.lower(), INVALID_FORMAT)
         return number
 
     def resolve_files(self) -> None:
@@ -118,9 +127,7 @@ class MeshLayer(WorkspaceObject):
 
     def _files(self, time_point: int) -> list[_PolyData]:
         found: list[_PolyData] = []
-        while registry := self.registry.folder(
-            f"{_time_point_key(time_point)}.PolyData[{len(found):03d}]"
-        ):
+        while registry := self.registry.folder(_file_key(time_point, len(found))):
             found.append(_PolyData(registry))
         return found
 
@@ -130,3 +137,7 @@ class MeshLayer(WorkspaceObject):
 
 def _time_point_key(time_point: int) -> str:
     return f"MeshTimePoints.TimePoint[{time_point:03d}]"
+
+
+def _file_key(time_point: int, number: int) -> str:
+    return f"{_time_point_key(time_point)}.PolyData[{number:03d}]"

@@ -2,17 +2,29 @@
 
 A key is kept when it stands in the lists below and its value is of the kind that the list gives: no
 text, and no row of digits that is no number of that kind, slips out where a number belongs. Texts
-that a person typed to be read (nicknames, label names, annotation texts) and tags are kept, and
-listed; see `KeptText`.
+that a person typed to be read (nicknames, label names, annotation texts) are kept, or replaced
+where privacy is strict; tags are kept, since services find layers by them. What is kept is listed;
+see `KeptText`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from snapws.errors import ArchiveError
+from snapws.layers import Layer, folder_key
+from snapws.meshes import FORMATS, INVALID_FORMAT, MeshLayer
 from snapws.registry import Registry
+from snapws.workspace import FORMAT_VERSION, Workspace
+
+Privacy = Literal["standard", "strict"]
+
+#: The folder that the workspace of an archive claims to have been saved in. Readers take the paths
+#: below it to be relative to wherever the archive is.
+NEUTRAL_ROOT = "/archive"
 
 _FLAG = "[01]"
 _COUNT = "-?[0-9]{1,5}"
@@ -82,14 +94,29 @@ WORKSPACE_KEYS = {
     f"{_TIME_POINT}(Nickname|Tags)": _TYPED,
 }
 
-#: Kinds of text that a person typed to be read, by the keys that hold them.
-TYPED_TEXTS = {
-    "layer nickname": r"Layers\..*\.CustomNickName",
-    "label name": r"Layers\..*\.LabelTable\..*\.Label",
-    "time point nickname": r"TimePointProperties\..*\.Nickname",
-    "annotation text": r"Annotations\..*\.Text",
-    "tags": r".*\.Tags",
+#: Keys of a mesh layer's folder, and what their values look like.
+MESH_KEYS = {
+    "MeshType": "(Standalone|Segmentation)Mesh",
+    "(NickName|Tags)": _TYPED,
+    rf"MeshTimePoints\.TimePoint{_INDEX}\.TimePoint": _COUNT,
+    rf"MeshTimePoints\.TimePoint{_INDEX}\.PolyData{_INDEX}\.Format": "|".join(
+        [*FORMATS.values(), INVALID_FORMAT]
+    ),
 }
+
+#: Kinds of text that a person typed to be read: the keys that hold them, and what stands in their
+#: place in a strict archive. Tags have no substitute.
+TYPED_TEXTS = {
+    "layer nickname": (r"Layers\.Layer\[([0-9]+)\]\..*\.CustomNickName", "Layer {}"),
+    "mesh nickname": (r"MeshLayers\.Layer\[([0-9]+)\]\.NickName", "Mesh {}"),
+    "label name": (r"Layers\..*\.LabelTable\.Element\[([0-9]+)\]\.Label", "Label {}"),
+    "time point nickname": (r"TimePointProperties\..*\[([0-9]+)\]\.Nickname", "Time point {}"),
+    "annotation text": (r"Annotations\..*\[([0-9]+)\]\.Text", "Annotation {}"),
+    "tags": (r".*\.Tags", ""),
+}
+
+# Services find layers by tag; nobody needs those of other things.
+_NEEDED_TAGS = r"(Mesh)?Layers\..*"
 
 
 @dataclass(frozen=True)
@@ -107,8 +134,41 @@ class KeptText:
     text: str
 
 
-def copy_kept(source: Registry, target: Registry, keys: dict[str, str]) -> None:
-    """Copy the entries whose key and value match a pair of `keys` from one folder to another."""
+def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
+    """Give a copy of a workspace that holds what may leave, and no path.
+
+    Layers and meshes are numbered from 0, in their order; labels are written from the table as it
+    is read.
+
+    Raises:
+        ArchiveError: the role of a layer is not known.
+    """
+    copy = Workspace()
+    _copy(workspace.registry, copy.registry, WORKSPACE_KEYS)
+    for number, layer in enumerate(workspace.layers()):
+        folder = copy.registry.make_folder(folder_key(Layer.SECTION, number))
+        _copy(layer.registry, folder, LAYER_KEYS)
+        if "Role" not in folder:
+            role = layer.registry.get("Role")
+            raise ArchiveError(f"layer {number:03d} has the role {role!r}, which is not known")
+    for number, mesh in enumerate(workspace.meshes()):
+        folder = copy.registry.make_folder(folder_key(MeshLayer.SECTION, number))
+        _copy(mesh.registry, folder, MESH_KEYS)
+    strict = privacy == "strict"
+    if workspace.labels:
+        table = workspace.labels
+        copy.labels = (
+            [replace(one, name=f"Label {one.index}") for one in table] if strict else table
+        )
+    if strict:
+        _replace_typed(copy.registry)
+    copy.registry["SaveLocation"] = NEUTRAL_ROOT
+    copy.registry["Version"] = FORMAT_VERSION
+    return copy
+
+
+def _copy(source: Registry, target: Registry, keys: dict[str, str]) -> None:
+    """Copy the entries whose key and value match a pair of `keys`."""
     for key, value in source.walk():
         if any(
             re.fullmatch(pattern, key) and re.fullmatch(allowed, value)
@@ -117,13 +177,29 @@ def copy_kept(source: Registry, target: Registry, keys: dict[str, str]) -> None:
             target[key] = value
 
 
-def kept_texts(registry: Registry) -> tuple[KeptText, ...]:
-    """List the texts that somebody typed and that a workspace's registry holds."""
+def _replace_typed(registry: Registry) -> None:
+    for typed in kept_texts(registry):
+        pattern, substitute = TYPED_TEXTS[typed.kind]
+        if typed.kind == "tags":
+            if not re.fullmatch(_NEEDED_TAGS, typed.key):
+                del registry[typed.key]
+        elif typed.kind != "label name":  # which are numbered by what they label
+            number = re.fullmatch(pattern, typed.key)
+            registry[typed.key] = substitute.format(number[1] if number else "")
+
+
+def kept_texts(registry: Registry, privacy: Privacy = "standard") -> tuple[KeptText, ...]:
+    """List the texts that somebody typed and that a workspace's registry holds.
+
+    Args:
+        registry: of a workspace, or of an archive.
+        privacy: of the archive; where it is strict, only tags are what somebody typed.
+    """
     return tuple(
         KeptText(kind, key, value)
         for key, value in registry.walk()
-        for kind, pattern in TYPED_TEXTS.items()
-        if value and re.fullmatch(pattern, key)
+        for kind, (pattern, substitute) in TYPED_TEXTS.items()
+        if value and re.fullmatch(pattern, key) and not (substitute and privacy == "strict")
     )
 
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -92,12 +93,25 @@ class Saving:
         render.note(f"saved {target}" if self.output else f"saved {target} in place")
 
 
-def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Function], Function]:
-    """Make a function a subcommand; its docstring is the help, the example is shown below it."""
+def command(
+    app: typer.Typer,
+    name: str,
+    *,
+    example: str,
+    errors: tuple[type[Exception], ...] = (WorkspaceError,),
+) -> Callable[[Function], Function]:
+    """Make a function a subcommand; its docstring is the help, the example is shown below it.
+
+    Args:
+        app: what it is a subcommand of.
+        name: what is typed.
+        example: a command line that uses it.
+        errors: those that are meant for people, besides `OSError`: one line, and exit code 1.
+    """
 
     def add(function: Function) -> Function:
         text = f"{inspect.getdoc(function)}\n\n\b\nExample:\n  $ {example}"
-        app.command(name, help=text)(_expanded(function))
+        app.command(name, help=text)(_expanded(function, (*errors, OSError)))
         return function
 
     return add
@@ -108,7 +122,30 @@ def noun(text: str) -> typer.Typer:
     return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
 
 
-def _expanded(function: Function) -> Function:
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{context.info_name} {version('snapws')}")
+        raise typer.Exit
+
+
+def options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="After an error, say where in the program.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options of a program itself, as the callback of its app; subcommands read them."""
+
+
+def _expanded(function: Function, errors: tuple[type[Exception], ...]) -> Function:
     """Give a function that takes the options of each group one by one, and reports errors."""
     hints = {**_hints(function), "manner": Manner}
     hints.pop("return", None)
@@ -125,9 +162,9 @@ def _expanded(function: Function) -> Function:
     def run(context: typer.Context, **values: Any) -> None:
         for name, kind in groups.items():
             values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
-        manner, first = values.pop("manner"), context.find_root().params
-        render.be_quiet(manner.quiet or first["quiet"])
-        with _reporting(verbose=manner.verbose or first["verbose"]):
+        manner, program = values.pop("manner"), context.find_root()
+        render.begin(program.info_name or "", quiet=manner.quiet or program.params["quiet"])
+        with _reporting(errors, verbose=manner.verbose or program.params["verbose"]):
             function(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -150,17 +187,17 @@ def _hints(function: Function) -> dict[str, Any]:
 
 
 @contextmanager
-def _reporting(*, verbose: bool) -> Iterator[None]:
+def _reporting(errors: tuple[type[Exception], ...], *, verbose: bool) -> Iterator[None]:
     """Turn an error that is meant for people into one line and exit code 1."""
     try:
         yield
     except BrokenPipeError:
         raise
-    except (WorkspaceError, OSError) as error:
+    except errors as error:
         if verbose:
             typer.echo(traceback.format_exc(), err=True, nl=False)
         if isinstance(error, OSError):
-            render.error(f"{error.filename or 'the system'}: {error.strerror}")
+            render.error(f"{error.filename or 'the system'}: {error.strerror or error}")
         else:
             render.error(str(error))
         raise typer.Exit(1) from None

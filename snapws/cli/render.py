@@ -1,4 +1,4 @@
-"""What the command prints: results on standard output, remarks and errors on standard error."""
+"""What a program prints: results on standard output, remarks and errors on standard error."""
 
 from __future__ import annotations
 
@@ -17,37 +17,61 @@ Record = Mapping[str, Any]
 
 @dataclass
 class _Voice:
+    program: str = "snapws"
     quiet: bool = False
+    passing: str = ""
 
 
 _voice = _Voice()
 
 
-def be_quiet(quiet: bool) -> None:
-    """Leave remarks out, or not, from here on."""
-    _voice.quiet = quiet
+def begin(program: str, *, quiet: bool) -> None:
+    """Say who speaks from here on, which remarks and errors begin with, and whether to remark."""
+    _voice.program, _voice.quiet = program, quiet
 
 
 def note(text: str) -> None:
     """Make a remark, which is no result."""
+    passing("")
     if not _voice.quiet:
-        typer.echo(f"snapws: {text}", err=True)
+        typer.echo(f"{_voice.program}: {text}", err=True)
 
 
 def error(text: str) -> None:
     """Say what went wrong."""
+    passing("")
     start = typer.style("error:", fg="red", bold=True) if _colors(sys.stderr) else "error:"
-    typer.echo(f"snapws: {start} {_plain(text)}", err=True)
+    typer.echo(f"{_voice.program}: {start} {plain(' '.join(text.splitlines()))}", err=True)
+
+
+def passing(text: str) -> None:
+    """Show on a terminal how far something is; the next text takes its place, nothing removes it.
+
+    On anything else than a terminal nothing is shown.
+    """
+    if text == _voice.passing or _voice.quiet or not sys.stderr.isatty():
+        return
+    # Spaces, not an escape sequence: every terminal knows them.
+    typer.echo(f"\r{' ' * len(_voice.passing)}\r{plain(text)}", err=True, nl=False)
+    _voice.passing = text
 
 
 def result(text: str) -> None:
     """Print a line of a result."""
+    passing("")
     typer.echo(text)
 
 
 def as_json(value: object) -> None:
     """Print a result as JSON."""
+    passing("")
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def as_json_line(value: object) -> None:
+    """Print a result as one line of JSON, where more lines follow as they come."""
+    passing("")
+    typer.echo(json.dumps(value, allow_nan=False))
 
 
 def table(records: Iterable[Record], columns: Sequence[str]) -> None:
@@ -61,6 +85,13 @@ def table(records: Iterable[Record], columns: Sequence[str]) -> None:
         typer.echo(typer.style(line, bold=True) if i == 0 and _colors(sys.stdout) else line)
 
 
+def fields(record: Record, names: Sequence[str]) -> None:
+    """Print the fields `names` of a record, those without a value left out, one a line."""
+    for name in names:
+        if record[name] not in (None, ""):
+            result(f"{name.replace('_', ' ')}: {_word(record[name])}")
+
+
 def _word(value: object) -> str:
     if value is None:
         return ""
@@ -69,15 +100,15 @@ def _word(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):
-        return _plain(value)
+        return plain(value)
     if isinstance(value, Sequence):
         parts = [_word(part) for part in value]
         return (", " if any(isinstance(part, str) for part in value) else " ").join(parts)
     return str(value)
 
 
-def _plain(text: str) -> str:
-    """Keep a text on its line, and the terminal as it is."""
+def plain(text: str) -> str:
+    """Give a text that stays on its line and leaves the terminal as it is."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 

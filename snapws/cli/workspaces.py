@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,14 @@ import typer
 from snapws.cli import render
 from snapws.cli.frame import Listing, Saving
 from snapws.cli.options import Properties, WorkspaceFile, existing
+from snapws.compression import LEVEL
 from snapws.errors import WorkspaceError
+from snapws.files import write_bytes
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
     from snapws.check import Problem
+    from snapws.packing import Progress
 
 
 def new(
@@ -82,18 +86,56 @@ def archive(
     keep_names: Annotated[
         bool, typer.Option("--keep-names", help="Keep file names, which may name a person.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Replace nicknames, label names, annotation texts.")
+    ] = False,
+    level: Annotated[
+        int, typer.Option("--level", min=1, max=9, help="Compress fast (1) or small (9).")
+    ] = LEVEL,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE.json",
+            help="Write down what the archive holds, says and lacks.",
+            show_default=False,
+        ),
+    ] = None,
+    unscrubbed_meshes: Annotated[
+        bool,
+        typer.Option(
+            "--unscrubbed-meshes", help="Take meshes that cannot be scrubbed as they are."
+        ),
+    ] = False,
 ) -> None:
     """Write a copy that names no person.
 
-    The workspace and its images, named by their content. Texts that somebody typed, nicknames for
-    example, are kept and shown. Prints the files written, the workspace last.
+    The workspace, its images and meshes, named by their content. Texts that somebody typed,
+    nicknames for example, are kept and shown, or replaced (--strict). Prints the files written, the
+    workspace last.
     """
     from snapws.archive import archive as write
 
-    report = write(Workspace.open(workspace), destination, names="keep" if keep_names else "hash")
-    listing.show_lines([str(file) for file in report.files])
-    for kept in report.kept:
-        render.note(f"the archive says: {kept.kind}: {kept.text}")
+    folder = destination.parent if destination.suffix == ".itksnap" else destination
+    if report and report.resolve().parent == folder.resolve():
+        raise WorkspaceError(f"{report} would be in the archive's folder: write it elsewhere")
+    made = write(
+        Workspace.open(workspace),
+        destination,
+        names="keep" if keep_names else "hash",
+        privacy="strict" if strict else "standard",
+        level=level,
+        unscrubbed_meshes=unscrubbed_meshes,
+        progress=_Bar(),
+    )
+    if report:
+        write_bytes(report, (json.dumps(made.record(), indent=2) + "\n").encode())
+    listing.show_lines([str(file) for file in made.files])
+    for kind in dict.fromkeys(kept.kind for kept in made.kept):
+        texts = dict.fromkeys(kept.text for kept in made.kept if kept.kind == kind)
+        render.note(f"the archive says: {kind}: {', '.join(texts)}")
+    for file in made.unscrubbed:
+        render.note(f"warning: {file.name} is as it was, whatever it says")
     render.note("voxels are as they were: a scan of a head can still show a face")
 
 
@@ -102,15 +144,26 @@ def verify(
         Path, typer.Argument(metavar="DIR", help="The archive's folder.", show_default=False)
     ],
     listing: Listing,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="WORKSPACE",
+            help="The workspace that it was made from.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """List what of an archive is not what its name says.
 
     Every layer is read and its content held against its name; every file of the workspace has to be
-    there, and nothing else. Exit 1 if anything is wrong.
+    there, and nothing else. With --against, voxels and geometry have to be those of the workspace
+    that the archive was made from. Exit 1 if anything is wrong.
     """
     from snapws.verify import verify as problems
 
-    _report(problems(folder), listing, f"{folder}: every file is what its name says")
+    source = Workspace.open(against) if against else None
+    _report(problems(folder, source), listing, f"{folder}: every file is what its name says")
 
 
 def wt(context: typer.Context) -> None:
@@ -121,6 +174,20 @@ def wt(context: typer.Context) -> None:
     from snapws.wt import main
 
     raise typer.Exit(main(context.args))
+
+
+class _Bar:
+    """Shows on a terminal how far an archive is: of the layers begun, how much is done."""
+
+    def __init__(self) -> None:
+        self._layers: dict[int, Progress] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        self._layers[progress.layer] = progress
+        done = sum(one.done for one in self._layers.values())
+        total = sum(one.total for one in self._layers.values())
+        signs = "#" * (20 * done // total)
+        render.passing(f"archiving [{signs:20}] {100 * done // total} %")
 
 
 def _report(problems: tuple[Problem, ...], listing: Listing, well: str) -> None:

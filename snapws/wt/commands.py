@@ -14,7 +14,7 @@ from snapws.workspace import Workspace
 from snapws.wt.run import ENTRY_POINTS, Command, Run, UsageError, number, whole_number
 
 if TYPE_CHECKING:
-    from snapws.archive import Names
+    from snapws.packing import Names
 
 COMMANDS: list[Command] = []
 

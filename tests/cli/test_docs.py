@@ -17,7 +17,7 @@ from snapws.wt.commands import COMMANDS
 from tests.cli.console import Example, blocks
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cli.md", "itksnap-wt.md")
+PAGES = ("cli.md", "itksnap-wt.md", "privacy.md")
 
 
 def commands(group=None, path=()):

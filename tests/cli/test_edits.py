@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +176,26 @@ def test_archives(snapws, study):
     found = json.loads(snapws("verify archive --json", 1).stdout)
     message = "more.txt is no part of the workspace"
     assert found == [{"kind": "file", "where": "archive", "message": message}]
+
+
+def test_strict_archives_and_their_report(snapws, study):
+    told = snapws("archive study.itksnap out --strict --level 9 --report report.json").stderr
+    assert "layer nickname" not in told
+    assert "tags: Target, Source, Draft" in told
+    report = json.loads((study / "report.json").read_text())
+    assert report["privacy"] == "strict"
+    assert [file["name"] for file in report["files"]][-1] == "workspace.itksnap"
+    assert Workspace.open(study / "out" / "workspace.itksnap").main.nickname == "Layer 000"
+    assert snapws("verify out --against study.itksnap").stdout == ""
+    result = snapws("archive study.itksnap out --report out/report.json", 1)
+    assert "out/report.json would be in the archive's folder" in result.stderr.replace("\\", "/")
+    (study / "scene.vrml").write_text("# Jane")
+    snapws("meshes add study.itksnap scene.vrml")
+    assert "mesh:0: scene.vrml" in snapws("archive study.itksnap out", 1).stderr.replace(
+        f"{study}{os.sep}", ""
+    )
+    told = snapws("archive study.itksnap out --unscrubbed-meshes").stderr
+    assert "warning: mesh_000_001_000_" in told
+    (study / "out" / "letter.txt").write_text("Jane")
+    result = snapws("archive study.itksnap out", 1)
+    assert "out holds other files (letter.txt)" in result.stderr

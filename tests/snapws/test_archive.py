@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -19,11 +21,14 @@ from snapws import (
     ImageUnsupported,
     LayerFileMissing,
     LayerNotFound,
+    MeshUnsupported,
     Workspace,
     archive,
     registry_xml,
 )
+from snapws import images as image_module
 from snapws.labels import Label
+from snapws.verify import verify
 from tests.conformance.replay import RECORDINGS
 from tests.snapws.test_images import ARCHIVED, CUT_SHORT, SCALARS
 
@@ -93,7 +98,7 @@ def test_the_same_input_gives_the_same_bytes(base, inputs, tmp_path, monkeypatch
 
 
 def test_names_can_be_kept(base, tmp_path):
-    report = write_archive(base, tmp_path, names="keep")
+    report = write_archive(base, tmp_path / "out", names="keep")
     assert [path.name for path in report.files][:2] == ["layer_000_a.nii.gz", "layer_001_b.nii.gz"]
     assert Workspace.open(report.workspace).layer("M").path.name == "layer_000_a.nii.gz"
 
@@ -211,13 +216,18 @@ def test_a_file_in_the_way(base, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.itksnap"]
     with pytest.raises(ArchiveError, match="is the workspace itself"):
         write_archive(base, base.path)
-    with pytest.raises(ArchiveError, match="cannot make the folder"):
+    with pytest.raises(ArchiveError, match="cannot write the archive .*too long"):
         write_archive(base, tmp_path / ("x" * 300))
     with pytest.raises(ArchiveError, match="not by 'Hash'"):
-        write_archive(base, tmp_path / "out", names="Hash")
+        write_archive(base, tmp_path / "new", names="Hash")
+    with pytest.raises(ArchiveError, match="not 'Strict'"):
+        write_archive(base, tmp_path / "new", privacy="Strict")
+    with pytest.raises(ArchiveError, match="from 1 to 9, not 0"):
+        write_archive(base, tmp_path / "new", level=0)
     base.layers()[3].registry["Role"] = "JaneDoeRole"
     with pytest.raises(ArchiveError, match="layer 003 has the role 'JaneDoeRole'"):
-        write_archive(base, tmp_path / "out")
+        write_archive(base, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
@@ -241,7 +251,7 @@ def test_what_was_there_stays(base, tmp_path):
     (tmp_path / "other.txt").write_text("mine")
     base.layers()[1].file = base.folder / "truncated.nii.gz"
     with pytest.raises(ImageDamaged):
-        write_archive(base, tmp_path)
+        write_archive(base, tmp_path / "x.itksnap")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inputs", "other.txt"]
 
 
@@ -251,11 +261,8 @@ def test_what_cannot_be_archived(base, tmp_path):
     base.layers()[1].file = "https://h.org/b.nii.gz"
     with pytest.raises(LayerFileMissing, match="layer 001 is at https"):
         write_archive(base, tmp_path / "out")
-    base.add_mesh("tri.vtk")
-    with pytest.raises(ArchiveError, match="mesh"):
-        write_archive(base, tmp_path / "out")
     (tmp_path / "file").touch()
-    with pytest.raises(ArchiveError, match="cannot make the folder"):
+    with pytest.raises(ArchiveError, match="file is no folder"):
         write_archive(Workspace.open(base.path), tmp_path / "file" / "x.itksnap")
     assert not (tmp_path / "out").exists()
 
@@ -325,8 +332,8 @@ def test_any_image_comes_out_as_it_went_in(tmp_path_factory, header, gzipped, se
     axes = int(header["dim"][0])
     meant = ["datatype", "xyzt_units", "scl_slope", "scl_inter", "intent_code"]
     meant += ["qform_code", "sform_code"]
-    meant += archive.images._QFORM_FIELDS if header["qform_code"] > 0 else ()
-    meant += archive.images._SFORM_FIELDS if header["sform_code"] > 0 else ()
+    meant += image_module._QFORM_FIELDS if header["qform_code"] > 0 else ()
+    meant += image_module._SFORM_FIELDS if header["sform_code"] > 0 else ()
     for name in meant:
         assert np.array_equal(ours[name], header[name]), name
     for name in ("dim", "pixdim"):
@@ -345,3 +352,130 @@ def test_the_workspace_of_an_archive_is_canonical(base, tmp_path):
     report = write_archive(base, tmp_path / "out")
     data = report.workspace.read_bytes()
     assert registry_xml.to_bytes(registry_xml.parse(data, "x").registry) == data
+
+
+def test_strict_archives_hold_nothing_typed_but_tags(base, tmp_path):
+    base.layers()[1].nickname = "Jane's T2"
+    base.layers()[2].tags = ("Brain",)
+    base.labels = [Label(7, "Jane's tumour"), Label(9, "")]
+    base.add_time_point("Jane at 3", tags={"Jane"})
+    base.add_landmark((1, 2, 3), "Jane's tip")
+    base.add_mesh(base.folder / "tri.vtk", nickname="Jane's cortex", tags={"Surface"})
+    before = base.registry.copy()
+    report = write_archive(base, tmp_path / "out", privacy="strict")
+    assert base.registry == before
+    assert b"Jane" not in report.workspace.read_bytes()
+    ours = Workspace.open(report.workspace)
+    assert [layer.nickname for layer in ours.layers()][1] == "Layer 001"
+    assert [label.name for label in ours.labels] == ["Label 7", "Label 9"]
+    assert ours.meshes()[0].nickname == "Mesh 000"
+    assert ours.time_points[-1].nickname.startswith("Time point ")
+    assert ours.time_points[-1].tags == ()
+    assert ours.annotations[0].text == "Annotation 0"
+    assert {text.kind for text in report.kept} == {"tags"}
+    assert len(report.kept) == len([one for one in (*base.layers(), *base.meshes()) if one.tags])
+    assert ours.layer(tag="Brain").number == 2
+    assert verify(tmp_path / "out", base) == ()
+
+
+def test_meshes_go_along(base, tmp_path):
+    mesh = base.add_mesh(base.folder / "tri.vtk", nickname="Cortex", tags={"Surface"})
+    mesh.add_polydata(base.folder / "tri.stl")
+    mesh.add_polydata(base.folder / "tri.vtk", time_point=2)
+    report = write_archive(base, tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (ours,) = Workspace.open(tmp_path / "moved" / "workspace.itksnap").meshes()
+    assert (ours.nickname, ours.tags, ours.type) == ("Cortex", ("Surface",), mesh.type)
+    assert [one[:2] for one in ours.polydata()] == [(1, 0), (1, 1), (2, 0)]
+    for one in ours.polydata():
+        data = Path(one.file).read_bytes()
+        name = f"mesh_000_{one.time_point:03d}_{one.number:03d}_{hashlib.md5(data).hexdigest()}"
+        assert Path(one.file) == tmp_path / "moved" / (name + Path(one.file).suffix)
+    assert len(report.files) == len(base.layers()) + 3 + 1
+    assert verify(tmp_path / "moved", base) == ()
+
+
+def test_a_mesh_that_cannot_be_scrubbed(base, tmp_path):
+    (tmp_path / "scene.vrml").write_text("# Jane Doe")
+    base.add_mesh(tmp_path / "scene.vrml")
+    with pytest.raises(MeshUnsupported, match=r"mesh:0: .*scene.vrml"):
+        write_archive(base, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    report = write_archive(base, tmp_path / "out", unscrubbed_meshes=True)
+    (file,) = report.unscrubbed
+    assert file.read_text() == "# Jane Doe"
+    assert [problem.where for problem in verify(tmp_path / "out")] == ["mesh:0"]
+    base.meshes()[0].registry["MeshTimePoints.TimePoint[001].PolyData[000].AbsolutePath"] = "/no"
+    with pytest.raises(LayerFileMissing, match="mesh:0: its file /no is not there"):
+        write_archive(base, tmp_path / "new")
+
+
+def test_layers_of_an_archive_are_taken_as_they_are(base, tmp_path):
+    first = write_archive(base, tmp_path / "first", level=9)
+    assert first.taken == ()
+    ticket = Workspace.open(first.workspace)
+    ticket.layers()[0].nickname = "New"
+    ticket.remove(ticket.layers()[3])
+    ticket.add_overlay(base.layers()[3].path)
+    second = write_archive(ticket, tmp_path / "second")
+    assert [path.name for path in second.taken] == [path.name for path in first.files[:3]]
+    for one, other in zip(first.files[:3], second.files[:3], strict=True):
+        assert one.read_bytes() == other.read_bytes()
+        assert not one.samefile(other)
+    assert second.files[3].read_bytes() != first.files[3].read_bytes()
+    assert verify(tmp_path / "second", base) == ()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    ["voxel", "header", "gzip name", "gzip time", "second member", "behind the voxels", "a copy"],
+)
+def test_a_layer_that_only_seems_archived_is_archived_afresh(base, tmp_path, spoil):
+    first = write_archive(base, tmp_path / "first").files[0]
+    clean = gzip.decompress(first.read_bytes())
+    spoiled = {
+        "voxel": gzip.compress(clean[:-1] + b"x", mtime=0),
+        "header": gzip.compress(clean[:148] + b"JaneDoe" + clean[155:], mtime=0),
+        "gzip name": b"\x1f\x8b\x08\x08"
+        + first.read_bytes()[4:10]
+        + b"JaneDoe\0"
+        + first.read_bytes()[10:],
+        "gzip time": gzip.compress(clean, mtime=17),
+        "second member": first.read_bytes() + gzip.compress(b"JaneDoe", mtime=0),
+        "behind the voxels": gzip.compress(clean + b"JaneDoe", mtime=0),
+        "a copy": gzip.compress(clean, mtime=0),
+    }[spoil]
+    first.write_bytes(spoiled)
+    ticket = Workspace.open(tmp_path / "first" / "workspace.itksnap")
+    report = write_archive(ticket, tmp_path / "second")
+    assert (report.files[0] in report.taken) is (spoil == "a copy")
+    assert verify(tmp_path / "second") == ()
+    written = report.files[0].read_bytes()
+    assert b"JaneDoe" not in written + gzip.decompress(written)
+
+
+def test_levels_trade_time_for_size(base, tmp_path):
+    base.layers()[0].file = RECORDINGS / "inputs" / "t4d.nii.gz"
+    contents = []
+    for level in (1, 3, 9):
+        report = write_archive(base, tmp_path / str(level), level=level)
+        contents.append([gzip.decompress(path.read_bytes()) for path in report.files[:-1]])
+        assert verify(tmp_path / str(level), base) == ()
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_the_report_as_a_record(base, tmp_path):
+    base.layers()[1].nickname = "T2"
+    base.registry["Layers.Layer[001].ProjectMetaData.Unknown"] = "Jane Doe"
+    report = write_archive(base, tmp_path / "out")
+    record = json.loads(json.dumps(report.record()))
+    assert record["workspace"] == "workspace.itksnap"
+    assert record["files"][0] == {
+        "name": report.files[0].name,
+        "bytes": report.files[0].stat().st_size,
+    }
+    key = "Layers.Layer[001].LayerMetaData.CustomNickName"
+    assert {"kind": "layer nickname", "key": key, "text": "T2"} in record["kept"]
+    assert record["dropped"]["Layers.Layer[].ProjectMetaData.Unknown"] == 1
+    assert "Jane" not in json.dumps(record)
+    assert str(tmp_path) not in json.dumps(record)

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from nibabel.nifti1 import Nifti1Header
 
 from snapws import ArchiveError, RegistryError, Workspace
 from snapws.archive import archive
@@ -128,3 +129,79 @@ def test_what_is_no_archive(sent, tmp_path):
     (sent / "workspace.itksnap").unlink()
     with pytest.raises(RegistryError, match=r"second.itksnap"):
         verify(sent)
+
+
+def test_an_archive_is_held_against_its_source(base, sent, inputs):
+    assert verify(sent, base) == ()
+    base.layers()[1].file = inputs / "t4d.nii.gz"
+    base.layers()[2].file = inputs / "nothing.nii.gz"
+    problems = {problem.where: problem for problem in verify(sent, base)}
+    assert set(problems) == {"layer 001", "layer 002"}
+    assert problems["layer 001"].kind == "source"
+    assert "t4d.nii.gz: dim is" in problems["layer 001"].message
+    assert "nothing.nii.gz" in problems["layer 002"].message
+    base.remove(base.layers()[3])
+    (problem,) = verify(sent, base)
+    assert problem.message == "it has 4 layers and surfaces, the source has 3"
+
+
+@pytest.mark.parametrize(("field", "value"), [("pixdim", 1.5), ("xyzt_units", 1), ("scl_slope", 3)])
+def test_another_geometry_or_scaling_than_the_source(base, sent, tmp_path, field, value):
+    content = gzip.decompress(base.layers()[2].path.read_bytes())
+    header = Nifti1Header(content[:348])
+    voxels = content[int(header["vox_offset"]) :]
+    header["vox_offset"] = 352
+    before = tmp_path / "same.nii"
+    before.write_bytes(header.binaryblock + bytes(4) + voxels)
+    base.layers()[2].file = before
+    assert verify(sent, base) == ()
+    if field == "pixdim":
+        header["pixdim"][2] = value
+    else:
+        header[field] = value
+    before.write_bytes(header.binaryblock + bytes(4) + voxels)
+    (problem,) = verify(sent, base)
+    assert f"{field} is" in problem.message
+
+
+def test_other_voxels_than_the_source(base, sent, tmp_path):
+    content = bytearray(gzip.decompress(base.layers()[2].path.read_bytes()))
+    content[-1] ^= 1
+    (tmp_path / "other.nii").write_bytes(content)
+    base.layers()[2].file = tmp_path / "other.nii"
+    (problem,) = verify(sent, base)
+    assert problem.message.endswith("other.nii: voxels")
+
+
+def test_text_that_has_come_into_an_archive(sent):
+    path = layer(sent, 0)
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[148:155] = b"JaneDoe"
+    path.write_bytes(gzip.compress(content, mtime=0))
+    assert only_problem(sent)[:2] == ("privacy", "layer 000")
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=9))
+    assert only_problem(sent)[:2] == ("privacy", "layer 000")
+
+
+def test_entries_that_have_come_into_the_workspace_of_an_archive(sent):
+    path = sent / "workspace.itksnap"
+    text = path.read_text()
+    path.write_text(text.replace("<registry>", "<!-- Jane Doe --><registry>"))
+    assert only_problem(sent) == (
+        "privacy",
+        "archive",
+        "workspace.itksnap says something outside its entries",
+    )
+    path.write_text(text.replace("<registry>", '<registry>\n  <entry key="Jane" value="Doe" />'))
+    assert only_problem(sent)[2] == "workspace.itksnap has the entry Jane, which is not documented"
+
+
+def test_another_programs_archive_may_say_more(sent):
+    """Its layers only have to be what their names say."""
+    path = layer(sent, 0)
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[148:155] = b"JaneDoe"
+    path.write_bytes(gzip.compress(content))
+    workspace = Workspace.open(sent / "workspace.itksnap")
+    workspace.save()
+    assert verify(sent) == ()

@@ -1,0 +1,186 @@
+"""Mesh files as words, lines, numbers and raw bytes, each checked as it is read."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import deque
+from collections.abc import Hashable
+
+import numpy as np
+import numpy.typing as npt
+
+from snapws.errors import MeshDamaged, MeshUnsupported
+
+Integers = npt.NDArray[np.int64]
+
+#: Names of arrays that VTK itself gives, and acts on or looks for; no others are kept.
+STANDARD_NAMES = frozenset(
+    {
+        "Normals",
+        "TCoords",
+        "vtkGhostLevels",
+        "vtkGhostType",
+        "vtkOriginalCellIds",
+        "vtkOriginalPointIds",
+    }
+)
+
+_WORD = re.compile(rb"\s*(\S{1,255})(?!\S)")
+_SPACE = re.compile(rb"\s*")
+_COUNT = re.compile(rb"[0-9]{1,18}")
+_CHUNK = 1 << 20
+_LONGEST_NUMBER = 64
+_INTEGER = b"+-0123456789"
+_REAL = b"+-.0123456789eEnaifNAIF"  # with nan and inf
+
+
+class Names:
+    """Neutral names for arrays: ``array_0``, ``array_1`` …, the same for the same name."""
+
+    def __init__(self) -> None:
+        self._given: dict[Hashable, str] = {}
+
+    def neutral(self, name: str | None) -> str:
+        """Give the name that stands for another; an array without one gets its own."""
+        if name in STANDARD_NAMES:
+            return name
+        return self._given.setdefault(name or object(), f"array_{len(self._given)}")
+
+
+class Reader:
+    """The data of a file, read from its start on.
+
+    Attributes:
+        data: the whole file, or the part that holds numbers as text.
+        position: where the next read starts, in bytes.
+        binary: whether numbers are stored as bytes; messages then count bytes, else lines.
+    """
+
+    def __init__(self, data: bytes, source: str, first_line: int = 1) -> None:
+        self.data = data
+        self.position = 0
+        self.binary = False
+        self._source = source
+        self._first_line = first_line
+
+    def damaged(self, reason: str) -> MeshDamaged:
+        """Make the error for what is wrong at the position."""
+        return MeshDamaged(f"{self._place()}: {reason}")
+
+    def unsupported(self, reason: str) -> MeshUnsupported:
+        """Make the error for what is not known here, at the position."""
+        return MeshUnsupported(f"{self._place()}: {reason}")
+
+    def at_end(self) -> bool:
+        """Tell whether nothing but white space is left."""
+        space = _SPACE.match(self.data, self.position)
+        return space is not None and space.end() == len(self.data)
+
+    def word(self) -> bytes:
+        """Read up to the next white space."""
+        if self.at_end():
+            raise self.damaged("the file ends too early")
+        found = _WORD.match(self.data, self.position)
+        if not found:
+            raise self.damaged("a word has more than 255 letters")
+        self.position = found.end()
+        return found[1]
+
+    def expect(self, keyword: bytes) -> None:
+        """Read a keyword, in any case."""
+        if self.word().lower() != keyword:
+            raise self.damaged(f"{keyword.decode().upper()} is missing")
+
+    def count(self) -> int:
+        """Read a number of things."""
+        word = self.word()
+        if not _COUNT.fullmatch(word):
+            raise self.damaged("a word stands where a number of things belongs")
+        return int(word)
+
+    def line(self) -> bytes:
+        """Read up to the end of the line, and give it without."""
+        if self.position >= len(self.data):
+            raise self.damaged("the file ends too early")
+        start = self.position
+        self.skip_line()
+        return self.data[start : self.position].rstrip(b"\r\n")
+
+    def skip_line(self) -> None:
+        """Go to the start of the next line, or to the end of the file."""
+        end = self.data.find(b"\n", self.position)
+        self.position = end + 1 if end >= 0 else len(self.data)
+
+    def raw(self, size: int) -> bytes:
+        """Read a number of bytes from the start of the next line on."""
+        if not size:
+            return b""
+        if self.line().strip():
+            raise self.damaged("more words than belong there stand before binary data")
+        return self.take(size)
+
+    def take(self, size: int) -> bytes:
+        """Read a number of bytes from the position on."""
+        taken = self.data[self.position : self.position + size]
+        if len(taken) < size:
+            raise self.damaged(f"{size - len(taken)} bytes are missing at the end")
+        self.position += size
+        return taken
+
+    def numbers(self, count: int | None = None, *, whole: bool = False) -> bytes:
+        """Read numbers that stand as text, and give them one to a line.
+
+        Args:
+            count: how many; all that are left if not given.
+            whole: whether they have to be integers.
+        """
+        lines = []
+        left = sys.maxsize if count is None else count
+        while left > 0 and not (count is None and self.at_end()):
+            # Not more than is likely to be needed: many short arrays must not each split the rest.
+            end = self.position + min(_CHUNK, 1024 + 32 * left)
+            chunk = self.data[self.position : end]
+            words = chunk.split(None, min(left, len(chunk)))
+            rest = b""
+            if len(words) > left or (end < len(self.data) and not chunk[-1:].isspace()):
+                rest = words.pop()  # it is not asked for, or may be cut
+            if not chunk:
+                raise self.damaged(f"{left} numbers are missing at the end")
+            if not _are_numbers(words, whole) or (rest and not words):
+                raise self._not_a_number(words, whole)
+            self.position += len(chunk) - len(rest)
+            left -= len(words)
+            lines += (b"\n".join(words), b"\n" if words else b"")
+        return b"".join(lines)
+
+    def integers(self, lines: bytes) -> Integers:
+        """Give the values of integers that `numbers` has read; the nearest of 64 bits."""
+        return np.fromstring(lines, np.int64, sep="\n")
+
+    def _not_a_number(self, words: list[bytes], whole: bool) -> MeshDamaged:
+        for word in words:
+            self.position = self.data.index(word, self.position)
+            if not _are_numbers([word], whole):
+                break
+            self.position += len(word)
+        return self.damaged(f"a word that is not {'an integer' if whole else 'a number'}")
+
+    def _place(self) -> str:
+        if self.binary:
+            return f"{self._source}, byte {self.position}"
+        line = self._first_line + self.data.count(b"\n", 0, self.position)
+        return f"{self._source}, line {line}"
+
+
+def _are_numbers(words: list[bytes], whole: bool) -> bool:
+    # Python's own reading of numbers knows underscores, which the letters allowed here exclude.
+    if b"".join(words).translate(None, _INTEGER if whole else _REAL):
+        return False
+    if max(map(len, words), default=0) > _LONGEST_NUMBER:
+        return False
+    try:
+        deque(map(int if whole else float, words), maxlen=0)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,76 @@
+"""STL files, text and binary: triangles and their normals, and nothing else.
+
+The two bytes that a binary file has for each triangle are written as zero: some programs keep a
+colour there, no reader of ITK-SNAP's does, and two bytes a triangle are room for a text. In a text
+file the names of solids go, and so do the lines with colours.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import numpy as np
+
+from snapws.errors import MeshDamaged
+from snapws.mesh_formats.reading import Reader
+
+_HEADER: Final = 80
+_TRIANGLE: Final = 50
+_NUMBERS: Final = 48
+_NUMBER = (
+    rb"([-+]?(?:(?:[0-9]{1,32}(?:\.[0-9]{0,32})?|\.[0-9]{1,32})(?:e[-+]?[0-9]{1,4})?|nan|inf))"
+)
+_XYZ = (rb"\s+" + _NUMBER) * 3
+_FACET = re.compile(
+    rb"\s*facet\s+normal" + _XYZ + rb"\s+outer\s+loop" + (rb"\s+vertex" + _XYZ) * 3
+    + rb"\s+endloop\s+endfacet(?!\S)",
+    re.IGNORECASE,
+)  # fmt: skip
+_WRITTEN = (
+    b"facet normal %b %b %b\nouter loop\n" + b"vertex %b %b %b\n" * 3 + b"endloop\nendfacet\n"
+)
+
+
+def scrub(data: bytes, source: str) -> bytes:
+    """Write an STL file afresh; see `snapws.mesh_formats`."""
+    triangles = int.from_bytes(data[_HEADER : _HEADER + 4], "little")
+    if len(data) == _HEADER + 4 + triangles * _TRIANGLE:
+        return _binary(data)
+    if data[:512].lstrip()[:5].lower() == b"solid":
+        return _text(Reader(data, source))
+    if len(data) < _HEADER + 4:
+        raise MeshDamaged(f"{source}: {len(data)} bytes are no STL file")
+    raise MeshDamaged(
+        f"{source}, byte {_HEADER}: {triangles} triangles are announced, which does not agree with "
+        f"the {len(data)} bytes of the file"
+    )
+
+
+def _binary(data: bytes) -> bytes:
+    table = np.frombuffer(data, np.uint8, offset=_HEADER + 4).reshape(-1, _TRIANGLE).copy()
+    table[:, _NUMBERS:] = 0
+    return b"".join((bytes(_HEADER), data[_HEADER : _HEADER + 4], table.tobytes()))
+
+
+def _text(reader: Reader) -> bytes:
+    written = []
+    while not reader.at_end():
+        reader.expect(b"solid")
+        reader.skip_line()
+        written.append(b"solid\n")
+        while True:
+            if facet := _FACET.match(reader.data, reader.position):
+                written.append(_WRITTEN % facet.groups())
+                reader.position = facet.end()
+                continue
+            before = reader.position
+            keyword = reader.word().lower()
+            if keyword not in (b"color", b"endsolid"):
+                reader.position = before
+                raise reader.damaged("what follows is no triangle of three vertices")
+            reader.skip_line()
+            if keyword == b"endsolid":
+                written.append(b"endsolid\n")
+                break
+    return b"".join(written)

@@ -1,0 +1,322 @@
+"""The files of an archive, made one by one from those of a workspace.
+
+Layers are packed side by side, each in two threads: one reads and hashes, one compresses and
+writes. Memory does not grow with the size of an image, but for those that have to be in memory as
+a whole (`ImageHeader.whole`), of which there is one at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock
+from typing import Literal, get_args
+
+from snapws import compression, images, mesh_formats, registry_xml, streams, verify
+from snapws.errors import (
+    ArchiveError,
+    ImageChanged,
+    ImageError,
+    LayerFileMissing,
+    MeshError,
+    MeshUnsupported,
+)
+from snapws.images import ImageHeader, VoxelHash
+from snapws.layers import Layer
+from snapws.privacy import NEUTRAL_ROOT, KeptText, Privacy, dropped_keys, kept_texts, scrubbed
+from snapws.workspace import Workspace
+
+Names = Literal["hash", "keep"]
+
+_MOST_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """What an archive consists of, what it still says, and what was left out.
+
+    Voxels are never changed: a scan of a head can still show a face.
+
+    Attributes:
+        privacy: ``standard`` or ``strict``, as it was asked for.
+        workspace: the workspace file of the archive.
+        files: every file of the archive, the workspace last.
+        kept: the texts that somebody typed and that are in the archive as they are, with their
+            kind and the key that holds them.
+        dropped: registry entries that are not in the archive, counted by key (indices as ``[]``).
+        taken: those of the files that were layers of an archive before, and were taken as they
+            were once they had proved to be what their names say.
+        unscrubbed: those of the files that are meshes of a kind that cannot be scrubbed, and say
+            whatever they said.
+    """
+
+    privacy: Privacy
+    workspace: Path
+    files: tuple[Path, ...]
+    kept: tuple[KeptText, ...]
+    dropped: dict[str, int]
+    taken: tuple[Path, ...]
+    unscrubbed: tuple[Path, ...]
+
+    def record(self) -> dict[str, object]:
+        """Give the report as JSON has it, files by name and size and without their folder."""
+        return {
+            "privacy": self.privacy,
+            "workspace": self.workspace.name,
+            "files": [{"name": one.name, "bytes": one.stat().st_size} for one in self.files],
+            "kept": [vars(text) for text in self.kept],
+            "dropped": self.dropped,
+            "taken": [one.name for one in self.taken],
+            "unscrubbed": [one.name for one in self.unscrubbed],
+            "voxels": "unchanged",
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the packing of one layer is.
+
+    Attributes:
+        layer: its number.
+        done: bytes of stored voxels that have been read.
+        total: bytes of stored voxels in all.
+    """
+
+    layer: int
+    done: int
+    total: int
+
+
+Watcher = Callable[[Progress], None]
+Packing = Generator[Path, None, ArchiveReport]
+
+
+def pack(
+    workspace: Workspace,
+    folder: Path,
+    name: str,
+    *,
+    names: Names = "hash",
+    privacy: Privacy = "standard",
+    level: int = compression.LEVEL,
+    unscrubbed_meshes: bool = False,
+    progress: Watcher | None = None,
+) -> Packing:
+    """Write the files of an archive one by one, and give each as soon as it is complete.
+
+    A file that is missing is told of before any is written. After an error, what has been written
+    stays in `folder`.
+
+    Args:
+        workspace: what to pack; it is not changed.
+        folder: an empty folder.
+        name: of the workspace file that is written.
+        names: as for `snapws.archive.archive`, like all that follow.
+        privacy: how much typed text stays.
+        level: of compression.
+        unscrubbed_meshes: whether to take meshes that cannot be scrubbed as they are.
+        progress: is told of each piece read.
+
+    Yields:
+        Each file, in the order of the layers, meshes after them, the workspace last.
+
+    Returns:
+        The report.
+
+    Raises:
+        WorkspaceError: as `snapws.archive.archive`.
+        OSError: `folder` cannot be written.
+    """
+    if names not in get_args(Names):
+        raise ArchiveError(f"images are named by 'hash' or 'keep', not by {names!r}")
+    if privacy not in get_args(Privacy):
+        raise ArchiveError(f"privacy is 'standard' or 'strict', not {privacy!r}")
+    if level not in compression.LEVELS:
+        raise ArchiveError(f"levels of compression go from 1 to 9, not {level!r}")
+    workspace.main  # noqa: B018 - there has to be one
+    draft = scrubbed(workspace, privacy)
+    packer = _Packer(folder, names, level, unscrubbed_meshes, progress)
+    works: list[tuple[str, Callable[[], Path]]] = []
+    for number, layer in enumerate(workspace.layers()):
+        _refuse_missing(layer.path, f"layer {number:03d}")
+        key = f"{draft.layers()[number].key}.{Layer.stored_path.key}"
+        works.append((key, partial(packer.image, layer.path, number)))
+    for number, mesh in enumerate(workspace.meshes()):
+        for surface in mesh.polydata():
+            path = workspace.local_file(surface.file, f"mesh:{number}")
+            _refuse_missing(path, f"mesh:{number}")
+            key = f"{draft.meshes()[number].key}.{surface.key}.{Layer.stored_path.key}"
+            place = (number, surface.time_point, surface.number)
+            works.append((key, partial(packer.mesh, path, place)))
+    written = []
+    with packer.working() as pool:
+        for key, made in [(key, pool.submit(work)) for key, work in works]:
+            file = made.result()
+            draft.registry[key] = f"{NEUTRAL_ROOT}/{file.name}"
+            written.append(file)
+            yield file
+    written.append(folder / name)
+    written[-1].write_bytes(registry_xml.to_bytes(draft.registry))
+    yield written[-1]
+    return ArchiveReport(
+        privacy,
+        written[-1],
+        tuple(written),
+        kept_texts(draft.registry, privacy),
+        dict(dropped_keys(workspace.registry, draft.registry)),
+        tuple(file for file in written if file in packer.taken),
+        tuple(file for file in written if file in packer.unscrubbed),
+    )
+
+
+class _Stopped(Exception):
+    """The work on another layer has failed, or nobody wants the archive any more."""
+
+
+class _Packer:
+    """What the threads that make the files of one archive share.
+
+    Attributes:
+        taken: as in the report.
+        unscrubbed: as in the report.
+    """
+
+    def __init__(
+        self, folder: Path, names: Names, level: int, as_they_are: bool, progress: Watcher | None
+    ) -> None:
+        self.taken: set[Path] = set()
+        self.unscrubbed: set[Path] = set()
+        self._folder = folder
+        self._names = names
+        self._level = level
+        self._as_they_are = as_they_are
+        self._progress = progress
+        self._telling = Lock()
+        self._whole_image = Lock()
+        self._stop = Event()
+
+    @contextmanager
+    def working(self) -> Iterator[ThreadPoolExecutor]:
+        """Give threads to work in, as many as there are cores; after an error, end them soon."""
+        cores = min(os.cpu_count() or 1, _MOST_AT_ONCE)
+        with ThreadPoolExecutor(cores) as pool:
+            try:
+                yield pool
+            finally:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def image(self, path: Path, number: int) -> Path:
+        """Write the file of a layer."""
+        unnamed = self._folder / f"layer_{number:03d}"
+        try:
+            before = _stamps([path])
+            header = images.read_header(path)
+            before += _stamps(header.files)
+            try:
+                with self._whole_image if header.whole else nullcontext():
+                    content = self._take(header, unnamed, number)
+                    content = content or self._write(header, unnamed, number)
+            finally:
+                if _stamps([path, *header.files]) != before:
+                    raise ImageChanged(
+                        f"{path} was written to while it was read: try again when it is not in use"
+                    )
+        except ImageError as error:
+            raise type(error)(f"layer {number:03d}: {error}") from None
+        return unnamed.rename(f"{unnamed}_{self._called(path, content)}.nii.gz")
+
+    def mesh(self, path: Path, place: tuple[int, int, int]) -> Path:
+        """Write the file of a surface: of which mesh layer, of which time point, which of them."""
+        unscrubbed = False
+        try:
+            data = mesh_formats.scrubbed(path)
+        except MeshUnsupported as error:
+            if not self._as_they_are:
+                raise MeshUnsupported(f"mesh:{place[0]}: {error}") from None
+            data, unscrubbed = path.read_bytes(), True
+        except MeshError as error:
+            raise type(error)(f"mesh:{place[0]}: {error}") from None
+        content = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        name = "mesh_{:03d}_{:03d}_{:03d}".format(*place)
+        file = self._folder / f"{name}_{self._called(path, content)}{path.suffix.lower()}"
+        file.write_bytes(data)
+        if unscrubbed:
+            self.unscrubbed.add(file)
+        return file
+
+    def _called(self, path: Path, content: str) -> str:
+        return content if self._names == "hash" else path.name.partition(".")[0]
+
+    def _take(self, header: ImageHeader, copy: Path, number: int) -> str | None:
+        """Copy a layer that was archived before, and give its hash; None where it is none.
+
+        It is the copy that is examined: nobody else writes to that.
+        """
+        name = verify.LAYER_NAME.fullmatch(header.path.name)
+        if not name or self._names != "hash":
+            return None
+        shutil.copyfile(header.path, copy)
+        try:
+            copied = images.read_header(copy)
+            if not verify.is_clean(copied):
+                return None
+            content = images.VoxelHash(copied)
+            watch = self._watching(copied, content, number)
+            for voxels in streams.ahead(copied.voxels()):
+                watch(voxels)
+        except ImageError:
+            return None  # archiving it afresh says what is wrong with it, and where it is
+        if content.hexdigest() != name["hash"]:
+            return None
+        self.taken.add(copy.with_name(f"{copy.name}_{name['hash']}.nii.gz"))
+        return name["hash"]
+
+    def _write(self, header: ImageHeader, file: Path, number: int) -> str:
+        """Write a layer afresh and give its hash."""
+        content = images.VoxelHash(header)
+        watch = self._watching(header, content, number)
+        with file.open("wb") as out:
+            images.write_nifti(header, out, level=self._level, watch=watch)
+        return content.hexdigest()
+
+    def _watching(
+        self, header: ImageHeader, content: VoxelHash, number: int
+    ) -> Callable[[bytes], None]:
+        """Give what feeds voxels to a hash, reports them, and ends the work if it is to end."""
+        done = 0
+
+        def watch(voxels: bytes) -> None:
+            nonlocal done
+            if self._stop.is_set():
+                raise _Stopped
+            content.update(voxels)
+            done += len(voxels)
+            if self._progress:
+                with self._telling:
+                    self._progress(Progress(number, done, header.size))
+
+        return watch
+
+
+def _refuse_missing(path: Path, what: str) -> None:
+    if not path.exists():
+        raise LayerFileMissing(f"{what}: its file {path} is not there: put it back or set its path")
+    if not path.is_file():
+        raise LayerFileMissing(f"{what}: {path} is no file: set its path to one")
+
+
+def _stamps(paths: Sequence[Path]) -> list[tuple[int, int, int]]:
+    """Give what changes when somebody writes to files."""
+    try:
+        found = [path.stat() for path in paths]
+    except OSError as error:
+        raise ImageError(f"{error.filename}: {error.strerror}") from None
+    return [(one.st_ino, one.st_size, one.st_mtime_ns) for one in found]
