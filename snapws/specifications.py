@@ -1,5 +1,6 @@
-"""Layer specifications: the short names by which `itksnap-wt` and its users pick layers.
+"""Which layer is meant: by a specification, by a tag, by a nickname.
 
+A specification is one of the short names by which `itksnap-wt` and its users pick layers:
 ``3`` or ``003`` is a layer by number; ``M`` or ``main`` the main image; ``S`` or ``seg`` the first
 segmentation; ``O:N`` or ``overlay:N`` the N-th overlay, ``A:N`` or ``anat:N`` the N-th anatomical
 (main or overlay) layer, ``mesh:N`` the N-th mesh layer, from 0, -1 being the last.
@@ -8,8 +9,9 @@ segmentation; ``O:N`` or ``overlay:N`` the N-th overlay, ``A:N`` or ``anat:N`` t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from snapws.errors import AmbiguousLayer, LayerNotFound
 from snapws.layers import Layer, Role
 from snapws.meshes import MeshLayer
 
@@ -23,10 +25,55 @@ _ROLES = {
 _COUNTED = ("o", "overlay", "a", "anat", "mesh")
 
 
-def select(
+def by_specification(
+    specification: str, layers: Sequence[Layer], meshes: Sequence[MeshLayer], where: str
+) -> Layer | MeshLayer:
+    """Give the layer or mesh layer that a specification means.
+
+    Raises:
+        LayerNotFound: it means none; the message names what there is `where`.
+    """
+    found = _select(specification, layers, meshes)
+    if found is None:
+        names = ", ".join(_short_name(one) for one in (*layers, *meshes))
+        raise LayerNotFound(f"no layer is {specification!r}; layers in {where}: {names or 'none'}")
+    return found
+
+
+def by_text(
+    kind: str,
+    text: str,
+    candidates: Sequence[Layer | MeshLayer],
+    texts: Callable[[Layer | MeshLayer], Collection[str]],
+    where: str,
+) -> Layer | MeshLayer:
+    """Give the one layer or mesh layer that has a tag or a nickname (`kind`) of this text.
+
+    Raises:
+        LayerNotFound: none has; the message names what there is `where`.
+        AmbiguousLayer: several have.
+    """
+    found = [one for one in candidates if text in texts(one)]
+    if len(found) > 1:
+        names = ", ".join(_short_name(one) for one in found)
+        raise AmbiguousLayer(f"{len(found)} layers of {where} have the {kind} {text!r}: {names}")
+    if not found:
+        known = ", ".join(sorted({known for one in candidates for known in texts(one) if known}))
+        raise LayerNotFound(
+            f"no layer has the {kind} {text!r}; {kind}s in {where}: {known or 'none'}"
+        )
+    return found[0]
+
+
+def _short_name(layer: Layer | MeshLayer) -> str:
+    if isinstance(layer, Layer):
+        return f"{layer.number:03d} ({layer.role.name.lower()})"
+    return f"mesh:{layer.number}"
+
+
+def _select(
     specification: str, layers: Sequence[Layer], meshes: Sequence[MeshLayer]
 ) -> Layer | MeshLayer | None:
-    """Give the layer or mesh layer that a specification means, or None where it means none."""
     match = _FORM.fullmatch(specification)
     if match is None:
         return None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from snapws import files, paths, registry_xml
 from snapws.errors import (
-    AmbiguousLayer,
     InvalidValue,
     LayerFileMissing,
     LayerNotFound,
@@ -17,10 +16,10 @@ from snapws.errors import (
     WorkspaceError,
 )
 from snapws.fields import as_tags
-from snapws.layers import Layer, Role, WorkspaceObject, folder_key
+from snapws.layers import Layer, Role, folder_key
 from snapws.meshes import MeshLayer
 from snapws.registry import Registry
-from snapws.specifications import select
+from snapws.specifications import by_specification, by_text
 
 if TYPE_CHECKING:
     from snapws.annotations import Annotation, Landmark, LineSegment
@@ -133,20 +132,27 @@ class Workspace:
         found = [MeshLayer(self, registry) for registry in self.numbered(MeshLayer.SECTION)]
         return [mesh for mesh in found if tag is None or tag in mesh.tags]
 
-    def layer(self, specification: str | int | None = None, *, tag: str | None = None) -> Layer:
-        """Give the one image layer of a specification or a tag, its file present.
+    def layer(
+        self,
+        specification: str | int | None = None,
+        *,
+        tag: str | None = None,
+        nickname: str | None = None,
+    ) -> Layer:
+        """Give the one image layer of a specification, a tag or a nickname, its file present.
 
         Args:
             specification: its number, or ``M``, ``S``, ``O:N``, ``A:N``: see
                 `snapws.specifications`.
             tag: instead of the specification, the tag that exactly one layer has.
+            nickname: instead of both, the nickname that exactly one layer has.
 
         Raises:
             LayerNotFound: there is none; the message names what the workspace has.
-            AmbiguousLayer: several have the tag.
+            AmbiguousLayer: several have the tag or the nickname.
             LayerFileMissing: its file is not on this machine.
         """
-        found = self.find(specification, tag=tag, meshes=False)
+        found = self.find(specification, tag=tag, nickname=nickname, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
         if not found.path.is_file():
             saved_in = self.registry.get("SaveLocation") or "no known folder"
@@ -157,43 +163,36 @@ class Workspace:
         return found
 
     def find(
-        self, specification: str | int | None = None, *, tag: str | None = None, meshes: bool = True
+        self,
+        specification: str | int | None = None,
+        *,
+        tag: str | None = None,
+        nickname: str | None = None,
+        meshes: bool = True,
     ) -> Layer | MeshLayer:
-        """Give the one layer or mesh layer of a specification or a tag, its file present or not.
+        """Give the one layer or mesh layer that is meant, its file present or not.
 
         Args:
             specification: as for `layer`, or ``mesh:N`` for the N-th mesh layer.
             tag: instead of the specification, the tag that exactly one of them has.
+            nickname: instead of both, the nickname that exactly one of them has.
             meshes: whether mesh layers count.
 
         Raises:
             LayerNotFound: there is none; the message names what the workspace has.
-            AmbiguousLayer: several have the tag.
+            AmbiguousLayer: several have the tag or the nickname.
         """
-        if (specification is None) == (tag is None):
-            raise InvalidValue("a layer is asked for by a specification or by a tag")
+        if [specification, tag, nickname].count(None) != 2:
+            raise InvalidValue("a layer is asked for by a specification, by a tag or by a nickname")
+        layers, surfaces = self.layers(), self.meshes() if meshes else []
         if specification is not None:
-            one = select(str(specification), self.layers(), self.meshes() if meshes else ())
-            if one is None:
-                names = ", ".join(map(_short_name, (*self.layers(), *self.meshes())))
-                raise LayerNotFound(
-                    f"no layer is {specification!r}; layers in {self._name}: {names or 'none'}"
-                )
-            return one
-        found: list[Layer | MeshLayer] = [*self.layers(tag=tag)]
-        found += self.meshes(tag=tag) if meshes else []
-        if len(found) > 1:
-            names = ", ".join(map(_short_name, found))
-            raise AmbiguousLayer(
-                f"{len(found)} layers of {self._name} have the tag {tag!r}: {names}"
-            )
-        if not found:
-            everything = [*self.layers(), *(self.meshes() if meshes else [])]
-            known = sorted({tag for one in everything for tag in one.tags})
-            raise LayerNotFound(
-                f"no layer has the tag {tag!r}; tags in {self._name}: {', '.join(known) or 'none'}"
-            )
-        return found[0]
+            return by_specification(str(specification), layers, surfaces, self._name)
+        everything: list[Layer | MeshLayer] = [*layers, *surfaces]
+        if tag is not None:
+            return by_text("tag", tag, everything, lambda one: one.tags, self._name)
+        return by_text(
+            "nickname", nickname or "", everything, lambda one: [one.nickname], self._name
+        )
 
     @property
     def main(self) -> Layer:
@@ -463,9 +462,3 @@ def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:
     if given := as_tags(tags):
         layer.tags = given
     return layer
-
-
-def _short_name(one: WorkspaceObject) -> str:
-    if isinstance(one, Layer):
-        return f"{one.number:03d} ({one.role.name.lower()})"
-    return f"mesh:{one.number}"

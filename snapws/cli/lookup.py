@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snapws import paths
-from snapws.errors import AmbiguousLayer, InvalidValue, LayerNotFound
+from snapws.errors import InvalidValue
 from snapws.layers import Layer
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
@@ -27,7 +27,7 @@ def find(workspace: Workspace, name: str) -> Layer | MeshLayer:
     if colon and kind == "tag":
         return workspace.find(tag=value)
     if colon and kind == "nickname":
-        return _find_nickname(workspace, value)
+        return workspace.find(nickname=value)
     return workspace.find(name)
 
 
@@ -58,15 +58,3 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
 def exists(workspace: Workspace, file: str) -> bool | None:
     """Tell whether a layer's file, as text, is there; None where it is on a server."""
     return None if paths.is_url(file) else (workspace.folder / file).exists()
-
-
-def _find_nickname(workspace: Workspace, nickname: str) -> Layer | MeshLayer:
-    everything: tuple[Layer | MeshLayer, ...] = (*workspace.layers(), *workspace.meshes())
-    found = [one for one in everything if one.nickname == nickname]
-    if len(found) > 1:
-        keys = ", ".join(one.key for one in found)
-        raise AmbiguousLayer(f"{len(found)} layers have the nickname {nickname!r}: {keys}")
-    if not found:
-        known = ", ".join(sorted({one.nickname for one in everything if one.nickname}))
-        raise LayerNotFound(f"no layer has the nickname {nickname!r}; nicknames: {known or 'none'}")
-    return found[0]
