@@ -334,6 +334,8 @@ def _from_nifti(source: Any) -> Nifti1Header:
 def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
     """Clear the fields that say nothing in this header, in which anything could stand."""
     nifti["pixdim"][axes + 1 :] = 1
+    if nifti["pixdim"][0] not in (-1, 0, 1):  # only its sign is read
+        nifti["pixdim"][0] = np.sign(nifti["pixdim"][0])
     if int(nifti["qform_code"]) <= 0:
         nifti["pixdim"][0] = 1
         for name in _QFORM_FIELDS:

@@ -30,6 +30,7 @@ from snapws.errors import (
 )
 from snapws.images import ImageHeader, VoxelHash
 from snapws.layers import Layer
+from snapws.meshes import FORMATS
 from snapws.privacy import NEUTRAL_ROOT, KeptText, Privacy, dropped_keys, kept_texts, scrubbed
 from snapws.workspace import Workspace
 
@@ -246,7 +247,9 @@ class _Packer:
             raise type(error)(f"mesh:{place[0]}: {error}") from None
         content = hashlib.md5(data, usedforsecurity=False).hexdigest()
         name = "mesh_{:03d}_{:03d}_{:03d}".format(*place)
-        file = self._folder / f"{name}_{self._called(path, content)}{path.suffix.lower()}"
+        # Of an ending that is none of a mesh, nobody knows what it says.
+        ending = path.suffix.lower() if path.suffix.lower() in FORMATS else ".mesh"
+        file = self._folder / f"{name}_{self._called(path, content)}{ending}"
         file.write_bytes(data)
         if unscrubbed:
             self.unscrubbed.add(file)

@@ -29,6 +29,7 @@ NEUTRAL_ROOT = "/archive"
 _FLAG = "[01]"
 _COUNT = "-?[0-9]{1,5}"
 _NUMBER = r"[-+]?([0-9]{1,19}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,3})?"
+_OPACITY = r"[0-9]{1,3}(\.[0-9]{1,9})?"
 _INDEX = r"\[[0-9]{1,5}\]"
 _AXIS = r"\[[0-2]\]"
 _TYPED = "(?s:.*)"
@@ -58,7 +59,7 @@ LAYER_KEYS = {
     "Role": "(Main|Overlay|Segmentation|Snap|Label)Role",
     "Tags": _TYPED,
     r"LayerMetaData\.CustomNickName": _TYPED,
-    r"LayerMetaData\.Alpha": _NUMBER,
+    r"LayerMetaData\.Alpha": _OPACITY,
     r"LayerMetaData\.Sticky": _FLAG,
     r"LayerMetaData\.DisplayMapping\.(UseRGB|RenderAsGrid)": _FLAG,
     r"LayerMetaData\.DisplayMapping\.SelectedScalarRep": "Component|Magnitude|Maximum|Average",
@@ -80,7 +81,7 @@ _TIME_POINT = rf"TimePointProperties\.TimePoints\.TimePoint{_INDEX}\."
 #: Keys of the workspace itself, and what their values look like.
 WORKSPACE_KEYS = {
     r"Annotations\.Format": "ITK-SNAP Annotation File",
-    r"Annotations\.FormatDate": "20[0-9]{6}",
+    r"Annotations\.FormatDate": "20150624",
     r"Annotations\.Annotations\.ArraySize": _COUNT,
     f"{_ANNOTATION}Type": "(Landmark|LineSegment)Annotation",
     f"{_ANNOTATION}(Tags|Text)": _TYPED,
@@ -115,6 +116,12 @@ TYPED_TEXTS = {
     "tags": (r".*\.Tags", ""),
 }
 
+# Arrays: the name of an element, and the number of the first.
+_ARRAYS = {
+    "Annotations.Annotations": ("Element", 0),
+    "TimePointProperties.TimePoints": ("TimePoint", 1),
+}
+
 # Services find layers by tag; nobody needs those of other things.
 _NEEDED_TAGS = r"(Mesh)?Layers\..*"
 
@@ -145,6 +152,7 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
     """
     copy = Workspace()
     _copy(workspace.registry, copy.registry, WORKSPACE_KEYS)
+    _drop_unread(copy.registry)
     for number, layer in enumerate(workspace.layers()):
         folder = copy.registry.make_folder(folder_key(Layer.SECTION, number))
         _copy(layer.registry, folder, LAYER_KEYS)
@@ -175,6 +183,17 @@ def _copy(source: Registry, target: Registry, keys: dict[str, str]) -> None:
             for pattern, allowed in keys.items()
         ):
             target[key] = value
+
+
+def _drop_unread(registry: Registry) -> None:
+    """Remove the elements of arrays that no reader sees, since they lie beyond the array's size."""
+    for key, (name, first) in _ARRAYS.items():
+        array = registry.folder(key)
+        if array is not None:
+            size = int(array.get("ArraySize") or 0)
+            read = {f"{name}[{number}]" for number in range(first, first + size)}
+            for element in set(array.folders) - read:
+                array.remove_folder(element)
 
 
 def _replace_typed(registry: Registry) -> None:
