@@ -44,6 +44,7 @@ _HEADER_SIZE = 4096
 _MAX_NIFTI1_LENGTH = 32767
 _MAX_AXES = 5  # x, y, z, time, component: what ITK reads
 _RGB_CODES = (128, 2304)
+_UNREAD_TYPES = (1, 1536, 2048)
 
 # ITK refuses an image whose axes' cosines differ from orthonormal by more.
 _ORTHONORMAL_TOLERANCE = 1e-4
@@ -220,8 +221,9 @@ def read_header(path: Path) -> ImageHeader:
         ImageError: the file cannot be read.
     """
     from snapws import itk_formats
+    from snapws.itk_formats.reading import SUFFIXES
 
-    if path.name.lower().endswith(itk_formats.SUFFIXES):
+    if path.name.lower().endswith(SUFFIXES):
         return itk_formats.read_header(path)
     header_path, voxel_path = _pair(path)
     block = _start(header_path)
@@ -235,7 +237,8 @@ def read_header(path: Path) -> ImageHeader:
                 voxel_path = header_path
         elif block[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):
             header = Nifti2Header(block[:540], check=False)
-            voxel_path = header_path
+            if block[4:8] != b"ni2\0":
+                voxel_path = header_path
         elif block[:4] == b"\0\0\0\x01" and ".mg" in path.name.lower():
             header = MGHHeader(block[:284].ljust(304, b"\0"), check=False)
             voxel_path = header_path
@@ -244,6 +247,11 @@ def read_header(path: Path) -> ImageHeader:
         else:
             raise ImageUnsupported(
                 f"{path}: not an image of a format that is read here: convert it to NIfTI first"
+            )
+        if not isinstance(header, MGHHeader) and int(header["datatype"]) in _UNREAD_TYPES:
+            raise ImageUnsupported(
+                f"{path}: its voxels are bits or 128-bit numbers, which ITK-SNAP does not read: "
+                "convert them first"
             )
         offset = int(header.get_data_offset())
         dtype = header.get_data_dtype()
@@ -333,10 +341,11 @@ def _from_nifti(source: Any) -> Nifti1Header:
 
 def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
     """Clear the fields that say nothing in this header, in which anything could stand."""
-    nifti["pixdim"][axes + 1 :] = 1
+    placed = int(nifti["qform_code"]) > 0  # then spacing counts along three axes
+    nifti["pixdim"][max(axes, 3 if placed else 0) + 1 :] = 1
     if nifti["pixdim"][0] not in (-1, 0, 1):  # only its sign is read
         nifti["pixdim"][0] = np.sign(nifti["pixdim"][0])
-    if int(nifti["qform_code"]) <= 0:
+    if not placed:
         nifti["pixdim"][0] = 1
         for name in _QFORM_FIELDS:
             nifti[name] = 0

@@ -35,7 +35,8 @@ def by_specification(
     """
     found = _select(specification, layers, meshes)
     if found is None:
-        names = ", ".join(_short_name(one) for one in (*layers, *meshes))
+        everything: list[Layer | MeshLayer] = [*layers, *meshes]
+        names = ", ".join(_short_name(one) for one in everything)
         raise LayerNotFound(f"no layer is {specification!r}; layers in {where}: {names or 'none'}")
     return found
 

@@ -88,8 +88,8 @@ def table(records: Iterable[Record], columns: Sequence[str]) -> None:
 def fields(record: Record, names: Sequence[str]) -> None:
     """Print the fields `names` of a record, those without a value left out, one a line."""
     for name in names:
-        if record[name] not in (None, ""):
-            result(f"{name.replace('_', ' ')}: {_word(record[name])}")
+        if word := _word(record[name]):
+            result(f"{name.replace('_', ' ')}: {word}")
 
 
 def _word(value: object) -> str:

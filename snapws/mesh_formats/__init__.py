@@ -6,8 +6,8 @@ so does everything that the list does not know. Binary numbers stay bit for bit,
 digit for digit, one to a line. What is written is the same on every run, and scrubbing it again
 changes nothing.
 
-A file is held in memory as a whole, some times over while it is rewritten: binary files take up to
-five times their size, text files up to nine times.
+A file is held in memory as a whole, some times over while it is rewritten: up to five times its
+size, ten times if it is compressed.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ class Reader:
             count: how many; all that are left if not given.
             whole: whether they have to be integers.
         """
-        lines = []
+        lines: list[bytes] = []
         left = sys.maxsize if count is None else count
         while left > 0 and not (count is None and self.at_end()):
             # Not more than is likely to be needed: many short arrays must not each split the rest.

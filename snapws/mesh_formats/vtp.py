@@ -107,8 +107,11 @@ def _parse(document: bytes, source: str) -> etree._Element:
     try:
         return etree.fromstring(document, parser)
     except etree.XMLSyntaxError as error:
-        reason = (error.msg or "not well-formed").split(", line ")[0].strip()
-        raise MeshDamaged(f"{source}, line {error.lineno or 1}: {reason}") from None
+        # What follows a colon is a piece of the file, of any length.
+        reason = (error.msg or "").partition(":")[0].split(", line ")[0]
+        raise MeshDamaged(
+            f"{source}, line {error.lineno or 1}: not well-formed: {reason}"
+        ) from None
 
 
 class _Array(NamedTuple):

@@ -20,7 +20,10 @@ from snapws import Workspace
         ("layers list badxml.itksnap", "badxml.itksnap, line 13: "),
         ("layers pick study.itksnap tag:No", "no layer has the tag 'No'; tags in study.itksnap: "),
         ("layers pick base.itksnap tag:Source", "2 layers of base.itksnap have the tag 'Source'"),
-        ("layers pick study.itksnap nickname:No", "no layer has the nickname 'No'; nicknames in study.itksnap: "),
+        (
+            "layers pick study.itksnap nickname:No",
+            "no layer has the nickname 'No'; nicknames in study.itksnap: ",
+        ),
         ("layers pick study.itksnap 7", "no layer is '7'; layers in study.itksnap: 000 (main)"),
         ("layers pick cardiac.itksnap O:0", "its file /data/study/sub/b.nii.gz is not there"),
         ("layers pick mesh.itksnap mesh:0", "mesh:0 is a mesh layer"),
@@ -103,7 +106,10 @@ def test_quiet_leaves_remarks_out(snapws, line):
 def test_two_of_one_nickname(snapws):
     snapws("layers set study.itksnap O:0 --nickname T1")
     result = snapws("layers pick study.itksnap nickname:T1", 1)
-    assert "2 layers of study.itksnap have the nickname 'T1': 000 (main), 001 (overlay)" in result.stderr
+    assert (
+        "2 layers of study.itksnap have the nickname 'T1': 000 (main), 001 (overlay)"
+        in result.stderr
+    )
 
 
 def test_what_a_file_says_cannot_steer_the_terminal(snapws):

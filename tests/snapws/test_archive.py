@@ -11,8 +11,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Extension, Nifti1Header, Nifti1Image
 
 from snapws import (
@@ -26,11 +24,10 @@ from snapws import (
     archive,
     registry_xml,
 )
-from snapws import images as image_module
 from snapws.labels import Label
 from snapws.verify import verify
 from tests.conformance.replay import RECORDINGS
-from tests.snapws.test_images import ARCHIVED, CUT_SHORT, SCALARS
+from tests.snapws.test_images import ARCHIVED, CUT_SHORT
 
 write_archive = archive.archive
 
@@ -290,62 +287,6 @@ def test_geometry_and_voxels_stay_as_they_were(tmp_path, name):
         )
         assert left_code == right_code
         assert np.array_equal(left, right)
-
-
-@st.composite
-def images(draw) -> Nifti1Header:
-    """Any image that ITK-SNAP could open: header and stored voxels."""
-    header = Nifti1Header(endianness=draw(st.sampled_from("<>")))
-    shape = draw(st.lists(st.integers(1, 5), min_size=2, max_size=4))
-    header.set_data_dtype(np.dtype(draw(st.sampled_from(SCALARS))))
-    header.set_data_shape(shape)
-    header["pixdim"][1:5] = draw(st.lists(st.floats(0.125, 9, width=32), min_size=4, max_size=4))
-    header["pixdim"][0] = draw(st.sampled_from([-1, 1]))
-    header["qform_code"] = draw(st.integers(0, 4))
-    for name in ("quatern_b", "quatern_c", "quatern_d"):
-        header[name] = draw(st.floats(-0.5, 0.5, width=32))
-    for name in ("qoffset_x", "qoffset_y", "qoffset_z"):
-        header[name] = draw(st.floats(-200, 200, width=32))
-    if draw(st.booleans()):
-        header.set_sform(header.get_qform(), code=draw(st.integers(1, 4)))
-    header["xyzt_units"] = draw(st.sampled_from([0, 1, 2, 3, 10, 18]))
-    header["scl_slope"] = draw(st.sampled_from([0, 1, 2, 0.1]))
-    header["scl_inter"] = draw(st.sampled_from([0, -5, 0.25]))
-    header["vox_offset"] = draw(st.sampled_from([352, 368, 1024]))
-    return header
-
-
-@given(images(), st.booleans(), st.integers(0, 2**32))
-def test_any_image_comes_out_as_it_went_in(tmp_path_factory, header, gzipped, seed):
-    folder = tmp_path_factory.getbasetemp() / "any"
-    folder.mkdir(exist_ok=True)
-    size = header.get_data_dtype().itemsize * int(np.prod(header.get_data_shape()))
-    raw = np.random.default_rng(seed).integers(0, 200, size).astype("u1").tobytes()
-    offset = int(header["vox_offset"])
-    data = header.binaryblock.ljust(offset, b"\0") + raw
-    source = folder / ("any.nii.gz" if gzipped else "any.nii")
-    source.write_bytes(gzip.compress(data) if gzipped else data)
-    workspace = Workspace()
-    workspace.add_anatomical(source)
-    report = write_archive(workspace, folder / "out")
-    ours = Nifti1Header(gzip.decompress(report.files[0].read_bytes())[:348])
-    axes = int(header["dim"][0])
-    meant = ["datatype", "xyzt_units", "scl_slope", "scl_inter", "intent_code"]
-    meant += ["qform_code", "sform_code"]
-    meant += image_module._QFORM_FIELDS if header["qform_code"] > 0 else ()
-    meant += image_module._SFORM_FIELDS if header["sform_code"] > 0 else ()
-    for name in meant:
-        assert np.array_equal(ours[name], header[name]), name
-    for name in ("dim", "pixdim"):
-        first = 0 if name == "dim" or header["qform_code"] > 0 else 1
-        assert np.array_equal(ours[name][first : axes + 1], header[name][first : axes + 1])
-    stored = np.frombuffer(raw, header.get_data_dtype())
-    assert (
-        gzip.decompress(report.files[0].read_bytes())[352:]
-        == stored.astype(stored.dtype.newbyteorder("<")).tobytes()
-    )
-    for path in report.files:
-        path.unlink()
 
 
 def test_the_workspace_of_an_archive_is_canonical(base, tmp_path):

@@ -280,3 +280,16 @@ def test_axes_that_no_nifti_header_can_say(tmp_path):
     Nifti2Image(np.zeros((2, 2, 2), np.uint8), affine).to_filename(tmp_path / "c.nii")
     with pytest.raises(ImageError):
         images.read_header(tmp_path / "c.nii")
+
+
+def test_a_nifti_2_pair(tmp_path):
+    voxels = np.arange(60, dtype="<i2").reshape(3, 4, 5)
+    nibabel.save(nibabel.Nifti2Pair(voxels, np.eye(4)), tmp_path / "pair.img")
+    assert content_hash(tmp_path / "pair.hdr") == hashlib.md5(voxels.tobytes("F")).hexdigest()
+
+
+@pytest.mark.parametrize("code", [1, 1536, 2048])
+def test_voxels_that_itk_does_not_read(tmp_path, code):
+    path = write_nifti(tmp_path / "x.nii", np.zeros((4, 4, 4), "<i2"), datatype=code)
+    with pytest.raises(ImageUnsupported, match="bits or 128-bit numbers"):
+        images.read_header(path)
