@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import Annotated
-
 import typer
 
 from snapws.cli import workspaces
 from snapws.cli.annotations import app as annotations_app
-from snapws.cli.frame import command
+from snapws.cli.frame import command, options
 from snapws.cli.info import info
 from snapws.cli.labels import app as labels
 from snapws.cli.layers import app as layers
@@ -41,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.callback()(options)
 
 command(app, "new", example="snapws new new.itksnap t1.nii.gz --nickname T1")(workspaces.new)
 command(app, "info", example="snapws info study.itksnap")(info)
@@ -69,27 +67,3 @@ _NOUNS: dict[str, typer.Typer] = {
 }
 for _name, _noun in _NOUNS.items():
     app.add_typer(_noun, name=_name)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"snapws {version('snapws')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="After an error, say where in the program.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")
-    ] = False,
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    """Take the options of the command itself; subcommands read them."""
