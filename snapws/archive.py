@@ -11,20 +11,19 @@ What makes the files is `snapws.packing`; here is where they go.
 
 from __future__ import annotations
 
-import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from snapws import compression, files
+from snapws import compression, files, verify
 from snapws.errors import ArchiveError
 from snapws.packing import ArchiveReport, Names, Packing, Watcher, pack
-from snapws.privacy import Privacy
+from snapws.privacy import NEUTRAL_ROOT, Privacy
 from snapws.workspace import Workspace
 
 #: Name of the workspace where none is asked for: its own name may be a person's.
 DEFAULT_NAME = "workspace.itksnap"
 
-_PART = re.compile(rf"(layer_[0-9]{{3,}}|mesh(_[0-9]{{3,}}){{3}})_.*|{re.escape(DEFAULT_NAME)}")
 _MOST_NAMED = 3
 
 
@@ -69,13 +68,13 @@ def archive(
         ArchiveError: the folder holds other files, or the archive cannot be written.
     """
     target = Path(destination)
-    alone = target.suffix != ".itksnap"
-    if alone:
+    as_folder = target.suffix != ".itksnap"
+    if as_folder:
         target = target / DEFAULT_NAME
     try:
         _refuse_impossible(workspace, target)
-        with files.appearing(target.parent, last=target.name, alone=alone) as aside:
-            if alone:
+        with files.appearing(target.parent, last=target.name, instead=as_folder) as aside:
+            if as_folder:
                 _refuse_other_files(target.parent)
             packing = pack(
                 workspace,
@@ -87,7 +86,9 @@ def archive(
                 unscrubbed_meshes=unscrubbed_meshes,
                 progress=progress,
             )
-            report = _report(packing)
+            with closing(packing):
+                report = _report(packing)
+            _refuse_own_images(workspace, target.parent, aside, as_folder=as_folder)
     except OSError as error:
         raise ArchiveError(f"cannot write the archive {target}: {error.strerror}") from None
 
@@ -125,11 +126,29 @@ def _refuse_impossible(workspace: Workspace, target: Path) -> None:
 
 
 def _refuse_other_files(folder: Path) -> None:
-    """Refuse a folder that holds anything but an archive: that would go out along with it."""
-    other = [path.name for path in files.listed(folder) if not _PART.fullmatch(path.name)]
+    """Refuse a folder that holds anything but an earlier archive: it would be lost."""
+    earlier = folder / DEFAULT_NAME
+    known = {earlier.name}
+    if earlier.is_file():
+        archived = Workspace.open(earlier)
+        if archived.registry.get("SaveLocation") == NEUTRAL_ROOT:
+            known |= {Path(one.file).name for one in verify.named_files(archived)}
+        else:
+            known.clear()
+    other = [
+        path.name for path in files.listed(folder) if path.name not in known or not path.is_file()
+    ]
     if other:
         named = ", ".join(other[:_MOST_NAMED]) + (" …" if other[_MOST_NAMED:] else "")
         raise ArchiveError(
             f"{folder} holds other files ({named}): choose an empty folder, or name the file to "
             f"write, {folder / DEFAULT_NAME}"
         )
+
+
+def _refuse_own_images(workspace: Workspace, folder: Path, aside: Path, *, as_folder: bool) -> None:
+    """Refuse to write over what is archived."""
+    for named in verify.named_files(workspace):
+        own = workspace.folder / named.file
+        if own.parent.samefile(folder) and (as_folder or (aside / own.name).exists()):
+            raise ArchiveError(f"{own} is part of the workspace itself: archive to another folder")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 try:
@@ -37,23 +35,35 @@ class GzipDamaged(Exception):
     """A gzip stream is cut short or its checksum is wrong."""
 
 
-def pieces(file: BinaryIO) -> Generator[bytes, None, None]:
+class GzipNotBare(Exception):
+    """A gzip file holds more than one stream of content."""
+
+
+def pieces(file: BinaryIO, *, bare: bool = False) -> Generator[bytes, None, None]:
     """Give the content of a file in pieces, inflated if it is gzip, each of at most `PIECE` bytes.
 
     A gzip stream is read to its end, so that its checksum is checked.
 
+    Args:
+        file: open for reading.
+        bare: whether the file has to be one gzip stream without a name, a comment or a time in it,
+            and nothing else.
+
     Raises:
         GzipDamaged: a gzip stream is cut short, damaged or followed by something else.
+        GzipNotBare: the file holds more than it may.
         OSError: the file cannot be read.
     """
     start = file.read(PIECE)
+    if bare and not start.startswith(_BARE_START):
+        raise GzipNotBare("it is not gzip, or has a name, a comment or a time in it")
     if not start.startswith(GZIP_MAGIC):
         while start:
             yield start
             start = file.read(PIECE)
         return
     try:
-        yield from _inflated(file, start)
+        yield from _inflated(file, start, bare=bare)
     except (zlib.error, _codec.error) as error:
         raise GzipDamaged(str(error)) from None
 
@@ -68,18 +78,7 @@ def gzip_compressor(level: int = LEVEL) -> Any:
     return codec.compressobj(level, zlib.DEFLATED, _GZIP_FORM)
 
 
-def is_bare(path: Path, size: int) -> bool:
-    """Whether a file is one gzip stream of `size` bytes, inflated, without a name or a time in it.
-
-    Only its first and last bytes are read.
-    """
-    with path.open("rb") as file:
-        start = file.read(len(_BARE_START))
-        file.seek(-4, os.SEEK_END)
-        return start == _BARE_START and int.from_bytes(file.read(), "little") == size % (1 << 32)
-
-
-def _inflated(file: BinaryIO, deflated: bytes) -> Generator[bytes, None, None]:
+def _inflated(file: BinaryIO, deflated: bytes, *, bare: bool) -> Generator[bytes, None, None]:
     member = _codec.decompressobj(_GZIP_FORM)
     while True:
         inflated = member.decompress(deflated, PIECE)
@@ -90,10 +89,12 @@ def _inflated(file: BinaryIO, deflated: bytes) -> Generator[bytes, None, None]:
             if not deflated and not inflated:
                 raise GzipDamaged("the gzip stream ends early")
             continue
+        if bare and (member.unused_data or file.read(1)):
+            raise GzipNotBare("something follows the gzip stream")
         # Several gzip streams, one after the other, are one; zeros after the last are padding.
-        deflated = (member.unused_data or file.read(_READ)).lstrip(b"\0")
-        while not deflated and (more := file.read(_READ)):
-            deflated = more.lstrip(b"\0")
+        deflated = member.unused_data.lstrip(b"\0")
+        while len(deflated) < len(GZIP_MAGIC) and (more := file.read(_READ)):
+            deflated = (deflated + more).lstrip(b"\0")
         if not deflated:
             return
         if not deflated.startswith(GZIP_MAGIC):

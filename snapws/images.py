@@ -23,7 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from snapws import compression, streams
-from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,6 +39,9 @@ _KEPT_FIELDS = (
     *("pixdim", "xyzt_units", "scl_slope", "scl_inter", "intent_code", *_INTENT_FIELDS),
     *("qform_code", *_QFORM_FIELDS, "sform_code", *_SFORM_FIELDS),
 )
+
+# An old name of the field at this place, "regular", has one value that many programs write.
+_REGULAR = (38, ord("r"))
 
 _HEADER_SIZE = 4096
 _MAX_NIFTI1_LENGTH = 32767
@@ -131,17 +134,45 @@ class ImageHeader:
             ImageDamaged: the file holds fewer, or its gzip checksum is wrong; known at the end.
             ImageError: the file cannot be read.
         """
+        return self._voxels(bare=False)
+
+    def bare_voxels(self) -> Iterator[bytes]:
+        """Give the voxels as `voxels` does, of a file that `write_nifti` could have written.
+
+        Raises:
+            ImageSaysMore: it says more: text in its header, a name in gzip, anything behind the
+                voxels; known at the end.
+            ImageDamaged: as `voxels`.
+            ImageError: the file cannot be read.
+        """
+        block = _start(self.path)[:VOXEL_OFFSET]
+        # What other programs leave zero where this one writes a default says nothing, either.
+        if not all(
+            there in (meant, 0) or (place, there) == _REGULAR
+            for place, (there, meant) in enumerate(zip(block, self.block, strict=False))
+        ):
+            raise ImageSaysMore(f"{self.path}: its header says more than size and geometry")
+        return self._voxels(bare=True)
+
+    def _voxels(self, *, bare: bool) -> Iterator[bytes]:
         try:
-            with self.voxel_path.open("rb") as file, closing(compression.pieces(file)) as pieces:
-                yield from self._voxels(pieces)
+            with (
+                self.voxel_path.open("rb") as file,
+                closing(compression.pieces(file, bare=bare)) as pieces,
+            ):
+                yield from self._cut_out(pieces, bare=bare)
+        except compression.GzipNotBare as error:
+            raise ImageSaysMore(f"{self.voxel_path}: {error}") from None
         except OSError as error:
             raise ImageError(f"{self.voxel_path}: {error.strerror or error}") from None
 
-    def _voxels(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _cut_out(self, pieces: Iterator[bytes], *, bare: bool) -> Iterator[bytes]:
         skip, missing, rest = self.offset, self.size, b""
         try:
             for piece in pieces:
                 body = piece[skip : skip + missing]
+                if bare and len(piece) > skip + missing:
+                    raise ImageSaysMore(f"{self.voxel_path}: something follows the voxels")
                 skip -= min(skip, len(piece))
                 missing -= len(body)
                 whole = rest + body
@@ -190,7 +221,7 @@ class VoxelHash:
         if self._planes:
             little = self._header.dtype.newbyteorder("<")
             planes = np.frombuffer(self._planes, little).reshape(self._header.components, -1)
-            step = compression.PIECE // planes.itemsize
+            step = max(1, compression.PIECE // (planes.itemsize * len(planes)))
             for start in range(0, planes.shape[1], step):
                 self._md5.update(self._presented(planes[:, start : start + step].T.tobytes()))
             self._planes = bytearray()
@@ -262,7 +293,8 @@ def read_header(path: Path) -> ImageHeader:
     ) as error:
         raise ImageDamaged(f"{path}: the header is impossible: {error}") from None
     found = ImageHeader(header_path, voxel_path, offset, dtype, nifti)
-    _check(found)
+    size = 284 if isinstance(header, MGHHeader) else header.sizeof_hdr
+    _check(found, least_offset=size if voxel_path == header_path else 0)
     return found
 
 
@@ -382,14 +414,14 @@ def refuse_sheared(axes: npt.NDArray[np.float64], path: Path) -> None:
         )
 
 
-def _check(header: ImageHeader) -> None:
+def _check(header: ImageHeader, *, least_offset: int) -> None:
     nifti = header.nifti
     if not 1 <= int(nifti["dim"][0]) <= 7 or any(length < 1 for length in header.shape):
         raise ImageDamaged(f"{header.path}: the header is impossible: size {header.shape}")
     if not header.dtype.itemsize:
         code = int(nifti["datatype"])
         raise ImageDamaged(f"{header.path}: the header is impossible: voxel type {code}")
-    if header.offset < (0 if header.voxel_path != header.path else 284):
+    if header.offset < least_offset:
         raise ImageDamaged(f"{header.path}: the header is impossible: voxels inside the header")
     spacing = nifti["pixdim"][1 : min(len(header.shape), 3) + 1]
     if not np.all(np.isfinite(spacing)):

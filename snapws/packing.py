@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -157,9 +157,9 @@ def pack(
             place = (number, surface.time_point, surface.number)
             works.append((key, partial(packer.mesh, path, place)))
     written = []
-    with packer.working() as pool:
-        for key, made in [(key, pool.submit(work)) for key, work in works]:
-            file = made.result()
+    with packer.working() as submit:
+        for key, made in [(key, submit(work)) for key, work in works]:
+            file = made()
             draft.registry[key] = f"{NEUTRAL_ROOT}/{file.name}"
             written.append(file)
             yield file
@@ -202,17 +202,45 @@ class _Packer:
         self._telling = Lock()
         self._whole_image = Lock()
         self._stop = Event()
+        self._failure: BaseException | None = None
 
     @contextmanager
-    def working(self) -> Iterator[ThreadPoolExecutor]:
-        """Give threads to work in, as many as there are cores; after an error, end them soon."""
-        cores = min(os.cpu_count() or 1, _MOST_AT_ONCE)
-        with ThreadPoolExecutor(cores) as pool:
+    def working(self) -> Iterator[Callable[[Callable[[], Path]], Callable[[], Path]]]:
+        """Give a function that begins a work in a thread, and gives another to wait for its file.
+
+        There are as many threads as cores. The first work that fails ends the others soon, and
+        what it failed of is raised by whichever is waited for.
+        """
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_AT_ONCE)) as pool:
+
+            def begin(work: Callable[[], Path]) -> Callable[[], Path]:
+                begun = pool.submit(self._guarded, work)
+                return lambda: self._result(begun)
+
             try:
-                yield pool
+                yield begin
             finally:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _guarded(self, work: Callable[[], Path]) -> Path:
+        try:
+            return work()
+        except _Stopped:
+            raise
+        except BaseException as error:
+            with self._telling:
+                self._failure = self._failure or error
+            self._stop.set()
+            raise
+
+    def _result(self, begun: Future[Path]) -> Path:
+        try:
+            return begun.result()
+        except BaseException:
+            if self._failure:
+                raise self._failure from None
+            raise
 
     def image(self, path: Path, number: int) -> Path:
         """Write the file of a layer."""
@@ -225,11 +253,10 @@ class _Packer:
                 with self._whole_image if header.whole else nullcontext():
                     content = self._take(header, unnamed, number)
                     content = content or self._write(header, unnamed, number)
-            finally:
-                if _stamps([path, *header.files]) != before:
-                    raise ImageChanged(
-                        f"{path} was written to while it was read: try again when it is not in use"
-                    )
+            except ImageError:
+                _refuse_changed(path, header, before)
+                raise
+            _refuse_changed(path, header, before)
         except ImageError as error:
             raise type(error)(f"layer {number:03d}: {error}") from None
         return unnamed.rename(f"{unnamed}_{self._called(path, content)}.nii.gz")
@@ -238,13 +265,16 @@ class _Packer:
         """Write the file of a surface: of which mesh layer, of which time point, which of them."""
         unscrubbed = False
         try:
-            data = mesh_formats.scrubbed(path)
-        except MeshUnsupported as error:
-            if not self._as_they_are:
-                raise MeshUnsupported(f"mesh:{place[0]}: {error}") from None
-            data, unscrubbed = path.read_bytes(), True
+            try:
+                data = mesh_formats.scrubbed(path)
+            except MeshUnsupported:
+                if not self._as_they_are:
+                    raise
+                data, unscrubbed = path.read_bytes(), True
         except MeshError as error:
             raise type(error)(f"mesh:{place[0]}: {error}") from None
+        except OSError as error:
+            raise MeshError(f"mesh:{place[0]}: {path}: {error.strerror}") from None
         content = hashlib.md5(data, usedforsecurity=False).hexdigest()
         name = "mesh_{:03d}_{:03d}_{:03d}".format(*place)
         # Of an ending that is none of a mesh, nobody knows what it says.
@@ -269,11 +299,9 @@ class _Packer:
         shutil.copyfile(header.path, copy)
         try:
             copied = images.read_header(copy)
-            if not verify.is_clean(copied):
-                return None
             content = images.VoxelHash(copied)
             watch = self._watching(copied, content, number)
-            for voxels in streams.ahead(copied.voxels()):
+            for voxels in streams.ahead(copied.bare_voxels()):
                 watch(voxels)
         except ImageError:
             return None  # archiving it afresh says what is wrong with it, and where it is
@@ -314,6 +342,13 @@ def _refuse_missing(path: Path, what: str) -> None:
         raise LayerFileMissing(f"{what}: its file {path} is not there: put it back or set its path")
     if not path.is_file():
         raise LayerFileMissing(f"{what}: {path} is no file: set its path to one")
+
+
+def _refuse_changed(path: Path, header: ImageHeader, before: list[tuple[int, int, int]]) -> None:
+    if _stamps([path, *header.files]) != before:
+        raise ImageChanged(
+            f"{path} was written to while it was read: try again when it is not in use"
+        )
 
 
 def _stamps(paths: Sequence[Path]) -> list[tuple[int, int, int]]:

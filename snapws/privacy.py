@@ -30,7 +30,7 @@ _FLAG = "[01]"
 _COUNT = "-?[0-9]{1,5}"
 _NUMBER = r"[-+]?([0-9]{1,19}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][-+]?[0-9]{1,3})?"
 _OPACITY = r"[0-9]{1,3}(\.[0-9]{1,9})?"
-_INDEX = r"\[[0-9]{1,5}\]"
+_INDEX = r"\[[0-9]{1,6}\]"
 _AXIS = r"\[[0-2]\]"
 _TYPED = "(?s:.*)"
 _COLOR_MAPS = (
@@ -170,6 +170,7 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
         )
     if strict:
         _replace_typed(copy.registry)
+    _drop_empty(copy.registry)
     copy.registry["SaveLocation"] = NEUTRAL_ROOT
     copy.registry["Version"] = FORMAT_VERSION
     return copy
@@ -194,6 +195,15 @@ def _drop_unread(registry: Registry) -> None:
             read = {f"{name}[{number}]" for number in range(first, first + size)}
             for element in set(array.folders) - read:
                 array.remove_folder(element)
+
+
+def _drop_empty(registry: Registry) -> None:
+    for name in list(registry.folders):
+        folder = registry.folder(name)
+        assert folder is not None  # noqa: S101 - it has just been listed
+        _drop_empty(folder)
+        if not any(folder.walk()):
+            registry.remove_folder(name)
 
 
 def _replace_typed(registry: Registry) -> None:

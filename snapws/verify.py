@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from snapws import compression, images, mesh_formats, privacy, registry_xml, streams
+from snapws import images, mesh_formats, privacy, registry_xml, streams
 from snapws.check import Problem, missing_file
-from snapws.errors import ArchiveError, ImageError, MeshError, MeshUnsupported
+from snapws.errors import (
+    ArchiveError,
+    ImageError,
+    ImageSaysMore,
+    MeshError,
+    MeshUnsupported,
+    WorkspaceError,
+)
 from snapws.images import ImageHeader
 from snapws.layers import Layer
 from snapws.workspace import Workspace
@@ -22,9 +29,6 @@ LAYER_NAME = re.compile(r"layer_(?P<number>[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.ni
 MESH_NAME = re.compile(
     r"mesh_(?P<number>[0-9]{3,}_[0-9]{3,}_[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.[^.]+"
 )
-
-# The old name of the field at this place, "regular", has one value that all programs write.
-_REGULAR = (38, ord("r"))
 
 
 def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Problem, ...]:
@@ -66,31 +70,24 @@ def content_hash(path: Path) -> str:
     Raises:
         ImageError: the image is damaged or cannot be read.
     """
-    return _voxel_hash(images.read_header(path))
+    return _hash(path, bare=False)
 
 
-def is_clean(header: ImageHeader) -> bool:
-    """Whether the file of a layer says nothing but what `snapws.images.write_nifti` writes.
+def is_made_here(workspace: Workspace) -> bool:
+    """Whether a workspace is that of an archive as this package makes them."""
+    return workspace.registry.get("SaveLocation") == privacy.NEUTRAL_ROOT
 
-    Raises:
-        ImageError: the file cannot be read.
+
+class NamedFile(NamedTuple):
+    """A file that a workspace names.
+
+    Attributes:
+        where: what it is the file of, ``layer 000`` or ``mesh:0``.
+        number: its number as names of archived files have it.
+        file: where it is now, as text.
+        key: the registry key that holds its path.
+        is_mesh: whether it is the file of a mesh, and not of an image.
     """
-    path = header.path
-    try:
-        with path.open("rb") as file:
-            block = next(compression.pieces(file))[: images.VOXEL_OFFSET]
-        bare = compression.is_bare(path, images.VOXEL_OFFSET + header.size)
-    except (OSError, StopIteration, compression.GzipDamaged) as error:
-        raise ImageError(f"{path}: {error}") from None
-    # What other programs leave zero where this one writes a default says nothing, either.
-    return bare and all(
-        there in (meant, 0) or (place, there) == _REGULAR
-        for place, (there, meant) in enumerate(zip(block, header.block, strict=True))
-    )
-
-
-class _File(NamedTuple):
-    """A file that a workspace names: of what (``layer 000``), its number in names, its path."""
 
     where: str
     number: str
@@ -99,50 +96,50 @@ class _File(NamedTuple):
     is_mesh: bool
 
 
-def _files(workspace: Workspace) -> Iterator[_File]:
+def named_files(workspace: Workspace) -> Iterator[NamedFile]:
+    """Give the files of layers and meshes that a workspace names, in their order."""
     path = Layer.stored_path.key
     for layer in workspace.layers():
         number = f"{layer.number:03d}"
-        yield _File(f"layer {number}", number, layer.file, f"{layer.key}.{path}", is_mesh=False)
+        yield NamedFile(f"layer {number}", number, layer.file, f"{layer.key}.{path}", is_mesh=False)
     for mesh in workspace.meshes():
         for one in mesh.polydata():
             number = f"{mesh.number:03d}_{one.time_point:03d}_{one.number:03d}"
             key = f"{mesh.key}.{one.key}.{path}"
-            yield _File(f"mesh:{mesh.number}", number, one.file, key, is_mesh=True)
+            yield NamedFile(f"mesh:{mesh.number}", number, one.file, key, is_mesh=True)
 
 
 def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
     assert workspace.path  # noqa: S101 - it has been opened
-    is_ours = workspace.registry.get("SaveLocation") == privacy.NEUTRAL_ROOT
+    is_ours = is_made_here(workspace)
     unused = found - {workspace.path.name}
-    for where, number, file, _key, is_mesh in _files(workspace):
+    for where, number, file, _key, is_mesh in named_files(workspace):
         missing = missing_file(workspace, file, where)
         if missing:
             yield missing
             continue
         path = workspace.folder / file
-        if path.is_symlink() or not path.parent.samefile(workspace.folder):
+        is_here = path.parent.samefile(workspace.folder)
+        if is_here:
+            unused.discard(path.name)
+        if not is_here or path.is_symlink():
             yield Problem("file", where, f"its file {file} is not in the archive's folder")
             continue
-        unused.discard(path.name)
         name = (MESH_NAME if is_mesh else LAYER_NAME).fullmatch(path.name)
         if name is None or name["number"] != number:
             message = f"{path.name} is not named by its number and its content"
             yield Problem("file", where, message)
             continue
         try:
-            content = _file_hash(path) if is_mesh else content_hash(path)
-            clean = not is_ours or (
-                _is_scrubbed(path) if is_mesh else is_clean(images.read_header(path))
-            )
+            content = _mesh_hash(path, bare=is_ours) if is_mesh else _hash(path, bare=is_ours)
+        except (ImageSaysMore, MeshUnsupported) as error:
+            yield Problem("privacy", where, str(error))
         except (ImageError, MeshError) as error:
             yield Problem("image", where, str(error))
-            continue
-        if content != name["hash"]:
-            message = f"{path.name} holds something else: its content's hash is {content}"
-            yield Problem("image", where, message)
-        elif not clean:
-            yield Problem("privacy", where, f"{path.name} says more than its content and geometry")
+        else:
+            if content != name["hash"]:
+                message = f"{path.name} holds something else: its content's hash is {content}"
+                yield Problem("image", where, message)
     if is_ours:
         yield from _foreign_entries(workspace)
     for extra in sorted(unused):
@@ -153,30 +150,23 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
     """Give what the workspace of an archive says beyond what may leave."""
     assert workspace.path  # noqa: S101 - it has been opened
     name, registry = workspace.path.name, workspace.registry
-    meant = privacy.scrubbed(workspace, "standard").registry
-    for file in _files(workspace):
-        meant[file.key] = registry[file.key]
+    try:
+        meant = privacy.scrubbed(workspace, "standard").registry
+    except WorkspaceError as error:
+        yield Problem("privacy", "archive", f"{name}: {error}")
+        return
+    for named in named_files(workspace):
+        meant[named.key] = f"{privacy.NEUTRAL_ROOT}/{Path(named.file).name}"
     foreign = [key for key, value in registry.walk() if meant.get(key) != value]
     for key in foreign:
-        yield Problem("privacy", "archive", f"{name} has the entry {key}, which is not documented")
+        yield Problem("privacy", "archive", f"{name} has the entry {key}, which no archive has")
     if not foreign and workspace.path.read_bytes() != registry_xml.to_bytes(meant):
         yield Problem("privacy", "archive", f"{name} says something outside its entries")
 
 
-def _is_clean(path: Path) -> bool:
-    return is_clean(images.read_header(path))
-
-
-def _is_scrubbed(path: Path) -> bool:
-    try:
-        return mesh_formats.scrubbed(path) == path.read_bytes()
-    except MeshUnsupported:
-        return False
-
-
 def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
     """Give what of an archive is not as in the workspace that it was made from."""
-    ours, theirs = list(_files(archived)), list(_files(source))
+    ours, theirs = list(named_files(archived)), list(named_files(source))
     if [one.where for one in ours] != [one.where for one in theirs]:
         message = f"it has {len(ours)} layers and surfaces, the source has {len(theirs)}"
         yield Problem("source", "archive", message)
@@ -184,10 +174,7 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
     for one, other in zip(ours, theirs, strict=True):
         path, before = archived.folder / one.file, source.folder / other.file
         try:
-            if one.is_mesh:
-                difference = "" if path.read_bytes() == mesh_formats.scrubbed(before) else "content"
-            else:
-                difference = _difference(images.read_header(path), images.read_header(before))
+            difference = (_mesh_difference if one.is_mesh else _image_difference)(path, before)
         except (ImageError, MeshError) as error:
             difference = str(error)
         except OSError as error:
@@ -196,26 +183,47 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
             yield Problem("source", one.where, f"it differs from {before}: {difference}")
 
 
-def _difference(ours: ImageHeader, theirs: ImageHeader) -> str:
+def _mesh_difference(path: Path, before: Path) -> str:
+    try:
+        meant = mesh_formats.scrubbed(before)
+    except MeshUnsupported:
+        meant = before.read_bytes()
+    return "" if path.read_bytes() == meant else "content"
+
+
+def _image_difference(path: Path, before: Path) -> str:
+    """Compare geometry and stored voxels, which two numbers may share once they are scaled."""
+    ours, theirs = images.read_header(path), images.read_header(before)
     for name in ours.nifti:
         if ours.nifti[name].tobytes() != theirs.nifti[name].tobytes():
             return f"{name} is {ours.nifti[name]}, not {theirs.nifti[name]}"
-    return "" if _voxel_hash(ours) == _voxel_hash(theirs) else "voxels"
+    return "" if _md5(ours.voxels()) == _md5(theirs.voxels()) else "voxels"
 
 
-def _voxel_hash(header: ImageHeader) -> str:
+def _hash(path: Path, *, bare: bool) -> str:
+    header = images.read_header(path)
+    return _voxel_hash(header, header.bare_voxels() if bare else header.voxels())
+
+
+def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
     content = images.VoxelHash(header)
-    for voxels in streams.ahead(header.voxels()):
-        content.update(voxels)
+    for piece in streams.ahead(voxels):
+        content.update(piece)
     return content.hexdigest()
 
 
-def _file_hash(path: Path) -> str:
-    content = hashlib.md5(usedforsecurity=False)
+def _mesh_hash(path: Path, *, bare: bool) -> str:
     try:
-        with path.open("rb") as file:
-            while piece := file.read(compression.PIECE):
-                content.update(piece)
+        data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path}: {error.strerror}") from None
+        raise MeshError(f"{path}: {error.strerror}") from None
+    if bare and mesh_formats.scrubbed(path) != data:
+        raise MeshUnsupported(f"{path}: it says more than points, cells and numbers")
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _md5(pieces: Iterator[bytes]) -> str:
+    content = hashlib.md5(usedforsecurity=False)
+    for piece in streams.ahead(pieces):
+        content.update(piece)
     return content.hexdigest()

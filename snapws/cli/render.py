@@ -34,7 +34,7 @@ def note(text: str) -> None:
     """Make a remark, which is no result."""
     passing("")
     if not _voice.quiet:
-        typer.echo(f"{_voice.program}: {text}", err=True)
+        typer.echo(f"{_voice.program}: {plain(text)}", err=True)
 
 
 def error(text: str) -> None:

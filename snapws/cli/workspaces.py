@@ -116,9 +116,8 @@ def archive(
     """
     from snapws.archive import archive as write
 
-    folder = destination.parent if destination.suffix == ".itksnap" else destination
-    if report and report.resolve().parent == folder.resolve():
-        raise WorkspaceError(f"{report} would be in the archive's folder: write it elsewhere")
+    if report:
+        _refuse_report(report, destination)
     made = write(
         Workspace.open(workspace),
         destination,
@@ -160,10 +159,14 @@ def verify(
     there, and nothing else. With --against, voxels and geometry have to be those of the workspace
     that the archive was made from. Exit 1 if anything is wrong.
     """
+    from snapws.verify import is_made_here
     from snapws.verify import verify as problems
 
     source = Workspace.open(against) if against else None
-    _report(problems(folder, source), listing, f"{folder}: every file is what its name says")
+    found = problems(folder, source)
+    if not is_made_here(Workspace.open(next(folder.glob("*.itksnap")))):
+        render.note("another program has saved it: only its names were checked, not what it says")
+    _report(found, listing, f"{folder}: every file is what its name says")
 
 
 def wt(context: typer.Context) -> None:
@@ -174,6 +177,17 @@ def wt(context: typer.Context) -> None:
     from snapws.wt import main
 
     raise typer.Exit(main(context.args))
+
+
+def _refuse_report(report: Path, destination: Path) -> None:
+    """Refuse, before there is an archive, a report that cannot be written, or not there."""
+    if report.suffix != ".json":
+        raise typer.BadParameter(f"a report's name ends in .json, not as that of {report}")
+    if not report.parent.is_dir():
+        raise WorkspaceError(f"there is no folder {report.parent} for the report: make it first")
+    folder = destination.parent if destination.suffix == ".itksnap" else destination
+    if report.resolve().parent == folder.resolve():
+        raise WorkspaceError(f"{report} would be in the archive's folder: write it elsewhere")
 
 
 class _Bar:

@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from dss import wt_commands
 from snapws import Workspace
 from snapws.cli.app import app
 from snapws.wt.commands import COMMANDS
@@ -88,7 +89,8 @@ def test_fields_of_json_are_documented(snapws):
 
 def test_the_table_has_every_command_of_itksnap_wt():
     rows = re.findall(r"^\| `(-\S+)` \| (.*) \| (.*?) ?\|$", page("itksnap-wt.md"), re.M)
-    assert [row[0] for row in rows] == [command.names[0] for command in COMMANDS]
+    everything = [*COMMANDS, *wt_commands.COMMANDS]
+    assert [row[0] for row in rows] == [command.names[0] for command in everything]
     for _, ours, _ in rows:
         for name in re.findall(r"`snapws ([a-z]+(?: [a-z-]+)?)", ours):
             assert name in COMMAND_NAMES, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -112,14 +113,27 @@ def test_a_read_error_midway(base, tmp_path):
     archive(base, tmp_path / "out")
 
 
+def wait_for_a_layer(folder: Path, child: subprocess.Popen[str]) -> None:
+    """Wait until a megabyte of a layer has been written aside."""
+    deadline = time.monotonic() + 30
+    while sum(size(path) for path in folder.glob(".*/new/layer_*")) < 1 << 20:
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.005)
+
+
+def size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it has got its name
+        return 0
+
+
 @posix
 def test_a_killed_process(large, tmp_path):
     out = tmp_path / "out"
     with in_process(RUN, large.path, out) as child:
-        deadline = time.monotonic() + 30
-        while not any(path.stat().st_size > 1 << 20 for path in out.glob("*/layer_*")):
-            assert time.monotonic() < deadline
-            assert child.poll() is None
+        wait_for_a_layer(out, child)
         os.kill(child.pid, signal.SIGKILL)
         child.communicate(timeout=30)
     assert [path.suffix for path in out.iterdir() if not path.name.startswith(".")] == []
@@ -134,9 +148,7 @@ def test_a_killed_process(large, tmp_path):
 def test_a_killed_process_leaves_the_earlier_archive_whole(base, large, tmp_path):
     archive(base, tmp_path / "out")
     with in_process(RUN, large.path, tmp_path / "out") as child:
-        deadline = time.monotonic() + 30
-        while not any(p.stat().st_size > 1 << 20 for p in (tmp_path / "out").glob(".*/layer_*")):
-            assert time.monotonic() < deadline
+        wait_for_a_layer(tmp_path / "out", child)
         os.kill(child.pid, signal.SIGKILL)
         child.communicate(timeout=30)
     (left,) = verify(tmp_path / "out", base)
@@ -169,7 +181,6 @@ def test_an_earlier_archive_is_replaced_as_a_whole(base, large, tmp_path):
 
 def test_files_that_cannot_be_moved_leave_the_earlier_archive(base, tmp_path):
     archive(base, tmp_path / "out" / "x.itksnap", names="keep")
-    before = content(tmp_path / "out")
     other = Workspace()
     other.set_main(base.folder / "t4d.nii.gz")
     (tmp_path / "out" / "y.itksnap").mkdir()
@@ -178,10 +189,134 @@ def test_files_that_cannot_be_moved_leave_the_earlier_archive(base, tmp_path):
     (tmp_path / "out" / "y.itksnap").rmdir()
     in_the_way = tmp_path / "out" / "layer_000_t4d.nii.gz"
     (in_the_way / "full").mkdir(parents=True)
-    archive(other, tmp_path / "out" / "y.itksnap", names="keep")
-    assert in_the_way.is_file()
-    after = content(tmp_path / "out")
-    assert {name: after[name] for name in before} == before
+    before = listing(tmp_path / "out")
+    with pytest.raises(ArchiveError, match="layer_000_t4d.nii.gz in it is a folder"):
+        archive(other, tmp_path / "out" / "y.itksnap", names="keep")
+    assert listing(tmp_path / "out") == before
+
+
+INTERRUPTED = """
+import os, pathlib, signal, sys
+from snapws import Workspace
+from snapws.archive import archive
+earlier, new, out, name, how = sys.argv[1:]
+steps = 0
+def step(do, at):
+    def done(*args, **kwargs):
+        global steps
+        result = do(*args, **kwargs)
+        steps += 1
+        if steps == at:
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt if how == "interrupt" else OSError(28, "No space left")
+        return result
+    return done
+def run(at):
+    def begin(progress):  # to count from when the files have been made
+        global steps
+        steps = 0
+    workspace = Workspace.open(new)
+    for method in ("replace", "unlink", "mkdir", "write_text"):
+        setattr(pathlib.Path, method, step(getattr(pathlib.Path, method), at))
+    os.link = step(os.link, at)
+    archive(workspace, f"{out}/{at}/{name}", names="keep", progress=begin)
+for at in range(1, 60):
+    archive(Workspace.open(earlier), f"{out}/{at}/{name}", names="keep")
+    child = os.fork()
+    if child == 0:
+        try:
+            run(at)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+print(at)
+"""
+
+
+@posix
+@pytest.mark.parametrize("how", ["kill", "interrupt", "full"])
+@pytest.mark.parametrize("name", [".", "x.itksnap"])
+def test_wherever_it_ends_an_archive_is_there_as_a_whole_or_not_at_all(base, tmp_path, how, name):
+    """The earlier archive shares names with the new one, and has other content."""
+    earlier = Workspace()
+    for number in (2, 1, 0):
+        image = tmp_path / "earlier" / base.layers()[number].path.name
+        image.parent.mkdir(exist_ok=True)
+        image.write_bytes((base.folder / "t4d.nii.gz").read_bytes())
+        earlier.add_anatomical(image)
+    earlier.save(tmp_path / "earlier" / "earlier.itksnap")
+    whole = {}
+    for which, one in (("earlier", earlier), ("new", base)):
+        report = archive(one, tmp_path / which / "a" / name, names="keep")
+        whole[which] = content(report.workspace.parent)
+    shared = whole["earlier"].keys() & whole["new"].keys()
+    assert len(shared) > 1
+    last = report.workspace.name
+    out = tmp_path / "out"
+    words = [earlier.path, base.path, out, name, how]
+    with in_process(INTERRUPTED, *words, stdout=subprocess.PIPE) as child:
+        ends, errors = child.communicate(timeout=120)
+    assert errors == ""
+    assert 10 < int(ends) < 59
+    broken = Workspace()
+    broken.set_main(base.folder / "truncated.nii.gz")
+    for at in range(1, int(ends) + 1):
+        there = files_of(out / str(at))
+        is_new = all(there.get(one) == data for one, data in whole["new"].items())
+        if how == "kill":
+            assert is_new or last not in there or there == whole["earlier"], at
+        else:
+            assert is_new or there == whole["earlier"], at
+        assert is_new or at < int(ends)
+        with pytest.raises(ImageDamaged):  # it fails, but puts back what was there
+            archive(broken, out / str(at) / name)
+        assert is_new or content(out / str(at)) == whole["earlier"], at
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_comes_into_the_folder_meanwhile_stays(base, tmp_path):
+    out = tmp_path / "out"
+
+    def write(_progress: Progress) -> None:
+        (out / "notes.txt").write_text("mine")
+
+    with pytest.raises(ArchiveError, match="notes.txt has come into it meanwhile"):
+        archive(base, out, progress=write)
+    assert listing(out) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["layer_000_notes.txt", "workspace.itksnap", "layer_001_a/b.nii"])
+def test_what_only_looks_like_an_archive_stays(base, tmp_path, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    if path.suffix == ".itksnap":
+        base.settled(path.parent).save(path)
+    else:
+        path.touch()
+    before = listing(tmp_path / "out")
+    with pytest.raises(ArchiveError, match="holds other files"):
+        archive(base, tmp_path / "out")
+    assert listing(tmp_path / "out") == before
+
+
+def test_a_workspace_is_not_archived_over_its_own_images(base, tmp_path):
+    archive(base, tmp_path / "ar")
+    study = Workspace()
+    study.set_main(base.layers()[0].path)
+    study.add_overlay(next((tmp_path / "ar").glob("layer_001_*")))
+    before = content(tmp_path / "ar")
+    with pytest.raises(ArchiveError, match="layer_001_.* is part of the workspace itself"):
+        archive(study, tmp_path / "ar")
+    with pytest.raises(ArchiveError, match="layer_001_.* is part of the workspace itself"):
+        archive(study, tmp_path / "ar" / "other.itksnap")
+    assert content(tmp_path / "ar") == before
+    archive(study, tmp_path / "elsewhere")
 
 
 def test_two_archives_into_one_folder_take_turns(base, large, tmp_path):
@@ -269,3 +404,44 @@ def test_progress_goes_to_the_end_of_each_layer(large, tmp_path):
         assert done == sorted(done)
         assert done[-1] == 16 << 20
     assert {one.total for one in told} == {16 << 20}
+
+
+def test_a_failed_layer_ends_the_others(large, base, tmp_path):
+    large.layers()[1].file = base.folder / "truncated.nii.gz"
+    told: list[Progress] = []
+    with pytest.raises(ImageDamaged, match="layer 001"):
+        archive(large, tmp_path / "out", progress=lambda one: (told.append(one), time.sleep(0.05)))
+    assert max((one.done for one in told if one.layer == 0), default=0) < 16 << 20
+
+
+def test_whoever_watches_is_told_of_one_thing_at_a_time(large, tmp_path):
+    inside, most = 0, 0
+
+    def watch(_progress: Progress) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.002)
+        inside -= 1
+
+    archive(large, tmp_path / "out", progress=watch)
+    assert most == 1
+
+
+def test_images_that_have_to_be_in_memory_take_turns(tmp_path):
+    """Of vector images, all is held until the components are interleaved."""
+    workspace = Workspace()
+    for number in range(4):
+        voxels = np.full((128, 128, 16, 1, 3), number, "<i2")
+        path = write_nifti(tmp_path / f"{number}.nii", voxels, intent_code=1007)
+        workspace.add_anatomical(path) if number == 0 else workspace.add_overlay(path)
+    order: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        order.append(progress.layer)
+        time.sleep(0.005)
+
+    archive(workspace, tmp_path / "out", progress=watch)
+    assert len(order) > 4
+    changes = sum(one != other for one, other in itertools.pairwise(order))
+    assert changes == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -293,3 +294,35 @@ def test_voxels_that_itk_does_not_read(tmp_path, code):
     path = write_nifti(tmp_path / "x.nii", np.zeros((4, 4, 4), "<i2"), datatype=code)
     with pytest.raises(ImageUnsupported, match="bits or 128-bit numbers"):
         images.read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "offset"), [("nifti-1", 284), ("nifti-1", 347), ("nifti-2", 348), ("nifti-2", 539)]
+)
+def test_voxels_that_begin_within_the_header(tmp_path, kind, offset):
+    """Else the texts of the header would be voxels, and stay."""
+    path = tmp_path / "x.nii"
+    if kind == "nifti-1":
+        write_nifti(path, np.zeros((4, 4, 4), "<i2"), vox_offset=offset)
+    else:
+        image = nibabel.Nifti2Image(np.zeros((4, 4, 4), "<i2"), np.eye(4))
+        nibabel.save(image, path)
+        data = bytearray(path.read_bytes())
+        data[168:176] = offset.to_bytes(8, "little")
+        path.write_bytes(data)
+    with pytest.raises(ImageDamaged, match="voxels inside the header"):
+        images.read_header(path)
+
+
+def test_the_memory_of_many_components_is_that_of_one_copy(tmp_path):
+    voxels = np.zeros((8, 8, 8, 1, 2048), "<i2")
+    path = write_nifti(tmp_path / "v.nii", voxels, intent_code=1007, scl_slope=2)
+    header = images.read_header(path)
+    content = images.VoxelHash(header)
+    for piece in header.voxels():
+        content.update(piece)
+    tracemalloc.start()
+    content.hexdigest()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12 << 20

@@ -6,12 +6,14 @@ import gzip
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Header
 
 from snapws import ArchiveError, RegistryError, Workspace
 from snapws.archive import archive
 from snapws.verify import verify
+from tests.snapws.test_images import write_nifti
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_a_changed_voxel(sent):
     path = layer(sent, 2)
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[-1] ^= 1
-    path.write_bytes(gzip.compress(content))
+    path.write_bytes(gzip.compress(content, mtime=0))
     kind, where, message = only_problem(sent)
     assert (kind, where) == ("image", "layer 002")
     assert f"{path.name} holds something else" in message
@@ -193,7 +195,7 @@ def test_entries_that_have_come_into_the_workspace_of_an_archive(sent):
         "workspace.itksnap says something outside its entries",
     )
     path.write_text(text.replace("<registry>", '<registry>\n  <entry key="Jane" value="Doe" />'))
-    assert only_problem(sent)[2] == "workspace.itksnap has the entry Jane, which is not documented"
+    assert only_problem(sent)[2] == "workspace.itksnap has the entry Jane, which no archive has"
 
 
 def test_another_programs_archive_may_say_more(sent):
@@ -205,3 +207,65 @@ def test_another_programs_archive_may_say_more(sent):
     workspace = Workspace.open(sent / "workspace.itksnap")
     workspace.save()
     assert verify(sent) == ()
+
+
+@pytest.mark.parametrize(
+    "path", ["/home/jane/../../archive/{}", "jane/../{}", "/archive/Jane Doe/../{}", None]
+)
+def test_a_path_that_says_more_than_the_name(sent, path):
+    workspace = sent / "workspace.itksnap"
+    name = layer(sent, 0).name
+    (sent / "jane").mkdir()
+    text = workspace.read_text()
+    assert f'value="/archive/{name}"' in text
+    line = f'<entry key="AbsolutePath" value="/archive/{name}" />'
+    assert line in text
+    put = f'<entry key="AbsolutePath" value="{path.format(name)}" />' if path else ""
+    workspace.write_text(text.replace(line, put))
+    (sent / "jane").rmdir()
+    assert "privacy" in {problem.kind for problem in verify(sent)} or path is None
+    assert verify(sent) != ()
+
+
+@pytest.mark.parametrize("spoil", ["twin", "three", "padding"])
+def test_more_than_one_gzip_stream(sent, spoil):
+    path = layer(sent, 0)
+    clean = gzip.decompress(path.read_bytes())
+    zipped = {
+        "twin": path.read_bytes() + gzip.compress(b"Jane Doe ".ljust(len(clean)), mtime=0),
+        "three": gzip.compress(clean[:100], mtime=0) + gzip.compress(clean[100:], mtime=0),
+        "padding": path.read_bytes() + bytes(3),
+    }[spoil]
+    path.write_bytes(zipped)
+    assert only_problem(sent)[:2] == ("privacy", "layer 000")
+
+
+def test_a_link_is_no_file_of_an_archive(sent, tmp_path):
+    path = layer(sent, 0)
+    path.rename(tmp_path / path.name)
+    path.symlink_to(tmp_path / path.name)
+    assert "is not in the archive's folder" in only_problem(sent)[2]
+
+
+def test_stored_voxels_count_and_not_only_scaled_ones(tmp_path):
+    """Two numbers may be one once they are scaled to single precision."""
+    workspaces = []
+    for value in (16777216, 16777217):
+        voxels = np.full((4, 4, 4), value, "<i4")
+        workspace = Workspace()
+        workspace.set_main(write_nifti(tmp_path / f"{value}.nii", voxels, scl_slope=2, scl_inter=0))
+        workspaces.append(workspace)
+    archive(workspaces[0], tmp_path / "out")
+    assert verify(tmp_path / "out", workspaces[0]) == ()
+    (problem,) = verify(tmp_path / "out", workspaces[1])
+    assert problem.message.endswith(": voxels")
+
+
+def test_what_is_archived_is_what_verify_allows(base, tmp_path):
+    """Elements that no reader sees, and what only has tags, leave no empty folders."""
+    base.registry["Annotations.Annotations.Element[0].Text"] = "no reader sees it"
+    base.registry["TimePointProperties.TimePoints.ArraySize"] = "1"
+    base.registry["TimePointProperties.TimePoints.TimePoint[1].Tags"] = "Jane"
+    for privacy in ("standard", "strict"):
+        archive(base, tmp_path / privacy, privacy=privacy)
+        assert verify(tmp_path / privacy, base) == ()
