@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         TicketDeleted,
         TimedOut,
         TransferFailed,
+        Unfinished,
         WrongState,
     )
     from dss.login import Credentials
@@ -65,6 +66,7 @@ __all__ = [
     "TicketStatus",
     "TimedOut",
     "TransferFailed",
+    "Unfinished",
     "WrongState",
 ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote
 
 from dss.errors import BadAnswer, Refused, shown
-from dss.records import AnyTicket, ProviderUser, Service, read_csv, read_names, read_word
+from dss.records import AnyTicket, ProviderUser, Service, read_names, rows, word
 from dss.session import Session
 
 
@@ -25,11 +26,11 @@ class Admin:
         self.session = session
 
     def providers(self) -> list[str]:
-        """Lists the names of all providers, deleted ones too."""
-        return read_names(self.session.get_text("api/admin/providers"))
+        """List the names of all providers, deleted ones too."""
+        return self.session.get_text("api/admin/providers", read_names)
 
     def add_provider(self, name: str) -> None:
-        """Adds a provider, or restores a deleted one.
+        """Add a provider, or restores a deleted one.
 
         Raises:
             Refused: The name has other characters than letters, digits, `_` and `-`. The server
@@ -39,38 +40,39 @@ class Admin:
             raise Refused(
                 f"a provider cannot be named {shown(name)!r}: use letters, digits, '_' and '-'"
             )
-        read_word(self._post("api/admin/providers", {"name": name}), "success")
+        self._post("api/admin/providers", {"name": name}, word("success"))
 
     def delete_provider(self, name: str) -> None:
-        """Deletes a provider; the server says nothing of one that never was."""
+        """Delete a provider; the server says nothing of one that never was."""
         self._delete(_provider(name))
 
     def users(self, provider: str) -> list[ProviderUser]:
-        """Lists who may provide services for a provider."""
-        text = self.session.get_text(f"{_provider(provider)}/users")
-        return read_csv(ProviderUser, ("id", "email", "admin"), text)
+        """List who may provide services for a provider."""
+        return self.session.get_text(
+            f"{_provider(provider)}/users", rows(ProviderUser, "id", "email", "admin")
+        )
 
     def add_user(self, provider: str, email: str) -> None:
-        """Lets a user provide services for a provider.
+        """Let a user provide services for a provider.
 
         Raises:
             NotFound: The server knows no user of that address.
         """
-        answer = self._post(f"{_provider(provider)}/users", {"email": email})
-        if not answer.startswith("Added user"):
-            raise BadAnswer(f"the server answered {shown(answer)!r} to adding a user")
+        self._post(f"{_provider(provider)}/users", {"email": email}, _matching("Added user.*"))
 
     def delete_user(self, provider: str, user: int) -> None:
-        """Takes a user, by number, out of a provider."""
+        """Take a user, by number, out of a provider."""
         self._delete(f"{_provider(provider)}/users/{user}")
 
     def services(self, provider: str) -> list[Service]:
-        """Lists the services that a provider offers."""
-        text = self.session.get_text(f"{_provider(provider)}/services")
-        return read_csv(Service, ("name", "version", "hash", "description"), text)
+        """List the services that a provider offers."""
+        return self.session.get_text(
+            f"{_provider(provider)}/services",
+            rows(Service, "name", "version", "hash", "description"),
+        )
 
     def add_service(self, provider: str, repository: str, ref: str = "HEAD") -> str:
-        """Makes a provider offer the service that a git repository describes.
+        """Make a provider offer the service that a git repository describes.
 
         Args:
             provider: Name of the provider.
@@ -87,39 +89,47 @@ class Admin:
                 `service.json` without name, version or shortdesc.
         """
         fields = {"repo": repository, "ref": ref}
-        answer = self._post(f"{_provider(provider)}/services", fields).strip()
-        if not re.fullmatch("[0-9a-f]{40}", answer):
-            raise BadAnswer(f"the server answered {shown(answer)!r} instead of a hash")
-        return answer
+        path = f"{_provider(provider)}/services"
+        return self._post(path, fields, _matching("([0-9a-f]{40})"))
 
     def delete_service(self, provider: str, hash: str) -> None:  # noqa: A002 - the field's word
-        """Withdraws a service from a provider; other providers of it are not touched."""
+        """Withdraw a service from a provider; other providers of it are not touched."""
         self._delete(f"{_provider(provider)}/services/{hash}")
 
     def tickets(self) -> list[AnyTicket]:
-        """Lists the tickets of all users."""
-        text = self.session.get_text("api/admin/tickets")
-        return read_csv(AnyTicket, ("id", "email", "service", "status", "minutes"), text)
+        """List the tickets of all users."""
+        return self.session.get_text(
+            "api/admin/tickets", rows(AnyTicket, "id", "email", "service", "status", "minutes")
+        )
 
     def purge(self, which: Literal["completed", "all"], *, hours: float) -> int:
-        """Deletes tickets that were made more than some hours ago, with their files.
+        """Delete tickets that were made more than some hours ago, with their files.
 
         Returns:
             How many.
         """
-        answer = self._post(f"api/admin/tickets/purge/{which}", {"hours": str(hours)})
-        purged = re.fullmatch(r"Purged ([0-9]+) tickets", answer.strip())
-        if not purged:
-            raise BadAnswer(f"the server answered {shown(answer)!r} to a purge")
-        return int(purged[1])
+        path = f"api/admin/tickets/purge/{which}"
+        return int(self._post(path, {"hours": str(hours)}, _matching("Purged ([0-9]+) tickets")))
 
-    def _post(self, path: str, fields: dict[str, str]) -> str:
+    def _post(self, path: str, fields: dict[str, str], read: Callable[[str], str]) -> str:
         doubt = "it may have been done; the list tells, and doing it again does no harm"
-        return self.session.post_form(path, fields, doubt=doubt)
+        return self.session.post_form(path, fields, read, doubt=doubt)
 
     def _delete(self, path: str) -> None:
         # A GET, and one that says the same however often it is sent; `None` is the server's word.
-        read_word(self.session.get_text(f"{path}/delete"), "success", "None", "")
+        self.session.get_text(f"{path}/delete", word("success", "None", ""))
+
+
+def _matching(form: str) -> Callable[[str], str]:
+    """Give a reader of answers of a form, which gives the part of it in brackets."""
+
+    def read(text: str) -> str:
+        found = re.fullmatch(form, text.strip())
+        if found is None:
+            raise BadAnswer(f"the server answered {shown(text)!r}, which is none")
+        return found[found.re.groups]
+
+    return read
 
 
 def _provider(name: str) -> str:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dss.errors import DssError, NotFound, OutcomeUnknown, TicketDeleted, TimedOut, WrongState
+from dss.errors import (
+    BadAnswer,
+    DssError,
+    NetworkFailed,
+    NotFound,
+    OutcomeUnknown,
+    ServerFailed,
+    TicketDeleted,
+    TimedOut,
+    Unfinished,
+    WrongState,
+    shown,
+)
 from dss.records import (
     Attachment,
     FileEntry,
@@ -22,21 +35,30 @@ from dss.records import (
     Ticket,
     TicketDetail,
     TicketStatus,
-    read_csv,
     read_detail,
     read_int,
+    read_number,
     read_service,
     read_stats,
     read_status,
-    read_word,
+    rows,
+    word,
 )
 from dss.session import Session
-from dss.transfer import archived, download_archive, list_files, upload_archive
+from dss.transfer import (
+    archived,
+    download_archive,
+    download_file,
+    list_files,
+    upload_archive,
+)
 
 if TYPE_CHECKING:
     from snapws import Workspace
 
 Area = Literal["input", "results"]
+
+_FIXED = "its files are fixed, only a ticket in state init takes more"
 
 _log = logging.getLogger(__name__)
 
@@ -54,12 +76,13 @@ class Client:
         self.session = session
 
     def services(self) -> list[Service]:
-        """Lists the services that tickets can be made for."""
-        text = self.session.get_text("api/services")
-        return read_csv(Service, ("name", "hash", "version", "description"), text)
+        """List the services that tickets can be made for."""
+        return self.session.get_text(
+            "api/services", rows(Service, "name", "hash", "version", "description")
+        )
 
     def service_detail(self, hash: str) -> ServiceDetail:  # noqa: A002 - the word of the field
-        """Tells what a service says of itself, and which layers it asks for.
+        """Tell what a service says of itself, and which layers it asks for.
 
         Raises:
             NotFound: There is no such service now.
@@ -67,7 +90,7 @@ class Client:
         return read_service(self.session.get_json(f"api/services/{hash}/detail"))
 
     def service_stats(self, hash: str) -> ServiceStats:  # noqa: A002 - the word of the field
-        """Tells how busy a service is.
+        """Tell how busy a service is.
 
         Raises:
             ServerFailed: There is no such service (so the server answers).
@@ -75,7 +98,7 @@ class Client:
         return read_stats(self.session.get_json(f"api/services/{hash}/stats?format=json"))
 
     def create(self, service: str) -> int:
-        """Makes a ticket without files, in the state init; most want `submit`.
+        """Make a ticket without files, in the state init; most want `submit`.
 
         Args:
             service: Hash of a service, or its name, which stands for its highest version.
@@ -90,17 +113,21 @@ class Client:
         """
         key = "githash" if re.fullmatch("[0-9a-f]{40}", service) else "name"
         doubt = "a ticket may have been made; it is the last of your tickets, and in state init"
-        return read_int(self.session.post_form("api/tickets", {key: service}, doubt=doubt))
+        return self.session.post_form("api/tickets", {key: service}, read_int, doubt=doubt)
 
-    def submit(self, workspace: Workspace | str | Path, service: str) -> int:
-        """Archives a workspace, makes a ticket of it and queues it.
+    def submit(
+        self, workspace: Workspace | str | Path, service: str, *, verify: bool = False
+    ) -> int:
+        """Archive a workspace, make a ticket of it and queue it.
 
-        The workspace is archived before the ticket is made, and a ticket whose files could not be
-        sent is deleted again, since it would count towards the quota.
+        The first file is archived before the ticket is made. A ticket that cannot be filled for a
+        reason that lies here, as a damaged image, is deleted again, since it would count towards
+        the quota; one that the network or the server failed is kept, to go on with.
 
         Args:
             workspace: The workspace, or the path of its file.
             service: As for `create`.
+            verify: Whether the files are read back and compared before the ticket is queued.
 
         Returns:
             The ticket's number.
@@ -109,83 +136,151 @@ class Client:
             NotFound: There is no such service.
             QuotaReached: The user has too many tickets.
             TransferFailed: A file could not be sent.
-            OutcomeUnknown: The answer to a call was lost.
+            Unfinished: A ticket was made and is kept, but not all of it was sent.
+            OutcomeUnknown: A ticket may have been made, or queued; the message says which.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
         with archived(workspace) as files:
+            first = next(files)
             ticket = self.create(service)
-            area = f"api/tickets/{ticket}/files/input"
             try:
-                upload_archive(self.session, area, files, f"ticket_{ticket:08d}.itksnap")
-            except BaseException:
-                self._abandon(ticket)
+                self._upload(ticket, chain([first], files), verify=verify)
+                self.make_ready(ticket)
+            except OutcomeUnknown:
+                raise  # it may be queued, and somebody at work on it
+            except (NetworkFailed, ServerFailed) as error:
+                raise _unfinished(ticket, error) from error
+            except Exception as error:
+                self._abandon(ticket, error)
                 raise
-        try:
-            self.make_ready(ticket)
-        except OutcomeUnknown:
-            raise  # it may be queued, and somebody at work on it
-        except BaseException:
-            self._abandon(ticket)
-            raise
+            except BaseException:
+                self._abandon(ticket, None)
+                raise
         return ticket
 
+    def upload(
+        self, ticket: int, workspace: Workspace | str | Path, *, verify: bool = False
+    ) -> None:
+        """Archive a workspace and send it as the input of a ticket in state init.
+
+        What the server has already is compared and, where it is the same, not sent again: this
+        takes up an upload that broke, also that of `submit`. `make_ready` then queues the ticket.
+
+        Args:
+            ticket: The ticket.
+            workspace: The workspace, or the path of its file.
+            verify: Whether the files that were sent are read back and compared.
+
+        Raises:
+            WrongState: The ticket is queued already.
+            NotFound: The user has no such ticket.
+            TransferFailed: A file could not be sent.
+            Unfinished: Network or server failed; the next call sends what is missing.
+            snapws.WorkspaceError: The workspace cannot be archived.
+        """
+        with self._state_matters(ticket, _FIXED), archived(workspace) as files:
+            try:
+                self._upload(ticket, files, verify=verify)
+            except (NetworkFailed, ServerFailed) as error:
+                raise _unfinished(ticket, error) from error
+
+    def _upload(self, ticket: int, files: Iterable[Path], *, verify: bool) -> None:
+        area = f"api/tickets/{ticket}/files/input"
+        upload_archive(self.session, area, files, f"ticket_{ticket:08d}.itksnap", verify=verify)
+
     def make_ready(self, ticket: int) -> None:
-        """Queues a ticket whose files are sent; from then on they are fixed.
+        """Queue a ticket whose files are sent; from then on they are fixed.
 
         Raises:
             WrongState: The ticket is queued already.
             NotFound: The user has no such ticket.
             OutcomeUnknown: The answer was lost.
         """
-        doubt = "the ticket may be queued; ask for its status"
+        doubt = f"ticket {ticket} may be queued; ask for its status"
         with self._state_matters(ticket, "only a ticket in state init can be queued"):
-            answer = self.session.post_form(
-                f"api/tickets/{ticket}/status", {"status": "ready"}, doubt=doubt
+            self.session.post_form(
+                f"api/tickets/{ticket}/status",
+                {"status": "ready"},
+                word("ready"),
+                doubt=doubt,
+                ask=lambda: self._left(ticket, TicketStatus.INIT),
             )
-            read_word(answer, "ready")
 
     def tickets(self) -> list[Ticket]:
-        """Lists the user's tickets, but for deleted ones."""
-        text = self.session.get_text("api/tickets")
-        return read_csv(Ticket, ("id", "service", "status"), text)
+        """List the user's tickets, but for deleted ones."""
+        return self.session.get_text("api/tickets", rows(Ticket, "id", "service", "status"))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tells a ticket's status.
+        """Tell a ticket's status.
 
         Raises:
             NotFound: The user has no such ticket.
         """
-        return read_status(self.session.get_text(f"api/tickets/{ticket}/status"))
+        return self.session.get_text(f"api/tickets/{ticket}/status", read_status)
 
     def detail(self, ticket: int, since: int = 0) -> TicketDetail:
-        """Tells status, progress, place in the queue, and the log after the entry `since`.
+        """Tell status, progress, place in the queue, and the log after the entry `since`.
 
         Raises:
             NotFound: The user has no such ticket.
         """
-        return read_detail(self.session.get_json(f"api/tickets/{ticket}/detail?since={since}"))
+        return self._detail(ticket, since, None)
 
-    def log(self, ticket: int) -> tuple[LogEntry, ...]:
-        """Gives the log of a ticket, oldest entry first; that of a deleted ticket too.
+    def _detail(self, ticket: int, since: int, within: float | None) -> TicketDetail:
+        path = f"api/tickets/{ticket}/detail?since={since}"
+        return read_detail(self.session.get_json(path, within=within))
+
+    def log(self, ticket: int, since: int = 0) -> tuple[LogEntry, ...]:
+        """Give the log of a ticket after the entry `since`, oldest first; a deleted one's too.
 
         Raises:
             NotFound: The user has no such ticket.
         """
-        return self.detail(ticket).log
+        return self.detail(ticket, since).log
+
+    def progress(self, ticket: int) -> float:
+        """Tell how much of a ticket is done: the sum of the parts that its provider has set.
+
+        It is 0 to 1 where the provider keeps to one division of the work, and is not 1 merely
+        because the ticket is over, as that of `detail` is.
+
+        Raises:
+            NotFound: The user has no such ticket.
+        """
+        return self.session.get_text(f"api/tickets/{ticket}/progress", read_number)
+
+    def queue_position(self, ticket: int) -> int | None:
+        """Tell a ticket's place in the queue of its service, from 1; None where it is in none.
+
+        Raises:
+            NotFound: The user has no such ticket.
+        """
+        return self.session.get_text(f"api/tickets/{ticket}/queuepos", read_int) or None
 
     def attachments(self, log_id: int) -> list[Attachment]:
-        """Lists the files attached to a log entry.
+        """List the files attached to a log entry.
 
         Raises:
             NotFound: The user has no such log entry.
         """
-        text = self.session.get_text(f"api/tickets/logs/{log_id}/attachments")
-        return read_csv(Attachment, ("id", "description", "mime_type", "url"), text)
+        return self.session.get_text(
+            f"api/tickets/logs/{log_id}/attachments",
+            rows(Attachment, "id", "description", "mime_type", "url"),
+        )
+
+    def fetch_attachment(self, attachment: Attachment, target: str | Path) -> Path:
+        """Fetch an attached file, as `target`, which is replaced once the file is whole.
+
+        Raises:
+            NotFound: There is no such file (any more).
+            TransferFailed: It did not come whole, or cannot be written.
+        """
+        return download_file(self.session, _blob(attachment.url), target)
 
     def wait(
         self, ticket: int, *, timeout: float | None = None, interval: float = 5.0
     ) -> Iterator[TicketDetail]:
-        """Follows a ticket to its end.
+        """Follow a ticket to its end, through failures of the network that the session bears.
 
         Args:
             ticket: The ticket.
@@ -203,24 +298,33 @@ class Client:
         end = None if timeout is None else time.monotonic() + timeout
         seen: TicketDetail | None = None
         since = 0
+
+        def left() -> float | None:
+            return None if end is None else max(0.0, end - time.monotonic())
+
         while True:
-            now = self.detail(ticket, since)
+            try:
+                now = self._detail(ticket, since, left())
+            except (NetworkFailed, ServerFailed) as error:
+                if left() != 0:
+                    raise
+                raise TimedOut(f"{timeout:g} s are over, and ticket {ticket}: {error}") from error
             since = max((entry.id for entry in now.log), default=since)
             if now != seen:
                 yield now
             if now.status.final:
                 return
             seen = replace(now, log=())
-            pause = interval if end is None else min(interval, end - time.monotonic())
-            if pause <= 0:
+            rest = left()
+            if rest == 0:
                 raise TimedOut(
                     f"ticket {ticket} is still {now.status} after {timeout:g} s; it goes on: "
                     "look again later"
                 )
-            time.sleep(pause)
+            time.sleep(interval if rest is None else min(interval, rest))
 
     def files(self, ticket: int, area: Area) -> list[FileEntry]:
-        """Lists the files of a ticket: its input, or its results.
+        """List the files of a ticket: its input, or its results.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -228,12 +332,17 @@ class Client:
         """
         return list_files(self.session, f"api/tickets/{ticket}/files/{area}")
 
-    def download(self, ticket: int, folder: str | Path) -> Path:
-        """Fetches the result of a ticket.
+    def download(self, ticket: int, folder: str | Path, *, parallel: int = 1) -> Path:
+        """Fetch the result of a ticket; take up an earlier download that broke.
+
+        Layers named by their content get their names as soon as they are whole, and are not fetched
+        again; all other files appear together in the end, the workspace last.
 
         Args:
             ticket: The ticket.
-            folder: Where to put the files; made if need be. All appear together, or none.
+            folder: Where to put the files; made if need be.
+            parallel: How many files to fetch at once. The server holds each in its memory: more
+                than one is for servers that are known to bear it.
 
         Returns:
             The result workspace in `folder`, its layers beside it.
@@ -244,32 +353,43 @@ class Client:
         """
         area = f"api/tickets/{ticket}/files/results"
         name = f"ticket_{ticket:08d}_results.itksnap"
-        return download_archive(self.session, area, folder, name)
+        return download_archive(self.session, area, folder, name, parallel=parallel)
 
     def delete(self, ticket: int) -> None:
-        """Deletes a ticket in any state, and its files at once; again is no error.
+        """Delete a ticket in any state, and its files at once; again is no error.
 
         Raises:
             NotFound: The user has no such ticket.
         """
-        read_word(self.session.get_text(f"api/tickets/{ticket}/delete"), "deleted")
+        self.session.get_text(f"api/tickets/{ticket}/delete", word("deleted"))
 
     def retry(self, ticket: int) -> None:
-        """Queues a ticket again that failed or timed out; its results are erased, its log stays.
+        """Queue a ticket again that failed or timed out; its results are erased, its log stays.
 
         Raises:
             WrongState: The ticket did not fail.
             NotFound: The user has no such ticket.
             OutcomeUnknown: The answer was lost.
         """
-        doubt = "the ticket may be queued again; ask for its status"
+        doubt = f"ticket {ticket} may be queued again; ask for its status"
         with self._state_matters(ticket, "only a ticket that failed can be tried again"):
-            answer = self.session.get_text(f"api/tickets/{ticket}/retry", doubt=doubt)
-            read_word(answer, "ready")
+            self.session.get_text(
+                f"api/tickets/{ticket}/retry",
+                word("ready"),
+                doubt=doubt,
+                ask=lambda: self._left(ticket, TicketStatus.FAILED, TicketStatus.TIMEOUT),
+            )
+
+    def _left(self, ticket: int, *before: TicketStatus) -> str | None:
+        """Give the word for "queued" if a ticket has left the states `before`, None if not."""
+        status = self.status(ticket)
+        if status is TicketStatus.DELETED:
+            raise TicketDeleted(f"ticket {ticket} is deleted")
+        return None if status in before else "ready"
 
     @contextmanager
     def _state_matters(self, ticket: int, rule: str) -> Iterator[None]:
-        """Tells a ticket in the wrong state from none: the server says "not found" of both."""
+        """Tell a ticket in the wrong state from none: the server says "not found" of both."""
         try:
             yield
         except NotFound as error:
@@ -279,8 +399,31 @@ class Client:
                 f"ticket {ticket} is {status}: {rule}", status=error.status, text=error.text
             ) from error
 
-    def _abandon(self, ticket: int) -> None:
+    def _abandon(self, ticket: int, cause: Exception | None) -> None:
+        """Delete a ticket that cannot be filled; where that fails, it is not kept without a word.
+
+        Raises:
+            Unfinished: It could not be deleted, and there is a cause to report it with.
+        """
         try:
             self.delete(ticket)
         except DssError as error:
+            if cause is not None:
+                raise _unfinished(ticket, cause) from error
             _log.warning("ticket %d stays and counts towards the quota: %s", ticket, error)
+
+
+def _unfinished(ticket: int, cause: Exception) -> Unfinished:
+    return Unfinished(
+        f"{cause}; ticket {ticket} is kept, but not queued: go on with "
+        f"`dss submit WORKSPACE SERVICE --ticket {ticket}`",
+        ticket=ticket,
+    )
+
+
+def _blob(url: str) -> str:
+    """Give the path of an attachment; of its URL nothing else counts, least of all the host."""
+    path = re.search("blobs/[0-9a-f]{8,32}$", url)
+    if path is None:
+        raise BadAnswer(f"not the URL of an attachment: {shown(url)!r}")
+    return path[0]

@@ -9,8 +9,9 @@ DssError
 │   ├── TicketDeleted   its owner deleted the ticket: stop working on it
 │   ├── QuotaReached    the user's limit of open tickets
 │   └── WrongState      the ticket is not in the state that the call needs
-├── ServerFailed        the server failed (5xx) at a call that changes nothing
-├── NetworkFailed       nothing was sent, or a call that changes nothing got no answer
+├── ServerFailed        the server failed (5xx) at a call that may be repeated
+├── NetworkFailed       nothing was sent, or a call that may be repeated got no answer
+│   └── Unfinished      a ticket was made, and not all of it could be sent: go on with it later
 ├── OutcomeUnknown      a call that changes something may or may not have been done
 ├── BadAnswer           the answer is not of the API's form
 ├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
@@ -74,18 +75,40 @@ class WrongState(Refused):
 
 
 class ServerFailed(DssError):
-    """The server failed (5xx) at a call that changes nothing, at every try."""
+    """The server failed at a call that may be repeated, at every try.
+
+    Attributes:
+        status: HTTP status of the answer: 500 and above, 408 or 429.
+    """
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NetworkFailed(DssError):
-    """Nothing reached the server, or a call that changes nothing got no whole answer."""
+    """Nothing reached the server, or a call that may be repeated got no whole answer."""
+
+
+class Unfinished(NetworkFailed):
+    """A ticket was made, but network or server failed before all of it was sent.
+
+    Attributes:
+        ticket: The ticket, in state init: `Client.upload` sends what is missing, then
+            `Client.make_ready` queues it.
+    """
+
+    def __init__(self, message: str, *, ticket: int) -> None:
+        super().__init__(message)
+        self.ticket = ticket
 
 
 class OutcomeUnknown(DssError):
     """A call that changes something was sent, and whether it was done is not known.
 
-    The message says what is known, what is not, and how to find out. Such a call is never repeated
-    by this package: a second claim would take a second ticket, a second log line would double it.
+    The message says what is known, what is not, and how to find out. Such a call is repeated only
+    after the server said that it was not done: a second claim would take a second ticket, a second
+    log line would double it.
     """
 
 
@@ -114,7 +137,7 @@ class DemoFailed(DssError):
 
 
 def shown(text: str) -> str:
-    """Makes a server's text fit for a line: no control characters, at most `TEXT_LIMIT` long."""
+    """Make a server's text fit for a line: no control characters, at most `TEXT_LIMIT` long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
 
@@ -140,7 +163,7 @@ _REFUSALS: tuple[tuple[int, str, type[Refused]], ...] = (
 
 
 def refusal(status: int, text: str, *, call: str, server: str) -> Refused:
-    """Chooses the error for a refusal by its status and its text.
+    """Choose the error for a refusal by its status and its text.
 
     Args:
         status: HTTP status of the answer, 400 to 499.

@@ -14,7 +14,8 @@ import re
 from pathlib import Path
 
 from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
-from dss.session import COOKIE_NAME, Session
+from dss.retry import PATIENCE
+from dss.session import COOKIE_NAME, TIMEOUT, Session
 from snapws.files import replacing
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
@@ -27,10 +28,11 @@ def login(
     server: str,
     token: str,
     *,
-    timeout: tuple[float, float] = (10.0, 60.0),
+    timeout: tuple[float, float] = TIMEOUT,
+    patience: float = PATIENCE,
     verify: bool | str = True,
 ) -> Session:
-    """Logs in with a token, which the server accepts once; the session begins without cookies.
+    """Log in with a token, which the server accepts once; the session begins without cookies.
 
     A failed login ends whatever session it was sent with, so none is sent.
 
@@ -38,6 +40,7 @@ def login(
         server: URL of the middleware.
         token: What the page `token` of the server shows; spaces around it are dropped.
         timeout: As for `Session`.
+        patience: As for `Session`.
         verify: As for `Session`.
 
     Raises:
@@ -49,12 +52,10 @@ def login(
     token = token.strip()
     if not token:
         raise NotLoggedIn(f"the token is empty; get one at {_url(server)}/token")
-    session = Session(server, timeout=timeout, verify=verify)
+    session = Session(server, timeout=timeout, patience=patience, verify=verify)
     doubt = f"the token may be used up; get another at {session.server}/token"
     try:
-        answer = session.post_form("api/login", {"token": token}, doubt=doubt)
-        if not answer.startswith(_GREETING):
-            raise BadAnswer(f"{session.server} answered the login with {shown(answer)!r}")
+        session.post_form("api/login", {"token": token}, _read_user, doubt=doubt)
         if session.cookie is None:
             raise BadAnswer(
                 f"{session.server} accepted the token, but its cookie is for another host: the "
@@ -75,14 +76,17 @@ def login(
 
 
 def user(session: Session) -> str:
-    """Asks the server who is logged in: the e-mail address of the user.
+    """Ask the server who is logged in: the e-mail address of the user.
 
     Raises:
         NotLoggedIn: Nobody is.
     """
-    answer = session.get_text("api/login")
+    return session.get_text("api/login", _read_user)
+
+
+def _read_user(answer: str) -> str:
     if not answer.startswith(_GREETING):
-        raise BadAnswer(f"{session.server} answered {shown(answer)!r} to GET api/login")
+        raise BadAnswer(f"the server answered {shown(answer)!r} to a login")
     return shown(answer.removeprefix(_GREETING))
 
 
@@ -109,7 +113,7 @@ class Credentials:
         return text.strip()
 
     def save(self, session: Session) -> None:
-        """Keeps a session for the next time, in place of the one kept for the same server.
+        """Keep a session for the next time, in place of the one kept for the same server.
 
         Raises:
             NotLoggedIn: The session has no cookie.
@@ -133,11 +137,21 @@ class Credentials:
         _write_private(self._jar(session.server), jar)
         _write_private(self.folder / "server", session.server)
 
-    def open_session(self, server: str | None = None) -> Session:
-        """Opens the session kept for a server; the server is not asked whether it still knows it.
+    def open_session(
+        self,
+        server: str | None = None,
+        *,
+        timeout: tuple[float, float] = TIMEOUT,
+        patience: float = PATIENCE,
+        verify: bool | str = True,
+    ) -> Session:
+        """Open the session kept for a server; the server is not asked whether it still knows it.
 
         Args:
             server: URL of the server; `self.server` by default.
+            timeout: As for `Session`.
+            patience: As for `Session`.
+            verify: As for `Session`.
 
         Raises:
             NotLoggedIn: No login is kept; the message says how to log in.
@@ -153,11 +167,13 @@ class Credentials:
             rows = [line.split("\t") for line in lines]
             values = [row[6] for row in rows if len(row) == 7 and row[5] == COOKIE_NAME]
             if values and re.fullmatch("[ -~]+", values[-1]):
-                return Session(server, cookie=values[-1])
+                return Session(
+                    server, cookie=values[-1], timeout=timeout, patience=patience, verify=verify
+                )
         raise _no_login(_url(server))
 
     def forget(self, server: str | None = None) -> None:
-        """Removes the login kept for a server; without one nothing happens."""
+        """Remove the login kept for a server; without one nothing happens."""
         server = server or self.server or ""
         for jar in self._jars(server):
             jar.unlink(missing_ok=True)
@@ -182,7 +198,7 @@ def _no_login(server: str) -> NotLoggedIn:
 
 
 def _write_private(target: Path, text: str) -> None:
-    """Writes a file that only its owner reads, from its first byte on."""
+    """Write a file that only its owner reads, from its first byte on."""
     if target.exists():
         target.chmod(0o600)  # the new file takes over the mode of the old one
     with replacing(target) as aside:

@@ -257,7 +257,7 @@ class Middleware:
         while time.monotonic() < end and child.poll() is None:
             if _listens(self.port):
                 try:
-                    with Session(self.url, timeout=(1.0, 5.0)) as session:
+                    with Session(self.url, timeout=(1.0, 5.0), patience=1.0) as session:
                         session.get_text("about")
                 except DssError as error:
                     raise MiddlewareFailed(f"port {self.port} is not its own: {error}") from error

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from dss.client import Area
-from dss.errors import BadAnswer, NotFound, shown
+from dss.errors import (
+    BadAnswer,
+    NotFound,
+    OutcomeUnknown,
+    ServerFailed,
+    TicketDeleted,
+    shown,
+)
+from dss.multipart import FileBody
 from dss.records import (
     Available,
     Claim,
     FileEntry,
     ProvidedService,
     TicketStatus,
-    read_csv,
     read_int,
     read_status,
-    read_word,
+    rows,
+    word,
 )
 from dss.session import Session
-from dss.transfer import FileBody, archived, download_archive, list_files, upload_archive
+from dss.transfer import archived, download_archive, list_files, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
 
 Category = Literal["info", "warning", "error"]
+
+T = TypeVar("T")
 
 _NO_TICKET = ("", "None", "-1", "0")
 
@@ -34,9 +44,9 @@ class Provider:
     """The calls of a user who provides services.
 
     Calls about a ticket raise `WrongState` where this user has not claimed it, and `TicketDeleted`
-    once its owner has deleted it, which is the sign to stop working on it. Those that change
-    something raise `OutcomeUnknown` where the answer is lost; none of them is ever repeated. Every
-    call raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides.
+    once its owner has deleted it, which is the sign to stop working on it. `claim`, `log` and
+    `attach` are never sent twice: they raise `OutcomeUnknown` where the answer is lost. Every call
+    raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides.
 
     Args:
         session: The login of the provider's user.
@@ -46,12 +56,13 @@ class Provider:
         self.session = session
 
     def services(self) -> list[ProvidedService]:
-        """Lists the services that this user may provide, one row for each provider of it."""
-        text = self.session.get_text("api/pro/services")
-        return read_csv(ProvidedService, ("name", "version", "hash", "provider"), text)
+        """List the services that this user may provide, one row for each provider of it."""
+        return self.session.get_text(
+            "api/pro/services", rows(ProvidedService, "name", "version", "hash", "provider")
+        )
 
     def available(self, hashes: Sequence[str]) -> list[Available] | None:
-        """Lists those of the services that have tickets to claim; claims nothing.
+        """List those of the services that have tickets to claim; claims nothing.
 
         Returns:
             None where the server is too old to tell: claim instead.
@@ -61,15 +72,15 @@ class Provider:
         """
         fields = {"services": _joined(hashes)}
         try:
-            text = self.session.post_form("api/pro/services/available", fields, doubt=None)
+            read = rows(Available, "hash", "name", "ready")
+            return self.session.post_form("api/pro/services/available", fields, read, doubt=None)
         except NotFound as error:
             if error.status == 404:
                 return None
             raise
-        return read_csv(Available, ("hash", "name", "ready"), text)
 
     def claim(self, hashes: Sequence[str], provider: str, instance: str) -> Claim | None:
-        """Claims the oldest waiting ticket of any of the services.
+        """Claim the oldest waiting ticket of any of the services.
 
         The server knows no lease: a claimed ticket stays claimed until it is reported as a success
         or failed, or its owner deletes it.
@@ -90,36 +101,31 @@ class Provider:
             f"a ticket may have been claimed for {provider} {instance}, and nobody works on it; "
             "its owner sees the claim in its log"
         )
-        text = self.session.post_form("api/pro/services/claims", fields, doubt=doubt)
-        if text.strip() in _NO_TICKET:
-            return None
-        claims = read_csv(Claim, ("ticket", "hash", "status"), text)
-        if len(claims) != 1:
-            raise BadAnswer(f"{len(claims)} tickets in the answer to a claim: {shown(text)!r}")
-        return claims[0]
+        return self.session.post_form("api/pro/services/claims", fields, _read_claim, doubt=doubt)
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tells the status of a ticket of a provided service, claimed or not, deleted or not.
+        """Tell the status of a ticket of a provided service, claimed or not, deleted or not.
 
         Raises:
             NotFound: There is no such ticket for this user.
         """
-        return read_status(self.session.get_text(f"api/pro/tickets/{ticket}/status"))
+        return self.session.get_text(f"api/pro/tickets/{ticket}/status", read_status)
 
     def files(self, ticket: int, area: Area = "input") -> list[FileEntry]:
-        """Lists the files of a ticket: its input, or its results.
+        """List the files of a ticket: its input, or its results.
 
         Raises:
             TransferFailed: The server lists a name that must not touch a disk.
         """
         return list_files(self.session, f"api/pro/tickets/{ticket}/files/{area}")
 
-    def download(self, ticket: int, folder: str | Path) -> Path:
-        """Fetches the input of a ticket.
+    def download(self, ticket: int, folder: str | Path, *, parallel: int = 1) -> Path:
+        """Fetch the input of a ticket, as `Client.download` does its result.
 
         Args:
             ticket: The ticket.
-            folder: Where to put the files; made if need be. All appear together, or none.
+            folder: Where to put the files; made if need be.
+            parallel: How many files to fetch at once.
 
         Returns:
             The workspace in `folder`, its layers beside it.
@@ -128,19 +134,19 @@ class Provider:
             TransferFailed: There is no workspace, or a file did not come whole.
         """
         area = f"api/pro/tickets/{ticket}/files/input"
-        return download_archive(self.session, area, folder, f"ticket_{ticket:08d}.itksnap")
+        name = f"ticket_{ticket:08d}.itksnap"
+        return download_archive(self.session, area, folder, name, parallel=parallel)
 
     def log(self, ticket: int, category: Category, message: str) -> int:
-        """Adds a line to the ticket's log; it takes along the files attached since the last one.
+        """Add a line to the ticket's log; it takes along the files attached since the last one.
 
         Returns:
             The number of the log entry.
         """
         if category not in get_args(Category):
             raise ValueError(f"{category!r} is not one of {', '.join(get_args(Category))}")
-        return read_int(
-            self._post(ticket, category, {"message": message}, "the line may be in the log")
-        )
+        doubt = "the line may be in the log"
+        return self._post(ticket, category, {"message": message}, read_int, doubt)
 
     def attach(
         self,
@@ -149,7 +155,7 @@ class Provider:
         file: str | Path,
         mime_type: str = "application/octet-stream",
     ) -> int:
-        """Attaches a file to the next line of the log; until that comes, the user does not see it.
+        """Attach a file to the next line of the log; until that comes, the user does not see it.
 
         The file's own name is not sent: the user sees the description. Whoever learns the address
         of an attachment can read it without a login.
@@ -162,15 +168,14 @@ class Provider:
         """
         body = FileBody(Path(file), "attachment", {"desc": description, "mime_type": mime_type})
         doubt = "the file may be attached; it shows with the next line of the log"
-        return read_int(
-            self.session.post_body(f"api/pro/tickets/{ticket}/attachments", body, doubt=doubt)
-        )
+        path = f"api/pro/tickets/{ticket}/attachments"
+        return self.session.post_body(path, body, read_int, doubt=doubt)
 
     def progress(self, ticket: int, value: float, *, start: float = 0.0, end: float = 1.0) -> None:
-        """Sets how much of a part of the work is done.
+        """Set how much of a part of the work is done; setting it twice is setting it once.
 
         The ticket's progress is the sum over the parts that were set, each `value * (end - start)`.
-        Keep to one division into parts: the server fails (`OutcomeUnknown`) at a `start` that it
+        Keep to one division into parts: the server fails (`ServerFailed`) at a `start` that it
         knows with another `end`, as at a last (0, 1) after parts. `reset_progress` forgets parts.
 
         Args:
@@ -182,52 +187,89 @@ class Provider:
         if not (0 <= value <= 1 and 0 <= start < end <= 1):
             raise ValueError(f"not a progress: {value} of the part from {start} to {end}")
         fields = {"chunk_start": str(start), "chunk_end": str(end), "progress": str(value)}
-        doubt = (
-            "the progress may be set, setting it again does no harm; where another end was used "
-            "with this start, reset the progress first"
-        )
-        read_word(self._post(ticket, "progress", fields, doubt), "success")
+        try:
+            self._post(ticket, "progress", fields, word("success"), None)
+        except ServerFailed as error:
+            raise ServerFailed(
+                f"{error}; where another end was used with this start, reset the progress first",
+                status=error.status,
+            ) from error
 
     def reset_progress(self, ticket: int) -> None:
-        """Sets the progress to nothing and forgets its parts; they outlive a retry by the owner."""
+        """Set the progress to nothing and forgets its parts; they outlive a retry by the owner."""
         self.progress(ticket, 0.0)
 
-    def upload(self, ticket: int, workspace: Workspace | str | Path) -> None:
-        """Archives a workspace and sends it as the ticket's result.
+    def upload(
+        self, ticket: int, workspace: Workspace | str | Path, *, verify: bool = False
+    ) -> None:
+        """Archive a workspace and send it as the ticket's result; take up an upload that broke.
+
+        What the server has already is compared and, where it is the same, not sent again.
 
         Args:
             ticket: The ticket.
             workspace: The workspace, or the path of its file.
+            verify: Whether the files that were sent are read back and compared.
 
         Raises:
             TransferFailed: A file could not be sent.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
         area = f"api/pro/tickets/{ticket}/files/results"
+        name = f"ticket_{ticket:08d}_results.itksnap"
         with archived(workspace) as files:
-            upload_archive(self.session, area, files, f"ticket_{ticket:08d}_results.itksnap")
+            upload_archive(self.session, area, files, name, verify=verify)
 
     def succeed(self, ticket: int) -> None:
-        """Reports the ticket as done; its results have to be there."""
-        self._set_status(ticket, "success")
+        """Report the ticket as done; its results have to be there."""
+        self._set_status(ticket, TicketStatus.SUCCESS)
 
     def fail(self, ticket: int, message: str) -> None:
-        """Logs why, as an error, and reports the ticket as failed, even where the log fails."""
+        """Log why, as an error, and report the ticket as failed, even where the log fails."""
         try:
             self.log(ticket, "error", message)
         finally:
-            self._set_status(ticket, "failed")
+            self._set_status(ticket, TicketStatus.FAILED)
 
-    def _set_status(self, ticket: int, status: str) -> None:
-        doubt = f"the ticket may be {status}; ask for its status"
-        read_word(self._post(ticket, "status", {"status": status}, doubt), status)
+    def _set_status(self, ticket: int, status: TicketStatus) -> None:
+        doubt = f"ticket {ticket} may be {status}; ask for its status"
 
-    def _post(self, ticket: int, what: str, fields: dict[str, str], doubt: str) -> str:
-        return self.session.post_form(f"api/pro/tickets/{ticket}/{what}", fields, doubt=doubt)
+        def ask() -> str | None:
+            now = self.status(ticket)
+            if now is TicketStatus.DELETED:
+                raise TicketDeleted(f"ticket {ticket} has been deleted")
+            if not (now is TicketStatus.CLAIMED or now.final):
+                # Its owner has queued it again: a second report would end another one's work.
+                raise OutcomeUnknown(f"ticket {ticket} is {now}, after it was reported {status}")
+            return status.value if now is status else None
+
+        fields = {"status": status.value}
+        self._post(ticket, "status", fields, word(status.value), doubt, ask)
+
+    def _post(
+        self,
+        ticket: int,
+        what: str,
+        fields: dict[str, str],
+        read: Callable[[str], T],
+        doubt: str | None,
+        ask: Callable[[], T | None] | None = None,
+    ) -> T:
+        path = f"api/pro/tickets/{ticket}/{what}"
+        return self.session.post_form(path, fields, read, doubt=doubt, ask=ask)
+
+
+def _read_claim(text: str) -> Claim | None:
+    if text.strip() in _NO_TICKET:
+        return None
+    claims = rows(Claim, "ticket", "hash", "status")(text)
+    if len(claims) != 1:
+        raise BadAnswer(f"{len(claims)} tickets in the answer to a claim: {shown(text)!r}")
+    return claims[0]
 
 
 def _joined(hashes: Sequence[str]) -> str:
-    """Joins hashes as the server wants them; it takes an empty one for a foreign service."""
+    """Join hashes as the server wants them; it takes an empty one for a foreign service."""
     if isinstance(hashes, str) or not hashes or not all(hashes):
         raise ValueError(f"not a list of hashes of services: {hashes!r}")
     return ",".join(hashes)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -202,27 +203,43 @@ class AnyTicket:
 
 
 def read_word(text: str, *allowed: str) -> str:
-    """Reads an answer of one word, which has to be one of those `allowed`."""
+    """Read an answer of one word, which has to be one of those `allowed`."""
     word = text.strip()
     if word not in allowed:
         raise BadAnswer(f"the server answered {shown(text)!r} instead of {' or '.join(allowed)}")
     return word
 
 
+def word(*allowed: str) -> Callable[[str], str]:
+    """Give a reader of answers of one word, which has to be one of those `allowed`."""
+    return lambda text: read_word(text, *allowed)
+
+
 def read_int(text: str) -> int:
-    """Reads a number that is an id or a count: decimal digits and nothing else."""
+    """Read a number that is an id or a count: decimal digits and nothing else."""
     if not re.fullmatch("[0-9]{1,18}", text.strip()):
         raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
     return int(text)
 
 
+def read_number(text: str) -> float:
+    """Read a number that need not be whole."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
+    return number
+
+
 def read_status(text: str) -> TicketStatus:
-    """Reads the status of a ticket."""
+    """Read the status of a ticket."""
     return TicketStatus(read_word(text, *(s.value for s in TicketStatus)))
 
 
 def read_time(value: object) -> datetime:
-    """Reads a time: seconds of the epoch, or a date and time without a zone, taken for UTC."""
+    """Read a time: seconds of the epoch, or a date and time without a zone, taken for UTC."""
     try:
         if isinstance(value, str) and not value.isdecimal():
             form = "%Y-%m-%d %H:%M:%S.%f" if "." in value else "%Y-%m-%d %H:%M:%S"
@@ -235,7 +252,7 @@ def read_time(value: object) -> datetime:
 
 
 def read_duration(value: object) -> timedelta | None:
-    """Reads a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none."""
+    """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none."""
     if value is None or value == "":
         return None
     text = str(value)
@@ -253,24 +270,17 @@ def _read_flag(text: str) -> bool:
     return read_word(text, "0", "1", "True", "False", "t", "f") in ("1", "True", "t")
 
 
-def _read_number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise BadAnswer(f"the server answered {shown(text)!r} instead of a number") from error
-
-
 _READERS: Mapping[type, Callable[[str], object]] = {
     str: str,
     int: read_int,
-    float: _read_number,
+    float: read_number,
     bool: _read_flag,
     TicketStatus: read_status,
 }
 
 
 def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
-    """Reads rows of CSV, each into a `record`.
+    """Read rows of CSV, each into a `record`.
 
     Args:
         record: A dataclass of this module without nested records.
@@ -300,8 +310,13 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
     return records
 
 
+def rows(record: type[R], *columns: str) -> Callable[[str], list[R]]:
+    """Give a reader of rows of CSV, as `read_csv` reads them."""
+    return lambda text: read_csv(record, columns, text)
+
+
 def read_names(text: str) -> list[str]:
-    """Reads CSV of one column."""
+    """Read CSV of one column."""
     return [row.name for row in read_csv(_Name, ("name",), text)]
 
 
@@ -312,7 +327,7 @@ class _Name:
 
 @contextmanager
 def _form(what: str) -> Iterator[None]:
-    """Turns whatever a document of another form causes into one error."""
+    """Turn whatever a document of another form causes into one error."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -320,7 +335,7 @@ def _form(what: str) -> Iterator[None]:
 
 
 def read_detail(document: object) -> TicketDetail:
-    """Reads the answer of a ticket's `detail`."""
+    """Read the answer of a ticket's `detail`."""
     with _form("the ticket's detail"):
         result: Any = document["result"]  # type: ignore[index]
         position = result.get("queue_position")
@@ -350,7 +365,7 @@ def read_detail(document: object) -> TicketDetail:
 
 
 def read_service(document: object) -> ServiceDetail:
-    """Reads a `service.json`; what its author left out is empty."""
+    """Read a `service.json`; what its author left out is empty."""
     with _form("service.json"):
         service: Any = document
         return ServiceDetail(
@@ -373,7 +388,7 @@ def read_service(document: object) -> ServiceDetail:
 
 
 def read_stats(document: object) -> ServiceStats:
-    """Reads the answer of a service's `stats`; its columns vary, so it is asked for as JSON."""
+    """Read the answer of a service's `stats`; its columns vary, so it is asked for as JSON."""
     with _form("the service's stats"):
         (stats,) = document["result"]  # type: ignore[index]
         return ServiceStats(

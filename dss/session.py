@@ -1,9 +1,11 @@
 """Requests to one server: the only module that talks HTTP.
 
-It owns the timeouts, the cookie, the decision which calls may be repeated, and the mapping of
-answers to errors. A call that changes something states its *doubt*: what may have happened, and how
-to find out, should the answer be lost. A call without a doubt changes nothing, or the same again
-when repeated, and is repeated after a failure of the network or of the server.
+It owns the time-outs, the cookie, the decision which calls may be repeated, and the mapping of
+answers to errors. A call without a *doubt* changes nothing, or the same again when repeated: after
+a failure of the network or of the server it is sent again, as `dss.retry` says. A call that does
+harm when repeated states its doubt: what may have happened, and how to find out, should the answer
+be lost. Where the server can tell, the call brings along the question, too: it is asked, and only
+if nothing was done the call is sent again. A request that cannot have left is always repeated.
 
 The server closes a connection after 10 s without traffic and answers a `HEAD` with a body: no
 connection is used again after half that time, and `HEAD` is never sent.
@@ -11,41 +13,43 @@ connection is used again after half that time, and `HEAD` is never sent.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import logging
+import os
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from http.cookiejar import Cookie
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import requests
+import urllib3
 from requests.cookies import RequestsCookieJar
-from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
+from dss.answers import Received, digest_of, judge, save, start_of, text_of
 from dss.errors import (
     BadAnswer,
     DssError,
     NetworkFailed,
     OutcomeUnknown,
+    Refused,
     ServerFailed,
-    TransferFailed,
-    refusal,
     shown,
 )
+from dss.retry import PATIENCE, Lost, Tries, is_lasting, never_sent, reason
 
 COOKIE_NAME = "webpy_session_id"
-PAUSES = (0.25, 1.0, 2.0)
-"""Seconds to wait before each further try of a call that may be repeated."""
+TIMEOUT = (10.0, 60.0)
+"""Seconds, by default, to connect or to send, and without a byte while waiting for an answer."""
 
 _MAX_IDLE = 5.0
-_MAX_TEXT = 64 * 2**20
-_CHUNK = 256 * 2**10
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -58,25 +62,6 @@ class Body(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[bytes]: ...
-
-
-@dataclass(frozen=True)
-class Received:
-    """A file as it came.
-
-    Attributes:
-        name: Its name according to the answer's Content-Disposition, None where it has none.
-        size: Bytes received.
-        sha256: Hex digest of these bytes.
-        length_given: Whether the answer said how many bytes it has (they were compared).
-        chunked: Whether the answer came in chunks, so that its end was marked.
-    """
-
-    name: str | None
-    size: int
-    sha256: str
-    length_given: bool
-    chunked: bool
 
 
 class _Jar(RequestsCookieJar):
@@ -94,11 +79,18 @@ class Session:
     Args:
         server: URL of the middleware; a trailing slash is dropped, the server does not bear it.
         cookie: Value of the session cookie of an earlier login.
-        timeout: Seconds to connect, and seconds without a byte while reading.
-        verify: True, or the path of a bundle of certificate authorities.
+        timeout: Seconds to connect or to send, and seconds without a byte while reading.
+        patience: Seconds for which a call that may be repeated is repeated after its first failure.
+        verify: True, the path of a bundle of certificate authorities, or False, which trusts
+            whoever answers: anybody on the way then reads the login and the images.
+
+    Attributes:
+        server: URL of the server, without a slash at its end.
+        host: Its host.
+        patience: As above; it may be changed at any time.
 
     Raises:
-        NetworkFailed: The URL is none.
+        NetworkFailed: The URL is none, or there is no such bundle.
     """
 
     def __init__(
@@ -106,22 +98,29 @@ class Session:
         server: str,
         *,
         cookie: str | None = None,
-        timeout: tuple[float, float] = (10.0, 60.0),
+        timeout: tuple[float, float] = TIMEOUT,
+        patience: float = PATIENCE,
         verify: bool | str = True,
     ) -> None:
         self.server = server.strip().rstrip("/")
         parts = re.match(r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#]*)?$", self.server)
         if parts is None:
             raise NetworkFailed(f"not the URL of a server, like https://host: {shown(server)!r}")
+        for bundle in (verify, *map(os.environ.get, _BUNDLES if verify is True else ())):
+            if isinstance(bundle, str) and not Path(bundle).exists():
+                raise NetworkFailed(f"no bundle of certificate authorities: {shown(bundle)}")
+        if verify is False:
+            # Whoever asks for it knows it; a warning at each request tells nobody anything.
+            urllib3.disable_warnings(InsecureRequestWarning)
         self.host = parts[1].strip("[]").lower()
+        self.patience = patience
         self._timeout = timeout
         self._verify = verify
         self._used = time.monotonic()
         self._http = requests.Session()
-        # Neither a proxy nor a .netrc of the environment has a say in talking to this machine;
-        # elsewhere proxies have, and `auth` keeps a .netrc from adding a second login.
-        self._http.trust_env = self.host not in _LOOPBACK
+        # No .netrc has a say in who logs in, and no proxy in talking to this machine.
         self._http.auth = _no_other_login
+        self._proxies = {"no_proxy": self.host} if self.host in _LOOPBACK else None
         self._http.headers["Accept-Encoding"] = "identity"
         self._http.cookies = _Jar()
         if cookie is not None:
@@ -143,48 +142,111 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection; the login stays valid."""
+        """Close the connection; the login stays valid."""
         self._http.close()
+
+    def another(self) -> Session:
+        """Open a second session with the same login, for another thread."""
+        cookie = self.cookie
+        return Session(
+            self.server,
+            cookie=cookie.value if cookie else None,
+            timeout=self._timeout,
+            patience=self.patience,
+            verify=self._verify,
+        )
 
     @property
     def cookie(self) -> Cookie | None:
         """The session cookie, None before the first answer (or when it was not accepted)."""
         return next((c for c in self._http.cookies if c.name == COOKIE_NAME), None)
 
-    def get_text(self, path: str, *, doubt: str | None = None) -> str:
-        """GETs a text. Some GETs of this API change something: those state a doubt."""
-        return self._call("GET", path, _text, doubt=doubt)
+    def get_text(
+        self,
+        path: str,
+        read: Callable[[str], T] = str,  # type: ignore[assignment] # text stays text
+        *,
+        doubt: str | None = None,
+        ask: Callable[[], T | None] | None = None,
+        within: float | None = None,
+    ) -> T:
+        """GET a text. Some GETs of this API change something: those state a doubt.
 
-    def get_json(self, path: str) -> object:
-        """GETs a JSON document."""
-        text = self.get_text(path)
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BadAnswer(f"GET {path} did not answer with JSON: {shown(text)!r}") from error
+        Args:
+            path: Path of the call, without a slash at its beginning.
+            read: As for `post_form`.
+            doubt: As for `post_form`.
+            ask: As for `post_form`.
+            within: Seconds within which the call has to be over, with all its repetitions.
+        """
+        return self._call("GET", path, _text(read), doubt=doubt, ask=ask, within=within)
+
+    def get_json(self, path: str, *, within: float | None = None) -> object:
+        """GET a JSON document, within some seconds if asked for."""
+        return self.get_text(path, _json, within=within)
 
     def get_file(self, path: str, target: Path) -> Received:
-        """GETs a file as a stream into `target`, which is overwritten, at each try anew.
+        """GET a file as a stream into `target`, which is overwritten, at each try anew.
 
         Raises:
             TransferFailed: At every try the answer ended early.
             OSError: `target` cannot be written.
         """
+        return self._call("GET", path, lambda response, call: save(response, call, target))
 
-        def save(response: requests.Response, call: str) -> Received:
-            return _save(response, call, target)
+    def get_digest(self, path: str) -> tuple[str | None, str]:
+        """GET a file's name and the SHA-256 of its bytes, in hex digits, and keep nothing else.
 
-        return self._call("GET", path, save)
+        Raises:
+            TransferFailed: At every try the answer ended early.
+        """
+        return self._call("GET", path, digest_of)
 
-    def post_form(self, path: str, fields: Mapping[str, str], *, doubt: str | None) -> str:
-        """POSTs fields; a character that is not Unicode text (a lone surrogate) becomes `?`."""
+    def get_start(self, path: str, size: int) -> tuple[str | None, bytes]:
+        """GET a file's name and its first bytes, at most `size`, and close the connection.
+
+        Raises:
+            TransferFailed: At every try the answer ended early.
+        """
+        try:
+            return self._call("GET", path, lambda response, call: start_of(response, call, size))
+        finally:
+            self._http.close()
+
+    def post_form(
+        self,
+        path: str,
+        fields: Mapping[str, str],
+        read: Callable[[str], T] = str,  # type: ignore[assignment] # text stays text
+        *,
+        doubt: str | None,
+        ask: Callable[[], T | None] | None = None,
+    ) -> T:
+        """POST fields; a character that is not Unicode text (a lone surrogate) becomes `?`.
+
+        Args:
+            path: Path of the call, without a slash at its beginning.
+            fields: The form.
+            read: Reads the answer, and raises `BadAnswer` at one that is none: what was asked for
+                is then as much in doubt as when nothing comes.
+            doubt: What may have happened when the answer is lost, and how to find out; None where
+                the call may be repeated.
+            ask: Asks the server whether it was done: gives the lost answer if so, None if not, and
+                raises what else there is to say. Without it the call is never repeated once sent.
+        """
         data = {k: v.encode("utf-8", "replace") for k, v in fields.items()}
-        return self._call("POST", path, _text, data=data, doubt=doubt)
+        return self._call("POST", path, _text(read), data=data, doubt=doubt, ask=ask)
 
-    def post_body(self, path: str, body: Body, *, doubt: str) -> str:
-        """POSTs a stream."""
-        headers = {"Content-Type": body.content_type}
-        return self._call("POST", path, _text, data=body, headers=headers, doubt=doubt)
+    def post_body(
+        self,
+        path: str,
+        body: Body,
+        read: Callable[[str], T] = str,  # type: ignore[assignment] # text stays text
+        *,
+        doubt: str | None,
+    ) -> T:
+        """POST a stream; from its beginning at each try, where it may be repeated."""
+        return self._call("POST", path, _text(read), data=body, doubt=doubt)
 
     def _call(
         self,
@@ -192,159 +254,109 @@ class Session:
         path: str,
         read: Callable[[requests.Response, str], T],
         *,
-        data: Any = None,
-        headers: Mapping[str, str] | None = None,
+        data: Mapping[str, bytes] | Body | None = None,
         doubt: str | None = None,
+        ask: Callable[[], T | None] | None = None,
+        within: float | None = None,
     ) -> T:
-        """Sends a request, again where that is safe, and reads its answer."""
-        call = f"{method} {path}"
-        for pause in (*PAUSES, None):
-            if time.monotonic() - self._used > _MAX_IDLE:
-                self._http.close()
-            failure: DssError
-            sent, lasting = True, False
+        """Send a request, again where that is safe, and read its answer."""
+        tries = Tries(self.patience, within)
+        in_doubt: DssError | None = None
+        while True:
             try:
-                with self._http.request(
-                    method,
-                    f"{self.server}/{path}",
-                    data=data,
-                    headers=headers,
-                    timeout=self._timeout,
-                    verify=self._verify,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response:
-                    self._judge(response, call)
+                return self._try(method, path, read, data, tries)
+            except Refused:
+                # Of a repetition: perhaps because the first one was done after all.
+                answer = ask() if in_doubt and ask else None
+                if answer is None:
+                    raise
+                return answer
+            except Lost as lost:
+                failure = lost.failure
+                if lost.sent and doubt is not None:
+                    in_doubt = failure
+                    answer = self._settle(failure, doubt, ask)
+                    if answer is not None:
+                        return answer
+                if not lost.lasting and tries.pause(failure):
+                    _log.info("%s; trying again", failure)
+                    continue
+            if in_doubt:
+                raise _unknown(in_doubt, doubt) from in_doubt
+            raise failure
+
+    def _settle(
+        self, failure: DssError, doubt: str, ask: Callable[[], T | None] | None
+    ) -> T | None:
+        """Ask whether a call was done whose answer was lost; None means that it was not."""
+        if ask is None:
+            raise _unknown(failure, doubt) from failure
+        try:
+            return ask()
+        except (NetworkFailed, ServerFailed) as error:
+            raise _unknown(failure, doubt) from error
+
+    def _try(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[requests.Response, str], T],
+        data: Mapping[str, bytes] | Body | None,
+        tries: Tries,
+    ) -> T:
+        """Send a request once and read its answer.
+
+        Raises:
+            Lost: There was none, or the server failed.
+        """
+        call = f"{method} {path}"
+        if time.monotonic() - self._used > _MAX_IDLE:
+            self._http.close()
+        connect, wait = self._timeout
+        kind = getattr(data, "content_type", None)
+        try:
+            with self._http.request(
+                method,
+                f"{self.server}/{path}",
+                data=data,
+                headers={"Content-Type": kind} if kind else None,
+                timeout=(tries.bound(connect), tries.bound(wait)),
+                proxies=self._proxies,
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                judge(response, call, self.server)
+                try:
                     return read(response, call)
-            except (requests.RequestException, HTTPError) as error:
-                failure = NetworkFailed(f"no answer from {self.server}: {_reason(error)} ({call})")
-                failure.__cause__ = error
-                sent = not _never_sent(error)
-                lasting = _lasting(error)
-            except (ServerFailed, _CutOff) as error:
-                # The server may drop the connection after a failure without a word.
-                self._http.close()
-                failure = error
-            finally:
-                self._used = time.monotonic()
-            if sent and doubt is not None:
-                raise OutcomeUnknown(f"{failure}; the request was sent: {doubt}") from failure
-            if pause is None or lasting:
-                raise failure
-            time.sleep(pause)
-        raise AssertionError("the last try returns or raises")
-
-    def _judge(self, response: requests.Response, call: str) -> None:
-        """Raises the error that an answer stands for; returns where it is the one asked for."""
-        status = response.status_code
-        if status == 200:
-            encoding = response.headers.get("Content-Encoding", "identity")
-            if encoding != "identity":
-                raise BadAnswer(f"{self.server} sent {shown(encoding)} unasked ({call})")
-            return
-        if 300 <= status < 400:
-            place = shown(response.headers.get("Location", "nowhere"))
-            raise BadAnswer(
-                f"{self.server} redirects to {place} ({status} to {call}); "
-                "the API does not redirect: is the URL of the server right?"
-            )
-        text = _body(response, call).decode("utf-8", "replace")
-        if 400 <= status < 500:
-            raise refusal(status, text, call=call, server=self.server)
-        if status >= 500:
-            raise ServerFailed(f"{shown(text) or 'failure'} ({self.server}, {status} to {call})")
-        raise BadAnswer(f"{self.server} answered {status} to {call}")
+                except BadAnswer as error:
+                    raise Lost(error, lasting=True) from None
+        except (requests.RequestException, HTTPError) as error:
+            failure = NetworkFailed(f"no answer from {self.server}: {reason(error)} ({call})")
+            failure.__cause__ = error
+            raise Lost(failure, sent=not never_sent(error), lasting=is_lasting(error)) from None
+        except Lost:
+            # The server may drop the connection after a failure without a word.
+            self._http.close()
+            raise
+        finally:
+            self._used = time.monotonic()
 
 
-class _CutOff(TransferFailed):
-    """The bytes of a file ended before the file did."""
+def _unknown(failure: DssError, doubt: str | None) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{failure}; the request was sent: {doubt}")
+
+
+def _text(read: Callable[[str], T]) -> Callable[[requests.Response, str], T]:
+    return lambda response, call: read(text_of(response, call))
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"the server did not answer with JSON: {shown(text)!r}") from error
 
 
 def _no_other_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-def _body(response: requests.Response, call: str) -> bytes:
-    """Reads a body that has to fit into memory."""
-    body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
-        body += chunk
-        if len(body) > _MAX_TEXT:
-            raise BadAnswer(f"{call} answered with more than {_MAX_TEXT >> 20} MB of text")
-    return bytes(body)
-
-
-def _text(response: requests.Response, call: str) -> str:
-    """Reads a body as UTF-8, which is what the server writes, though it does not say so."""
-    try:
-        return _body(response, call).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadAnswer(f"{call} did not answer in UTF-8: {error}") from error
-
-
-def _save(response: requests.Response, call: str, target: Path) -> Received:
-    """Streams a body into a file, counting and digesting it."""
-    given = response.headers.get("Content-Length", "")
-    disposition = response.headers.get("Content-Disposition", "")
-    # The server does not escape quotes in the name: it ends at the last one.
-    name = re.search(r'filename="?(.*?)"?$', disposition)
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with target.open("wb") as out:
-            for chunk in response.iter_content(_CHUNK):
-                out.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
-    except requests.RequestException as error:
-        raise _CutOff(f"the file was cut off: {_reason(error)} ({call})") from error
-    if given.isdecimal() and size != int(given):
-        raise _CutOff(f"the file was cut off after {size} of {given} bytes ({call})")
-    return Received(
-        name=name.group(1) if name else None,
-        size=size,
-        sha256=digest.hexdigest(),
-        length_given=given.isdecimal(),
-        chunked="chunked" in response.headers.get("Transfer-Encoding", ""),
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those it was made from, which the libraries keep in several places."""
-    todo: list[object] = [error]
-    seen: list[object] = []
-    while todo:
-        cause = todo.pop(0)
-        if isinstance(cause, BaseException) and cause not in seen:
-            seen.append(cause)
-            # Not its context: that leads on to whatever error the caller is handling meanwhile.
-            todo += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-            yield cause
-
-
-def _never_sent(error: Exception) -> bool:
-    """Whether a request failed before any of it can have reached the server."""
-    # A ProxyError says nothing: it is what a lost answer becomes behind a proxy.
-    never = (requests.ConnectTimeout, NewConnectionError)
-    return _lasting(error) or any(isinstance(cause, never) for cause in _causes(error))
-
-
-def _lasting(error: Exception) -> bool:
-    """Whether another try would fail the same way: a certificate not trusted, an impossible URL."""
-    lasting = (
-        ssl.SSLCertVerificationError,
-        requests.exceptions.InvalidURL,
-        LocationParseError,
-    )
-    return any(isinstance(cause, lasting) for cause in _causes(error))
-
-
-def _reason(error: Exception) -> str:
-    """The words of the system for a failure, without the libraries' wrapping."""
-    if isinstance(error, requests.Timeout):
-        return "timed out"
-    causes = [c for c in _causes(error) if not isinstance(c, requests.RequestException)]
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    return shown(str(causes[-1] if causes else error))

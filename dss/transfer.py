@@ -10,97 +10,45 @@ name, and an upload ends with a look at the list.
 from __future__ import annotations
 
 import re
-import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
 
-from dss.errors import ServerFailed, TransferFailed, shown
-from dss.records import FileEntry, read_csv, read_word
-from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
+from dss.errors import NetworkFailed, ServerFailed, TransferFailed, shown
+from dss.multipart import FileBody
+from dss.records import FileEntry, read_csv, word
+from dss.whole import check_framed, check_whole, digest, named_by_content, same_header
+from snapws.compression import GzipDamaged
+from snapws.errors import WorkspaceError
+from snapws.files import appearing, replacing
 
 if TYPE_CHECKING:
-    from dss.session import Received, Session
+    from dss.session import Session
     from snapws import Workspace
 
 TRIES = 3
-"""How often a download is begun again because the files of the ticket changed meanwhile."""
+"""How often a file is fetched that comes damaged, or a ticket whose files changed meanwhile."""
 
-_CHUNK = 256 * 2**10
-_SENDABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+_START = 64 * 2**10
 # Names that Windows gives to devices, with any extension.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
-class FileBody:
-    """A multipart form with some fields and one file, read from the disk while it is sent.
-
-    Args:
-        file: The file; its size must not change before it is sent.
-        name: What the server shall call it: letters, digits, `.`, `_`, `-`, no leading dot. The
-            server stores other names too, but some it cannot list or send back.
-        fields: Further fields of the form.
-
-    Raises:
-        TransferFailed: The name is not allowed, or the file cannot be read.
-    """
-
-    def __init__(self, file: Path, name: str, fields: Mapping[str, str]) -> None:
-        if not _SENDABLE.fullmatch(name):
-            raise TransferFailed(
-                f"{file}: a file cannot be sent as {shown(name)!r}; rename it to letters, digits, "
-                "'.', '_' and '-', not starting with '.'"
-            )
-        boundary = secrets.token_hex(20)
-        self.content_type = f"multipart/form-data; boundary={boundary}"
-        self._file = file
-        try:
-            self._size = file.stat().st_size
-        except OSError as error:
-            raise TransferFailed(f"{file}: {error.strerror}") from error
-        head = "".join(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
-            for key, value in fields.items()
-        )
-        head += (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="myfile"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        )
-        self._head = head.encode("utf-8", "replace")
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
-
-    def __len__(self) -> int:
-        return len(self._head) + self._size + len(self._tail)
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._head
-        sent = 0
-        try:
-            with self._file.open("rb") as source:
-                while chunk := source.read(_CHUNK):
-                    sent += len(chunk)
-                    if sent > self._size:
-                        break
-                    yield chunk
-        except OSError as error:
-            raise TransferFailed(f"{self._file}: {error.strerror}; nothing was stored") from error
-        if sent != self._size:
-            raise TransferFailed(f"{self._file} changed while it was sent; nothing was stored")
-        yield self._tail
+class _Changed(Exception):
+    """The list of files is out of date."""
 
 
 def list_files(session: Session, area: str) -> list[FileEntry]:
-    """Lists the files of an area of a ticket, by time.
+    """List the files of an area of a ticket, by time.
 
     Raises:
         TransferFailed: A name must not be given to a file on a disk.
     """
-    text = session.get_text(area)
-    if "\0" in text:  # which Python 3.10 does not take for CSV
-        _check_name(text)
-    listed = read_csv(FileEntry, ("index", "name"), text)
+    listed = session.get_text(area, _read_list)
     seen: set[str] = set()
     for entry in listed:
         _check_name(entry.name)
@@ -110,8 +58,14 @@ def list_files(session: Session, area: str) -> list[FileEntry]:
     return listed
 
 
+def _read_list(text: str) -> list[FileEntry]:
+    if "\0" in text:  # which Python 3.10 does not take for CSV
+        _check_name(text)
+    return read_csv(FileEntry, ("index", "name"), text)
+
+
 def _check_name(name: str) -> None:
-    """Refuses what is not the bare, visible name of a file on every system."""
+    """Refuse what is not the bare, visible name of a file on every system."""
     bare = not re.search(r'[/\\:*?"<>|]', name) and all(c.isprintable() for c in name)
     ends = not name.startswith(".") and not name.endswith((".", " "))
     if not name or not bare or not ends or _DEVICE.fullmatch(name):
@@ -121,58 +75,115 @@ def _check_name(name: str) -> None:
         )
 
 
-def upload_files(session: Session, area: str, files: Sequence[tuple[Path, str]]) -> None:
-    """Sends files one after the other and makes sure that the server lists them.
+def upload_files(
+    session: Session, area: str, files: Iterable[tuple[Path, str]], *, verify: bool = False
+) -> None:
+    """Send files one after the other and make sure that the server lists them.
+
+    What the server lists before is read back, and not sent again if it is the same: so an upload
+    that broke is taken up at the file where it stopped.
 
     Args:
         session: The login.
         area: Path of the ticket's area.
         files: Each file and the name it shall have there; a workspace should be the last, so that
             it is there only when its layers are.
+        verify: Whether everything is read back in the end.
 
     Raises:
-        TransferFailed: A name is not allowed, a file cannot be read, or is not listed afterwards.
-        OutcomeUnknown: The answer to one of them was lost.
+        TransferFailed: A name is not allowed, a file cannot be read, is not listed afterwards, or
+            comes back as something else.
     """
+    there = {entry.name for entry in list_files(session, area)}
+    sent: list[tuple[Path, str]] = []
     for file, name in files:
-        body = FileBody(file, name, {"filename": name, "submit": "send"})
-        doubt = f"{name} may be stored there; list the files, or send it again once this is over"
-        read_word(session.post_body(area, body, doubt=doubt), "success")
-    missing = {name for _, name in files} - {entry.name for entry in list_files(session, area)}
+        if name in there and _holds(session, area, file, name):
+            continue
+        _send(session, area, file, name)
+        sent.append((file, name))
+    listed = {entry.name for entry in list_files(session, area)}
+    missing = sorted({name for _, name in sent} - listed)
     if missing:
-        raise TransferFailed(f"{session.server} does not list what was sent: {sorted(missing)}")
+        raise TransferFailed(f"{session.server} does not list what was sent: {missing}")
+    for file, name in sent if verify else ():
+        _verify(session, area, file, name)
+
+
+def _send(session: Session, area: str, file: Path, name: str) -> None:
+    body = FileBody(file, name, {"filename": name, "submit": "send"})
+    # Twice the same under the same name is once.
+    session.post_body(area, body, word("success"), doubt=None)
+
+
+def _verify(session: Session, area: str, file: Path, name: str) -> None:
+    """Make sure that the server has a file as it is here; send it again where it has not."""
+    for _ in range(TRIES - 1):
+        if _holds(session, area, file, name):
+            return
+        _send(session, area, file, name)
+    if not _holds(session, area, file, name):
+        raise TransferFailed(f"{session.server} has not stored {name} as it was sent")
+
+
+def _holds(session: Session, area: str, file: Path, name: str) -> bool:
+    """Read a file of an area back, and tell whether it is the same as the one here."""
+    for _ in range(TRIES):
+        index = next((e.index for e in list_files(session, area) if e.name == name), None)
+        if index is None:
+            return False
+        try:
+            told, sha256 = session.get_digest(f"{area}/{index}")
+        except TransferFailed as error:
+            raise NetworkFailed(f"{name} could not be read back: {error}") from error
+        if told == name:
+            return sha256 == digest(file)
+    return False
 
 
 @contextmanager
-def archived(workspace: Workspace | str | Path) -> Iterator[tuple[Path, ...]]:
-    """Archives a workspace into a temporary folder that lives as long as the context.
+def archived(workspace: Workspace | str | Path) -> Iterator[Iterator[Path]]:
+    """Archive a workspace into a temporary folder that lives as long as the context.
 
     Yields:
-        The layers, and last the workspace file.
+        The files, each as soon as it is complete, while others are being made: the layers, and
+        last the workspace.
     """
     from snapws import Workspace
-    from snapws.archive import archive
+    from snapws.packing import pack
 
     if isinstance(workspace, (str, Path)):
         workspace = Workspace.open(workspace)
-    with tempfile.TemporaryDirectory(prefix="dss-") as folder:
-        yield archive(workspace, Path(folder) / "workspace.itksnap").files
+    with (
+        tempfile.TemporaryDirectory(prefix="dss-") as folder,
+        closing(pack(workspace, Path(folder), "workspace.itksnap")) as files,
+    ):
+        yield files
 
 
-def upload_archive(session: Session, area: str, files: Sequence[Path], name: str) -> None:
-    """Sends an archive: its layers under their own names, last its workspace as `name`."""
-    *layers, workspace = files
-    upload_files(session, area, [*((layer, layer.name) for layer in layers), (workspace, name)])
+def upload_archive(
+    session: Session, area: str, files: Iterable[Path], name: str, *, verify: bool = False
+) -> None:
+    """Send the files of an archive under their own names, but for the workspace: that as `name`."""
+    named = ((file, name if file.suffix == ".itksnap" else file.name) for file in files)
+    upload_files(session, area, named, verify=verify)
 
 
-def download_archive(session: Session, area: str, folder: str | Path, name: str) -> Path:
-    """Fetches all files of an area, one at a time; they appear in `folder` together or not at all.
+def download_archive(
+    session: Session, area: str, folder: str | Path, name: str, *, parallel: int = 1
+) -> Path:
+    """Fetch all files of an area.
+
+    Layers and meshes that are named by what they contain get their names as soon as they have
+    proved it: a download that broke is taken up by the next one, which does not fetch again what
+    is in `folder` already. All other files appear together in the end, the workspace last.
 
     Args:
         session: The login.
         area: Path of the ticket's area.
-        folder: Where to put them; made if need be. Files of the same names are replaced.
+        folder: Where to put them; made if need be. Files of the same names are replaced, symbolic
+            links too.
         name: Name of the workspace where more than one file ends in `.itksnap`.
+        parallel: How many files to fetch at once. The server reads each into its memory, whole.
 
     Returns:
         The workspace file in `folder`, its layers beside it.
@@ -182,21 +193,40 @@ def download_archive(session: Session, area: str, folder: str | Path, name: str)
             files that keep changing; a folder that cannot be written.
     """
     folder = Path(folder)
-    for _ in range(TRIES):
+    for further in reversed(range(TRIES)):
         listed = list_files(session, area)
-        workspace = _workspace([entry.name for entry in listed], area, name)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".dss-", dir=folder) as part:
-                complete = _fetch(session, area, listed, Path(part))
-                if not complete or list_files(session, area) != listed:
-                    continue
-                for entry in sorted(listed, key=lambda e: e.name == workspace):
-                    (Path(part) / entry.name).replace(folder / entry.name)
+            workspace = _workspace([entry.name for entry in listed], area, name)
+        except TransferFailed:
+            if not further:
+                raise
+            continue
+        _refuse_folders(folder / entry.name for entry in listed)
+        try:
+            with appearing(folder, last=workspace) as aside:
+                _fetch_all(session, area, listed, _Place(folder, aside), parallel)
+                _check_unchanged(session, area, listed)
+        except _Changed:
+            continue
         except OSError as error:
             raise TransferFailed(f"{folder}: {error.strerror or error}") from error
         return folder / workspace
     raise TransferFailed(f"the files of {area} changed during each of {TRIES} downloads")
+
+
+def download_file(session: Session, path: str, target: str | Path) -> Path:
+    """Fetch one file, whose name says nothing; `target` is old, or is new and whole.
+
+    Raises:
+        TransferFailed: It did not come whole, or cannot be written.
+    """
+    target = Path(target)
+    try:
+        with replacing(target) as aside:
+            check_framed(session.get_file(path, aside), target.name)
+    except OSError as error:
+        raise TransferFailed(f"{target}: {error.strerror or error}") from error
+    return target
 
 
 def _workspace(names: Sequence[str], area: str, preferred: str) -> str:
@@ -211,41 +241,95 @@ def _workspace(names: Sequence[str], area: str, preferred: str) -> str:
     return found[0]
 
 
-def _fetch(session: Session, area: str, listed: Sequence[FileEntry], folder: Path) -> bool:
-    """Fetches the listed files; False where the list is out of date."""
-    for entry in listed:
-        target = folder / entry.name
+def _refuse_folders(files: Iterable[Path]) -> None:
+    """Refuse to put a file where a folder is, with all that is in it."""
+    for file in files:
+        if file.is_dir():
+            raise TransferFailed(f"{file} is a folder: download to another place")
+
+
+def _check_unchanged(session: Session, area: str, listed: Sequence[FileEntry]) -> None:
+    if list_files(session, area) != listed:
+        raise _Changed
+
+
+class _Place(NamedTuple):
+    """Where a download goes: the folder, and one aside for what may not appear in it yet."""
+
+    folder: Path
+    aside: Path
+
+
+def _fetch_all(
+    session: Session, area: str, listed: Sequence[FileEntry], place: _Place, parallel: int
+) -> None:
+    """Fetch the listed files; several at once need a session each."""
+    if parallel == 1:
+        for entry in listed:
+            _fetch(session, area, listed, entry, place)
+        return
+    idle: SimpleQueue[Session] = SimpleQueue()
+
+    def fetch(entry: FileEntry) -> None:
+        own = idle.get()
         try:
-            received = session.get_file(f"{area}/{entry.index}", target)
-        except ServerFailed:
-            # So it answers to an index that is no more.
-            if list_files(session, area) == listed:
-                raise
-            return False
-        if received.name != entry.name:
-            return False
-        _check_whole(received, target)
-    return True
+            _fetch(own, area, listed, entry, place)
+        finally:
+            idle.put(own)
+
+    with ExitStack() as stack:
+        for _ in range(parallel):
+            idle.put(stack.enter_context(session.another()))
+        pool = stack.enter_context(ThreadPoolExecutor(parallel))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        for done in [pool.submit(fetch, entry) for entry in listed]:
+            done.result()
 
 
-def _check_whole(received: Received, file: Path) -> None:
-    """Makes sure of a file whose size was not told: by its own end, else by the end of the answer.
+def _fetch(
+    session: Session, area: str, listed: Sequence[FileEntry], entry: FileEntry, place: _Place
+) -> None:
+    """Fetch one file, unless it is there.
 
     Raises:
-        TransferFailed: The file is damaged, or nothing tells that it is whole.
+        _Changed: The list is out of date.
+        TransferFailed: The file came damaged each time.
     """
-    if received.length_given:
-        return
-    with file.open("rb") as content:
-        if content.read(2) == GZIP_MAGIC:
-            content.seek(0)
-            try:
-                for _ in pieces(content):
-                    pass
-            except GzipDamaged as error:
-                raise TransferFailed(f"{file.name} came damaged or cut off: {error}") from error
+    path = f"{area}/{entry.index}"
+    target = place.aside / entry.name
+    try:
+        if _is_there(session, path, place.folder / entry.name):
             return
-        content.seek(max(0, received.size - 64))
-        ended = file.name.endswith(".itksnap") and content.read().rstrip().endswith(b"</registry>")
-    if not ended and not received.chunked:
-        raise TransferFailed(f"nothing tells whether {file.name} came whole: neither size nor end")
+        for further in reversed(range(TRIES)):
+            received = session.get_file(path, target)
+            if received.name != entry.name:
+                raise _Changed
+            try:
+                proved = check_whole(received, target)
+                break
+            except TransferFailed:
+                if not further:
+                    raise
+    except ServerFailed:
+        # So it answers to an index that is no more.
+        _check_unchanged(session, area, listed)
+        raise
+    if proved:
+        target.replace(place.folder / entry.name)
+
+
+def _is_there(session: Session, path: str, file: Path) -> bool:
+    """Tell whether a file is in its place, as the server has it."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    try:
+        if not named_by_content(file):
+            return False
+    except (TransferFailed, GzipDamaged, WorkspaceError):
+        return False
+    if not file.name.endswith(".gz"):
+        return True
+    name, start = session.get_start(path, _START)
+    if name != file.name:
+        raise _Changed
+    return same_header(file, start)

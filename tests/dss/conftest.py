@@ -119,9 +119,14 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def raw(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
-    """A server that answers what the test says; tries follow each other without a pause."""
-    monkeypatch.setattr("dss.session.PAUSES", (0.0, 0.0, 0.0))
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other without much of a pause."""
+    monkeypatch.setattr("dss.retry.FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def raw(impatient: None) -> Iterator[RawServer]:
+    """A server that answers what the test says."""
     server = RawServer()
     yield server
     server.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 
+from dss import Session
+
 DROP = b""
 """An answer of no bytes: the connection is closed after the request was read."""
 
@@ -20,11 +22,16 @@ class RawServer:
     Attributes:
         requests: Every request, head and body.
         connections: How many connections were accepted.
+        keep_alive: Whether a connection serves more than one request.
+        closed: Set whenever a connection has been closed.
+        says_close: Whether an answer says that it is the last of its connection.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.answers: list[bytes] = []
         self.keep_alive = False
+        self.says_close = True
+        self.closed = threading.Event()
         self.requests: list[bytes] = []
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -34,12 +41,18 @@ class RawServer:
         self._thread.start()
 
     def close(self) -> None:
+        if not self._open:
+            return
         # Closing a listener does not wake who waits for it everywhere; a connection does.
         self._open = False
         with socket.create_connection(("127.0.0.1", self.port)):
             pass
         self._thread.join(10)
         self._listener.close()
+
+    def session(self, patience: float = 0.2) -> Session:
+        """A session with this server that gives up soon."""
+        return Session(self.url, patience=patience)
 
     def heads(self) -> list[str]:
         return [r.split(b"\r\n")[0].decode() for r in self.requests]
@@ -60,6 +73,7 @@ class RawServer:
                         pass
                 except OSError:
                     continue  # the client went away, which some tests want
+            self.closed.set()
 
     def _exchange(self, connection: socket.socket) -> bool:
         request = b""
@@ -84,7 +98,7 @@ class RawServer:
             body += more
         self.requests.append(head + b"\r\n\r\n" + body)
         reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if not self.keep_alive:
+        if self.says_close and not self.keep_alive:
             # Said beforehand, so that no client sends its next request into the closing connection.
             reply = reply.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
         connection.sendall(reply)

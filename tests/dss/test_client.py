@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from dss import (
+    BadAnswer,
     Client,
     Middleware,
+    NetworkFailed,
     NotFound,
     OutcomeUnknown,
     Provider,
@@ -20,10 +23,12 @@ from dss import (
     TicketStatus,
     TimedOut,
     TransferFailed,
+    Unfinished,
     WrongState,
 )
-from dss.records import Service, Ticket
-from snapws import Workspace, WorkspaceError
+from dss.multipart import FileBody
+from dss.records import Attachment, Service, Ticket
+from snapws import ImageDamaged, Workspace, WorkspaceError
 from tests.dss.raw_server import DROP, RawServer, answer
 
 
@@ -40,8 +45,7 @@ def test_services(client: Client, service: str, description: Path) -> None:
     assert stats.last_heard < timedelta(minutes=10)
 
 
-def test_unknown_service(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dss.session.PAUSES", ())
+def test_unknown_service(client: Client, impatient: None) -> None:
     with pytest.raises(NotFound, match="is not available"):
         client.service_detail("0" * 40)
     with pytest.raises(NotFound, match="is not available"):
@@ -146,8 +150,44 @@ def test_wait_tells_what_is_new(client: Client, provider: Provider, claimed: int
 def test_wait_is_silent_while_nothing_happens(client: Client, claimed: int) -> None:
     seen = client.wait(claimed, timeout=0.3, interval=0.01)
     next(seen)
-    with pytest.raises(TimedOut, match=f"ticket {claimed} is still claimed after 0.3 s"):
+    with pytest.raises(TimedOut, match=f"0.3 s .*ticket {claimed}|ticket {claimed} .* 0.3 s"):
         next(seen)
+
+
+def detail(status: str, *log: int) -> bytes:
+    lines = [
+        {"id": n, "atime": 1, "category": "info", "message": str(n), "attachments": []} for n in log
+    ]
+    result = {"result": {"status": status, "progress": 0, "log": lines}}
+    return answer(json.dumps(result).encode())
+
+
+def test_wait_bears_trouble(raw: RawServer) -> None:
+    """And what came before the trouble does not come again."""
+    busy = answer(b"", status="503 Service Unavailable")
+    raw.answers = [detail("claimed", 1), DROP, busy, detail("claimed", 2), DROP, detail("success")]
+    with raw.session(patience=30) as session:
+        seen = list(Client(session).wait(1, interval=0))
+    assert [[entry.id for entry in one.log] for one in seen] == [[1], [2], []]
+    assert [head.split("=")[1][0] for head in raw.heads()] == ["0", "1", "1", "1", "2", "2"]
+
+
+def test_trouble_that_lasts_ends_the_wait(raw: RawServer) -> None:
+    raw.answers = [detail("claimed"), DROP]
+    with raw.session(patience=0.1) as session, pytest.raises(NetworkFailed):
+        list(Client(session).wait(1, interval=0))
+
+
+@pytest.mark.parametrize("silence", [DROP, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
+def test_wait_ends_by_the_clock(raw: RawServer, silence: bytes) -> None:
+    """Whatever the patience and the time-outs of the session are."""
+    raw.keep_alive = True
+    raw.answers = [detail("claimed"), silence]
+    with Session(raw.url) as session:
+        seen = Client(session).wait(1, timeout=0.5, interval=0)
+        next(seen)
+        with pytest.raises(TimedOut, match="0.5 s are over, and ticket 1: no answer from"):
+            next(seen)
 
 
 def test_wait_ends_with_the_ticket(client: Client, claimed: int) -> None:
@@ -157,11 +197,62 @@ def test_wait_ends_with_the_ticket(client: Client, claimed: int) -> None:
 
 
 def test_queue(client: Client, service: str) -> None:
-    ticket = client.create(service)
-    client.make_ready(ticket)
-    position = client.detail(ticket).queue_position
+    first, second = client.create(service), client.create(service)
+    assert client.queue_position(first) is None
+    client.make_ready(first)
+    client.make_ready(second)
+    assert [client.queue_position(ticket) for ticket in (first, second)] == [1, 2]
+    position = client.detail(second).queue_position
     assert position is not None
-    assert position >= 1
+    assert position >= 2
+
+
+def test_progress(client: Client, provider: Provider, claimed: int) -> None:
+    assert client.progress(claimed) == 0
+    provider.progress(claimed, 0.5, end=0.5)
+    assert client.progress(claimed) == 0.25
+    provider.succeed(claimed)
+    assert (client.progress(claimed), client.detail(claimed).progress) == (0.25, 1.0)
+
+
+def test_log_since(client: Client, provider: Provider, claimed: int) -> None:
+    first = provider.log(claimed, "info", "one")
+    second = provider.log(claimed, "error", "two")
+    assert [entry.id for entry in client.log(claimed, first)] == [second]
+    assert client.log(claimed, second) == ()
+
+
+def test_attachment_is_fetched(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(b"1 0\x00\xff\r\n" * 99999)
+    provider.attach(claimed, "Matrix", tmp_path / "f", "text/plain")
+    (attachment,) = client.attachments(provider.log(claimed, "info", "done"))
+    target = tmp_path / "back"
+    target.write_text("old")
+    assert client.fetch_attachment(attachment, target) == target
+    assert target.read_bytes() == (tmp_path / "f").read_bytes()
+    with pytest.raises(NotFound, match="Resource 00000000 not found"):
+        client.fetch_attachment(replace(attachment, url="http://x/blobs/00000000"), target)
+    with pytest.raises(TransferFailed, match="nowhere"):
+        client.fetch_attachment(attachment, tmp_path / "nowhere" / "back")
+    assert target.read_bytes() == (tmp_path / "f").read_bytes()
+
+
+def test_only_the_number_of_an_attachment_counts(raw: RawServer, tmp_path: Path) -> None:
+    """Its host is what some proxy calls the server, or worse."""
+    raw.answers = [answer(b"theirs")]
+    one = Attachment(1, "", "text/plain", "http://evil.example.org/blobs/0123abcd")
+    with raw.session() as session:
+        Client(session).fetch_attachment(one, tmp_path / "x")
+        for url in ("http://h/blobs/../../secret", "http://h/0123abcd", "", "http://h/blobs/x"):
+            with pytest.raises(BadAnswer, match="not the URL of an attachment"):
+                Client(session).fetch_attachment(replace(one, url=url), tmp_path / "x")
+        raw.answers = [b"HTTP/1.0 200 OK\r\n\r\npart"]
+        with pytest.raises(TransferFailed, match="nothing tells whether x came whole"):
+            Client(session).fetch_attachment(one, tmp_path / "x")
+    assert raw.heads() == ["GET /blobs/0123abcd HTTP/1.1"] * 2
+    assert (tmp_path / "x").read_bytes() == b"theirs"
 
 
 def test_no_result_yet(client: Client, claimed: int, tmp_path: Path) -> None:
@@ -170,29 +261,102 @@ def test_no_result_yet(client: Client, claimed: int, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_ticket_that_could_not_be_filled_is_deleted(
-    client: Client, service: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+def test_ticket_that_the_network_did_not_let_fill_is_kept(
+    impatient: None,
+    client: Client,
+    service: str,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """And is filled by the next try, which sends only what is missing."""
+    client.session.patience = 0.1
     post = Session.post_body
+    sent: list[str] = []
 
-    def post_until_workspace(session: Session, path: str, body: object, *, doubt: str) -> str:
-        if "itksnap" in doubt:
-            raise OutcomeUnknown("cut")
-        return post(session, path, body, doubt=doubt)  # type: ignore[arg-type]
+    def post_but_workspace(
+        session: Session, path: str, body: FileBody, *rest: object, **more: object
+    ) -> object:
+        sent.append(body._file.suffix)
+        if sent[-1] == ".itksnap":
+            raise NetworkFailed("cut")
+        return post(session, path, body, *rest, **more)
 
-    monkeypatch.setattr(Session, "post_body", post_until_workspace)
-    with pytest.raises(OutcomeUnknown, match="cut"):
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "post_body", post_but_workspace)
+        with pytest.raises(Unfinished, match="^cut; ticket .* is kept, but not queued") as caught:
+            client.submit(workspace, service)
+        ticket = caught.value.ticket
+        assert f"--ticket {ticket}" in str(caught.value)
+        with pytest.raises(Unfinished) as again:
+            client.upload(ticket, workspace)
+        assert again.value.ticket == ticket
+    assert sent == [".gz", ".gz", ".itksnap", ".itksnap"]
+    assert [one.status for one in client.tickets()] == [TicketStatus.INIT]
+    client.upload(ticket, workspace, verify=True)
+    client.upload(ticket, workspace)
+    client.make_ready(ticket)
+    assert [entry.name[:9] for entry in client.files(ticket, "input")] == [
+        "layer_000",
+        "layer_001",
+        "ticket_00",
+    ]
+    with pytest.raises(WrongState, match=f"ticket {ticket} is ready: its files are fixed"):
+        client.upload(ticket, _changed(workspace))
+
+
+def _changed(workspace: Workspace) -> Workspace:
+    workspace.main.nickname = "another"
+    return workspace
+
+
+def test_ticket_that_cannot_be_filled_for_a_reason_here_is_deleted(
+    client: Client, service: str, workspace: Workspace
+) -> None:
+    """The second image turns out to be damaged when the ticket has been made."""
+    image = Path(workspace.layer(tag="Source").path)
+    image.write_bytes(image.read_bytes()[:-40])
+    made: list[int] = []
+    create = client.create
+    client.create = lambda service: made.append(create(service)) or made[-1]  # type: ignore[method-assign,func-returns-value]
+    with pytest.raises(ImageDamaged):
         client.submit(workspace, service)
     assert client.tickets() == []
+    assert len(made) == 1
 
 
 def test_ticket_that_could_not_even_be_deleted(
-    raw: RawServer, workspace: Workspace, caplog: pytest.LogCaptureFixture
+    client: Client, service: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw.answers = [answer(b"7"), DROP]
-    with Session(raw.url) as session, pytest.raises(OutcomeUnknown, match="may be stored there"):
-        Client(session).submit(workspace, "S")
-    assert "ticket 7 stays and counts towards the quota: no answer from" in caplog.text
+    """Whoever learns why is told of the ticket, too."""
+
+    def fail(*_: object, **__: object) -> None:
+        client.session.another().get_text("logout", doubt="")
+
+    monkeypatch.setattr(Session, "post_body", fail)
+    with pytest.raises(Unfinished, match="redirects to .*; ticket .* is kept") as caught:
+        client.submit(workspace, service)
+    assert caught.value.ticket
+
+
+def test_interrupted_submission_leaves_no_ticket(
+    client: Client,
+    service: str,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "post_body", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        client.submit(workspace, service)
+    assert client.tickets() == []
+    monkeypatch.setattr(Client, "delete", lambda self, ticket: client.service_detail("0" * 40))
+    with pytest.raises(KeyboardInterrupt):
+        client.submit(workspace, service)
+    (left,) = client.tickets()
+    assert f"ticket {left.id} stays and counts towards the quota" in caplog.text
 
 
 def test_workspace_that_cannot_be_archived_makes_no_ticket(
@@ -204,25 +368,65 @@ def test_workspace_that_cannot_be_archived_makes_no_ticket(
     assert client.tickets() == []
 
 
-@pytest.mark.parametrize(
-    ("call", "part"),
-    [
-        (lambda c: c.create("S"), "a ticket may have been made; it is the last of your tickets"),
-        (lambda c: c.make_ready(1), "the ticket may be queued; ask for its status"),
-        (lambda c: c.retry(1), "the ticket may be queued again; ask for its status"),
-    ],
-)
-def test_lost_answer(raw: RawServer, call: Callable[[Client], object], part: str) -> None:
+def test_lost_answer_to_a_creation(raw: RawServer) -> None:
     raw.answers = [DROP]
-    with Session(raw.url) as session, pytest.raises(OutcomeUnknown, match=part):
-        call(Client(session))
+    part = "a ticket may have been made; it is the last of your tickets, and in state init"
+    with raw.session() as session, pytest.raises(OutcomeUnknown, match=part):
+        Client(session).create("S")
     assert len(raw.requests) == 1
+
+
+def asked(call: Callable[[Client], object], raw: RawServer, *answers: bytes) -> list[str]:
+    raw.answers = list(answers)
+    with raw.session() as session:
+        call(Client(session))
+    return [head.split()[0] for head in raw.heads()]
+
+
+QUEUE = {
+    "make_ready": (lambda c: c.make_ready(1), "init"),
+    "retry": (lambda c: c.retry(1), "failed"),
+}
+
+
+@pytest.mark.parametrize("name", QUEUE)
+def test_lost_answer_to_queueing(raw: RawServer, name: str) -> None:
+    """The ticket's status tells whether it was done."""
+    call, before = QUEUE[name]
+    verb = asked(call, raw, answer(b"ready"))[0]
+    for word in (b"ready", b"claimed", b"success"):
+        del raw.requests[:]
+        assert asked(call, raw, DROP, answer(word)) == [verb, "GET"]
+    del raw.requests[:]
+    again = asked(call, raw, DROP, answer(before.encode()), answer(b"ready"))
+    assert again == [verb, "GET", verb]
+    # The first request was under way for longer than the question.
+    late = answer(b"Ticket 1 not found for user 1", status="400 Bad Request")
+    del raw.requests[:]
+    answers = [DROP, answer(before.encode()), late, answer(b"claimed")]
+    assert asked(call, raw, *answers) == [verb, "GET", verb, "GET"]
+    with pytest.raises(TicketDeleted, match="ticket 1 is deleted"):
+        asked(call, raw, DROP, answer(b"deleted"))
+    with pytest.raises(OutcomeUnknown, match="ticket 1 may be queued.*; ask for its status"):
+        asked(call, raw, DROP)
+
+
+def test_submitted_ticket_that_may_be_queued_is_named(
+    client: Client, service: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: Client, ticket: int) -> None:
+        raise OutcomeUnknown(f"ticket {ticket} may be queued")
+
+    monkeypatch.setattr(Client, "make_ready", lost)
+    with pytest.raises(OutcomeUnknown, match="may be queued"):
+        client.submit(workspace, service)
+    assert len(client.tickets()) == 1
 
 
 def test_lost_answer_to_a_deletion(raw: RawServer) -> None:
     """It is a GET that says the same however often it is sent."""
     raw.answers = [DROP, answer(b"deleted")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         Client(session).delete(1)
 
 

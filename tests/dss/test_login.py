@@ -75,7 +75,7 @@ def test_cookie_for_another_host(raw: RawServer) -> None:
 
 def test_other_answers(raw: RawServer) -> None:
     raw.answers = [answer(b"<html>welcome")]
-    with pytest.raises(BadAnswer, match="answered the login with '<html>welcome'"):
+    with pytest.raises(OutcomeUnknown, match="answered '<html>welcome' to a login; .* used up"):
         login(raw.url, "token")
     raw.answers = [DROP]
     with pytest.raises(OutcomeUnknown, match="the token may be used up; get another at"):
@@ -86,6 +86,24 @@ def test_other_answers(raw: RawServer) -> None:
 def test_no_server() -> None:
     with pytest.raises(NetworkFailed):
         login("localhost:8080", "token")
+
+
+def test_patience_of_a_login(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw.close()
+    pauses: list[float] = []
+    monkeypatch.setattr("dss.retry.time.sleep", pauses.append)
+    with pytest.raises(NetworkFailed, match="refused"):
+        login(raw.url, "token", patience=0)
+    assert pauses == []
+
+
+def test_kept_login_is_opened_as_asked(kept: Credentials, tmp_path: Path) -> None:
+    kept.save(Session("https://h", cookie="one"))
+    (tmp_path / "bundle.pem").touch()
+    bundle = str(tmp_path / "bundle.pem")
+    session = kept.open_session(timeout=(1.0, 2.0), patience=3.0, verify=bundle)
+    for one in (session, session.another()):
+        assert (one._timeout, one.patience, one._verify) == ((1.0, 2.0), 3.0, bundle)
 
 
 def test_nobody_is_logged_in(middleware: Middleware) -> None:

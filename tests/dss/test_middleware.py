@@ -40,6 +40,14 @@ def test_it_listens_on_this_machine_only(middleware: Middleware) -> None:
     assert listening == [("127.0.0.1", middleware.port)]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sessions of processes are POSIX's")
+def test_interrupt_from_the_keyboard_is_not_for_it(middleware: Middleware) -> None:
+    """It is in a session of its own: the parent gets the interrupt, and stops it in order."""
+    assert middleware.pid is not None
+    assert os.getsid(middleware.pid) == middleware.pid
+    assert os.getsid(middleware.pid) != os.getsid(0)
+
+
 def test_users_are_no_administrators(
     middleware: Middleware, client: Client, open_session: Callable[[str], Session]
 ) -> None:
@@ -76,7 +84,7 @@ def test_restart_keeps_tickets_and_logins(tmp_path: Path, description: Path) -> 
         assert middleware.pid is None
         assert pid is not None
         assert gone(pid)
-        with Session(url) as session, pytest.raises(NetworkFailed):
+        with Session(url, patience=0) as session, pytest.raises(NetworkFailed):
             session.get_text("about")
     with Middleware(tmp_path / "middleware") as again:
         assert again.publish(description, "testlab") == service

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from dss import (
-    BadAnswer,
     Client,
     NotFound,
     NotPermitted,
     OutcomeUnknown,
     Provider,
+    ServerFailed,
     Session,
     TicketDeleted,
     TicketStatus,
     WrongState,
 )
+from dss.multipart import FileBody
 from snapws import Workspace
 from tests.dss.raw_server import DROP, RawServer, answer
 
@@ -47,7 +48,7 @@ def test_nothing_to_claim(provider: Provider, service: str) -> None:
 @pytest.mark.parametrize("none", ["", "None", "None\n", "-1", "0"])
 def test_no_ticket_in_any_server_s_words(raw: RawServer, none: str) -> None:
     raw.answers = [answer(none.encode())]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         assert Provider(session).claim([HASH], "lab", "x") is None
     assert raw.requests[0].endswith(b"services=" + b"0" * 40 + b"&provider=lab&code=x")
 
@@ -55,21 +56,25 @@ def test_no_ticket_in_any_server_s_words(raw: RawServer, none: str) -> None:
 @pytest.mark.parametrize("text", ["1", "1,a,claimed\r\n2,a,claimed\r\n", "-2", "<html>", "1,a,x"])
 def test_claim_that_is_none(raw: RawServer, text: str) -> None:
     raw.answers = [answer(text.encode())]
-    with Session(raw.url) as session, pytest.raises(BadAnswer):
+    with raw.session() as session, pytest.raises(OutcomeUnknown, match="claimed for lab x"):
         Provider(session).claim([HASH], "lab", "x")
+    assert len(raw.requests) == 1
 
 
 @pytest.mark.parametrize("hashes", [[], [""], [HASH, ""], HASH])
 def test_no_list_of_services(raw: RawServer, hashes: list[str]) -> None:
-    with Session(raw.url) as session, pytest.raises(ValueError, match="not a list of hashes"):
+    with raw.session() as session, pytest.raises(ValueError, match="not a list of hashes"):
         Provider(session).claim(hashes, "lab", "x")
     assert raw.requests == []
 
 
 def test_server_without_available(raw: RawServer) -> None:
     raw.answers = [answer(b"not found", status="404 Not Found")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         assert Provider(session).available([HASH]) is None
+        raw.answers = [answer(b"Service not found", status="400 Bad Request")]
+        with pytest.raises(NotFound):
+            Provider(session).available([HASH])
 
 
 def calls(tmp_path: Path) -> list[Callable[[Provider, int], object]]:
@@ -134,11 +139,11 @@ def test_attachments_come_with_the_next_line(
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
 
 
-def test_progress(client: Client, provider: Provider, claimed: int) -> None:
+def test_progress(client: Client, provider: Provider, claimed: int, impatient: None) -> None:
     provider.progress(claimed, 0.5, start=0.0, end=0.5)
     provider.progress(claimed, 0.5, start=0.5, end=1.0)
     assert client.detail(claimed).progress == 0.5
-    with pytest.raises(OutcomeUnknown, match="with this start, reset the progress first"):
+    with pytest.raises(ServerFailed, match="with this start, reset the progress first"):
         provider.progress(claimed, 1.0)
     provider.reset_progress(claimed)
     assert client.detail(claimed).progress == 0.0
@@ -169,9 +174,73 @@ def test_success_and_failure(client: Client, provider: Provider, claimed: int) -
     assert (entry.category, entry.message) == ("error", "Zu früh ? gefreut")
 
 
+REPORTS = {
+    "success": lambda provider: provider.succeed(1),
+    "failed": lambda provider: provider._set_status(1, TicketStatus.FAILED),
+}
+
+
+@pytest.mark.parametrize("word", REPORTS)
+def test_lost_answer_to_a_report(raw: RawServer, word: str) -> None:
+    """The ticket's status tells whether it was done."""
+
+    def asked(*answers: bytes) -> list[str]:
+        del raw.requests[:]
+        raw.answers = list(answers)
+        with raw.session() as session:
+            REPORTS[word](Provider(session))
+        return [head.split()[0] for head in raw.heads()]
+
+    done, other = word.encode(), b"failed" if word == "success" else b"success"
+    assert asked(DROP, answer(done)) == ["POST", "GET"]
+    for before in (b"claimed", other):
+        assert asked(DROP, answer(before), answer(done)) == ["POST", "GET", "POST"]
+    with pytest.raises(TicketDeleted):
+        asked(DROP, answer(b"deleted"))
+    with pytest.raises(OutcomeUnknown, match=f"ticket 1 is ready, after it was reported {word}"):
+        asked(DROP, answer(b"ready"))
+    assert len(raw.requests) == 2
+    with pytest.raises(OutcomeUnknown, match=f"ticket 1 may be {word}; ask for its status"):
+        asked(DROP)
+
+
+def test_progress_is_repeated(raw: RawServer) -> None:
+    raw.answers = [DROP, answer(b"success")]
+    with raw.session() as session:
+        Provider(session).progress(1, 0.5)
+    assert len(raw.requests) == 2
+
+
+def test_results_are_taken_up_and_verified(
+    client: Client,
+    provider: Provider,
+    claimed: int,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider.upload(claimed, workspace)
+    sent: list[str] = []
+    post = Session.post_body
+
+    def watched(
+        session: Session, path: str, body: FileBody, *rest: object, **more: object
+    ) -> object:
+        sent.append(body._file.name)
+        return post(session, path, body, *rest, **more)
+
+    monkeypatch.setattr(Session, "post_body", watched)
+    provider.upload(claimed, workspace)
+    assert sent == []
+    workspace.main.nickname = "another"
+    provider.upload(claimed, workspace, verify=True)
+    assert [Path(name).suffix for name in sent] == [".itksnap"]
+    names = [entry.name for entry in provider.files(claimed, "results")]
+    assert names[-1] == f"ticket_{claimed:08d}_results.itksnap"
+
+
 def test_failure_is_reported_even_where_its_log_fails(raw: RawServer) -> None:
     raw.answers = [DROP, answer(b"failed")]
-    with Session(raw.url) as session, pytest.raises(OutcomeUnknown, match="may be in the log"):
+    with raw.session() as session, pytest.raises(OutcomeUnknown, match="may be in the log"):
         Provider(session).fail(1, "why")
     assert raw.heads()[-1] == "POST /api/pro/tickets/1/status HTTP/1.1"
 
@@ -183,10 +252,8 @@ def test_calls_are_sent_once(raw: RawServer, tmp_path: Path) -> None:
         "claimed for lab x, and nobody works on it": lambda p: p.claim([HASH], "lab", "x"),
         "may be in the log": lambda p: p.log(1, "info", "x"),
         "may be attached": lambda p: p.attach(1, "x", tmp_path / "f"),
-        "may be set": lambda p: p.progress(1, 0.5),
-        "may be success; ask for its status": lambda p: p.succeed(1),
     }
     for part, call in doubts.items():
-        with Session(raw.url) as session, pytest.raises(OutcomeUnknown, match=part):
+        with raw.session() as session, pytest.raises(OutcomeUnknown, match=part):
             call(Provider(session))
     assert len(raw.requests) == len(doubts)

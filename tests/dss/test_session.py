@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import requests
@@ -19,12 +20,19 @@ from dss import (
     Session,
     TransferFailed,
 )
+from dss.multipart import FileBody
+from dss.records import read_int
+from dss.retry import Tries
 from dss.session import COOKIE_NAME
-from dss.transfer import FileBody
 from tests.dss.raw_server import DROP, RawServer, answer
 
 ERROR = answer(b"internal server error", status="500 Internal Server Error")
+BUSY = answer(b"later", status="503 Service Unavailable")
 DOUBT = "it may be there; look"
+
+
+def unframed(text: str) -> bytes:
+    return f"HTTP/1.0 200 OK\r\n\r\n{text}".encode()
 
 
 def post(session: Session, doubt: str | None = DOUBT) -> str:
@@ -34,25 +42,74 @@ def post(session: Session, doubt: str | None = DOUBT) -> str:
 @pytest.mark.parametrize("failure", [ERROR, DROP, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
 def test_get_is_repeated(raw: RawServer, failure: bytes) -> None:
     raw.answers = [failure, failure, failure, answer(b"yes")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         assert session.get_text("api/x") == "yes"
     assert raw.heads() == ["GET /api/x HTTP/1.1"] * 4
 
 
-def test_get_is_repeated_a_few_times_only(raw: RawServer) -> None:
-    raw.answers = [ERROR]
-    with Session(raw.url) as session, pytest.raises(ServerFailed, match="internal server error"):
-        session.get_text("api/x")
+def test_get_is_repeated_for_a_while(raw: RawServer) -> None:
     raw.answers = [DROP]
-    with Session(raw.url) as session, pytest.raises(NetworkFailed, match="no answer from"):
-        session.get_text("api/x")
-    assert len(raw.requests) == 8
+    with raw.session(patience=0.1) as session:
+        with pytest.raises(NetworkFailed, match="no answer from"):
+            session.get_text("api/x")
+        assert len(raw.requests) > 2
+        session.patience = 0
+        del raw.requests[:]
+        with pytest.raises(NetworkFailed):
+            session.get_text("api/x")
+    assert len(raw.requests) == 1
+
+
+def test_failure_that_may_last_is_met_a_few_times(raw: RawServer) -> None:
+    """A 500 is also the server's answer to what it will never understand."""
+    raw.answers = [ERROR]
+    with Session(raw.url) as session:
+        with pytest.raises(ServerFailed, match="internal server error") as caught:
+            session.get_text("api/x")
+        assert caught.value.status == 500
+        assert len(raw.requests) == 4
+        raw.answers = [unframed("part")]
+        with pytest.raises(BadAnswer, match="nothing tells whether the answer to GET api/x came w"):
+            session.get_text("api/x")
+        assert len(raw.requests) == 8
+    raw.answers = [BUSY] * 5 + [answer(b"yes")]
+    with Session(raw.url) as session:
+        assert session.get_text("api/x") == "yes"
+
+
+def test_pauses_grow_up_to_the_end_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("dss.retry.time.sleep", sleep)
+    monkeypatch.setattr("dss.retry.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dss.retry.random.uniform", lambda low, high: high)
+    tries = Tries(30.0)
+    now[0] = 1000.0  # how long the first try took does not count
+    while tries.pause(NetworkFailed("")):
+        pass
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 6.25]
+
+
+def test_pauses_are_not_alike() -> None:
+    seconds = {random_pause() for _ in range(20)}
+    assert len(seconds) > 1
+    assert all(0.125 <= one <= 0.25 for one in seconds)
+
+
+def random_pause() -> float:
+    with mock.patch("dss.retry.time.sleep") as sleep:
+        Tries(60.0).pause(NetworkFailed(""))
+    return float(sleep.call_args.args[0])
 
 
 @pytest.mark.parametrize("failure", [ERROR, DROP, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
 def test_what_changes_something_is_not_repeated(raw: RawServer, failure: bytes) -> None:
     raw.answers = [failure]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         with pytest.raises(OutcomeUnknown) as caught:
             post(session)
         with pytest.raises(OutcomeUnknown):
@@ -62,11 +119,10 @@ def test_what_changes_something_is_not_repeated(raw: RawServer, failure: bytes) 
     assert str(caught.value).endswith(f"the request was sent: {DOUBT}")
 
 
-def test_late_answer(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dss.session.PAUSES", (0.0,))
+def test_late_answer(raw: RawServer) -> None:
     raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
     raw.keep_alive = True  # so it neither goes on nor hangs up
-    with Session(raw.url, timeout=(5, 0.4)) as session:
+    with Session(raw.url, timeout=(5, 0.3), patience=0.1) as session:
         with pytest.raises(OutcomeUnknown, match="timed out"):
             post(session)
         assert len(raw.requests) == 1
@@ -75,9 +131,93 @@ def test_late_answer(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(raw.requests) == 3
 
 
+def test_call_that_has_to_be_over(raw: RawServer) -> None:
+    """Neither the time-outs nor the patience of the session prolong it."""
+    raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
+    raw.keep_alive = True
+    with Session(raw.url) as session, pytest.raises(NetworkFailed, match="timed out"):
+        session.get_text("api/x", within=0.3)
+    assert len(raw.requests) == 1
+
+
+ASKED = "ticket 1 may be queued; ask for its status"
+
+
+def change(session: Session, said: list[str | None]) -> str:
+    """A call that asks what became of it, and is told what `said` says, in turn."""
+    return session.post_form("api/x", {}, doubt=ASKED, ask=lambda: said.pop(0))
+
+
+@pytest.mark.parametrize("failure", [ERROR, DROP, b"HTTP/1.1 200 OK\r\n\r\npart"])
+def test_what_was_done_is_not_done_again(raw: RawServer, failure: bytes) -> None:
+    raw.answers = [failure]
+    with raw.session() as session:
+        assert change(session, ["ready"]) == "ready"
+    assert len(raw.requests) == 1
+
+
+@pytest.mark.parametrize("body", ["<html>", "\xff"])
+def test_answer_of_somebody_else_leaves_a_doubt(raw: RawServer, body: str) -> None:
+    """As that of a captive portal does: it may have put it in the place of the right one."""
+    raw.answers = [answer(body.encode("latin-1"))]
+    with raw.session() as session:
+        with pytest.raises(OutcomeUnknown, match=f"the request was sent: {DOUBT}"):
+            session.post_form("api/x", {}, read_int, doubt=DOUBT)
+        assert session.post_form("api/x", {}, read_int, doubt=ASKED, ask=lambda: 7) == 7
+        with pytest.raises(OutcomeUnknown, match=ASKED):
+            session.post_form("api/x", {}, read_int, doubt=ASKED, ask=lambda: None)
+        assert len(raw.requests) == 3
+        with pytest.raises(BadAnswer):
+            session.get_text("api/x", read_int)
+    assert len(raw.requests) == 4
+
+
+@pytest.mark.parametrize("failure", [ERROR, DROP])
+def test_what_was_not_done_is_sent_again(raw: RawServer, failure: bytes) -> None:
+    raw.answers = [failure, failure, answer(b"yes")]
+    with raw.session() as session:
+        assert change(session, [None, None]) == "yes"
+    assert len(raw.requests) == 3
+
+
+def test_refusal_of_a_repetition_is_no_refusal_of_the_call(raw: RawServer) -> None:
+    """The first request came late: only the second was refused."""
+    refused = answer(b"Ticket 1 not found for user 2", status="400 Bad Request")
+    raw.answers = [DROP, refused]
+    with raw.session() as session:
+        assert change(session, [None, "ready"]) == "ready"
+        raw.answers = [DROP, refused]
+        with pytest.raises(Refused, match="Ticket 1 not found"):
+            change(session, [None, None])
+        raw.answers = [refused]
+        with pytest.raises(Refused):
+            change(session, [])
+
+
+def test_what_cannot_be_asked_is_unknown(raw: RawServer) -> None:
+    raw.answers = [DROP]
+    with raw.session() as session:
+
+        def ask() -> str:
+            return session.get_text("api/status")
+
+        with pytest.raises(OutcomeUnknown, match=f"the request was sent: {ASKED}"):
+            session.post_form("api/x", {}, doubt=ASKED, ask=ask)
+    assert raw.heads()[0] == "POST /api/x HTTP/1.1"
+    assert set(raw.heads()[1:]) == {"GET /api/status HTTP/1.1"}
+
+
+def test_what_is_never_done_is_unknown_in_the_end(raw: RawServer) -> None:
+    """A request that was sent may still come."""
+    raw.answers = [DROP]
+    with raw.session(patience=0.1) as session, pytest.raises(OutcomeUnknown, match=ASKED):
+        change(session, [None] * 1000)
+    assert len(raw.requests) > 1
+
+
 def test_post_without_doubt_is_repeated(raw: RawServer) -> None:
-    raw.answers = [DROP, answer(b"yes")]
-    with Session(raw.url) as session:
+    raw.answers = [DROP, ERROR, BUSY, answer(b"yes")]
+    with raw.session() as session:
         assert post(session, doubt=None) == "yes"
 
 
@@ -92,7 +232,7 @@ def test_post_that_never_left_is_repeated(raw: RawServer, monkeypatch: pytest.Mo
         started.append(RawServer(late.port))
         started[0].answers = [answer(b"done")]
 
-    monkeypatch.setattr("dss.session.time.sleep", pause)
+    monkeypatch.setattr("dss.retry.time.sleep", pause)
     with Session(late.url) as session:
         assert post(session) == "done"
     started[0].close()
@@ -102,14 +242,14 @@ def test_post_that_never_left_is_repeated(raw: RawServer, monkeypatch: pytest.Mo
 def test_unreachable_server_got_nothing(raw: RawServer) -> None:
     gone = RawServer()
     gone.close()
-    with Session(gone.url) as session, pytest.raises(NetworkFailed, match="refused"):
+    with gone.session() as session, pytest.raises(NetworkFailed, match="refused"):
         post(session)
 
 
 def test_idle_connection_is_not_used_again(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     raw.keep_alive = True
     raw.answers = [answer(b"1")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         post(session)
         post(session)
         assert raw.connections == 1
@@ -120,14 +260,14 @@ def test_idle_connection_is_not_used_again(raw: RawServer, monkeypatch: pytest.M
 
 def test_forms_are_utf8(raw: RawServer) -> None:
     raw.answers = [answer(b"1")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         session.post_form("api/x", {"message": "ü & \udc80"}, doubt=DOUBT)
     assert raw.requests[0].endswith(b"\r\n\r\nmessage=%C3%BC+%26+%3F")
 
 
 def test_answers_are_utf8(raw: RawServer) -> None:
     raw.answers = [answer("Größe 😀".encode(), "Content-Type: text/csv"), answer(b"\xfc")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         assert session.get_text("api/x") == "Größe 😀"
         with pytest.raises(BadAnswer, match="UTF-8"):
             session.get_text("api/x")
@@ -135,9 +275,9 @@ def test_answers_are_utf8(raw: RawServer) -> None:
 
 def test_json(raw: RawServer) -> None:
     raw.answers = [answer(json.dumps({"a": [1]}).encode()), answer(b"<html>")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         assert session.get_json("api/x") == {"a": [1]}
-        with pytest.raises(BadAnswer, match="did not answer with JSON: '<html>'"):
+        with pytest.raises(BadAnswer, match="the server did not answer with JSON: '<html>'"):
             session.get_json("api/x")
 
 
@@ -152,13 +292,13 @@ def test_redirect_is_not_followed(raw: RawServer) -> None:
 @pytest.mark.parametrize("status", ["204 No Content", "206 Partial Content"])
 def test_other_success_is_none(raw: RawServer, status: str) -> None:
     raw.answers = [answer(b"", status=status)]
-    with Session(raw.url) as session, pytest.raises(BadAnswer, match=status[:3]):
+    with raw.session() as session, pytest.raises(BadAnswer, match=status[:3]):
         session.get_text("api/x")
 
 
 def test_refusal_shows_little_of_the_text(raw: RawServer) -> None:
     raw.answers = [answer(b"\x1b[2Jno\xff" + b"z" * 9999, status="400 Bad Request")]
-    with Session(raw.url) as session, pytest.raises(Refused) as caught:
+    with raw.session() as session, pytest.raises(Refused) as caught:
         session.get_text("api/x")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
@@ -166,15 +306,15 @@ def test_refusal_shows_little_of_the_text(raw: RawServer) -> None:
 
 
 def test_endless_text_is_cut(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dss.session._MAX_TEXT", 1000)
+    monkeypatch.setattr("dss.answers._MAX_TEXT", 1000)
     raw.answers = [answer(b"x" * 1001)]
-    with Session(raw.url) as session, pytest.raises(BadAnswer, match="more than"):
+    with raw.session() as session, pytest.raises(BadAnswer, match="more than"):
         session.get_text("api/x")
 
 
 def test_compressed_answer_is_refused(raw: RawServer, tmp_path: Path) -> None:
     raw.answers = [answer(b"\x1f\x8b", "Content-Encoding: gzip")]
-    with Session(raw.url) as session, pytest.raises(BadAnswer, match="gzip unasked"):
+    with raw.session() as session, pytest.raises(BadAnswer, match="gzip unasked"):
         session.get_file("api/x", tmp_path / "x")
     assert b"\r\nAccept-Encoding: identity\r\n" in raw.requests[0]
 
@@ -208,7 +348,7 @@ def test_netrc_and_proxy_have_no_say(
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     raw.answers = [answer(b"")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         session.get_text("api/x")
     assert b"authorization" not in raw.requests[0].lower()
 
@@ -240,21 +380,28 @@ def test_url(url: str, server: str, host: str) -> None:
     assert (session.server, session.host) == (server, host)
 
 
-def test_file_is_counted_and_digested(raw: RawServer, tmp_path: Path) -> None:
+def test_file_as_it_came(raw: RawServer, tmp_path: Path) -> None:
     raw.answers = [
         answer(b"abc", 'Content-Disposition: attachment; filename="a "b".nii.gz"'),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"HTTP/1.0 200 OK\r\n\r\nabc",
     ]
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with Session(raw.url) as session:
+    with raw.session() as session:
+        answers = list(raw.answers)
         got = [session.get_file("api/x", tmp_path / "x") for _ in range(3)]
+        raw.answers = list(answers)
+        digests = [session.get_digest("api/x") for _ in range(3)]
+        raw.answers = list(answers)
+        starts = [session.get_start("api/x", size) for size in (1, 3, 9)]
     assert [(r.name, r.length_given, r.chunked) for r in got] == [
         ('a "b".nii.gz', True, False),
         (None, False, True),
         (None, False, False),
     ]
-    assert {(r.size, r.sha256) for r in got} == {(3, sha256)}
+    assert {r.size for r in got} == {3}
+    assert digests == [(r.name, sha256) for r in got]
+    assert starts == [(r.name, start) for r, start in zip(got, (b"a", b"abc", b"abc"), strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +414,7 @@ def test_file_is_counted_and_digested(raw: RawServer, tmp_path: Path) -> None:
 )
 def test_short_file(raw: RawServer, tmp_path: Path, short: bytes) -> None:
     raw.answers = [short, answer(b"abcde")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         assert session.get_file("api/x", tmp_path / "x").size == 5
         assert (tmp_path / "x").read_bytes() == b"abcde"
         raw.answers = [short]
@@ -285,7 +432,7 @@ def test_bytes_are_counted(raw: RawServer, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(requests.Response, "iter_content", lenient)
     raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"]
-    with Session(raw.url) as session, pytest.raises(TransferFailed, match="of 5 bytes"):
+    with raw.session() as session, pytest.raises(TransferFailed, match="of 5 bytes"):
         session.get_file("api/x", tmp_path / "x")
 
 
@@ -295,7 +442,7 @@ def test_body_is_sent_again_whole(raw: RawServer, tmp_path: Path) -> None:
     body = FileBody(tmp_path / "f", "f", {"desc": "ü"})
     assert b"".join(body) == b"".join(body)
     raw.answers = [answer(b"1")]
-    with Session(raw.url) as session:
+    with raw.session() as session:
         session.post_body("api/x", body, doubt=DOUBT)
     head, _, sent = raw.requests[0].partition(b"\r\n\r\n")
     assert sent == b"".join(body)
@@ -310,7 +457,7 @@ def test_unknown_session(middleware: Middleware) -> None:
 
 def test_file_of_the_system_that_cannot_be_written(raw: RawServer, tmp_path: Path) -> None:
     raw.answers = [answer(b"abc")]
-    with Session(raw.url) as session, pytest.raises(FileNotFoundError):
+    with raw.session() as session, pytest.raises(FileNotFoundError):
         session.get_file("api/x", tmp_path / "missing" / "x")
     assert len(raw.requests) == 1
 
@@ -332,15 +479,14 @@ def test_a_lost_answer_behind_a_proxy_is_not_asked_for_again(
 
 def test_a_proxy_that_is_not_there_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setattr("dss.session.PAUSES", ())
-    with Session("http://dss.example.org") as session, pytest.raises(NetworkFailed):
+    with Session("http://dss.example.org", patience=0) as session, pytest.raises(NetworkFailed):
         claim(session)
 
 
 def test_what_the_caller_is_handling_says_nothing_about_a_call(raw: RawServer) -> None:
     """A lost answer stays one, also while an unreachable server is being dealt with."""
     raw.answers = [DROP]
-    with Session(raw.url) as session, Session("http://127.0.0.1:1") as nowhere:
+    with raw.session() as session, Session("http://127.0.0.1:1", patience=0) as nowhere:
         try:
             nowhere.get_text("about")
         except NetworkFailed:

@@ -1,0 +1,80 @@
+"""A ticket's log on the terminal, at once or as it grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dss.cli.shared import as_record
+from dss.errors import shown
+from snapws.cli import render
+
+if TYPE_CHECKING:
+    from dss.client import Client
+    from dss.records import LogEntry, TicketDetail
+
+
+@dataclass
+class Waiting:
+    """What a subcommand takes that waits for a ticket."""
+
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0,
+            help="How long to wait; the ticket goes on after that.",
+            show_default="for ever",
+        ),
+    ] = None
+    interval: Annotated[
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Time between two looks."),
+    ] = 5.0
+
+
+def show_log(log: tuple[LogEntry, ...]) -> None:
+    """Print log entries, in the time of this place; the lines of a message below each other."""
+    for entry in log:
+        first, *more = entry.message.splitlines() or [""]
+        files = "".join(f" [{one.description}]" for one in entry.attachments)
+        begin = f"{entry.time.astimezone():%Y-%m-%d %H:%M:%S}  {entry.category:7}  {first}{files}"
+        for line in (begin, *(f"    {line}" for line in more)):
+            render.result(render.plain(line))
+
+
+def follow(client: Client, ticket: int, waiting: Waiting, *, json: bool) -> None:
+    """Print what happens to a ticket until its end.
+
+    Args:
+        client: the ticket's owner.
+        ticket: the ticket.
+        waiting: how long and how often to look.
+        json: print each look that brought something new as a line of JSON.
+
+    Raises:
+        typer.Exit: the ticket did not end in success; the reason is printed.
+        TimedOut: it did not end in time.
+    """
+    reason, status = "", None
+    for news in client.wait(ticket, timeout=waiting.timeout, interval=waiting.interval):
+        status = news.status
+        reason = next((e.message for e in reversed(news.log) if e.category == "error"), reason)
+        if json:
+            render.as_json_line({"ticket": ticket, **as_record(news)})
+        else:
+            show_log(news.log)
+            render.passing(_standing(ticket, news))
+    if status != "success":
+        render.error(f"ticket {ticket} ended as {status}: {shown(reason) or 'no reason is given'}")
+        raise typer.Exit(1)
+    render.note(f"ticket {ticket}: {status}")
+
+
+def _standing(ticket: int, news: TicketDetail) -> str:
+    if news.queue_position is not None:
+        return f"ticket {ticket}: {news.status}, number {news.queue_position} in the queue"
+    return f"ticket {ticket}: {news.status}, {min(news.progress, 1.0):.0%}"

@@ -1,0 +1,164 @@
+"""What several subcommands have in common: the way to the server, tickets, services, records."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, is_dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dss.errors import DssError, NotFound, Refused
+from snapws import WorkspaceError
+from snapws.cli import frame, render
+
+if TYPE_CHECKING:
+    from dss.records import ProvidedService, Service
+    from dss.session import Session
+
+#: Declares a subcommand; see `snapws.cli.frame.command`.
+command = functools.partial(frame.command, errors=(DssError, WorkspaceError))
+
+
+@dataclass
+class Link:
+    """What a subcommand takes that talks to a server which its argument names."""
+
+    ca_bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-bundle",
+            metavar="FILE",
+            exists=True,
+            help="The certificate authorities to trust, as PEM.",
+            show_default=False,
+        ),
+    ] = None
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not check the server's certificate.")
+    ] = False
+    patience: Annotated[
+        float,
+        typer.Option(
+            "--patience",
+            metavar="SECONDS",
+            min=0,
+            help="How long a request that failed is repeated, where that is safe.",
+        ),
+    ] = 60.0
+
+    @property
+    def verify(self) -> bool | str:
+        """What to hold the server's certificate against, as `Session` takes it; may warn."""
+        if self.insecure and self.ca_bundle:
+            raise typer.BadParameter("--insecure checks no certificate: leave out --ca-bundle")
+        if self.insecure:
+            render.note(
+                "warning: the server's certificate is not checked; whoever is in between can read "
+                "and change everything, the login too"
+            )
+        return str(self.ca_bundle) if self.ca_bundle else not self.insecure
+
+
+@dataclass
+class Connection(Link):
+    """What a subcommand takes that talks to the server of a login."""
+
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help="The server, if not that of the last login.",
+            show_default=False,
+        ),
+    ] = None
+
+    def open(self) -> Session:
+        """Open the session of the login that is kept; close it by leaving it as a context."""
+        from dss.login import Credentials
+
+        return Credentials().open_session(self.server, verify=self.verify, patience=self.patience)
+
+
+TicketNumber = Annotated[
+    int, typer.Argument(metavar="TICKET", min=1, help="The ticket's number.", show_default=False)
+]
+
+TicketNumbers = Annotated[
+    list[int],
+    typer.Argument(metavar="TICKET", min=1, help="The tickets' numbers.", show_default=False),
+]
+
+ServiceName = Annotated[
+    str,
+    typer.Argument(metavar="SERVICE", help="The service's name or hash.", show_default=False),
+]
+
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="Where to put the files; made if need be."),
+]
+
+Parallel = Annotated[
+    int,
+    typer.Option(
+        "--parallel",
+        min=1,
+        help="How many files to fetch at once; the server holds each in memory.",
+    ),
+]
+
+
+@dataclass
+class Upload:
+    """What a subcommand takes that sends a workspace."""
+
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the files back and compare them.")
+    ] = False
+
+
+def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> str:
+    """Give the hash of the one service that a name or a hash means.
+
+    Args:
+        wanted: what was typed; 40 hex digits are taken for a hash, listed or not.
+        offered: where to look for a name.
+
+    Raises:
+        NotFound: none has that name; the message names those that there are.
+        Refused: several have; the message names their hashes.
+    """
+    if re.fullmatch("[0-9a-f]{40}", wanted):
+        return wanted
+    rows = list(offered)
+    versions = {row.hash: row.version for row in rows if row.name == wanted}
+    if not versions:
+        names = ", ".join(sorted({row.name for row in rows})) or "none"
+        raise NotFound(f"no service is named {wanted!r}; services: {names}")
+    if len(versions) > 1:
+        hashes = ", ".join(f"{hash_} (version {version})" for hash_, version in versions.items())
+        raise Refused(f"{len(versions)} services are named {wanted!r}, say which: {hashes}")
+    return next(iter(versions))
+
+
+def as_record(thing: Any) -> dict[str, Any]:
+    """Give a record of the library as JSON knows it, times in ISO 8601, durations in seconds."""
+    return {name: _as_json(value) for name, value in vars(thing).items()}
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return as_record(value)
+    if isinstance(value, tuple):
+        return [_as_json(part) for part in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return value

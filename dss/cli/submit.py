@@ -1,0 +1,93 @@
+"""``dss submit``: a workspace becomes a ticket, and its result comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dss.cli.follow import Waiting, follow
+from dss.cli.shared import Connection, Upload, find_service
+from dss.errors import Refused
+from snapws.cli import render
+from snapws.cli.frame import Listing
+from snapws.cli.options import WorkspaceFile
+
+if TYPE_CHECKING:
+    from dss.client import Client
+
+
+def submit(
+    workspace: WorkspaceFile,
+    service: Annotated[
+        str | None,
+        typer.Argument(metavar="SERVICE", help="The service's name or hash.", show_default=False),
+    ] = None,
+    *,
+    ticket: Annotated[
+        int | None,
+        typer.Option(
+            "--ticket",
+            metavar="TICKET",
+            min=1,
+            help="Send what this ticket of yours still lacks, instead of making another.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the ticket to its end.")] = False,
+    download: Annotated[
+        Path | None,
+        typer.Option(
+            "--download",
+            metavar="DIR",
+            help="Follow it, and put its result there.",
+            show_default=False,
+        ),
+    ] = None,
+    waiting: Waiting,
+    upload: Upload,
+    connection: Connection,
+    listing: Listing,
+) -> None:
+    """Send a workspace to a service, as a ticket.
+
+    What is sent is an archive that names no person; snapws archive shows it. Prints the ticket's
+    number; with --wait the ticket's log as it comes; with --download, last, the result's
+    workspace. Exit 1 if the ticket fails. An upload that broke is taken up with --ticket.
+    """
+    from dss.client import Client
+
+    if service is None and ticket is None:
+        raise typer.BadParameter("say which SERVICE, or with --ticket which ticket of yours")
+    with connection.open() as session:
+        client = Client(session)
+        hash_ = find_service(service, client.services()) if service else ""
+        if ticket is None:
+            number = client.submit(workspace, hash_, verify=upload.verify)
+        else:
+            number = ticket
+            if hash_:
+                _check_service(client, ticket, hash_)
+            client.upload(ticket, workspace, verify=upload.verify)
+            client.make_ready(ticket)
+        if listing.json:
+            render.as_json_line({"ticket": number})
+        else:
+            render.result(str(number))
+        if wait or download:
+            follow(client, number, waiting, json=listing.json)
+        if download:
+            result = str(client.download(number, download))
+            if listing.json:
+                render.as_json_line({"ticket": number, "workspace": result})
+            else:
+                render.result(result)
+
+
+def _check_service(client: Client, ticket: int, hash_: str) -> None:
+    """Refuse to fill a ticket that is for another service than the one that was named."""
+    ours = next((one.service for one in client.tickets() if one.id == ticket), None)
+    names = {one.name for one in client.services() if one.hash == hash_}
+    if ours is not None and names and ours not in names:
+        raise Refused(f"ticket {ticket} is for {ours}, not for {', '.join(names)}")

@@ -1,0 +1,178 @@
+"""``dss tickets``: what one has submitted."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dss.cli.follow import Waiting, follow, show_log
+from dss.cli.shared import (
+    Connection,
+    Folder,
+    Parallel,
+    TicketNumber,
+    TicketNumbers,
+    as_record,
+    command,
+)
+from snapws.cli import render
+from snapws.cli.frame import Listing, noun
+
+if TYPE_CHECKING:
+    from dss.records import Attachment
+
+app = noun("Your tickets.")
+
+
+@command(app, "list", example="dss tickets list")
+def list_(connection: Connection, listing: Listing) -> None:
+    """List your tickets, but for deleted ones."""
+    from dss.client import Client
+
+    with connection.open() as session:
+        found = [as_record(ticket) for ticket in Client(session).tickets()]
+    listing.show(found, ("id", "service", "status"))
+
+
+@command(app, "show", example="dss tickets show 1")
+def show(ticket: TicketNumber, connection: Connection, listing: Listing) -> None:
+    """Show how far a ticket is, its log and its files."""
+    from dss.client import Client
+
+    with connection.open() as session:
+        client = Client(session)
+        detail = client.detail(ticket)
+        found: dict[str, Any] = {
+            "ticket": ticket,
+            **as_record(detail),
+            "input": [file.name for file in client.files(ticket, "input")],
+            "results": [file.name for file in client.files(ticket, "results")],
+        }
+    if listing.json:
+        render.as_json(found)
+        return
+    found |= {area: f"{len(found[area])} files" for area in ("input", "results")}
+    render.fields(found, ("ticket", "status", "progress", "queue_position", "input", "results"))
+    if detail.log:
+        render.result("")
+        show_log(detail.log)
+
+
+@command(app, "log", example="dss tickets log 1")
+def log(ticket: TicketNumber, connection: Connection, listing: Listing) -> None:
+    """Print the log of a ticket, a deleted one's too."""
+    from dss.client import Client
+
+    with connection.open() as session:
+        entries = Client(session).log(ticket)
+    if listing.json:
+        render.as_json([as_record(entry) for entry in entries])
+    else:
+        show_log(entries)
+
+
+@command(app, "wait", example="dss tickets wait 1 --timeout 3600")
+def wait(ticket: TicketNumber, waiting: Waiting, connection: Connection, listing: Listing) -> None:
+    """Follow a ticket to its end; exit 1 if it fails.
+
+    Prints its log as it comes, from the beginning; on a terminal also how far it is. --json prints
+    an object a line, whenever something is new.
+    """
+    from dss.client import Client
+
+    with connection.open() as session:
+        follow(Client(session), ticket, waiting, json=listing.json)
+
+
+@command(app, "download", example="dss tickets download 1 result/")
+def download(
+    ticket: TicketNumber,
+    folder: Folder,
+    connection: Connection,
+    listing: Listing,
+    parallel: Parallel = 1,
+) -> None:
+    """Fetch the result of a ticket; print its workspace.
+
+    The workspace appears last, when its files are there. After a failure, the same again fetches
+    what is still missing.
+    """
+    from dss.client import Client
+
+    with connection.open() as session:
+        result = Client(session).download(ticket, folder, parallel=parallel)
+    listing.show_lines([str(result)])
+
+
+@command(app, "delete", example="dss tickets delete 1")
+def delete(tickets: TicketNumbers, connection: Connection) -> None:
+    """Delete tickets in any state, and their files.
+
+    Every ticket that is not deleted counts towards your limit, finished ones too.
+    """
+    from dss.client import Client
+
+    with connection.open() as session:
+        for ticket in tickets:
+            Client(session).delete(ticket)
+            render.note(f"ticket {ticket}: deleted")
+
+
+@command(app, "retry", example="dss tickets retry 1")
+def retry(ticket: TicketNumber, connection: Connection) -> None:
+    """Queue a failed ticket again; its results are erased."""
+    from dss.client import Client
+
+    with connection.open() as session:
+        Client(session).retry(ticket)
+    render.note(f"ticket {ticket}: ready")
+
+
+@command(app, "attachments", example="dss tickets attachments 1 --download files/")
+def attachments(
+    ticket: TicketNumber,
+    connection: Connection,
+    listing: Listing,
+    download: Annotated[
+        Path | None,
+        typer.Option(
+            "--download",
+            metavar="DIR",
+            help="Fetch them and print the files instead.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List or fetch what is attached to a ticket's log.
+
+    Whoever learns the address of an attachment can read it, without a login.
+    """
+    from dss.client import Client
+
+    with connection.open() as session:
+        client = Client(session)
+        entries = client.log(ticket)
+        if download is None:
+            listing.show(
+                [{**as_record(one), "log": e.id} for e in entries for one in e.attachments],
+                ("id", "description", "mime_type", "url"),
+            )
+            return
+        download.mkdir(parents=True, exist_ok=True)
+        files = []
+        for one in (one for entry in entries for one in entry.attachments):
+            files.append(download / _file_name(one))
+            client.fetch_attachment(one, files[-1])
+    listing.show_lines([str(file) for file in files])
+
+
+def _file_name(attachment: Attachment) -> str:
+    """Name the file of an attachment by its number, its description and its kind."""
+    words = re.sub("[^A-Za-z0-9]+", "-", attachment.description)[:60].strip("-")
+    # The library's own table: those of the system differ.
+    kind = mimetypes.MimeTypes().guess_extension(attachment.mime_type) or ""
+    return f"attachment_{attachment.id}{'_' if words else ''}{words}{kind}"

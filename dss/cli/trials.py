@@ -1,0 +1,69 @@
+"""A service on this machine, for trials."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from snapws.cli import render
+
+
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where all files go; a new temporary folder if none is given."),
+    ] = None,
+) -> None:
+    """Send a ticket all the way, on this machine.
+
+    On two real brain images and the real middleware.
+    """
+    from dss import demo as demonstration
+
+    begin = time.monotonic()
+
+    def tell(line: str) -> None:
+        render.note(f"[{time.monotonic() - begin:5.1f} s] {line}")
+
+    result = demonstration.run(folder or Path(tempfile.mkdtemp(prefix="dss-demo-")), tell)
+    for name, overlap in result.overlaps.items():
+        render.result(f"{name}: overlap with the truth (Dice) {overlap:.3f}")
+    render.result(f"result: {result.workspace}")
+    render.result(f"took {result.seconds:.1f} s")
+
+
+def middleware(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where it keeps its data; a temporary folder if none is given."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
+    ] = 0,
+) -> None:
+    """Run a local middleware, for trials, until interrupted.
+
+    Prints its URL, and for its administrator and for a plain user a token to log in with, once.
+    """
+    from dss.middleware import ADMINISTRATOR, Middleware
+
+    signal.signal(signal.SIGTERM, _stop)
+    with Middleware(folder, port=port) as server:
+        render.result(f"URL    {server.url}")
+        render.result(f"token  {server.add_user(ADMINISTRATOR, admin=True)}  ({ADMINISTRATOR})")
+        render.result(f"token  {server.add_user('user@localhost')}  (user@localhost)")
+        render.note("stop with Ctrl-C")
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            render.note("stopped")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

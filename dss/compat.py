@@ -1,0 +1,254 @@
+"""`DSSClient` as of the package `itksnap-dss` 0.2.0, for provider scripts that are written for it.
+
+Such a script changes one line, its import:
+
+>>> from dss.compat import DSSClient
+
+Names, arguments and results are those of that package: tables are DataFrames of pandas, which the
+extra `compat` installs (``pip install 'snapws[compat]'``). What differs is told by `DSSClient`. New
+scripts are better off with `dss.Provider`, or with a service.
+"""
+
+from __future__ import annotations
+
+import getpass
+import io
+import operator
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
+
+import requests
+
+from dss.errors import NotLoggedIn
+from dss.login import Credentials, login, user
+from dss.provider import Category, Provider
+from dss.records import TicketStatus
+from dss.session import Session
+
+if TYPE_CHECKING:
+    import pandas
+
+Ticket = SupportsIndex | str
+"""Number of a ticket as a script has it: an int, one of numpy's, or text."""
+
+_NUMBERS = ("ticket", "index", "ready_tickets")
+
+
+class DSSClient:
+    """The calls of a provider, as `itksnap-dss` has them.
+
+    What differs from that package, on purpose:
+
+    - The login is kept where `dss login` and `itksnap-wt` keep it, not in a keyring; the first call
+      takes up the one that is there.
+    - Every column of text is text: a version "1.10" stays one.
+    - What fails raises one of the errors of `dss.errors`, with the server's words.
+    - A response is one of `requests`, with `status_code` and `text`. Nothing is printed.
+
+    Args:
+        server: URL of the middleware.
+        verify: Whether to check the server's certificate; or the path of a bundle of authorities.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+
+    def __init__(self, server: str, verify: bool | str = True) -> None:
+        _import_pandas()  # rather than find it missing with a ticket just claimed
+        self.server = server
+        self.verify = verify
+        self._session: Session | None = None
+
+    # ---------------------------------------------------------------------- login
+
+    def login(self, token: str | None = None) -> requests.Response:
+        """Log in with a token, asked for where none is given, and keep the login.
+
+        Raises:
+            NotLoggedIn: The token is wrong, or was used before; a login from before stays.
+        """
+        if token is None:
+            token = getpass.getpass(f"Token (from {self.server.rstrip('/')}/token): ")
+        session = login(self.server, token, verify=self.verify)
+        Credentials().save(session)
+        self._session = session
+        return _response(f"logged in as {user(session)}")
+
+    def login_if_needed(self) -> None:
+        """Log in, with a token that is asked for, unless the login that is kept is still good."""
+        try:
+            user(self._provider.session)
+        except NotLoggedIn:
+            self.login()
+
+    @property
+    def _provider(self) -> Provider:
+        if self._session is None:
+            self._session = Credentials().open_session(self.server, verify=self.verify)
+        return Provider(self._session)
+
+    # -------------------------------------------------------------------- tickets
+
+    def dssp_list_services(self) -> pandas.DataFrame:
+        """List the services that the user provides: `service`, `version`, `hash`, `provider`."""
+        services = self._provider.services()
+        return _table(
+            service=[one.name for one in services],
+            version=[one.version for one in services],
+            hash=[one.hash for one in services],
+            provider=[one.provider for one in services],
+        )
+
+    def dssp_available_services(self, services: Sequence[str]) -> pandas.DataFrame | None:
+        """List those services that have tickets to claim; claim none.
+
+        Returns:
+            `service` (its hash), `service_name`, `ready_tickets`; None where no ticket waits, or
+            where the server is too old to tell.
+        """
+        found = self._provider.available(list(services))
+        if not found:
+            return None
+        return _table(
+            service=[one.hash for one in found],
+            service_name=[one.name for one in found],
+            ready_tickets=[one.ready for one in found],
+        )
+
+    def dssp_claim_ticket(
+        self, services: Sequence[str], provider: str, provider_code: str
+    ) -> pandas.DataFrame | None:
+        """Claim the oldest ticket that waits for one of the services.
+
+        Returns:
+            One row of `ticket`, `service` (its hash), `status`; None where no ticket waits.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; a ticket may have been claimed.
+        """
+        claim = self._provider.claim(list(services), provider, provider_code)
+        if claim is None:
+            return None
+        return _table(ticket=[claim.ticket], service=[claim.hash], status=[str(claim.status)])
+
+    def dssp_wait_for_ticket(
+        self,
+        services: Sequence[str],
+        provider: str,
+        provider_code: str,
+        timeout: float = 300,
+        interval: float = 15,
+    ) -> pandas.DataFrame | None:
+        """Claim a ticket, waiting until there is one.
+
+        Args:
+            services: Hashes of the services.
+            provider: Name of the provider.
+            provider_code: Name of this worker.
+            timeout: Seconds to wait; 0 tries once.
+            interval: Seconds between two tries.
+
+        Returns:
+            As `dssp_claim_ticket`; None when the time is over.
+        """
+        end = time.monotonic() + timeout
+        while (found := self.dssp_claim_ticket(services, provider, provider_code)) is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(min(interval, left))
+        return found
+
+    def dssp_list_ticket_files(self, ticket: Ticket) -> pandas.DataFrame:
+        """List the input files of a claimed ticket: `index`, `filename`."""
+        files = self._provider.files(_number(ticket))
+        return _table(index=[one.index for one in files], filename=[one.name for one in files])
+
+    def dssp_download_ticket(self, ticket: Ticket, outdir: str | Path) -> None:
+        """Fetch the input of a claimed ticket into a folder, which is made if need be."""
+        self._provider.download(_number(ticket), outdir)
+
+    def dssp_set_progress(
+        self, ticket: Ticket, progress: float, chunk_start: float = 0.0, chunk_end: float = 1.0
+    ) -> None:
+        """Set how much of a part of the work is done, 0 to 1; as `Provider.progress`."""
+        self._provider.progress(_number(ticket), progress, start=chunk_start, end=chunk_end)
+
+    def dssp_log(self, ticket: Ticket, category: Category, message: str) -> None:
+        """Add a line to the ticket's log."""
+        self._provider.log(_number(ticket), category, message)
+
+    def dssp_set_status(self, ticket: Ticket, status: Literal["failed", "success"]) -> None:
+        """Report the ticket as done, or as failed.
+
+        Raises:
+            ValueError: `status` is neither.
+        """
+        if status not in ("failed", "success"):
+            raise ValueError(f"{status!r} is neither failed nor success")
+        # Not `fail`, which adds a line to the log: such a script adds it by itself.
+        self._provider._set_status(_number(ticket), TicketStatus(status))
+
+    def dssp_attach(
+        self, ticket: Ticket, desc: str, filename: str | Path, mime_type: str = ""
+    ) -> requests.Response:
+        """Attach a file to the next line of the ticket's log."""
+        kind = mime_type or "application/octet-stream"
+        number = self._provider.attach(_number(ticket), desc, filename, kind)
+        return _response(str(number))
+
+    def dssp_upload_ticket(
+        self, ticket: Ticket, workspace_file: str | Path, wsfile_suffix: str = ""
+    ) -> None:
+        """Archive a workspace and send it as the ticket's result.
+
+        Args:
+            ticket: The ticket.
+            workspace_file: The workspace.
+            wsfile_suffix: What the server's name of it has after `ticket_%08d`; ITK-SNAP's own
+                tools put `_results` there.
+        """
+        from dss.transfer import archived, upload_archive
+
+        number = _number(ticket)
+        area = f"api/pro/tickets/{number}/files/results"
+        with archived(workspace_file) as files:
+            name = f"ticket_{number:08d}{wsfile_suffix}.itksnap"
+            upload_archive(self._provider.session, area, files, name)
+
+
+def _number(ticket: Ticket) -> int:
+    return int(ticket) if isinstance(ticket, str) else operator.index(ticket)
+
+
+def _import_pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            "DSSClient gives tables of pandas, which is not installed; "
+            "run: pip install 'snapws[compat]'"
+        ) from error
+    return pandas
+
+
+def _table(**columns: Sequence[str] | Sequence[int]) -> pandas.DataFrame:
+    """Make a table whose columns have their types even where it is empty."""
+    series = _import_pandas().Series
+    return _import_pandas().DataFrame(
+        {
+            name: series(values, dtype="int64" if name in _NUMBERS else str)
+            for name, values in columns.items()
+        }
+    )
+
+
+def _response(text: str) -> requests.Response:
+    """Make the response that a script may look into, of the answer that was read from it."""
+    response = requests.Response()
+    response.status_code = 200
+    response.encoding = "utf-8"
+    response.raw = io.BytesIO(text.encode())
+    return response

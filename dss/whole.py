@@ -1,0 +1,173 @@
+"""Whether a file came whole: by the end of the answer, the end of the file, and by its name.
+
+The server tells the size of a file to the ticket's owner only, and never a checksum. But a gzip
+stream ends with its own, and the layers and meshes of an archive are named by what they contain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dss.errors import TransferFailed, shown
+from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
+from snapws.streams import ahead
+
+if TYPE_CHECKING:
+    from dss.answers import Received
+
+_HEADER = 352  # bytes at the beginning of a NIfTI file that hold its header
+
+# As in `snapws.verify`, which takes a while to import.
+_LAYER_NAME = re.compile(r"layer_[0-9]{3,}_([0-9a-f]{32})\.nii\.gz")
+_MESH_NAME = re.compile(r"mesh(?:_[0-9]{3,}){3}_([0-9a-f]{32})\.[^.]+")
+
+
+def check_whole(received: Received, file: Path) -> bool:
+    """Make sure that a file came whole, by every means that there is.
+
+    Args:
+        received: How it came.
+        file: Where it is, under the name that it has on the server.
+
+    Returns:
+        Whether its name says what it contains.
+
+    Raises:
+        TransferFailed: It is damaged, or is not what its name says, or nothing tells.
+        OSError: `file` cannot be read.
+    """
+    from snapws.errors import ImageError
+
+    try:
+        named = named_by_content(file)
+        ended = named or _ends_well(file)
+    except (GzipDamaged, ImageError) as error:
+        reason = shown(str(error).removeprefix(f"{file}: "))
+        raise TransferFailed(f"{file.name} came damaged or cut off: {reason}") from error
+    if not ended:
+        check_framed(received, file.name)
+    return named
+
+
+def check_framed(received: Received, name: str) -> None:
+    """Make sure that the end of an answer was marked, so that the file `name` came whole."""
+    if not (received.length_given or received.chunked):
+        raise TransferFailed(f"nothing tells whether {name} came whole: neither size nor end")
+
+
+def named_by_content(file: Path) -> bool:
+    """Tell whether a file bears a name that says what it contains, as those of an archive do.
+
+    Raises:
+        TransferFailed: It contains something else.
+        GzipDamaged: It is a damaged image.
+        ImageError: It is a damaged image.
+        OSError: It cannot be read.
+    """
+    mesh = _MESH_NAME.fullmatch(file.name)
+    named = mesh or _LAYER_NAME.fullmatch(file.name)
+    if named is None:
+        return False
+    told, content = named[1], digest(file, "md5") if mesh else _bare_hash(file)
+    if content != told and not mesh:
+        from snapws.errors import ImageUnsupported
+        from snapws.verify import content_hash
+
+        try:
+            content = content_hash(file)
+        except ImageUnsupported:
+            return False
+    if content != told:
+        raise TransferFailed(f"{file.name} came as something else: its content's hash is {content}")
+    return True
+
+
+def _bare_hash(file: Path) -> str:
+    """Give the MD5 of all that follows the header of a gzipped NIfTI image.
+
+    It is the hash of the voxels unless they are scaled, of several components or big-endian; and
+    it takes no library to compute. No other file can have it by accident.
+
+    Raises:
+        GzipDamaged: The file is damaged, or cut short.
+        OSError: It cannot be read.
+    """
+    md5 = hashlib.md5(usedforsecurity=False)
+    skip = _HEADER
+    with file.open("rb") as content, closing(pieces(content)) as inflated:
+        for piece in ahead(inflated):
+            md5.update(memoryview(piece)[skip:])
+            skip -= min(skip, len(piece))
+    return md5.hexdigest()
+
+
+def _ends_well(file: Path) -> bool:
+    """Tell whether a file is of a form with an end; it has to end so.
+
+    Raises:
+        TransferFailed: It is not of the form that its name says.
+        GzipDamaged: It is gzip and does not end.
+        ImageError: It is an image and does not end.
+    """
+    name = file.name.lower()
+    with file.open("rb") as content:
+        zipped = content.read(2) == GZIP_MAGIC
+        if name.endswith(".itksnap"):
+            content.seek(max(0, file.stat().st_size - 64))
+            if not content.read().rstrip().endswith(b"</registry>"):
+                raise TransferFailed(f"{file.name} came damaged or cut off: it is no workspace")
+            return True
+        if zipped:
+            content.seek(0)
+            _drain(pieces(content))
+            return True
+    if name.endswith(".gz"):
+        raise TransferFailed(f"{file.name} came damaged or cut off: it is not gzip")
+    if name.endswith(".nii"):
+        from snapws.errors import ImageUnsupported
+        from snapws.images import read_header
+
+        with suppress(ImageUnsupported):
+            _drain(read_header(file).voxels())
+            return True
+    return False
+
+
+def same_header(file: Path, start: bytes) -> bool:
+    """Tell whether a NIfTI image has the header that another begins with.
+
+    The name of a layer tells its voxels, but not where they are in space.
+
+    Args:
+        file: The image.
+        start: The first bytes of the other one's file, as it is, plain or gzip.
+    """
+    with file.open("rb") as content:
+        mine = _first(content)
+    return len(mine) == _HEADER and mine == _first(BytesIO(start))
+
+
+def _first(content: Any) -> bytes:
+    with suppress(GzipDamaged):  # as the beginning of a file is
+        return next(pieces(content), b"")[:_HEADER]
+    return b""
+
+
+def digest(file: Path, method: str = "sha256") -> str:
+    """Give the digest of a file, in hex digits."""
+    state = hashlib.new(method, usedforsecurity=False)
+    with file.open("rb") as content:
+        while chunk := content.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _drain(items: Iterable[object]) -> None:
+    for _ in items:
+        pass

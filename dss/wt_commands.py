@@ -1,0 +1,402 @@
+"""The commands of the drop-in for `itksnap-wt` that talk to the DSS: `-dss*`, `-dssp*`, `-dssa*`.
+
+Each is a call of `Client`, `Provider` or `Admin` and the printing of what it gives. `snapws-wt`
+finds the table by an entry point when it meets a command that is not its own; what talks to the
+network is imported by the command that needs it.
+
+What a server says is printed without control characters, and a message of the log on one line, so
+that no text of a stranger moves the cursor or passes for a line of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import dss
+from dss.errors import DssError
+from snapws.errors import WorkspaceError
+from snapws.wt.run import Command, Run, UsageError, number, whole_number
+
+if TYPE_CHECKING:
+    from dss.admin import Admin
+    from dss.client import Client
+    from dss.provider import Provider
+    from dss.records import FileEntry, LogEntry
+
+COMMANDS: list[Command] = []
+
+_USER = "Distributed Segmentation Service: users"
+_PROVIDER = "Distributed Segmentation Service: providers"
+_ADMINISTRATOR = "Distributed Segmentation Service: administrators"
+
+_TIMED_OUT = 1
+_CLAIM_INTERVAL = 15.0
+_BAR_WIDTH = 78
+
+Function = Callable[..., None]
+
+
+@contextmanager
+def _failing_in_a_line() -> Iterator[None]:
+    """Turn what can go wrong into the errors that the drop-in reports."""
+    try:
+        yield
+    except DssError as error:
+        raise WorkspaceError(str(error)) from error
+    except BrokenPipeError:
+        raise  # nobody reads the output any more, which is no error to report
+    except OSError as error:
+        raise WorkspaceError(f"{error.filename}: {error.strerror}") from error
+
+
+def _command(group: str, caller: str, name: str, parameters: str = "") -> Callable[..., Function]:
+    """Add a command, whose function gets a `caller` with the login that is kept."""
+
+    def add(function: Function) -> Function:
+        def call(run: Run, *words: str) -> None:
+            with _failing_in_a_line(), dss.Credentials().open_session() as session:
+                function(run, getattr(dss, caller)(session), *words)
+
+        COMMANDS.append(Command((name,), group, parameters, function.__doc__ or "", call))
+        return function
+
+    return add
+
+
+_user = partial(_command, _USER, "Client")
+_provider = partial(_command, _PROVIDER, "Provider")
+_administrator = partial(_command, _ADMINISTRATOR, "Admin")
+
+
+# ------------------------------------------------------------------------------ users
+
+
+def _auth(_: Run, server: str) -> None:
+    """Log in with a token, which is asked for, and keep the login for later commands."""
+    from dss.login import login, user
+
+    server = server.rstrip("/")
+    _tell(f"Paste this link into your browser to obtain a token:  {server}/token")
+    _tell("  Enter the token: ", end="")
+    with _failing_in_a_line(), login(server, sys.stdin.readline()) as session:
+        dss.Credentials().save(session)
+        _tell(f"Success: logged in as {user(session)}")
+
+
+COMMANDS.append(Command(("-dss-auth",), _USER, "<url>", _auth.__doc__ or "", _auth))
+
+
+@_user("-dss-services-list")
+def _services_list(run: Run, client: Client) -> None:
+    """Print a table of the services: name, hash, version, description."""
+    services = client.services()
+    _print_table(run, [(one.name, one.hash, one.version, one.description) for one in services])
+
+
+@_user("-dss-services-detail", "<hash>")
+def _services_detail(run: Run, client: Client, service: str) -> None:
+    """Print what a service says of itself, as JSON: the tags it asks for, for example."""
+    import json
+
+    run.print(json.dumps(client.service_detail(service).json))
+
+
+@_user("-dss-tickets-create", "<service>")
+def _tickets_create(run: Run, client: Client, service: str) -> None:
+    """Send the workspace as a new ticket for a service, named or by hash; print its number."""
+    from dss.client import Client
+
+    class Telling(Client):
+        def _upload(self, ticket: int, files: Iterable[Path], *, verify: bool) -> None:
+            _tell(f"Created new ticket ({ticket})")
+            super()._upload(ticket, _telling(files, f"ticket_{ticket:08d}"), verify=verify)
+
+    ticket = Telling(client.session).submit(run.workspace, service)
+    _tell("Changed ticket status to (ready)")
+    run.print(str(ticket))
+
+
+@_user("-dss-tickets-list")
+def _tickets_list(run: Run, client: Client) -> None:
+    """Print a table of your tickets: number, service, status."""
+    _print_table(run, [(str(one.id), one.service, one.status) for one in client.tickets()])
+
+
+@_user("-dss-tickets-log", "<ticket>")
+def _tickets_log(_: Run, client: Client, ticket: str) -> None:
+    """Print the log of a ticket: second of the epoch, category, message; `@` an attachment."""
+    number = whole_number(ticket)
+    # An administrator may ask for the log of a ticket that is not there, and there is nothing in
+    # it. The call behind `Client.log` has the server fail instead.
+    if not client.session.get_text(f"api/tickets/{number}/log"):
+        return
+    for entry in client.log(number):
+        _tell(f"{_seconds(entry)}  {entry.category:<7}  {_line(entry.message)}")
+        _tell_attachments(entry)
+
+
+@_user("-dss-tickets-progress", "<ticket>")
+def _tickets_progress(run: Run, client: Client, ticket: str) -> None:
+    """Print how much of a ticket is done, 0 to 1."""
+    run.print(str(client.progress(whole_number(ticket))))
+
+
+@_user("-dss-tickets-wait", "<ticket> [seconds]")
+def _tickets_wait(run: Run, client: Client, ticket: str) -> None:
+    """Print the log of a ticket as it comes, until it is over; at most so many seconds, 0: any."""
+    timeout = _take_number(run)
+    draws = sys.stdout.isatty()
+    _tell("")
+    try:
+        for now in client.wait(whole_number(ticket), timeout=timeout or None):
+            if draws:
+                _tell(" " * len(_bar(1.0)), end="\r")  # where the bar is
+            for entry in now.log:
+                _tell(f"{_seconds(entry):>20} {entry.category:>10} {_line(entry.message)}")
+                _tell_attachments(entry)
+            if now.status.final:
+                _tell(f"{_bar(now.progress)}\n\nTicket completed with status: {now.status}")
+            elif draws:
+                _tell(_bar(now.progress), end="\r")
+    except dss.TimedOut as error:
+        _end_without(str(error))
+
+
+@_user("-dss-tickets-download", "<ticket> <folder>")
+def _tickets_download(run: Run, client: Client, ticket: str, folder: str) -> None:
+    """Fetch the result of a ticket into a folder; print the files."""
+    client.download(whole_number(ticket), folder)
+    _print_fetched(run, folder, client.files(whole_number(ticket), "results"))
+
+
+@_user("-dss-tickets-delete", "<ticket>")
+def _tickets_delete(run: Run, client: Client, ticket: str) -> None:
+    """Delete a ticket and its files."""
+    client.delete(whole_number(ticket))
+    run.print("deleted")
+
+
+# -------------------------------------------------------------------------- providers
+
+
+@_provider("-dssp-services-list")
+def _provided_list(run: Run, provider: Provider) -> None:
+    """Print a table of the services that you provide: name, version, hash, provider."""
+    services = provider.services()
+    _print_table(run, [(one.name, one.version, one.hash, one.provider) for one in services])
+
+
+@_provider("-dssp-services-claim", "<hash,..> <provider> <instance> [seconds]")
+def _claim(run: Run, provider: Provider, hashes: str, name: str, instance: str) -> None:
+    """Claim the next ticket of these services, waiting for one; print number, hash, status."""
+    timeout = _take_number(run) or 0.0
+    wanted = [one for one in hashes.split(",") if one]
+    if not wanted:
+        raise UsageError(f"{hashes!r} names no service")
+    end = time.monotonic() + timeout
+    while (claim := provider.claim(wanted, name, instance)) is None:
+        left = end - time.monotonic()
+        if left <= 0:
+            _end_without("Timed out waiting for available tickets")
+        time.sleep(min(_CLAIM_INTERVAL, left))
+    _print_table(run, [(str(claim.ticket), claim.hash, claim.status)])
+
+
+@_provider("-dssp-tickets-download", "<ticket> <folder>")
+def _claimed_download(run: Run, provider: Provider, ticket: str, folder: str) -> None:
+    """Fetch the input of a ticket that you claimed into a folder; print the files."""
+    provider.download(whole_number(ticket), folder)
+    _print_fetched(run, folder, provider.files(whole_number(ticket)))
+
+
+@_provider("-dssp-tickets-fail", "<ticket> <message>")
+def _fail(run: Run, provider: Provider, ticket: str, message: str) -> None:
+    """Report a ticket as failed, and why."""
+    provider.fail(whole_number(ticket), message)
+    run.print("failed")
+
+
+@_provider("-dssp-tickets-success", "<ticket>")
+def _succeed(run: Run, provider: Provider, ticket: str) -> None:
+    """Report a ticket as done."""
+    provider.succeed(whole_number(ticket))
+    run.print("success")
+
+
+@_provider("-dssp-tickets-status", "<ticket>")
+def _status(run: Run, provider: Provider, ticket: str) -> None:
+    """Print the status of a ticket."""
+    run.print(provider.status(whole_number(ticket)))
+
+
+@_provider("-dssp-tickets-set-progress", "<ticket> <start> <end> <value>")
+def _set_progress(
+    _: Run, provider: Provider, ticket: str, start: str, end: str, value: str
+) -> None:
+    """Set how much of a part of the work is done: where the part begins, ends, and its progress."""
+    part = whole_number(ticket), number(value), number(start), number(end)
+    try:
+        provider.progress(part[0], part[1], start=part[2], end=part[3])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    _tell("success")
+
+
+@_provider("-dssp-tickets-log", "<ticket> <info|warning|error> <message>")
+def _log(_: Run, provider: Provider, ticket: str, category: str, message: str) -> None:
+    """Add a line to the log of a ticket."""
+    try:
+        provider.log(whole_number(ticket), category, message)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+@_provider("-dssp-tickets-attach", "<ticket> <description> <file> [mime-type]")
+def _attach(run: Run, provider: Provider, ticket: str, description: str, file: str) -> None:
+    """Attach a file to the next line of the log of a ticket."""
+    mime_type = run.take_if(lambda word: not word.startswith("-"))
+    given = {} if mime_type is None else {"mime_type": mime_type}
+    provider.attach(whole_number(ticket), description, file, **given)
+
+
+@_provider("-dssp-tickets-upload", "<ticket>")
+def _upload(run: Run, provider: Provider, ticket: str) -> None:
+    """Send the workspace as the result of a ticket."""
+    from dss.transfer import archived, upload_archive
+
+    name = f"ticket_{whole_number(ticket):08d}_results"
+    area = f"api/pro/tickets/{whole_number(ticket)}/files/results"
+    with archived(run.workspace) as files:
+        upload_archive(provider.session, area, _telling(files, name), f"{name}.itksnap")
+
+
+# --------------------------------------------------------------------- administrators
+
+
+@_administrator("-dssa-providers-list")
+def _providers_list(run: Run, admin: Admin) -> None:
+    """Print the names of all providers."""
+    _print_table(run, [(name,) for name in admin.providers()])
+
+
+@_administrator("-dssa-providers-add", "<provider>")
+def _providers_add(run: Run, admin: Admin, name: str) -> None:
+    """Add a provider."""
+    admin.add_provider(name)
+    run.print("success")
+
+
+@_administrator("-dssa-providers-delete", "<provider>")
+def _providers_delete(run: Run, admin: Admin, name: str) -> None:
+    """Delete a provider."""
+    admin.delete_provider(name)
+    run.print("None")
+
+
+@_administrator("-dssa-providers-users-list", "<provider>")
+def _users_list(run: Run, admin: Admin, name: str) -> None:
+    """Print a table of who may provide for a provider: number, e-mail, 1 for an administrator."""
+    users = admin.users(name)
+    _print_table(run, [(str(one.id), one.email, str(int(one.admin))) for one in users])
+
+
+@_administrator("-dssa-providers-users-add", "<provider> <e-mail>")
+def _users_add(run: Run, admin: Admin, name: str, email: str) -> None:
+    """Let a user provide for a provider."""
+    admin.add_user(name, email)
+    run.print(f"Added user {email} to provider {name}")
+
+
+@_administrator("-dssa-providers-users-delete", "<provider> <user-number>")
+def _users_delete(run: Run, admin: Admin, name: str, user: str) -> None:
+    """Take a user out of a provider."""
+    admin.delete_user(name, whole_number(user))
+    run.print("None")
+
+
+@_administrator("-dssa-providers-services-list", "<provider>")
+def _offered_list(run: Run, admin: Admin, name: str) -> None:
+    """Print a table of the services of a provider: name, version, hash, description."""
+    services = admin.services(name)
+    _print_table(run, [(one.name, one.version, one.hash, one.description) for one in services])
+
+
+@_administrator("-dssa-providers-services-add", "<provider> <git-repository> <ref>")
+def _offered_add(run: Run, admin: Admin, name: str, repository: str, ref: str) -> None:
+    """Make a provider offer the service that a git repository describes; print its hash."""
+    run.print(admin.add_service(name, repository, ref))
+
+
+@_administrator("-dssa-providers-services-delete", "<provider> <hash>")
+def _offered_delete(run: Run, admin: Admin, name: str, service: str) -> None:
+    """Withdraw a service from a provider."""
+    admin.delete_service(name, service)
+    run.print("success")
+
+
+# ----------------------------------------------------------------------------- output
+
+
+def _print_table(run: Run, rows: Sequence[Sequence[str]]) -> None:
+    run.print_table([[_line(word) for word in row] for row in rows])
+
+
+def _print_fetched(run: Run, folder: str, files: Sequence[FileEntry]) -> None:
+    for file in files:
+        run.print((Path(folder) / file.name).as_posix())
+
+
+def _tell(text: str, end: str = "\n") -> None:
+    """Print a remark at once, without a prefix."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def _tell_attachments(entry: LogEntry) -> None:
+    for attachment in entry.attachments:
+        _tell(f"  @ {_line(attachment.url)} : {_line(attachment.description)}")
+
+
+def _telling(files: Iterable[Path], name: str) -> Iterator[Path]:
+    """Tell of each file of an archive that it is sent, once the next one is asked for."""
+    for file in files:
+        size, begin = file.stat().st_size, time.monotonic()
+        yield file
+        seconds = time.monotonic() - begin
+        place = file.as_posix()
+        if file.suffix == ".itksnap":
+            place = (file.parent / f"{name}.itksnap").as_posix()  # as the server calls it
+            _tell(f"Exported workspace to {place}")
+        _tell(f"Upload {place} ({size / 2**20:.1f} Mb in {seconds:.1f} s)")
+
+
+def _end_without(reason: str) -> NoReturn:
+    """End the command line without a result, which is no error."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{reason}\n")
+    raise SystemExit(_TIMED_OUT)
+
+
+def _take_number(run: Run) -> float | None:
+    word = run.take_if(lambda word: word.replace(".", "", 1).isdecimal())
+    return None if word is None else float(word)
+
+
+def _line(text: str) -> str:
+    """Put a server's text on one line that leaves the terminal alone."""
+    return "".join(sign if sign.isprintable() else " " for sign in text).rstrip()
+
+
+def _seconds(entry: LogEntry) -> int:
+    return int(entry.time.timestamp())
+
+
+def _bar(progress: float) -> str:
+    done = min(max(progress, 0.0), 1.0)
+    return f"{'#' * round(_BAR_WIDTH * done):<{_BAR_WIDTH}} {done:.0%} "

@@ -1,0 +1,108 @@
+"""What a provider does: `dss provider`."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dss import TicketStatus
+from snapws import Workspace
+from tests.dss.cli.conftest import DESCRIPTION, NAME, WORKER
+
+
+@pytest.fixture
+def ticket(client, service, workspace) -> int:
+    """A ticket that waits."""
+    return client.submit(workspace, service)
+
+
+def test_services(worker, service, ticket):
+    found = json.loads(worker("provider services --json").stdout)
+    row = {"name": NAME, "version": "1.10", "hash": service, "provider": "lab"}
+    assert row in found
+    assert f"{NAME}  1.10     lab       {service}" in worker("provider services").stdout
+    found = json.loads(worker(f"provider available {NAME} --json").stdout)
+    assert found == [{"hash": service, "name": NAME, "ready": 1}]
+    assert f"{NAME}  1      {service}" in worker("provider available").stdout
+
+
+def test_a_ticket_from_claim_to_success(worker, client, ticket, tmp_path, study):
+    assert worker(f"provider status {ticket}").stdout == "ready\n"
+    claimed = worker(f"provider claim {NAME} --instance worker7")
+    assert claimed.output == f"{ticket}\n"
+    found = json.loads(worker(f"provider status {ticket} --json").stdout)
+    assert found == {"ticket": ticket, "status": "claimed"}
+    workspace = worker(f"provider download {ticket} work --parallel 2").stdout.strip()
+    assert len(Workspace.open(workspace).layers()) == 2
+    worker(f"provider progress {ticket} 0.5 --end 0.5")
+    assert client.detail(ticket).progress == 0.25
+    (tmp_path / "affine.mat").write_text("1 0 0 0")
+    worker(f"provider attach {ticket} affine.mat 'Affine matrix' --mime-type text/plain")
+    worker(f"provider log {ticket} 'Affine done' --category warning")
+    worker(f"provider upload {ticket} '{workspace}' --verify")
+    result = worker(f"provider success {ticket}")
+    assert (result.stdout, result.stderr) == ("", f"dss: ticket {ticket}: success\n")
+    detail = client.detail(ticket)
+    assert detail.status is TicketStatus.SUCCESS
+    assert [one for one in detail.log if "instance worker7" in one.message]
+    assert (detail.log[-1].category, detail.log[-1].message) == ("warning", "Affine done")
+    assert [one.description for one in detail.log[-1].attachments] == ["Affine matrix"]
+    assert len(client.files(ticket, "results")) == 3
+
+
+def test_failing(worker, client, ticket):
+    found = json.loads(worker(f"provider claim {NAME} --provider lab --json").stdout)
+    assert (found["ticket"], found["status"]) == (ticket, "claimed")
+    worker(["provider", "fail", str(ticket), "no tag"])
+    assert client.status(ticket) is TicketStatus.FAILED
+    assert client.log(ticket)[-1].message == "no tag"
+
+
+def test_nothing_to_claim(worker):
+    worker.fails(f"provider claim {NAME}", "no ticket waits to be claimed\n")
+    worker.fails(f"provider claim {NAME} --wait 0.3 --interval 0.1", "nor came in 0.3 s")
+    assert worker(f"provider available {NAME}").stdout.split() == ["Name", "Ready", "Hash"]
+    assert json.loads(worker(f"provider available {NAME} --json").stdout) == []
+
+
+def test_a_claim_waits_for_a_ticket(worker, client, service, workspace):
+    with ThreadPoolExecutor(1) as pool:
+        ticket = pool.submit(client.submit, workspace, service)
+        claimed = worker(f"provider claim {NAME} --wait 60 --interval 0.1")
+        assert claimed.stdout == f"{ticket.result()}\n"
+
+
+def test_which_provider(worker, admin, middleware, ticket, tmp_path):
+    (tmp_path / "service.json").write_text(json.dumps(DESCRIPTION), encoding="utf-8")
+    middleware.publish(tmp_path, "otherlab")
+    worker.fails("provider claim --provider otherlab", "you provide no service for otherlab")
+    worker.fails("provider claim No", f"no service is named 'No'; services: {NAME}")
+    admin.add_user("otherlab", WORKER)
+    worker.fails("provider claim", "say as which --provider: lab, otherlab")
+    assert worker(f"provider claim {NAME} --provider otherlab").stdout == f"{ticket}\n"
+    admin.delete_provider("otherlab")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["download {} out", "log {} text", "progress {} 0.5", "success {}", "attach {} file text"],
+)
+def test_a_ticket_that_is_not_claimed(worker, ticket, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    worker.fails(f"provider {line.format(ticket)}", "has not been claimed")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ticket_that_its_owner_deletes(worker, client, claimed):
+    client.delete(claimed)
+    assert worker(f"provider status {claimed}").stdout == "deleted\n"
+    worker.fails(f"provider log {claimed} text", f"Ticket {claimed} has been deleted")
+
+
+def test_files_that_are_not_there(worker, claimed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    worker.fails(f"provider attach {claimed} none.txt text", "none.txt", "No such file")
+    worker.fails(f"provider upload {claimed} none.itksnap", "none.itksnap", "No such file")
