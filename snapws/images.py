@@ -136,8 +136,11 @@ class ImageHeader:
         """
         return self._voxels(bare=False)
 
-    def bare_voxels(self) -> Iterator[bytes]:
+    def bare_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
         """Give the voxels as `voxels` does, of a file that `write_nifti` could have written.
+
+        Args:
+            copy: where the bytes of the file go on the way, as they are.
 
         Raises:
             ImageSaysMore: it says more: text in its header, a name in gzip, anything behind the
@@ -152,13 +155,13 @@ class ImageHeader:
             for place, (there, meant) in enumerate(zip(block, self.block, strict=False))
         ):
             raise ImageSaysMore(f"{self.path}: its header says more than size and geometry")
-        return self._voxels(bare=True)
+        return self._voxels(bare=True, copy=copy)
 
-    def _voxels(self, *, bare: bool) -> Iterator[bytes]:
+    def _voxels(self, *, bare: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
         try:
             with (
                 self.voxel_path.open("rb") as file,
-                closing(compression.pieces(file, bare=bare)) as pieces,
+                closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
             ):
                 yield from self._cut_out(pieces, bare=bare)
         except compression.GzipNotBare as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -291,20 +290,19 @@ class _Packer:
     def _take(self, header: ImageHeader, copy: Path, number: int) -> str | None:
         """Copy a layer that was archived before, and give its hash; None where it is none.
 
-        It is the copy that is examined: nobody else writes to that.
+        What is examined are the bytes that are copied.
         """
         name = verify.LAYER_NAME.fullmatch(header.path.name)
         if not name or self._names != "hash":
             return None
-        shutil.copyfile(header.path, copy)
+        content = images.VoxelHash(header)
+        watch = self._watching(header, content, number)
         try:
-            copied = images.read_header(copy)
-            content = images.VoxelHash(copied)
-            watch = self._watching(copied, content, number)
-            for voxels in streams.ahead(copied.bare_voxels()):
-                watch(voxels)
+            with copy.open("wb") as out:
+                for voxels in streams.ahead(header.bare_voxels(out)):
+                    watch(voxels)
         except ImageError:
-            return None  # archiving it afresh says what is wrong with it, and where it is
+            return None  # archiving it afresh says what is wrong with it, if anything is
         if content.hexdigest() != name["hash"]:
             return None
         self.taken.add(copy.with_name(f"{copy.name}_{name['hash']}.nii.gz"))
