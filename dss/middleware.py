@@ -273,7 +273,8 @@ def _environment() -> dict[str, str]:
     """The environment without what changes the server's address, mode, places, or git."""
     own = re.compile("PORT|SERVER_SOFTWARE|PHP_FCGI_CHILDREN|ALFABIS_.*|GIT_(?!SSL_).*")
     kept = {name: value for name, value in os.environ.items() if not own.fullmatch(name)}
-    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    # In whatever locale: users have names, and so have files.
+    return {**kept, "PYTHONUTF8": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def _usable(port: int) -> int:

@@ -267,7 +267,7 @@ class Session:
                 return self._try(method, path, read, data, tries)
             except Refused:
                 # Of a repetition: perhaps because the first one was done after all.
-                answer = ask() if in_doubt and ask else None
+                answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
                 if answer is None:
                     raise
                 return answer
@@ -286,7 +286,7 @@ class Session:
             raise failure
 
     def _settle(
-        self, failure: DssError, doubt: str, ask: Callable[[], T | None] | None
+        self, failure: DssError, doubt: str | None, ask: Callable[[], T | None] | None
     ) -> T | None:
         """Ask whether a call was done whose answer was lost; None means that it was not."""
         if ask is None:

@@ -7,6 +7,9 @@ import threading
 
 from dss import Session
 
+WORKSPACE = b"<registry>\n</registry>\n"
+"""The smallest workspace file."""
+
 DROP = b""
 """An answer of no bytes: the connection is closed after the request was read."""
 
@@ -14,6 +17,26 @@ DROP = b""
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def listing(*names: str) -> bytes:
+    return answer("".join(f'{i},"{name}"\r\n' for i, name in enumerate(names)).encode())
+
+
+def sent(name: str, body: bytes = WORKSPACE) -> bytes:
+    return answer(body, f'Content-Disposition: attachment; filename="{name}"')
+
+
+def chunked(name: str, body: bytes) -> bytes:
+    head = f'HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename="{name}"\r\n'
+    framing = f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n"
+    return (head + framing).encode() + body + b"\r\n0\r\n\r\n"
+
+
+def unframed(name: str, body: bytes) -> bytes:
+    """What a proxy of HTTP/1.0 makes of an answer."""
+    head = f'HTTP/1.0 200 OK\r\nContent-Disposition: attachment; filename="{name}"\r\n\r\n'
+    return head.encode() + body
 
 
 class RawServer:

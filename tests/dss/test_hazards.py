@@ -32,11 +32,18 @@ from dss.login import login
 from dss.multipart import FileBody
 from dss.transfer import list_files, upload_files
 from snapws import Workspace
-from tests.dss.raw_server import DROP, RawServer, answer
-from tests.dss.test_transfer import chunked, listing, sent, unframed
+from tests.dss.raw_server import (
+    DROP,
+    WORKSPACE,
+    RawServer,
+    answer,
+    chunked,
+    listing,
+    sent,
+    unframed,
+)
 from tests.dss.tls import Forwarder
 
-WORKSPACE = b"<registry>\n</registry>\n"
 ERROR = answer(b"internal server error", status="500 Internal Server Error")
 RESULTS = "api/tickets/1/files/results"
 

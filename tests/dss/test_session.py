@@ -194,6 +194,17 @@ def test_refusal_of_a_repetition_is_no_refusal_of_the_call(raw: RawServer) -> No
             change(session, [])
 
 
+def test_refused_repetition_that_cannot_be_asked_about(raw: RawServer) -> None:
+    def ask() -> str | None:
+        if len(raw.requests) > 1:
+            raise NetworkFailed("away")
+        return None
+
+    raw.answers = [DROP, answer(b"not found", status="400 Bad Request")]
+    with raw.session() as session, pytest.raises(OutcomeUnknown, match=ASKED):
+        session.post_form("api/x", {}, doubt=ASKED, ask=ask)
+
+
 def test_what_cannot_be_asked_is_unknown(raw: RawServer) -> None:
     raw.answers = [DROP]
     with raw.session() as session:

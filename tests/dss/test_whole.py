@@ -1,0 +1,194 @@
+"""Whether what came, or is there, is what was sent."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy
+import pytest
+
+from dss import TransferFailed, whole
+from snapws.verify import LAYER_NAME, MESH_NAME, content_hash
+from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
+from tests.dss.raw_server import WORKSPACE, RawServer, chunked, listing, sent, unframed
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> tuple[str, bytes]:
+    return archived_layer(tmp_path)
+
+
+TWO_MEMBERS = LAYER + gzip.compress(b"more")
+
+
+@pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS, gzip.compress(b"")])
+@pytest.mark.parametrize("framing", [chunked, unframed])
+def test_gzip_proves_itself(
+    raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], layer: bytes
+) -> None:
+    names = listing("l.nii.gz", "w.itksnap")
+    get(raw, tmp_path, names, framing("l.nii.gz", layer), framing("w.itksnap", WORKSPACE), names)
+    assert (tmp_path / "l.nii.gz").read_bytes() == layer
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        LAYER[:-9],
+        LAYER[:-1],
+        LAYER[:12],
+        LAYER[:-8] + b"\0\0\0\0" + LAYER[-4:],
+        LAYER[:-4] + b"\0\0\0\1",
+        LAYER + b"rubbish",
+    ],
+)
+def test_gzip_that_is_damaged(raw: RawServer, tmp_path: Path, damaged: bytes) -> None:
+    """The provider's answers have no length: only the file itself tells."""
+    names = listing("l.nii.gz", "w.itksnap")
+    with pytest.raises(TransferFailed, match=r"l\.nii\.gz came damaged or cut off"):
+        get(raw, tmp_path, names, chunked("l.nii.gz", damaged))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [("w.itksnap", WORKSPACE[:-5]), ("l.nii.gz", b""), ("l.nii.gz", WORKSPACE), ("w.itksnap", b"")],
+)
+@pytest.mark.parametrize("framing", [sent, chunked, unframed])
+def test_file_that_is_not_of_its_form(
+    raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], name: str, body: bytes
+) -> None:
+    names = listing(name, "own.itksnap") if name != "w.itksnap" else listing(name)
+    with pytest.raises(TransferFailed, match=f"{name} came damaged or cut off"):
+        get(raw, tmp_path, names, framing(name, body))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_tells_that_it_is_whole(raw: RawServer, tmp_path: Path) -> None:
+    names = listing("mesh.vtk", "w.itksnap")
+    with pytest.raises(TransferFailed, match=r"nothing tells whether mesh\.vtk came whole"):
+        get(raw, tmp_path, names, unframed("mesh.vtk", b"points"))
+
+
+@pytest.mark.parametrize("framing", [chunked, unframed])
+def test_plain_image_has_the_size_that_its_header_says(
+    raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes]
+) -> None:
+    image = nifti(tmp_path)
+    names = listing("l.nii", "w.itksnap")
+    out = tmp_path / "out"
+    get(raw, out, names, framing("l.nii", image), framing("w.itksnap", WORKSPACE), names)
+    assert (out / "l.nii").read_bytes() == image
+    with pytest.raises(TransferFailed, match=r"l\.nii came damaged or cut off: cut short, 6 of"):
+        get(raw, out, names, framing("l.nii", image[:-6]))
+
+
+def test_file_that_came_damaged_is_fetched_again(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    name, body = layer
+    names, other = listing(name, "w.itksnap"), gzip.compress(nifti(tmp_path, seed=2))
+    answers = [names, sent(name, other), chunked(name, body[:-9]), sent(name, body)]
+    get(raw, tmp_path / "out", *answers, sent("w.itksnap"), names)
+    assert (tmp_path / "out" / name).read_bytes() == body
+    with pytest.raises(TransferFailed, match=f"{name} came as something else: its content's hash"):
+        get(raw, tmp_path / "new", names, sent(name, other))
+    assert not (tmp_path / "new").exists()
+    assert len(raw.requests) == 6 + 4
+
+
+@pytest.mark.parametrize("endianness", "<>")
+def test_name_tells_what_is_presented(raw: RawServer, tmp_path: Path, endianness: str) -> None:
+    """Which is not what is stored, where voxels are scaled or big-endian."""
+    header = nibabel.Nifti1Header(endianness=endianness)
+    header.set_data_shape((9, 8, 7))
+    header.set_data_dtype(f"{endianness}i2")
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    header["pixdim"][:4] = 1
+    if endianness == "<":
+        header["scl_slope"], header["scl_inter"] = 2.0, 1.0
+    stored = numpy.arange(9 * 8 * 7).astype(f"{endianness}i2").tobytes()
+    body = gzip.compress(header.binaryblock + bytes(4) + stored)
+    (tmp_path / "made.nii.gz").write_bytes(body)
+    told = content_hash(tmp_path / "made.nii.gz")
+    assert told != hashlib.md5(stored).hexdigest()
+    name = f"layer_000_{told}.nii.gz"
+    names = listing(name, "w.itksnap")
+    get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap"), names)
+    assert (tmp_path / "out" / name).read_bytes() == body
+
+
+def test_names_are_those_of_archives() -> None:
+    """They are written down twice, since `snapws.verify` takes a while to import."""
+    assert re.sub(r"\?P<\w+>", "", LAYER_NAME.pattern).replace("(", "").replace(")", "") == (
+        whole._LAYER_NAME.pattern.replace("(", "").replace(")", "")
+    )
+    for name in (f"mesh_001_000_012_{'0a' * 16}.vtk", f"mesh_1_000_000_{'0' * 32}.vtk", "mesh.vtk"):
+        assert bool(MESH_NAME.fullmatch(name)) == bool(whole._MESH_NAME.fullmatch(name))
+
+
+def test_mesh_is_what_its_name_says(raw: RawServer, tmp_path: Path) -> None:
+    name = f"mesh_001_000_000_{hashlib.md5(b'points').hexdigest()}.vtk"
+    names = listing(name, "w.itksnap")
+    with pytest.raises(TransferFailed, match="came as something else"):
+        get(raw, tmp_path, names, sent(name, b"point"))
+    get(raw, tmp_path, names, unframed(name, b"points"), sent("w.itksnap"), names)
+    del raw.requests[:]
+    get(raw, tmp_path, names, sent("w.itksnap"), names)
+    assert [head.split()[1][len(AREA) + 1 :] for head in raw.heads()] == ["", "/1", ""]
+
+
+def test_interrupted_download_is_taken_up(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    """Of what is there already only the header is looked at: the name does not tell it."""
+    name, body = layer
+    names = listing(name, "w.itksnap")
+    short = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nabc"
+    out = tmp_path / "out"
+    with pytest.raises(TransferFailed, match="cut off"):
+        get(raw, out, names, sent(name, body), short)
+    assert [file.name for file in out.iterdir()] == [name]
+    before = (out / name).stat().st_ino
+    path = get(raw, out, names, sent(name, body), sent("w.itksnap"), names)
+    assert path.read_bytes() == WORKSPACE
+    assert (out / name).stat().st_ino == before
+
+
+def test_layer_that_is_elsewhere_in_space_is_fetched_again(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    name, body = layer
+    names, moved = listing(name, "w.itksnap"), gzip.compress(nifti(tmp_path, spacing=2.0))
+    get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap"), names)
+    answers = [names, sent(name, moved), sent(name, moved), sent("w.itksnap"), names]
+    get(raw, tmp_path / "out", *answers)
+    assert (tmp_path / "out" / name).read_bytes() == moved
+
+
+def test_list_that_changed_while_looking_at_what_is_there(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    """Another layer of the same geometry says nothing about this one."""
+    name, body = layer
+    before, after = listing(name, "w.itksnap"), listing("other.txt", name, "w.itksnap")
+    (tmp_path / name).write_bytes(body)
+    answers = [before, sent("layer_001.nii.gz", body), after, sent("other.txt", b"")]
+    get(raw, tmp_path, *answers, sent(name, body), sent("w.itksnap"), after)
+    assert (tmp_path / "other.txt").exists()
+
+
+@pytest.mark.parametrize("there", [b"", b"rubbish", gzip.compress(b"rubbish"), None])
+def test_what_is_there_and_damaged_is_fetched_again(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes], there: bytes | None
+) -> None:
+    name, body = layer
+    names = listing(name, "w.itksnap")
+    (tmp_path / name).write_bytes(body[:-1] if there is None else there)
+    get(raw, tmp_path, names, sent(name, body), sent("w.itksnap"), names)
+    assert (tmp_path / name).read_bytes() == body
