@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -46,6 +46,7 @@ from dss.records import (
 )
 from dss.session import Session
 from dss.transfer import (
+    Sent,
     archived,
     download_archive,
     download_file,
@@ -55,8 +56,11 @@ from dss.transfer import (
 
 if TYPE_CHECKING:
     from snapws import Workspace
+    from snapws.privacy import Privacy
 
 Area = Literal["input", "results"]
+
+_LOOK = 1.0  # seconds that a look at a ticket may take, even if its time is over
 
 _FIXED = "its files are fixed, only a ticket in state init takes more"
 
@@ -116,7 +120,13 @@ class Client:
         return self.session.post_form("api/tickets", {key: service}, read_int, doubt=doubt)
 
     def submit(
-        self, workspace: Workspace | str | Path, service: str, *, verify: bool = False
+        self,
+        workspace: Workspace | str | Path,
+        service: str,
+        *,
+        privacy: Privacy = "standard",
+        verify: bool = False,
+        sent: Callable[[Sent], None] | None = None,
     ) -> int:
         """Archive a workspace, make a ticket of it and queue it.
 
@@ -127,7 +137,9 @@ class Client:
         Args:
             workspace: The workspace, or the path of its file.
             service: As for `create`.
+            privacy: What typed text goes along, as for `snapws.archive.archive`.
             verify: Whether the files are read back and compared before the ticket is queued.
+            sent: Is told of each file that the server has.
 
         Returns:
             The ticket's number.
@@ -140,11 +152,11 @@ class Client:
             OutcomeUnknown: A ticket may have been made, or queued; the message says which.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
-        with archived(workspace) as files:
+        with archived(workspace, privacy) as files:
             first = next(files)
             ticket = self.create(service)
             try:
-                self._upload(ticket, chain([first], files), verify=verify)
+                self._upload(ticket, chain([first], files), verify=verify, sent=sent)
                 self.make_ready(ticket)
             except OutcomeUnknown:
                 raise  # it may be queued, and somebody at work on it
@@ -159,7 +171,13 @@ class Client:
         return ticket
 
     def upload(
-        self, ticket: int, workspace: Workspace | str | Path, *, verify: bool = False
+        self,
+        ticket: int,
+        workspace: Workspace | str | Path,
+        *,
+        privacy: Privacy = "standard",
+        verify: bool = False,
+        sent: Callable[[Sent], None] | None = None,
     ) -> None:
         """Archive a workspace and send it as the input of a ticket in state init.
 
@@ -169,7 +187,9 @@ class Client:
         Args:
             ticket: The ticket.
             workspace: The workspace, or the path of its file.
+            privacy: What typed text goes along, as for `snapws.archive.archive`.
             verify: Whether the files that were sent are read back and compared.
+            sent: Is told of each file that the server has.
 
         Raises:
             WrongState: The ticket is queued already.
@@ -178,15 +198,23 @@ class Client:
             Unfinished: Network or server failed; the next call sends what is missing.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
-        with self._state_matters(ticket, _FIXED), archived(workspace) as files:
+        with self._state_matters(ticket, _FIXED), archived(workspace, privacy) as files:
             try:
-                self._upload(ticket, files, verify=verify)
+                self._upload(ticket, files, verify=verify, sent=sent)
             except (NetworkFailed, ServerFailed) as error:
                 raise _unfinished(ticket, error) from error
 
-    def _upload(self, ticket: int, files: Iterable[Path], *, verify: bool) -> None:
+    def _upload(
+        self,
+        ticket: int,
+        files: Iterable[Path],
+        *,
+        verify: bool,
+        sent: Callable[[Sent], None] | None,
+    ) -> None:
         area = f"api/tickets/{ticket}/files/input"
-        upload_archive(self.session, area, files, f"ticket_{ticket:08d}.itksnap", verify=verify)
+        name = f"ticket_{ticket:08d}.itksnap"
+        upload_archive(self.session, area, files, name, verify=verify, sent=sent)
 
     def make_ready(self, ticket: int) -> None:
         """Queue a ticket whose files are sent; from then on they are fixed.
@@ -304,7 +332,9 @@ class Client:
 
         while True:
             try:
-                now = self._detail(ticket, since, left())
+                rest = left()
+                # The last look is made when the time is just over: it, too, takes its time.
+                now = self._detail(ticket, since, None if rest is None else max(rest, _LOOK))
             except (NetworkFailed, ServerFailed) as error:
                 if left() != 0:
                     raise

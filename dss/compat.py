@@ -14,7 +14,6 @@ from __future__ import annotations
 import getpass
 import io
 import operator
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
@@ -24,7 +23,7 @@ import requests
 from dss.errors import NotLoggedIn
 from dss.login import Credentials, login, user
 from dss.provider import Category, Provider
-from dss.records import TicketStatus
+from dss.records import Claim, TicketStatus
 from dss.session import Session
 
 if TYPE_CHECKING:
@@ -128,10 +127,7 @@ class DSSClient:
         Raises:
             OutcomeUnknown: The answer was lost; a ticket may have been claimed.
         """
-        claim = self._provider.claim(list(services), provider, provider_code)
-        if claim is None:
-            return None
-        return _table(ticket=[claim.ticket], service=[claim.hash], status=[str(claim.status)])
+        return _claimed(self._provider.claim(list(services), provider, provider_code))
 
     def dssp_wait_for_ticket(
         self,
@@ -153,13 +149,11 @@ class DSSClient:
         Returns:
             As `dssp_claim_ticket`; None when the time is over.
         """
-        end = time.monotonic() + timeout
-        while (found := self.dssp_claim_ticket(services, provider, provider_code)) is None:
-            left = end - time.monotonic()
-            if left <= 0:
-                return None
-            time.sleep(min(interval, left))
-        return found
+        return _claimed(
+            self._provider.wait_for_claim(
+                list(services), provider, provider_code, timeout=timeout, interval=interval
+            )
+        )
 
     def dssp_list_ticket_files(self, ticket: Ticket) -> pandas.DataFrame:
         """List the input files of a claimed ticket: `index`, `filename`."""
@@ -189,7 +183,7 @@ class DSSClient:
         if status not in ("failed", "success"):
             raise ValueError(f"{status!r} is neither failed nor success")
         # Not `fail`, which adds a line to the log: such a script adds it by itself.
-        self._provider._set_status(_number(ticket), TicketStatus(status))
+        self._provider.set_status(_number(ticket), TicketStatus(status))
 
     def dssp_attach(
         self, ticket: Ticket, desc: str, filename: str | Path, mime_type: str = ""
@@ -210,13 +204,13 @@ class DSSClient:
             wsfile_suffix: What the server's name of it has after `ticket_%08d`; ITK-SNAP's own
                 tools put `_results` there.
         """
-        from dss.transfer import archived, upload_archive
+        self._provider.upload(_number(ticket), workspace_file, suffix=wsfile_suffix)
 
-        number = _number(ticket)
-        area = f"api/pro/tickets/{number}/files/results"
-        with archived(workspace_file) as files:
-            name = f"ticket_{number:08d}{wsfile_suffix}.itksnap"
-            upload_archive(self._provider.session, area, files, name)
+
+def _claimed(claim: Claim | None) -> pandas.DataFrame | None:
+    if claim is None:
+        return None
+    return _table(ticket=[claim.ticket], service=[claim.hash], status=[str(claim.status)])
 
 
 def _number(ticket: Ticket) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
@@ -28,10 +29,11 @@ from dss.records import (
     word,
 )
 from dss.session import Session
-from dss.transfer import archived, download_archive, list_files, upload_archive
+from dss.transfer import Sent, archived, download_archive, list_files, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
+    from snapws.privacy import Privacy
 
 Category = Literal["info", "warning", "error"]
 
@@ -102,6 +104,45 @@ class Provider:
             "its owner sees the claim in its log"
         )
         return self.session.post_form("api/pro/services/claims", fields, _read_claim, doubt=doubt)
+
+    def wait_for_claim(
+        self,
+        hashes: Sequence[str],
+        provider: str,
+        instance: str,
+        *,
+        timeout: float = 0.0,
+        interval: float = 5.0,
+    ) -> Claim | None:
+        """Claim a ticket as soon as there is one.
+
+        Where the server can tell whether tickets wait, it is asked first: a look takes no ticket,
+        and a claim whose answer is lost may.
+
+        Args:
+            hashes: As for `claim`.
+            provider: As for `claim`.
+            instance: As for `claim`.
+            timeout: Seconds, by the clock, to wait for a ticket; 0 looks once.
+            interval: Seconds between two looks.
+
+        Returns:
+            None where none came in time.
+
+        Raises:
+            NotPermitted: The user does not provide one of the services.
+            OutcomeUnknown: The answer to a claim was lost; it is not made again.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            if self.available(hashes) != []:
+                found = self.claim(hashes, provider, instance)
+                if found is not None:
+                    return found
+            left = end - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(min(interval, left))
 
     def status(self, ticket: int) -> TicketStatus:
         """Tell the status of a ticket of a provided service, claimed or not, deleted or not.
@@ -200,7 +241,14 @@ class Provider:
         self.progress(ticket, 0.0)
 
     def upload(
-        self, ticket: int, workspace: Workspace | str | Path, *, verify: bool = False
+        self,
+        ticket: int,
+        workspace: Workspace | str | Path,
+        *,
+        privacy: Privacy = "standard",
+        verify: bool = False,
+        suffix: str = "_results",
+        sent: Callable[[Sent], None] | None = None,
     ) -> None:
         """Archive a workspace and send it as the ticket's result; take up an upload that broke.
 
@@ -209,29 +257,33 @@ class Provider:
         Args:
             ticket: The ticket.
             workspace: The workspace, or the path of its file.
+            privacy: What typed text goes along, as for `snapws.archive.archive`.
             verify: Whether the files that were sent are read back and compared.
+            suffix: What the server's name of the workspace has after `ticket_%08d`.
+            sent: Is told of each file that the server has.
 
         Raises:
             TransferFailed: A file could not be sent.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
         area = f"api/pro/tickets/{ticket}/files/results"
-        name = f"ticket_{ticket:08d}_results.itksnap"
-        with archived(workspace) as files:
-            upload_archive(self.session, area, files, name, verify=verify)
+        name = f"ticket_{ticket:08d}{suffix}.itksnap"
+        with archived(workspace, privacy) as files:
+            upload_archive(self.session, area, files, name, verify=verify, sent=sent)
 
     def succeed(self, ticket: int) -> None:
         """Report the ticket as done; its results have to be there."""
-        self._set_status(ticket, TicketStatus.SUCCESS)
+        self.set_status(ticket, TicketStatus.SUCCESS)
 
     def fail(self, ticket: int, message: str) -> None:
         """Log why, as an error, and report the ticket as failed, even where the log fails."""
         try:
             self.log(ticket, "error", message)
         finally:
-            self._set_status(ticket, TicketStatus.FAILED)
+            self.set_status(ticket, TicketStatus.FAILED)
 
-    def _set_status(self, ticket: int, status: TicketStatus) -> None:
+    def set_status(self, ticket: int, status: TicketStatus) -> None:
+        """Report the ticket as `success` or `failed`, without a word in its log."""
         doubt = f"ticket {ticket} may be {status}; ask for its status"
 
         def ask() -> str | None:

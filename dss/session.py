@@ -46,6 +46,8 @@ TIMEOUT = (10.0, 60.0)
 """Seconds, by default, to connect or to send, and without a byte while waiting for an answer."""
 
 _MAX_IDLE = 5.0
+# A call that is never sent twice does not risk a connection that may just be closing.
+_MAX_IDLE_ONCE = 1.0
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -264,7 +266,8 @@ class Session:
         in_doubt: DssError | None = None
         while True:
             try:
-                return self._try(method, path, read, data, tries)
+                once = doubt is not None and ask is None
+                return self._try(method, path, read, data, tries, once=once)
             except Refused:
                 # Of a repetition: perhaps because the first one was done after all.
                 answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
@@ -303,6 +306,8 @@ class Session:
         read: Callable[[requests.Response, str], T],
         data: Mapping[str, bytes] | Body | None,
         tries: Tries,
+        *,
+        once: bool,
     ) -> T:
         """Send a request once and read its answer.
 
@@ -310,7 +315,7 @@ class Session:
             Lost: There was none, or the server failed.
         """
         call = f"{method} {path}"
-        if time.monotonic() - self._used > _MAX_IDLE:
+        if time.monotonic() - self._used > (_MAX_IDLE_ONCE if once else _MAX_IDLE):
             self._http.close()
         connect, wait = self._timeout
         kind = getattr(data, "content_type", None)

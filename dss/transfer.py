@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from snapws.files import appearing, replacing
 if TYPE_CHECKING:
     from dss.session import Session
     from snapws import Workspace
+    from snapws.privacy import Privacy
 
 TRIES = 3
 """How often a file is fetched that comes damaged, or a ticket whose files changed meanwhile."""
@@ -36,6 +38,22 @@ TRIES = 3
 _START = 64 * 2**10
 # Names that Windows gives to devices, with any extension.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
+
+class Sent(NamedTuple):
+    """A file that the server has now.
+
+    Attributes:
+        file: The file here.
+        name: What it is called there.
+        size: Its bytes.
+        seconds: How long it took to send it, or to find that it was there.
+    """
+
+    file: Path
+    name: str
+    size: int
+    seconds: float
 
 
 class _Changed(Exception):
@@ -76,7 +94,12 @@ def _check_name(name: str) -> None:
 
 
 def upload_files(
-    session: Session, area: str, files: Iterable[tuple[Path, str]], *, verify: bool = False
+    session: Session,
+    area: str,
+    files: Iterable[tuple[Path, str]],
+    *,
+    verify: bool = False,
+    sent: Callable[[Sent], None] | None = None,
 ) -> None:
     """Send files one after the other and make sure that the server lists them.
 
@@ -89,23 +112,26 @@ def upload_files(
         files: Each file and the name it shall have there; a workspace should be the last, so that
             it is there only when its layers are.
         verify: Whether everything is read back in the end.
+        sent: Is told of each file that the server has.
 
     Raises:
         TransferFailed: A name is not allowed, a file cannot be read, is not listed afterwards, or
             comes back as something else.
     """
     there = {entry.name for entry in list_files(session, area)}
-    sent: list[tuple[Path, str]] = []
+    new: list[tuple[Path, str]] = []
     for file, name in files:
-        if name in there and _holds(session, area, file, name):
-            continue
-        _send(session, area, file, name)
-        sent.append((file, name))
+        begin = time.monotonic()
+        if not (name in there and _holds(session, area, file, name)):
+            _send(session, area, file, name)
+            new.append((file, name))
+        if sent:
+            sent(Sent(file, name, file.stat().st_size, time.monotonic() - begin))
     listed = {entry.name for entry in list_files(session, area)}
-    missing = sorted({name for _, name in sent} - listed)
+    missing = sorted({name for _, name in new} - listed)
     if missing:
         raise TransferFailed(f"{session.server} does not list what was sent: {missing}")
-    for file, name in sent if verify else ():
+    for file, name in new if verify else ():
         _verify(session, area, file, name)
 
 
@@ -141,8 +167,14 @@ def _holds(session: Session, area: str, file: Path, name: str) -> bool:
 
 
 @contextmanager
-def archived(workspace: Workspace | str | Path) -> Iterator[Iterator[Path]]:
+def archived(
+    workspace: Workspace | str | Path, privacy: Privacy = "standard"
+) -> Iterator[Iterator[Path]]:
     """Archive a workspace into a temporary folder that lives as long as the context.
+
+    Args:
+        workspace: The workspace, or the path of its file.
+        privacy: What typed text goes along, as for `snapws.archive.archive`.
 
     Yields:
         The files, each as soon as it is complete, while others are being made: the layers, and
@@ -155,17 +187,23 @@ def archived(workspace: Workspace | str | Path) -> Iterator[Iterator[Path]]:
         workspace = Workspace.open(workspace)
     with (
         tempfile.TemporaryDirectory(prefix="dss-") as folder,
-        closing(pack(workspace, Path(folder), "workspace.itksnap")) as files,
+        closing(pack(workspace, Path(folder), "workspace.itksnap", privacy=privacy)) as files,
     ):
         yield files
 
 
 def upload_archive(
-    session: Session, area: str, files: Iterable[Path], name: str, *, verify: bool = False
+    session: Session,
+    area: str,
+    files: Iterable[Path],
+    name: str,
+    *,
+    verify: bool = False,
+    sent: Callable[[Sent], None] | None = None,
 ) -> None:
     """Send the files of an archive under their own names, but for the workspace: that as `name`."""
     named = ((file, name if file.suffix == ".itksnap" else file.name) for file in files)
-    upload_files(session, area, named, verify=verify)
+    upload_files(session, area, named, verify=verify, sent=sent)
 
 
 def download_archive(

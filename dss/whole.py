@@ -7,25 +7,23 @@ stream ends with its own, and the layers and meshes of an archive are named by w
 from __future__ import annotations
 
 import hashlib
-import re
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dss.errors import TransferFailed, shown
 from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
+from snapws.names import LAYER_NAME, MESH_NAME
 from snapws.streams import ahead
 
 if TYPE_CHECKING:
     from dss.answers import Received
 
 _HEADER = 352  # bytes at the beginning of a NIfTI file that hold its header
-
-# As in `snapws.verify`, which takes a while to import.
-_LAYER_NAME = re.compile(r"layer_[0-9]{3,}_([0-9a-f]{32})\.nii\.gz")
-_MESH_NAME = re.compile(r"mesh(?:_[0-9]{3,}){3}_([0-9a-f]{32})\.[^.]+")
 
 
 def check_whole(received: Received, file: Path) -> bool:
@@ -45,7 +43,7 @@ def check_whole(received: Received, file: Path) -> bool:
     from snapws.errors import ImageError
 
     try:
-        named = named_by_content(file)
+        named = named_by_content(file, received.content)
         ended = named or _ends_well(file)
     except (GzipDamaged, ImageError) as error:
         reason = shown(str(error).removeprefix(f"{file}: "))
@@ -61,8 +59,12 @@ def check_framed(received: Received, name: str) -> None:
         raise TransferFailed(f"nothing tells whether {name} came whole: neither size nor end")
 
 
-def named_by_content(file: Path) -> bool:
+def named_by_content(file: Path, content: str | None = None) -> bool:
     """Tell whether a file bears a name that says what it contains, as those of an archive do.
+
+    Args:
+        file: The file.
+        content: What `PassingHash` found while a layer came, if it was asked.
 
     Raises:
         TransferFailed: It contains something else.
@@ -70,11 +72,16 @@ def named_by_content(file: Path) -> bool:
         ImageError: It is a damaged image.
         OSError: It cannot be read.
     """
-    mesh = _MESH_NAME.fullmatch(file.name)
-    named = mesh or _LAYER_NAME.fullmatch(file.name)
+    mesh = MESH_NAME.fullmatch(file.name)
+    named = mesh or LAYER_NAME.fullmatch(file.name)
     if named is None:
         return False
-    told, content = named[1], digest(file, "md5") if mesh else _bare_hash(file)
+    told = named["hash"]
+    if mesh:
+        content = digest(file, "md5")
+    elif content is None:
+        with file.open("rb") as layer:
+            content = _bare_hash(layer)
     if content != told and not mesh:
         from snapws.errors import ImageUnsupported
         from snapws.verify import content_hash
@@ -88,7 +95,7 @@ def named_by_content(file: Path) -> bool:
     return True
 
 
-def _bare_hash(file: Path) -> str:
+def _bare_hash(file: BinaryIO) -> str:
     """Give the MD5 of all that follows the header of a gzipped NIfTI image.
 
     It is the hash of the voxels unless they are scaled, of several components or big-endian; and
@@ -100,11 +107,47 @@ def _bare_hash(file: Path) -> str:
     """
     md5 = hashlib.md5(usedforsecurity=False)
     skip = _HEADER
-    with file.open("rb") as content, closing(pieces(content)) as inflated:
+    with closing(pieces(file)) as inflated:
         for piece in ahead(inflated):
             md5.update(memoryview(piece)[skip:])
             skip -= min(skip, len(piece))
     return md5.hexdigest()
+
+
+class PassingHash:
+    """The hash of a layer, found while its bytes come: the time that it takes is not lost."""
+
+    def __init__(self) -> None:
+        reading, writing = os.pipe()
+        self._bytes: BinaryIO | None = os.fdopen(writing, "wb")
+        self._thread = ThreadPoolExecutor(1)
+        self._hash = self._thread.submit(self._find, os.fdopen(reading, "rb"))
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._bytes:
+            try:
+                self._bytes.write(data)
+            except BrokenPipeError:  # it is damaged, and the other side has stopped to read
+                self._close()
+
+    def hexdigest(self) -> str | None:
+        """Give the hash at the end of the bytes; None where they are damaged."""
+        self._close()
+        self._thread.shutdown()
+        return self._hash.result()
+
+    def _close(self) -> None:
+        file, self._bytes = self._bytes, None
+        if file:
+            with suppress(BrokenPipeError):
+                file.close()
+
+    @staticmethod
+    def _find(file: BinaryIO) -> str | None:
+        with file, suppress(GzipDamaged):
+            return _bare_hash(file)
+        return None
 
 
 def _ends_well(file: Path) -> bool:

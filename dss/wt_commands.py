@@ -11,8 +11,7 @@ that no text of a stranger moves the cursor or passes for a line of its own.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from dss.client import Client
     from dss.provider import Provider
     from dss.records import FileEntry, LogEntry
+    from dss.transfer import Sent
 
 COMMANDS: list[Command] = []
 
@@ -110,14 +110,11 @@ def _services_detail(run: Run, client: Client, service: str) -> None:
 @_user("-dss-tickets-create", "<service>")
 def _tickets_create(run: Run, client: Client, service: str) -> None:
     """Send the workspace as a new ticket for a service, named or by hash; print its number."""
-    from dss.client import Client
-
-    class Telling(Client):
-        def _upload(self, ticket: int, files: Iterable[Path], *, verify: bool) -> None:
-            _tell(f"Created new ticket ({ticket})")
-            super()._upload(ticket, _telling(files, f"ticket_{ticket:08d}"), verify=verify)
-
-    ticket = Telling(client.session).submit(run.workspace, service)
+    sent: list[Sent] = []
+    ticket = client.submit(run.workspace, service, sent=sent.append)
+    _tell(f"Created new ticket ({ticket})")
+    for one in sent:
+        _tell_sent(one)
     _tell("Changed ticket status to (ready)")
     run.print(str(ticket))
 
@@ -199,12 +196,11 @@ def _claim(run: Run, provider: Provider, hashes: str, name: str, instance: str) 
     wanted = [one for one in hashes.split(",") if one]
     if not wanted:
         raise UsageError(f"{hashes!r} names no service")
-    end = time.monotonic() + timeout
-    while (claim := provider.claim(wanted, name, instance)) is None:
-        left = end - time.monotonic()
-        if left <= 0:
-            _end_without("Timed out waiting for available tickets")
-        time.sleep(min(_CLAIM_INTERVAL, left))
+    claim = provider.wait_for_claim(
+        wanted, name, instance, timeout=timeout, interval=_CLAIM_INTERVAL
+    )
+    if claim is None:
+        _end_without("Timed out waiting for available tickets")
     _print_table(run, [(str(claim.ticket), claim.hash, claim.status)])
 
 
@@ -268,12 +264,7 @@ def _attach(run: Run, provider: Provider, ticket: str, description: str, file: s
 @_provider("-dssp-tickets-upload", "<ticket>")
 def _upload(run: Run, provider: Provider, ticket: str) -> None:
     """Send the workspace as the result of a ticket."""
-    from dss.transfer import archived, upload_archive
-
-    name = f"ticket_{whole_number(ticket):08d}_results"
-    area = f"api/pro/tickets/{whole_number(ticket)}/files/results"
-    with archived(run.workspace) as files:
-        upload_archive(provider.session, area, _telling(files, name), f"{name}.itksnap")
+    provider.upload(whole_number(ticket), run.workspace, sent=_tell_sent)
 
 
 # --------------------------------------------------------------------- administrators
@@ -363,17 +354,11 @@ def _tell_attachments(entry: LogEntry) -> None:
         _tell(f"  @ {_line(attachment.url)} : {_line(attachment.description)}")
 
 
-def _telling(files: Iterable[Path], name: str) -> Iterator[Path]:
-    """Tell of each file of an archive that it is sent, once the next one is asked for."""
-    for file in files:
-        size, begin = file.stat().st_size, time.monotonic()
-        yield file
-        seconds = time.monotonic() - begin
-        place = file.as_posix()
-        if file.suffix == ".itksnap":
-            place = (file.parent / f"{name}.itksnap").as_posix()  # as the server calls it
-            _tell(f"Exported workspace to {place}")
-        _tell(f"Upload {place} ({size / 2**20:.1f} Mb in {seconds:.1f} s)")
+def _tell_sent(sent: Sent) -> None:
+    place = (sent.file.parent / sent.name).as_posix()
+    if sent.name.endswith(".itksnap"):
+        _tell(f"Exported workspace to {place}")
+    _tell(f"Upload {place} ({sent.size / 2**20:.1f} Mb in {sent.seconds:.1f} s)")
 
 
 def _end_without(reason: str) -> NoReturn:

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Literal, get_args
 
-from snapws import compression, images, mesh_formats, registry_xml, streams, verify
+from snapws import compression, images, mesh_formats, registry_xml, streams
 from snapws.errors import (
     ArchiveError,
     ImageChanged,
@@ -30,6 +30,7 @@ from snapws.errors import (
 from snapws.images import ImageHeader, VoxelHash
 from snapws.layers import Layer
 from snapws.meshes import FORMATS
+from snapws.names import LAYER_NAME
 from snapws.privacy import NEUTRAL_ROOT, KeptText, Privacy, dropped_keys, kept_texts, scrubbed
 from snapws.workspace import Workspace
 
@@ -292,7 +293,7 @@ class _Packer:
 
         What is examined are the bytes that are copied.
         """
-        name = verify.LAYER_NAME.fullmatch(header.path.name)
+        name = LAYER_NAME.fullmatch(header.path.name)
         if not name or self._names != "hash":
             return None
         content = images.VoxelHash(header)

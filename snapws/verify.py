@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,15 +19,8 @@ from snapws.errors import (
 )
 from snapws.images import ImageHeader
 from snapws.layers import Layer
+from snapws.names import LAYER_NAME, MESH_NAME
 from snapws.workspace import Workspace
-
-#: Name of a layer of an archive: its number, and the hash of its voxels (`content_hash`).
-LAYER_NAME = re.compile(r"layer_(?P<number>[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.nii\.gz")
-
-#: Name of a mesh of an archive: layer, time point, number, and the MD5 of the file.
-MESH_NAME = re.compile(
-    r"mesh_(?P<number>[0-9]{3,}_[0-9]{3,}_[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.[^.]+"
-)
 
 
 def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Problem, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +16,7 @@ from dss.cli.shared import (
     as_record,
     command,
     find_service,
+    show_sent,
 )
 from dss.errors import Refused
 from snapws.cli import render
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dss.provider import Provider
-    from dss.records import Claim
 
 app = noun("What a provider does with tickets.")
 
@@ -103,7 +102,7 @@ def claim(
         hashes, labs = _chosen(provider, names, lab)
         if len(labs) != 1:
             raise Refused(f"say as which --provider: {', '.join(labs) or 'you belong to none'}")
-        found = _claim(provider, hashes, labs[0], instance, wait, interval)
+        found = provider.wait_for_claim(hashes, labs[0], instance, timeout=wait, interval=interval)
     if found is None:
         raise Refused("no ticket waits to be claimed" + (f", nor came in {wait:g} s" * bool(wait)))
     if listing.json:
@@ -220,7 +219,9 @@ def upload(
     from dss.provider import Provider
 
     with connection.open() as session:
-        Provider(session).upload(ticket, workspace, verify=options.verify)
+        Provider(session).upload(
+            ticket, workspace, privacy=options.privacy, verify=options.verify, sent=show_sent
+        )
     render.note(f"ticket {ticket}: {workspace} is sent; report success when all is done")
 
 
@@ -258,28 +259,3 @@ def _chosen(
         raise Refused("you provide no service" + (f" for {lab}" if lab else ""))
     labs = [lab] if lab else sorted({row.provider for row in rows if row.hash in hashes})
     return list(dict.fromkeys(hashes)), labs
-
-
-def _claim(
-    provider: Provider,
-    hashes: Sequence[str],
-    lab: str,
-    instance: str,
-    wait: float,
-    interval: float,
-) -> Claim | None:
-    """Claim a ticket, or look again until the time is over.
-
-    A claim whose answer is lost is an error, and ends this: it is never made a second time.
-    """
-    end = time.monotonic() + wait
-    while True:
-        # A look takes no ticket, a claim whose answer is lost may: so look first.
-        if provider.available(hashes) != []:
-            found = provider.claim(hashes, lab, instance)
-            if found is not None:
-                return found
-        left = end - time.monotonic()
-        if left <= 0:
-            return None
-        time.sleep(min(interval, left))

@@ -19,6 +19,8 @@ from snapws.cli import frame, render
 if TYPE_CHECKING:
     from dss.records import ProvidedService, Service
     from dss.session import Session
+    from dss.transfer import Sent
+    from snapws.privacy import Privacy
 
 #: Declares a subcommand; see `snapws.cli.frame.command`.
 command = functools.partial(frame.command, errors=(DssError, WorkspaceError))
@@ -121,6 +123,19 @@ class Upload:
     verify: Annotated[
         bool, typer.Option("--verify", help="Read the files back and compare them.")
     ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Replace nicknames, label names, annotation texts.")
+    ] = False
+
+    @property
+    def privacy(self) -> Privacy:
+        """What typed text goes along."""
+        return "strict" if self.strict else "standard"
+
+
+def show_sent(sent: Sent) -> None:
+    """Show on a terminal which file has been sent."""
+    render.passing(f"sent {sent.name}, {sent.size / 1e6:.1f} MB in {sent.seconds:.1f} s")
 
 
 def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> str:

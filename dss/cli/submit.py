@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dss.cli.follow import Waiting, follow
-from dss.cli.shared import Connection, Upload, find_service
+from dss.cli.shared import Connection, Upload, find_service, show_sent
 from dss.errors import Refused
 from snapws.cli import render
 from snapws.cli.frame import Listing
@@ -64,12 +64,16 @@ def submit(
         client = Client(session)
         hash_ = find_service(service, client.services()) if service else ""
         if ticket is None:
-            number = client.submit(workspace, hash_, verify=upload.verify)
+            number = client.submit(
+                workspace, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent
+            )
         else:
             number = ticket
             if hash_:
                 _check_service(client, ticket, hash_)
-            client.upload(ticket, workspace, verify=upload.verify)
+            client.upload(
+                ticket, workspace, privacy=upload.privacy, verify=upload.verify, sent=show_sent
+            )
             client.make_ready(ticket)
         if listing.json:
             render.as_json_line({"ticket": number})

@@ -175,7 +175,7 @@ def test_waiting_for_a_ticket(
         pauses.append(seconds)
         client.make_ready(client.create(service))
 
-    monkeypatch.setattr("dss.compat.time.sleep", submit_meanwhile)
+    monkeypatch.setattr("dss.provider.time.sleep", submit_meanwhile)
     assert old.dssp_wait_for_ticket([service], "testlab", "instance_1", timeout=0) is None
     assert pauses == []
     found = old.dssp_wait_for_ticket([service], "testlab", "instance_1", interval=7)

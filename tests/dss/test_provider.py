@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from dss import (
     WrongState,
 )
 from dss.multipart import FileBody
+from dss.transfer import Sent
 from snapws import Workspace
 from tests.dss.raw_server import DROP, RawServer, answer
 
@@ -176,7 +179,7 @@ def test_success_and_failure(client: Client, provider: Provider, claimed: int) -
 
 REPORTS = {
     "success": lambda provider: provider.succeed(1),
-    "failed": lambda provider: provider._set_status(1, TicketStatus.FAILED),
+    "failed": lambda provider: provider.set_status(1, TicketStatus.FAILED),
 }
 
 
@@ -257,3 +260,38 @@ def test_calls_are_sent_once(raw: RawServer, tmp_path: Path) -> None:
         with raw.session() as session, pytest.raises(OutcomeUnknown, match=part):
             call(Provider(session))
     assert len(raw.requests) == len(doubts)
+
+
+def test_waiting_for_a_ticket(
+    client: Client, provider: Provider, service: str, workspace: Workspace
+) -> None:
+    begin = time.monotonic()
+    assert provider.wait_for_claim([service], "testlab", "x", timeout=0.3, interval=0.1) is None
+    assert time.monotonic() - begin >= 0.3
+    sent: list[Sent] = []
+    timer = threading.Timer(
+        0.2, lambda: client.submit(workspace, service, privacy="strict", sent=sent.append)
+    )
+    timer.start()
+    claim = provider.wait_for_claim([service], "testlab", "x", timeout=30, interval=0.05)
+    timer.join()
+    assert claim
+    names = [entry.name for entry in provider.files(claim.ticket)]
+    assert [one.name for one in sent] == [*sorted(names)]
+    assert all(one.size > 0 for one in sent)
+
+
+def test_claim_is_not_made_again_while_waiting(raw: RawServer) -> None:
+    """The look tells of a ticket, and the answer to the claim is lost."""
+    raw.answers = [answer(f"{HASH},n,1\r\n".encode()), DROP]
+    with raw.session() as session, pytest.raises(OutcomeUnknown, match="claimed for lab x"):
+        Provider(session).wait_for_claim([HASH], "lab", "x", timeout=5, interval=0.1)
+    assert len(raw.requests) == 2
+
+
+def test_workspace_may_be_called_otherwise(
+    provider: Provider, claimed: int, workspace: Workspace
+) -> None:
+    provider.upload(claimed, workspace, suffix="")
+    names = [entry.name for entry in provider.files(claimed, "results")]
+    assert f"ticket_{claimed:08d}.itksnap" in names

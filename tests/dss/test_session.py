@@ -264,9 +264,14 @@ def test_idle_connection_is_not_used_again(raw: RawServer, monkeypatch: pytest.M
         post(session)
         post(session)
         assert raw.connections == 1
-        monkeypatch.setattr("dss.session._MAX_IDLE", -1.0)
+        monkeypatch.setattr("dss.session._MAX_IDLE_ONCE", -1.0)
+        session.get_text("api/x")  # which can be sent again, should it be closing
+        assert raw.connections == 1
         post(session)
-    assert raw.connections == 2
+        assert raw.connections == 2
+        monkeypatch.setattr("dss.session._MAX_IDLE", -1.0)
+        session.get_text("api/x")
+    assert raw.connections == 3
 
 
 def test_forms_are_utf8(raw: RawServer) -> None:

@@ -326,7 +326,7 @@ def test_claiming_waits_for_a_ticket(
     assert main([*claim, "0", "-registry-get", "never"]) == 1
     assert capsys.readouterr() == ("", "Timed out waiting for available tickets\n")
     made = []
-    monkeypatch.setattr("dss.wt_commands.time.sleep", lambda _: made.append(office.ready()))
+    monkeypatch.setattr("dss.provider.time.sleep", lambda _: made.append(office.ready()))
     assert run(*claim, "60") == f"{made[0]}  {office.service}  claimed  \n"
 
 
