@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote
 
-from dss.errors import BadAnswer, Refused, shown
+from dss.errors import BadAnswer, NotFound, Refused, shown
 from dss.records import AnyTicket, ProviderUser, Service, read_names, rows, word
 from dss.session import Session
 
@@ -43,31 +43,43 @@ class Admin:
         self._post("api/admin/providers", {"name": name}, word("success"))
 
     def delete_provider(self, name: str) -> None:
-        """Delete a provider; the server says nothing of one that never was."""
-        self._delete(_provider(name))
+        """Delete a provider.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self._delete(self._known(name))
 
     def users(self, provider: str) -> list[ProviderUser]:
-        """List who may provide services for a provider."""
+        """List who may provide services for a provider.
+
+        Raises:
+            NotFound: There is no such provider.
+        """
         return self.session.get_text(
-            f"{_provider(provider)}/users", rows(ProviderUser, "id", "email", "admin")
+            f"{self._known(provider)}/users", rows(ProviderUser, "id", "email", "admin")
         )
 
     def add_user(self, provider: str, email: str) -> None:
         """Let a user provide services for a provider.
 
         Raises:
-            NotFound: The server knows no user of that address.
+            NotFound: There is no such provider, or no user of that address.
         """
-        self._post(f"{_provider(provider)}/users", {"email": email}, _matching("Added user.*"))
+        self._post(f"{self._known(provider)}/users", {"email": email}, _matching("Added user.*"))
 
     def delete_user(self, provider: str, user: int) -> None:
         """Take a user, by number, out of a provider."""
-        self._delete(f"{_provider(provider)}/users/{user}")
+        self._delete(f"api/admin/providers/{quote(provider, safe='')}/users/{user}")
 
     def services(self, provider: str) -> list[Service]:
-        """List the services that a provider offers."""
+        """List the services that a provider offers.
+
+        Raises:
+            NotFound: There is no such provider.
+        """
         return self.session.get_text(
-            f"{_provider(provider)}/services",
+            f"{self._known(provider)}/services",
             rows(Service, "name", "version", "hash", "description"),
         )
 
@@ -85,16 +97,17 @@ class Admin:
         Raises:
             Refused: The repository or the ref cannot be fetched, or another commit has the same
                 name and version.
-            OutcomeUnknown: The server failed: so it answers to an unknown provider, and to a
-                `service.json` without name, version or shortdesc.
+            NotFound: There is no such provider.
+            OutcomeUnknown: The server failed: so it answers to a `service.json` without name,
+                version or shortdesc.
         """
         fields = {"repo": repository, "ref": ref}
-        path = f"{_provider(provider)}/services"
+        path = f"{self._known(provider)}/services"
         return self._post(path, fields, _matching("([0-9a-f]{40})"))
 
     def delete_service(self, provider: str, hash: str) -> None:  # noqa: A002 - the field's word
         """Withdraw a service from a provider; other providers of it are not touched."""
-        self._delete(f"{_provider(provider)}/services/{hash}")
+        self._delete(f"api/admin/providers/{quote(provider, safe='')}/services/{hash}")
 
     def tickets(self) -> list[AnyTicket]:
         """List the tickets of all users."""
@@ -110,6 +123,14 @@ class Admin:
         """
         path = f"api/admin/tickets/purge/{which}"
         return int(self._post(path, {"hours": str(hours)}, _matching("Purged ([0-9]+) tickets")))
+
+    def _known(self, provider: str) -> str:
+        """Give the path of a provider; the server says nothing of one that never was."""
+        names = self.providers()
+        if provider not in names:
+            known = shown(", ".join(names)) or "none"
+            raise NotFound(f"there is no provider {shown(provider)!r}; providers: {known}")
+        return f"api/admin/providers/{quote(provider, safe='')}"
 
     def _post(self, path: str, fields: dict[str, str], read: Callable[[str], str]) -> str:
         doubt = "it may have been done; the list tells, and doing it again does no harm"
@@ -130,7 +151,3 @@ def _matching(form: str) -> Callable[[str], str]:
         return found[found.re.groups]
 
     return read
-
-
-def _provider(name: str) -> str:
-    return f"api/admin/providers/{quote(name, safe='')}"

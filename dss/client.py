@@ -21,6 +21,7 @@ from dss.errors import (
     ServerFailed,
     TicketDeleted,
     TimedOut,
+    TransferFailed,
     Unfinished,
     WrongState,
     shown,
@@ -383,7 +384,14 @@ class Client:
         """
         area = f"api/tickets/{ticket}/files/results"
         name = f"ticket_{ticket:08d}_results.itksnap"
-        return download_archive(self.session, area, folder, name, parallel=parallel)
+        try:
+            return download_archive(self.session, area, folder, name, parallel=parallel)
+        except TransferFailed as error:
+            if list_files(self.session, area):
+                raise
+            status = self.status(ticket)
+            advice = "" if status.final else ": wait for it"
+            raise WrongState(f"ticket {ticket} is {status}, and has no result{advice}") from error
 
     def delete(self, ticket: int) -> None:
         """Delete a ticket in any state, and its files at once; again is no error.
@@ -402,12 +410,19 @@ class Client:
             OutcomeUnknown: The answer was lost.
         """
         doubt = f"ticket {ticket} may be queued again; ask for its status"
+        before = max((entry.id for entry in self.log(ticket)), default=0)
+
+        def ask() -> str | None:
+            # It may have been queued, claimed and failed again meanwhile, which the log tells.
+            queued = self._left(ticket, TicketStatus.FAILED, TicketStatus.TIMEOUT)
+            return queued or ("ready" if self.log(ticket, before) else None)
+
         with self._state_matters(ticket, "only a ticket that failed can be tried again"):
             self.session.get_text(
                 f"api/tickets/{ticket}/retry",
                 word("ready"),
                 doubt=doubt,
-                ask=lambda: self._left(ticket, TicketStatus.FAILED, TicketStatus.TIMEOUT),
+                ask=ask,
             )
 
     def _left(self, ticket: int, *before: TicketStatus) -> str | None:
@@ -446,7 +461,7 @@ class Client:
 def _unfinished(ticket: int, cause: Exception) -> Unfinished:
     return Unfinished(
         f"{cause}; ticket {ticket} is kept, but not queued: go on with "
-        f"`dss submit WORKSPACE SERVICE --ticket {ticket}`",
+        f"`dss submit WORKSPACE --ticket {ticket}`",
         ticket=ticket,
     )
 

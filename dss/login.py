@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
@@ -55,7 +56,7 @@ def login(
     session = Session(server, timeout=timeout, patience=patience, verify=verify)
     doubt = f"the token may be used up; get another at {session.server}/token"
     try:
-        session.post_form("api/login", {"token": token}, _read_user, doubt=doubt)
+        session.user = session.post_form("api/login", {"token": token}, _read_user, doubt=doubt)
         if session.cookie is None:
             raise BadAnswer(
                 f"{session.server} accepted the token, but its cookie is for another host: the "
@@ -112,6 +113,21 @@ class Credentials:
             return ""
         return text.strip()
 
+    def make_folder(self) -> None:
+        """Make the folder that the login is kept in: before a token is used up that works once.
+
+        Raises:
+            NotLoggedIn: It cannot be made or written; the message says why.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                return
+        except OSError as error:
+            raise NotLoggedIn(
+                f"cannot keep a login in {self.folder}: {error.strerror}; the token was not used"
+            ) from error
+
     def save(self, session: Session) -> None:
         """Keep a session for the next time, in place of the one kept for the same server.
 
@@ -132,7 +148,7 @@ class Credentials:
             COOKIE_NAME,
             cookie.value,
         )
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make_folder()
         jar = "# Netscape HTTP Cookie File\n\n" + "\t".join(fields) + "\n"
         _write_private(self._jar(session.server), jar)
         _write_private(self.folder / "server", session.server)
@@ -201,6 +217,5 @@ def _write_private(target: Path, text: str) -> None:
     """Write a file that only its owner reads, from its first byte on."""
     if target.exists():
         target.chmod(0o600)  # the new file takes over the mode of the old one
-    with replacing(target) as aside:
-        aside.chmod(0o600)
+    with replacing(target, 0o600) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")

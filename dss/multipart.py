@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dss.errors import TransferFailed, shown
 
-_CHUNK = 256 * 2**10
+_CHUNK = 32 * 2**10  # each has to leave within the time-out of sending
 _SENDABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 from dss.client import Area
 from dss.errors import (
     BadAnswer,
+    NetworkFailed,
     NotFound,
     OutcomeUnknown,
     ServerFailed,
@@ -135,10 +136,14 @@ class Provider:
         """
         end = time.monotonic() + timeout
         while True:
-            if self.available(hashes) != []:
-                found = self.claim(hashes, provider, instance)
-                if found is not None:
-                    return found
+            try:
+                waiting = self.available(hashes) != []
+            except (NetworkFailed, ServerFailed):
+                if time.monotonic() >= end:
+                    raise
+                waiting = False
+            if waiting and (found := self.claim(hashes, provider, instance)):
+                return found
             left = end - time.monotonic()
             if left <= 0:
                 return None
@@ -283,7 +288,10 @@ class Provider:
             self.set_status(ticket, TicketStatus.FAILED)
 
     def set_status(self, ticket: int, status: TicketStatus) -> None:
-        """Report the ticket as `success` or `failed`, without a word in its log."""
+        """Report the ticket as `success` or `failed`, without a word in its log.
+
+        The server takes any report of a claimed ticket, also one that contradicts an earlier one.
+        """
         doubt = f"ticket {ticket} may be {status}; ask for its status"
 
         def ask() -> str | None:

@@ -193,7 +193,7 @@ class ProviderUser:
 
 @dataclass(frozen=True)
 class AnyTicket:
-    """A ticket in the administrator's list; `minutes` is how long it has been there."""
+    """A ticket in the administrator's list; `minutes` from its first to its last event."""
 
     id: int
     email: str

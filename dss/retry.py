@@ -112,9 +112,19 @@ def is_lasting(error: Exception) -> bool:
     lasting = (
         ssl.SSLCertVerificationError,
         requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidSchema,
+        requests.exceptions.InvalidProxyURL,
         LocationParseError,
     )
-    return any(isinstance(cause, lasting) for cause in _causes(error))
+    return any(isinstance(cause, lasting) or _speaks_no_tls(cause) for cause in _causes(error))
+
+
+def _speaks_no_tls(error: BaseException) -> bool:
+    return isinstance(error, ssl.SSLError) and error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "RECORD_LAYER_FAILURE",
+        "HTTP_REQUEST",
+    )
 
 
 def reason(error: Exception) -> str:
@@ -128,6 +138,8 @@ def reason(error: Exception) -> str:
                 f"its certificate is not trusted: {shown(cause.verify_message)}; where your "
                 "network has its own certificate authority, give its bundle"
             )
+        if _speaks_no_tls(cause):
+            return "it does not speak TLS: is it http:// instead of https://?"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     return shown(str(causes[-1] if causes else error))

@@ -34,6 +34,7 @@ from dss.errors import (
     BadAnswer,
     DssError,
     NetworkFailed,
+    NotLoggedIn,
     OutcomeUnknown,
     Refused,
     ServerFailed,
@@ -90,6 +91,7 @@ class Session:
         server: URL of the server, without a slash at its end.
         host: Its host.
         patience: As above; it may be changed at any time.
+        user: E-mail address of the user, of a session that has just logged in.
 
     Raises:
         NetworkFailed: The URL is none, or there is no such bundle.
@@ -105,9 +107,13 @@ class Session:
         verify: bool | str = True,
     ) -> None:
         self.server = server.strip().rstrip("/")
-        parts = re.match(r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#]*)?$", self.server)
+        form = r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#@]*)?$"
+        parts = re.match(form, self.server, re.IGNORECASE)
         if parts is None:
-            raise NetworkFailed(f"not the URL of a server, like https://host: {shown(server)!r}")
+            known = re.sub("//[^/]*@", "//…@", shown(server))  # it may hold a password
+            raise NetworkFailed(f"not the URL of a server, like https://host: {known!r}")
+        if verify is not False and not verify:
+            raise NetworkFailed("an empty name is no bundle of certificate authorities")
         for bundle in (verify, *map(os.environ.get, _BUNDLES if verify is True else ())):
             if isinstance(bundle, str) and not Path(bundle).exists():
                 raise NetworkFailed(f"no bundle of certificate authorities: {shown(bundle)}")
@@ -116,6 +122,7 @@ class Session:
             urllib3.disable_warnings(InsecureRequestWarning)
         self.host = parts[1].strip("[]").lower()
         self.patience = patience
+        self.user: str | None = None
         self._timeout = timeout
         self._verify = verify
         self._used = time.monotonic()
@@ -126,7 +133,7 @@ class Session:
         self._http.headers["Accept-Encoding"] = "identity"
         self._http.cookies = _Jar()
         if cookie is not None:
-            domain = self.host if re.search("[.:]", self.host) else f"{self.host}.local"
+            domain = self.host if "." in self.host else f"{parts[1].lower()}.local"
             self._http.cookies.set(COOKIE_NAME, cookie, domain=domain)
 
     def __repr__(self) -> str:
@@ -274,6 +281,10 @@ class Session:
                 if answer is None:
                     raise
                 return answer
+            except KeyboardInterrupt:
+                if doubt is not None:
+                    _log.warning("interrupted in the middle of a request: %s", doubt)
+                raise
             except Lost as lost:
                 failure = lost.failure
                 if lost.sent and doubt is not None:
@@ -296,7 +307,7 @@ class Session:
             raise _unknown(failure, doubt) from failure
         try:
             return ask()
-        except (NetworkFailed, ServerFailed) as error:
+        except (NetworkFailed, ServerFailed, BadAnswer, NotLoggedIn) as error:
             raise _unknown(failure, doubt) from error
 
     def _try(
@@ -331,8 +342,8 @@ class Session:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                judge(response, call, self.server)
                 try:
+                    judge(response, call, self.server)
                     return read(response, call)
                 except BadAnswer as error:
                     raise Lost(error, lasting=True) from None

@@ -26,6 +26,7 @@ from dss.whole import check_framed, check_whole, digest, named_by_content, same_
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
 from snapws.files import appearing, replacing
+from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from dss.session import Session
@@ -218,8 +219,9 @@ def download_archive(
     Args:
         session: The login.
         area: Path of the ticket's area.
-        folder: Where to put them; made if need be. Files of the same names are replaced, symbolic
-            links too.
+        folder: Where to put them; made if need be. Symbolic links of the same names are replaced,
+            and layers that are not what their names say; any other file that is not the same as
+            the server's is an error.
         name: Name of the workspace where more than one file ends in `.itksnap`.
         parallel: How many files to fetch at once. The server reads each into its memory, whole.
 
@@ -231,6 +233,8 @@ def download_archive(
             files that keep changing; a folder that cannot be written.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise TransferFailed(f"{folder} is a file: name a folder")
     for further in reversed(range(TRIES)):
         listed = list_files(session, area)
         try:
@@ -244,6 +248,8 @@ def download_archive(
             with appearing(folder, last=workspace) as aside:
                 _fetch_all(session, area, listed, _Place(folder, aside), parallel)
                 _check_unchanged(session, area, listed)
+                _refuse_missing_layers(aside / workspace, {entry.name for entry in listed})
+                _refuse_loss(folder, aside)
         except _Changed:
             continue
         except OSError as error:
@@ -260,6 +266,8 @@ def download_file(session: Session, path: str, target: str | Path) -> Path:
     """
     target = Path(target)
     try:
+        if target.is_symlink():
+            target.unlink()
         with replacing(target) as aside:
             check_framed(session.get_file(path, aside), target.name)
     except OSError as error:
@@ -284,6 +292,33 @@ def _refuse_folders(files: Iterable[Path]) -> None:
     for file in files:
         if file.is_dir():
             raise TransferFailed(f"{file} is a folder: download to another place")
+
+
+def _refuse_missing_layers(workspace: Path, listed: set[str]) -> None:
+    """Refuse a workspace whose images have not all come, as of one that is still being sent."""
+    from snapws import Workspace
+    from snapws.paths import is_url
+
+    for layer in Workspace.open(workspace).layers():
+        name = re.split(r"[/\\]", layer.stored_path)[-1]
+        if name not in listed and not is_url(layer.stored_path):
+            raise TransferFailed(
+                f"layer {layer.number:03d} of {workspace.name}, {shown(name)!r}, is not among the "
+                "files of the ticket: it may still be on its way, look again later"
+            )
+
+
+def _refuse_loss(folder: Path, aside: Path) -> None:
+    """Refuse to put a file in place of another one of its name, on which somebody has worked."""
+    for file in sorted(aside.iterdir()):
+        place = folder / file.name
+        if LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name):
+            continue  # what is there is not what its name says
+        if place.is_file() and not place.is_symlink() and digest(place) != digest(file):
+            raise TransferFailed(
+                f"{place} is there already, and is not what the server has: rename it, or "
+                "download to another folder"
+            )
 
 
 def _check_unchanged(session: Session, area: str, listed: Sequence[FileEntry]) -> None:
@@ -352,8 +387,9 @@ def _fetch(
         # So it answers to an index that is no more.
         _check_unchanged(session, area, listed)
         raise
-    if proved:
-        target.replace(place.folder / entry.name)
+    known = place.folder / entry.name
+    if proved and not (known.exists() or known.is_symlink()):
+        target.replace(known)
 
 
 def _is_there(session: Session, path: str, file: Path) -> bool:

@@ -128,7 +128,7 @@ class PassingHash:
         if self._bytes:
             try:
                 self._bytes.write(data)
-            except BrokenPipeError:  # it is damaged, and the other side has stopped to read
+            except OSError:  # it is damaged, and the other side has stopped to read
                 self._close()
 
     def hexdigest(self) -> str | None:
@@ -140,7 +140,7 @@ class PassingHash:
     def _close(self) -> None:
         file, self._bytes = self._bytes, None
         if file:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 file.close()
 
     @staticmethod
@@ -166,19 +166,19 @@ def _ends_well(file: Path) -> bool:
             if not content.read().rstrip().endswith(b"</registry>"):
                 raise TransferFailed(f"{file.name} came damaged or cut off: it is no workspace")
             return True
-        if zipped:
-            content.seek(0)
-            _drain(pieces(content))
-            return True
-    if name.endswith(".gz"):
+    if name.endswith(".gz") and not zipped:
         raise TransferFailed(f"{file.name} came damaged or cut off: it is not gzip")
-    if name.endswith(".nii"):
+    if name.endswith((".nii", ".nii.gz")):
         from snapws.errors import ImageUnsupported
         from snapws.images import read_header
 
         with suppress(ImageUnsupported):
             _drain(read_header(file).voxels())
             return True
+    if zipped:
+        with file.open("rb") as content:
+            _drain(pieces(content))
+        return True
     return False
 
 

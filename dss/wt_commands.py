@@ -79,14 +79,14 @@ _administrator = partial(_command, _ADMINISTRATOR, "Admin")
 
 def _auth(_: Run, server: str) -> None:
     """Log in with a token, which is asked for, and keep the login for later commands."""
-    from dss.login import login, user
+    from dss.login import login
 
     server = server.rstrip("/")
     _tell(f"Paste this link into your browser to obtain a token:  {server}/token")
     _tell("  Enter the token: ", end="")
     with _failing_in_a_line(), login(server, sys.stdin.readline()) as session:
         dss.Credentials().save(session)
-        _tell(f"Success: logged in as {user(session)}")
+        _tell(f"Success: logged in as {session.user}")
 
 
 COMMANDS.append(Command(("-dss-auth",), _USER, "<url>", _auth.__doc__ or "", _auth))

@@ -18,7 +18,7 @@ from pathlib import Path
 from snapws import compression, files, verify
 from snapws.errors import ArchiveError
 from snapws.packing import ArchiveReport, Names, Packing, Watcher, pack
-from snapws.privacy import NEUTRAL_ROOT, Privacy
+from snapws.privacy import Privacy
 from snapws.workspace import Workspace
 
 #: Name of the workspace where none is asked for: its own name may be a person's.
@@ -127,14 +127,14 @@ def _refuse_impossible(workspace: Workspace, target: Path) -> None:
 
 def _refuse_other_files(folder: Path) -> None:
     """Refuse a folder that holds anything but an earlier archive: it would be lost."""
-    earlier = folder / DEFAULT_NAME
-    known = {earlier.name}
+    earlier, known = folder / DEFAULT_NAME, set()
     if earlier.is_file():
         archived = Workspace.open(earlier)
-        if archived.registry.get("SaveLocation") == NEUTRAL_ROOT:
-            known |= {Path(one.file).name for one in verify.named_files(archived)}
-        else:
-            known.clear()
+        if not verify.is_made_here(archived):
+            raise ArchiveError(
+                f"{earlier} is no archive, or has been edited since: choose an empty folder"
+            )
+        known = {earlier.name, *(Path(one.file).name for one in verify.named_files(archived))}
     other = [
         path.name for path in files.listed(folder) if path.name not in known or not path.is_file()
     ]

@@ -8,14 +8,20 @@ from typing import Literal
 
 import numpy as np
 
-from snapws import geometry, images, paths
-from snapws.errors import ImageError, LayerNotFound, WorkspaceError
+from snapws import geometry, images, mesh_formats, paths
+from snapws.errors import (
+    ImageError,
+    LayerNotFound,
+    MeshError,
+    MeshUnsupported,
+    WorkspaceError,
+)
 from snapws.images import ImageHeader
 from snapws.labels import MAX_INDEX
 from snapws.layers import Role
 from snapws.workspace import Workspace
 
-Kind = Literal["no-main", "file", "image", "geometry", "labels", "privacy", "source"]
+Kind = Literal["no-main", "file", "image", "geometry", "labels", "mesh", "privacy", "source"]
 
 #: How far a segmentation's corners may lie off the main image's, in widths of its voxels. Headers
 #: that other programs wrote with four decimals stay below.
@@ -30,7 +36,8 @@ class Problem:
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, or not what
-            its name says), ``geometry``, ``labels``, ``privacy`` (an archive says more than it may)
+            its name says), ``geometry``, ``labels``, ``mesh``
+            (unreadable), ``privacy`` (an archive says more than it may)
             or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
@@ -96,6 +103,13 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             missing = missing_file(workspace, surface.file, where)
             if missing:
                 yield missing
+                continue
+            try:
+                mesh_formats.scrubbed(workspace.folder / surface.file)
+            except MeshUnsupported:
+                continue  # ITK-SNAP may read it all the same
+            except MeshError as error:
+                yield Problem("mesh", where, str(error))
 
 
 def _misplaced(header: ImageHeader, main: ImageHeader, where: str) -> Iterator[Problem]:

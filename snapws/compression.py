@@ -70,7 +70,8 @@ def pieces(
     try:
         yield from _inflated(file, start, bare=bare)
     except (zlib.error, _codec.error) as error:
-        raise GzipDamaged(str(error)) from None
+        words = "its checksum is wrong" if "checksum" in str(error).lower() else "it is no deflate"
+        raise GzipDamaged(f"the gzip stream is damaged: {words}") from None
 
 
 class _Copying:

@@ -13,19 +13,23 @@ _ASIDE = ".appearing-"
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, mode: int = 0o666) -> Iterator[Path]:
     """Give a new, empty file beside `target` to write to; at the end it takes the target's place.
 
     The content is on the disk before the name changes. Where the block raises, the new file is
     removed and the target is as it was. A target that is a symbolic link stays one: the file that
-    it leads to is replaced. An existing target's permissions are kept.
+    it leads to is replaced. An existing target's permissions are kept; a new one gets `mode`, but
+    for what the process masks.
 
     Raises:
         OSError: the folder is missing, full or not writable.
     """
     target = Path(os.path.realpath(target))
     aside = target.with_name(f".{os.urandom(8).hex()}.new")
-    os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(target)) from None
     try:
         yield aside
         if target.exists():
@@ -33,8 +37,10 @@ def replacing(target: Path) -> Iterator[Path]:
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(target)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(aside)) and error.errno:
+            raise type(error)(error.errno, error.strerror, str(target)) from None
         raise
 
 

@@ -157,10 +157,13 @@ def pack(
             place = (number, surface.time_point, surface.number)
             works.append((key, partial(packer.mesh, path, place)))
     written = []
+    kept: list[KeptText] = []
     with packer.working() as submit:
         for key, made in [(key, submit(work)) for key, work in works]:
             file = made()
             draft.registry[key] = f"{NEUTRAL_ROOT}/{file.name}"
+            if names == "keep":
+                kept.append(KeptText("file name", key, file.name))
             written.append(file)
             yield file
     written.append(folder / name)
@@ -170,7 +173,7 @@ def pack(
         privacy,
         written[-1],
         tuple(written),
-        kept_texts(draft.registry, privacy),
+        (*kept_texts(draft.registry, privacy), *kept),
         dict(dropped_keys(workspace.registry, draft.registry)),
         tuple(file for file in written if file in packer.taken),
         tuple(file for file in written if file in packer.unscrubbed),

@@ -131,7 +131,7 @@ class KeptText:
     """A text that a person typed and that is in an archive.
 
     Attributes:
-        kind: one of `TYPED_TEXTS`.
+        kind: one of `TYPED_TEXTS`, or ``file name`` where names are kept.
         key: the registry key that holds it.
         text: the text itself, never empty.
     """

@@ -32,7 +32,7 @@ def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Proble
     this package has made also has to say nothing that such an archive does not.
 
     Args:
-        folder: the archive's.
+        folder: the archive's; or its workspace file.
         against: the workspace that the archive was made from; its layers then have to have the
             same voxels and geometry, and its meshes the same points and values.
 
@@ -41,6 +41,8 @@ def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Proble
         RegistryError: the workspace is damaged.
     """
     folder = Path(folder)
+    if folder.suffix == ".itksnap" and folder.is_file():
+        folder = folder.parent
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
@@ -106,6 +108,8 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
     is_ours = is_made_here(workspace)
     unused = found - {workspace.path.name}
     for where, number, file, _key, is_mesh in named_files(workspace):
+        if is_ours and not (workspace.folder / file).exists():
+            file = str(workspace.folder / Path(file).name)  # where it was, and should be
         missing = missing_file(workspace, file, where)
         if missing:
             yield missing

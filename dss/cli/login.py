@@ -37,13 +37,15 @@ def login(
     The page URL/token of the server shows a token. The login is shared with itksnap-wt. Where it
     fails, an earlier login stays as it was.
     """
-    from dss.login import Credentials, user
+    from dss.login import Credentials
     from dss.login import login as log_in
 
+    server = server.strip().rstrip("/").removesuffix("/token")  # the page that shows it
     verify, words = link.verify, _token(server, token)
+    Credentials().make_folder()  # before the token is used up
     with log_in(server, words, verify=verify, patience=link.patience) as session:
         Credentials().save(session)
-        render.result(f"logged in to {session.server} as {user(session)}")
+        render.result(f"logged in to {session.server} as {session.user}")
 
 
 def logout(

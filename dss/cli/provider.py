@@ -16,9 +16,11 @@ from dss.cli.shared import (
     as_record,
     command,
     find_service,
+    not_unheard,
+    open_for_sending,
     show_sent,
 )
-from dss.errors import Refused
+from dss.errors import Refused, WrongState
 from snapws.cli import render
 from snapws.cli.frame import Listing, noun
 from snapws.cli.options import WorkspaceFile
@@ -105,10 +107,11 @@ def claim(
         found = provider.wait_for_claim(hashes, labs[0], instance, timeout=wait, interval=interval)
     if found is None:
         raise Refused("no ticket waits to be claimed" + (f", nor came in {wait:g} s" * bool(wait)))
-    if listing.json:
-        render.as_json(as_record(found))
-    else:
-        render.result(str(found.ticket))
+    with not_unheard(f"ticket {found.ticket} is claimed"):
+        if listing.json:
+            render.as_json(as_record(found))
+        else:
+            render.result(str(found.ticket))
 
 
 @command(app, "download", example="dss provider download 1 work/")
@@ -220,7 +223,11 @@ def upload(
 
     with connection.open() as session:
         Provider(session).upload(
-            ticket, workspace, privacy=options.privacy, verify=options.verify, sent=show_sent
+            ticket,
+            open_for_sending(workspace, options.privacy),
+            privacy=options.privacy,
+            verify=options.verify,
+            sent=show_sent,
         )
     render.note(f"ticket {ticket}: {workspace} is sent; report success when all is done")
 
@@ -231,7 +238,13 @@ def success(ticket: TicketNumber, connection: Connection) -> None:
     from dss.provider import Provider
 
     with connection.open() as session:
-        Provider(session).succeed(ticket)
+        provider = Provider(session)
+        _refuse_over(provider, ticket)
+        if not any(
+            file.name.lower().endswith(".itksnap") for file in provider.files(ticket, "results")
+        ):
+            raise WrongState(f"ticket {ticket} has no result yet: upload it first")
+        provider.succeed(ticket)
     render.note(f"ticket {ticket}: success")
 
 
@@ -244,9 +257,20 @@ def fail(
     """Report a ticket as failed, and say why."""
     from dss.provider import Provider
 
+    if not reason.strip():
+        raise typer.BadParameter("say why: the user reads nothing else")
     with connection.open() as session:
-        Provider(session).fail(ticket, reason)
+        provider = Provider(session)
+        _refuse_over(provider, ticket)
+        provider.fail(ticket, reason)
     render.note(f"ticket {ticket}: failed")
+
+
+def _refuse_over(provider: Provider, ticket: int) -> None:
+    """Refuse to report a ticket that has ended: the server would turn a success into a failure."""
+    status = provider.status(ticket)
+    if status.final and status != "deleted":
+        raise WrongState(f"ticket {ticket} is {status} already")
 
 
 def _chosen(

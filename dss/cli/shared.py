@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dss.errors import DssError, NotFound, Refused
-from snapws import WorkspaceError
+from snapws import Workspace, WorkspaceError
 from snapws.cli import frame, render
 
 if TYPE_CHECKING:
@@ -131,6 +133,26 @@ class Upload:
     def privacy(self) -> Privacy:
         """What typed text goes along."""
         return "strict" if self.strict else "standard"
+
+
+def open_for_sending(path: Path, privacy: Privacy) -> Workspace:
+    """Open a workspace whose archive is to be sent, and remark what it will say."""
+    from snapws.privacy import kept_texts, scrubbed
+
+    workspace = Workspace.open(path)
+    render.kept_texts(kept_texts(scrubbed(workspace, privacy).registry, privacy))
+    return workspace
+
+
+@contextmanager
+def not_unheard(what: str) -> Iterator[None]:
+    """Remark what has been done where the result that says it has nowhere to go."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        render.note(what)
+        raise
 
 
 def show_sent(sent: Sent) -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dss.cli.follow import Waiting, follow
-from dss.cli.shared import Connection, Upload, find_service, show_sent
+from dss.cli.shared import (
+    Connection,
+    Upload,
+    find_service,
+    not_unheard,
+    open_for_sending,
+    show_sent,
+)
 from dss.errors import Refused
 from snapws.cli import render
 from snapws.cli.frame import Listing
@@ -16,6 +23,8 @@ from snapws.cli.options import WorkspaceFile
 
 if TYPE_CHECKING:
     from dss.client import Client
+    from dss.records import ServiceDetail
+    from snapws import Workspace
 
 
 def submit(
@@ -60,25 +69,31 @@ def submit(
 
     if service is None and ticket is None:
         raise typer.BadParameter("say which SERVICE, or with --ticket which ticket of yours")
+    if download and download.exists() and not download.is_dir():
+        raise typer.BadParameter(f"{download} is a file: name a folder for --download")
     with connection.open() as session:
         client = Client(session)
         hash_ = find_service(service, client.services()) if service else ""
+        if ticket is not None and hash_:
+            _check_service(client, ticket, hash_)
+        opened = open_for_sending(workspace, upload.privacy)
+        if hash_:
+            _warn_of_missing_tags(opened, client.service_detail(hash_))
         if ticket is None:
             number = client.submit(
-                workspace, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent
+                opened, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent
             )
         else:
             number = ticket
-            if hash_:
-                _check_service(client, ticket, hash_)
             client.upload(
-                ticket, workspace, privacy=upload.privacy, verify=upload.verify, sent=show_sent
+                ticket, opened, privacy=upload.privacy, verify=upload.verify, sent=show_sent
             )
             client.make_ready(ticket)
-        if listing.json:
-            render.as_json_line({"ticket": number})
-        else:
-            render.result(str(number))
+        with not_unheard(f"ticket {number} is queued"):
+            if listing.json:
+                render.as_json_line({"ticket": number})
+            else:
+                render.result(str(number))
         if wait or download:
             follow(client, number, waiting, json=listing.json)
         if download:
@@ -87,6 +102,16 @@ def submit(
                 render.as_json_line({"ticket": number, "workspace": result})
             else:
                 render.result(result)
+
+
+def _warn_of_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
+    """Warn of layers that a service asks for and a workspace has not: it would fail, but later."""
+    there = {tag for layer in (*workspace.layers(), *workspace.meshes()) for tag in layer.tags}
+    for tag in service.tags:
+        if tag.required and tag.name not in there:
+            render.note(
+                f"warning: {service.name} asks for a layer with the tag {tag.name}, and none has it"
+            )
 
 
 def _check_service(client: Client, ticket: int, hash_: str) -> None:

@@ -46,10 +46,15 @@ def middleware(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
     ] = 0,
+    users: Annotated[
+        list[str] | None,
+        typer.Option("--user", metavar="EMAIL", help="A further user; say it again for more."),
+    ] = None,
 ) -> None:
     """Run a local middleware, for trials, until interrupted.
 
-    Prints its URL, and for its administrator and for a plain user a token to log in with, once.
+    Prints its URL, and for its administrator and for each user a token to log in with, once. For
+    other tokens, stop it and start it again in the same folder.
     """
     from dss.middleware import ADMINISTRATOR, Middleware
 
@@ -57,7 +62,8 @@ def middleware(
     with Middleware(folder, port=port) as server:
         render.result(f"URL    {server.url}")
         render.result(f"token  {server.add_user(ADMINISTRATOR, admin=True)}  ({ADMINISTRATOR})")
-        render.result(f"token  {server.add_user('user@localhost')}  (user@localhost)")
+        for email in ("user@localhost", *(users or ())):
+            render.result(f"token  {server.add_user(email)}  ({email})")
         render.note("stop with Ctrl-C")
         try:
             server.wait()

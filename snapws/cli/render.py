@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from snapws.privacy import KeptText
 
 #: A thing that is listed: field names, which are stable, and values that JSON knows.
 Record = Mapping[str, Any]
@@ -35,6 +38,15 @@ def note(text: str) -> None:
     passing("")
     if not _voice.quiet:
         typer.echo(f"{_voice.program}: {plain(text)}", err=True)
+
+
+def kept_texts(kept: Iterable[KeptText]) -> None:
+    """Remark what somebody typed and an archive says, a line a kind."""
+    texts: dict[str, dict[str, None]] = {}
+    for one in kept:
+        texts.setdefault(one.kind, {})[one.text] = None
+    for kind, found in texts.items():
+        note(f"the archive says: {kind}: {', '.join(found)}")
 
 
 def error(text: str) -> None:

@@ -130,9 +130,7 @@ def archive(
     if report:
         write_bytes(report, (json.dumps(made.record(), indent=2) + "\n").encode())
     listing.show_lines([str(file) for file in made.files])
-    for kind in dict.fromkeys(kept.kind for kept in made.kept):
-        texts = dict.fromkeys(kept.text for kept in made.kept if kept.kind == kind)
-        render.note(f"the archive says: {kind}: {', '.join(texts)}")
+    render.kept_texts(made.kept)
     for file in made.unscrubbed:
         render.note(f"warning: {file.name} is as it was, whatever it says")
     render.note("voxels are as they were: a scan of a head can still show a face")

@@ -256,7 +256,7 @@ def test_only_the_number_of_an_attachment_counts(raw: RawServer, tmp_path: Path)
 
 
 def test_no_result_yet(client: Client, claimed: int, tmp_path: Path) -> None:
-    with pytest.raises(TransferFailed, match="no workspace files"):
+    with pytest.raises(WrongState, match=f"ticket {claimed} is claimed, and has no result: wait"):
         client.download(claimed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -330,7 +330,7 @@ def test_ticket_that_could_not_even_be_deleted(
     """Whoever learns why is told of the ticket, too."""
 
     def fail(*_: object, **__: object) -> None:
-        client.session.another().get_text("logout", doubt="")
+        client.session.another().get_text("logout")
 
     monkeypatch.setattr(Session, "post_body", fail)
     with pytest.raises(Unfinished, match="redirects to .*; ticket .* is kept") as caught:
@@ -383,32 +383,36 @@ def asked(call: Callable[[Client], object], raw: RawServer, *answers: bytes) -> 
     return [head.split()[0] for head in raw.heads()]
 
 
+NO_LOG = answer(b'{"result":{"status":"failed","progress":1.0,"log":[]}}')
+# The call, what it asks before, and what says that nothing was done: status, and log if need be.
 QUEUE = {
-    "make_ready": (lambda c: c.make_ready(1), "init"),
-    "retry": (lambda c: c.retry(1), "failed"),
+    "make_ready": (lambda c: c.make_ready(1), [], [answer(b"init")]),
+    "retry": (lambda c: c.retry(1), [NO_LOG], [answer(b"failed"), NO_LOG]),
 }
 
 
 @pytest.mark.parametrize("name", QUEUE)
 def test_lost_answer_to_queueing(raw: RawServer, name: str) -> None:
     """The ticket's status tells whether it was done."""
-    call, before = QUEUE[name]
-    verb = asked(call, raw, answer(b"ready"))[0]
-    for word in (b"ready", b"claimed", b"success"):
+    call, first, not_done = QUEUE[name]
+    looks = ["GET"] * len(not_done)
+
+    def verbs(*answers: bytes) -> list[str]:
         del raw.requests[:]
-        assert asked(call, raw, DROP, answer(word)) == [verb, "GET"]
-    del raw.requests[:]
-    again = asked(call, raw, DROP, answer(before.encode()), answer(b"ready"))
-    assert again == [verb, "GET", verb]
+        return asked(call, raw, *first, *answers)[len(first) :]
+
+    (verb,) = verbs(answer(b"ready"))
+    for word in (b"ready", b"claimed", b"success"):
+        assert verbs(DROP, answer(word)) == [verb, "GET"]
+    assert verbs(DROP, *not_done, answer(b"ready")) == [verb, *looks, verb]
     # The first request was under way for longer than the question.
     late = answer(b"Ticket 1 not found for user 1", status="400 Bad Request")
-    del raw.requests[:]
-    answers = [DROP, answer(before.encode()), late, answer(b"claimed")]
-    assert asked(call, raw, *answers) == [verb, "GET", verb, "GET"]
+    found = verbs(DROP, *not_done, late, answer(b"claimed"))
+    assert found == [verb, *looks, verb, "GET"]
     with pytest.raises(TicketDeleted, match="ticket 1 is deleted"):
-        asked(call, raw, DROP, answer(b"deleted"))
+        verbs(DROP, answer(b"deleted"))
     with pytest.raises(OutcomeUnknown, match="ticket 1 may be queued.*; ask for its status"):
-        asked(call, raw, DROP)
+        verbs(DROP)
 
 
 def test_submitted_ticket_that_may_be_queued_is_named(
@@ -435,3 +439,18 @@ def test_middleware_survives_the_page_of_services(
 ) -> None:
     """It would not, if the description had been registered without its `url`."""
     assert "Service" in client.session.get_text("services")
+
+
+def test_retry_that_was_done_and_failed_again_meanwhile_is_not_repeated(raw: RawServer) -> None:
+    """The log tells, where the status does not."""
+    log = '{"result":{"status":"failed","progress":1.0,"log":[%s]}}'
+    entry = '{"id":%d,"atime":1,"category":"info","attachments":[],"message":"x"}'
+    raw.answers = [
+        answer((log % (entry % 4)).encode()),
+        DROP,
+        answer(b"failed"),
+        answer((log % (entry % 5)).encode()),
+    ]
+    with raw.session() as session:
+        Client(session).retry(1)
+    assert len([head for head in raw.heads() if "/retry" in head]) == 1

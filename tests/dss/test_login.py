@@ -216,3 +216,9 @@ def test_home_is_the_users_by_default(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert Credentials().folder == tmp_path / ".alfabis"
+
+
+def test_folder_that_cannot_be_made_is_told_of_before_a_token_is_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotLoggedIn, match="cannot keep a login in .*the token was not used"):
+        Credentials(tmp_path / "file").make_folder()

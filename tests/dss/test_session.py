@@ -509,3 +509,64 @@ def test_what_the_caller_is_handling_says_nothing_about_a_call(raw: RawServer) -
             with pytest.raises(OutcomeUnknown):
                 claim(session)
     assert len(raw.requests) == 1
+
+
+@pytest.mark.parametrize("verify", ["", 0])
+def test_nothing_is_no_bundle(verify: str) -> None:
+    """The libraries below would take it for: trust anybody."""
+    with pytest.raises(NetworkFailed, match="empty name is no bundle"):
+        Session("https://127.0.0.1:1", verify=verify)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        answer(b"x", "Location: /there", status="302 Found"),
+        answer(b"x", status="206 Partial Content"),
+        answer(b"x", "Content-Encoding: gzip"),
+    ],
+)
+def test_odd_answer_to_what_changes_something_leaves_a_doubt(raw: RawServer, odd: bytes) -> None:
+    raw.answers = [odd]
+    with raw.session() as session, pytest.raises(OutcomeUnknown, match=DOUBT):
+        post(session)
+    assert len(raw.requests) == 1
+
+
+def test_rubbish_in_answer_to_the_question_leaves_a_doubt(raw: RawServer) -> None:
+    raw.answers = [DROP, answer(b"<html>")]
+    with raw.session() as session:
+
+        def ask() -> str | None:
+            return session.get_text("api/x", read_int) and None
+
+        with pytest.raises(OutcomeUnknown, match=DOUBT):
+            session.post_form("api/x", {}, read_int, doubt=DOUBT, ask=ask)
+
+
+def test_password_in_the_address_is_not_repeated() -> None:
+    with pytest.raises(NetworkFailed) as caught:
+        Session("https://jane:hunter2@host")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_address_in_capitals(raw: RawServer) -> None:
+    raw.answers = [answer(b"1")]
+    with Session(raw.url.replace("http", "HTTP")) as session:
+        assert session.get_text("api/x") == "1"
+
+
+def test_login_is_sent_to_an_address_of_version_6() -> None:
+    with Session("http://[::1]:1", cookie="abc") as session:
+        request = requests.Request("GET", "http://[::1]:1/api/x", cookies=session._http.cookies)
+        assert request.prepare().headers["Cookie"] == f"{COOKIE_NAME}=abc"
+
+
+def test_interrupt_in_the_middle_of_a_call_says_what_may_have_happened(
+    raw: RawServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with raw.session() as session:
+        monkeypatch.setattr(session._http, "request", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            post(session)
+    assert DOUBT in caplog.text

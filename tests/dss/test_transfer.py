@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 from pathlib import Path
@@ -8,10 +9,11 @@ import pytest
 
 from dss import Client, NetworkFailed, Provider, ServerFailed, Session, TransferFailed
 from dss.answers import Received
-from dss.errors import TicketDeleted
+from dss.errors import TicketDeleted, WrongState
 from dss.multipart import FileBody
-from dss.transfer import list_files, upload_files
-from tests.dss.downloads import AREA, LAYER, archived_layer, get
+from dss.transfer import download_file, list_files, upload_files
+from snapws import Workspace, registry_xml
+from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
 from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent
 
 
@@ -162,7 +164,7 @@ def test_workspace_is_the_last_to_appear(
     raw: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = listing("w.itksnap", "a.txt", "z.txt")
-    (tmp_path / "w.itksnap").write_text("old")
+    (tmp_path / "w.itksnap").write_bytes(WORKSPACE)
     moved: list[str] = []
     replace = Path.replace
 
@@ -241,7 +243,7 @@ def test_ticket_deleted_during_a_download(
         return fetch(session, path, target)
 
     monkeypatch.setattr(Session, "get_file", delete_first)
-    with pytest.raises(TransferFailed, match="no workspace files in .* has: no files"):
+    with pytest.raises(WrongState, match=f"ticket {claimed} is deleted, and has no result"):
         client.download(claimed, tmp_path / "out")
     with pytest.raises(TicketDeleted):
         provider.download(claimed, tmp_path / "out")
@@ -306,3 +308,64 @@ def test_one_of_several_fails(
     with pytest.raises(TransferFailed, match="is not gzip"):
         client.download(ticket, tmp_path / "out", parallel=2)
     assert not (tmp_path / "out").exists()
+
+
+def workspace_of(*layers: str) -> bytes:
+    """A workspace file that names layers beside it."""
+    made = Workspace()
+    for number, layer in enumerate(layers):
+        made.registry[f"Layers.Layer[{number:03d}].Role"] = (
+            "MainRole" if number == 0 else "OverlayRole"
+        )
+        made.registry[f"Layers.Layer[{number:03d}].AbsolutePath"] = f"/archive/{layer}"
+    made.registry["SaveLocation"] = "/archive"
+    return registry_xml.to_bytes(made.registry)
+
+
+def test_workspace_without_all_its_layers_is_refused(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    """As of a ticket whose other layers are still being sent."""
+    name, body = layer
+    names = listing(name, "w.itksnap")
+    workspace = sent("w.itksnap", workspace_of(name, "layer_001_missing.nii.gz"))
+    with pytest.raises(TransferFailed, match="layer 001 of w.itksnap, 'layer_001_missing.nii.gz'"):
+        get(raw, tmp_path / "out", names, sent(name, body), workspace, names)
+    assert not (tmp_path / "out" / "w.itksnap").exists()
+    get(
+        raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap", workspace_of(name)), names
+    )
+
+
+def test_what_somebody_worked_on_is_not_replaced(raw: RawServer, tmp_path: Path) -> None:
+    names = listing("w.itksnap")
+    path = get(raw, tmp_path, names, sent("w.itksnap"), names)
+    assert get(raw, tmp_path, names, sent("w.itksnap"), names) == path
+    path.write_bytes(b"my work")
+    with pytest.raises(TransferFailed, match="w.itksnap is there already, and is not what"):
+        get(raw, tmp_path, names, sent("w.itksnap"), names)
+    assert path.read_bytes() == b"my work"
+
+
+def test_a_broken_download_does_not_touch_a_layer_that_is_there(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    """It has the same voxels, and therefore the same name, but lies elsewhere."""
+    name, _ = layer
+    other = nifti(tmp_path, spacing=2.0)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_bytes(gzip.compress(other))
+    names = listing(name, "w.itksnap")
+    with pytest.raises(TransferFailed):
+        get(raw, tmp_path / "out", names, *[sent(*layer)] * 2, sent("w.itksnap", b"damaged"))
+    assert gzip.decompress((tmp_path / "out" / name).read_bytes()) == other
+
+
+def test_attachment_does_not_go_through_a_link(raw: RawServer, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "mine.txt")
+    raw.answers = [answer(b"attached")]
+    with raw.session() as session:
+        download_file(session, "blobs/00000000", tmp_path / "a.txt")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "a.txt").read_text() == "attached"

@@ -25,7 +25,7 @@ def layer(tmp_path: Path) -> tuple[str, bytes]:
 TWO_MEMBERS = LAYER + gzip.compress(b"more")
 
 
-@pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS, gzip.compress(b"")])
+@pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS])
 @pytest.mark.parametrize("framing", [chunked, unframed])
 def test_gzip_proves_itself(
     raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], layer: bytes
@@ -44,6 +44,7 @@ def test_gzip_proves_itself(
         LAYER[:-8] + b"\0\0\0\0" + LAYER[-4:],
         LAYER[:-4] + b"\0\0\0\1",
         LAYER + b"rubbish",
+        gzip.compress(b""),
     ],
 )
 def test_gzip_that_is_damaged(raw: RawServer, tmp_path: Path, damaged: bytes) -> None:

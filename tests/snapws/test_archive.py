@@ -420,3 +420,9 @@ def test_the_report_as_a_record(base, tmp_path):
     assert record["dropped"]["Layers.Layer[].ProjectMetaData.Unknown"] == 1
     assert "Jane" not in json.dumps(record)
     assert str(tmp_path) not in json.dumps(record)
+
+
+def test_names_that_are_kept_are_listed(base, tmp_path):
+    report = write_archive(base, tmp_path / "out", names="keep", privacy="strict")
+    kept = [text.text for text in report.kept if text.kind == "file name"]
+    assert kept == [path.name for path in report.files[:-1]]

@@ -12,6 +12,7 @@ import pytest
 
 from snapws import Label, Workspace
 from snapws.check import Problem, check
+from tests.conformance.replay import RECORDINGS
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0, 2, 20], [0, 1, 0, 30], [0, 0, 0, 1.0]])
 
@@ -181,3 +182,12 @@ def test_memory_is_flat(scan, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 16_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_damaged_mesh(scan, tmp_path):
+    (tmp_path / "tri.vtk").write_bytes((RECORDINGS / "inputs" / "tri.vtk").read_bytes()[:-4])
+    (tmp_path / "scene.vrml").write_text("#VRML")
+    scan.add_mesh(tmp_path / "tri.vtk")
+    scan.add_mesh(tmp_path / "scene.vrml")
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("mesh", "mesh:0")

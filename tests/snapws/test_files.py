@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 import time
 
+import pytest
+
 from snapws import Label, Workspace
+from snapws.files import replacing
 
 #: Saves the workspace over and over, each time whole, with another number of labels.
 SAVER = """
@@ -37,3 +41,22 @@ def test_killed_at_any_point(base):
         if found.main.nickname != "T1":
             assert len(found.labels) == 199 + int(found.main.nickname) % 50
     assert found.main.nickname != "T1", "no save was ever finished"
+
+
+def test_errors_name_the_file_that_was_meant(base, tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "no" / "labels.txt"):
+        pass
+    assert caught.value.filename == str(tmp_path / "no" / "labels.txt")
+    with (
+        pytest.raises(OSError, match="No space") as caught,
+        replacing(tmp_path / "labels.txt"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "labels.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inputs"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_a_private_file_is_private_from_the_start(tmp_path):
+    with replacing(tmp_path / "secret", 0o600) as aside:
+        assert aside.stat().st_mode & 0o777 == 0o600

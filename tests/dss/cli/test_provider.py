@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from dss import TicketStatus
 from snapws import Workspace
 from tests.dss.cli.conftest import DESCRIPTION, NAME, WORKER
+from tests.dss.cli.test_login import SCRIPT
 
 
 @pytest.fixture
@@ -106,3 +110,28 @@ def test_files_that_are_not_there(worker, claimed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     worker.fails(f"provider attach {claimed} none.txt text", "none.txt", "No such file")
     worker.fails(f"provider upload {claimed} none.itksnap", "none.itksnap", "No such file")
+
+
+def test_a_ticket_is_reported_once_and_with_its_result(worker, claimed, study):
+    worker.fails(f"provider success {claimed}", f"ticket {claimed} has no result yet: upload it")
+    assert "say why" in worker(["provider", "fail", str(claimed), " "], 2).stderr
+    worker(["provider", "upload", str(claimed), str(study), "--strict"])
+    worker(f"provider success {claimed}")
+    for line in (f"provider success {claimed}", f"provider fail {claimed} late"):
+        worker.fails(line, f"ticket {claimed} is success already")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_claim_is_told_of_where_standard_output_is_full(worker, ticket, middleware):
+    environment = {**os.environ, **worker.environment()}
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [SCRIPT, "provider", "claim", NAME, "--provider", "lab"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            timeout=60,
+            encoding="utf-8",
+        )
+    assert done.returncode == 1
+    assert f"dss: ticket {ticket} is claimed" in done.stderr

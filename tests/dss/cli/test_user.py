@@ -122,7 +122,11 @@ def test_submitting_to_the_end(user, at_work, study, tmp_path):
     assert lines[0] == str(work.result())
     assert lines[-2].endswith("  info     at work")
     assert lines[-1] == str(Path("result") / f"ticket_{work.result():08d}_results.itksnap")
-    assert result.stderr == f"dss: ticket {work.result()}: success\n"
+    assert result.stderr.splitlines() == [
+        "dss: the archive says: tags: Target, Source",
+        "dss: the archive says: layer nickname: Söurce",
+        f"dss: ticket {work.result()}: success",
+    ]
     assert len(Workspace.open(lines[-1]).layers()) == 2
 
 
@@ -142,7 +146,7 @@ def test_a_ticket_that_fails(user, at_work, study):
     result = user(["submit", str(study), NAME, "--download", "result", "--interval", "0.1"], 1)
     ticket = work.result()
     expected = f"dss: error: ticket {ticket} ended as failed: no layer has the tag Target\n"
-    assert result.stderr == expected
+    assert result.stderr.endswith(f"\n{expected}")
     assert result.stdout.endswith("error    no layer has\n    the tag Target\n")
     assert not Path("result").exists()
     result = user(f"tickets wait {ticket} --json", 1)
@@ -153,7 +157,8 @@ def test_a_ticket_that_fails(user, at_work, study):
 def test_a_broken_upload_is_taken_up(user, client, service, study):
     ticket = client.create(service)
     assert user(["submit", str(study), "--ticket", str(ticket)]).stdout == f"{ticket}\n"
-    user.fails(["submit", str(study), NAME, "--ticket", str(ticket)], "ready")
+    again = user(["submit", str(study), NAME, "--ticket", str(ticket)], 1)
+    assert f"dss: error: ticket {ticket} is ready" in again.stderr
     assert client.status(ticket) is TicketStatus.READY
     assert [file.name for file in client.files(ticket, "input")][-1].endswith(".itksnap")
 
@@ -314,3 +319,17 @@ def test_a_ticket_of_another_service(user, client, middleware, admin, service, s
     assert client.files(ticket, "input") == []
     admin.delete_service("lab", other)
     assert user(["submit", str(study), NAME, "--ticket", str(ticket)]).stdout == f"{ticket}\n"
+
+
+def test_a_layer_that_the_service_asks_for_is_missed(user, service, study, client):
+    edited = Workspace.open(study)
+    edited.main.tags = ()
+    edited.save(study)
+    told = user(["submit", str(study), NAME]).stderr
+    assert f"warning: {NAME} asks for a layer with the tag Target, and none has it" in told
+
+
+def test_a_folder_for_the_result_that_is_none(user, service, study, tmp_path):
+    (tmp_path / "file").touch()
+    words = ["submit", str(study), NAME, "--download", str(tmp_path / "file")]
+    assert "is a file: name a folder" in user(words, 2).stderr
