@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-#: Name of a layer: its number, and the hash of its voxels (`snapws.images.VoxelHash`).
+#: Name of a layer: its number, and the hash of its voxels (`snapws.voxel_hash.VoxelHash`).
 LAYER_NAME = re.compile(r"layer_(?P<number>[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.nii\.gz")
 
 #: Name of a mesh: layer, time point, number, and the MD5 of the file.

@@ -27,11 +27,12 @@ from snapws.errors import (
     MeshError,
     MeshUnsupported,
 )
-from snapws.images import ImageHeader, VoxelHash
-from snapws.layers import Layer
-from snapws.meshes import FORMATS
+from snapws.images import ImageHeader
+from snapws.layers import Layer, folder_key
+from snapws.meshes import FORMATS, MeshLayer
 from snapws.names import LAYER_NAME
 from snapws.privacy import NEUTRAL_ROOT, KeptText, Privacy, dropped_keys, kept_texts, scrubbed
+from snapws.voxel_hash import VoxelHash
 from snapws.workspace import Workspace
 
 Names = Literal["hash", "keep"]
@@ -147,13 +148,14 @@ def pack(
     works: list[tuple[str, Callable[[], Path]]] = []
     for number, layer in enumerate(workspace.layers()):
         _refuse_missing(layer.path, f"layer {number:03d}")
-        key = f"{draft.layers()[number].key}.{Layer.stored_path.key}"
+        key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
         works.append((key, partial(packer.image, layer.path, number)))
     for number, mesh in enumerate(workspace.meshes()):
         for surface in mesh.polydata():
             path = workspace.local_file(surface.file, f"mesh:{number}")
             _refuse_missing(path, f"mesh:{number}")
-            key = f"{draft.meshes()[number].key}.{surface.key}.{Layer.stored_path.key}"
+            folder_of_mesh = folder_key(MeshLayer.SECTION, number)
+            key = f"{folder_of_mesh}.{surface.key}.{Layer.stored_path.key}"
             place = (number, surface.time_point, surface.number)
             works.append((key, partial(packer.mesh, path, place)))
     written = []
@@ -299,7 +301,7 @@ class _Packer:
         name = LAYER_NAME.fullmatch(header.path.name)
         if not name or self._names != "hash":
             return None
-        content = images.VoxelHash(header)
+        content = VoxelHash(header)
         watch = self._watching(header, content, number)
         try:
             with copy.open("wb") as out:
@@ -314,7 +316,7 @@ class _Packer:
 
     def _write(self, header: ImageHeader, file: Path, number: int) -> str:
         """Write a layer afresh and give its hash."""
-        content = images.VoxelHash(header)
+        content = VoxelHash(header)
         watch = self._watching(header, content, number)
         with file.open("wb") as out:
             images.write_nifti(header, out, level=self._level, watch=watch)

@@ -20,6 +20,7 @@ from snapws.errors import (
 from snapws.images import ImageHeader
 from snapws.layers import Layer
 from snapws.names import LAYER_NAME, MESH_NAME
+from snapws.voxel_hash import VoxelHash
 from snapws.workspace import Workspace
 
 
@@ -27,9 +28,9 @@ def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Proble
     """Hold every file of an archive against its name, and give what is wrong; nothing, if all is.
 
     The folder has to hold one workspace, its layers and nothing else. A layer is named
-    ``layer_NNN_<hash>.nii.gz``, the hash being that of its voxels (`snapws.images.VoxelHash`); a
-    mesh file ``mesh_NNN_NNN_NNN_<hash>.EXT``, the hash being the MD5 of the file. An archive that
-    this package has made also has to say nothing that such an archive does not.
+    ``layer_NNN_<hash>.nii.gz``, the hash being that of its voxels (`VoxelHash`); a mesh file
+    ``mesh_NNN_NNN_NNN_<hash>.EXT``, the hash being the MD5 of the file. An archive that this
+    package has made also has to say nothing that such an archive does not.
 
     Args:
         folder: the archive's; or its workspace file.
@@ -202,7 +203,7 @@ def _hash(path: Path, *, bare: bool) -> str:
 
 
 def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
-    content = images.VoxelHash(header)
+    content = VoxelHash(header)
     for piece in streams.ahead(voxels):
         content.update(piece)
     return content.hexdigest()

@@ -426,3 +426,14 @@ def test_names_that_are_kept_are_listed(base, tmp_path):
     report = write_archive(base, tmp_path / "out", names="keep", privacy="strict")
     kept = [text.text for text in report.kept if text.kind == "file name"]
     assert kept == [path.name for path in report.files[:-1]]
+
+
+def test_a_mesh_of_which_nothing_is_documented_but_its_file(base, tmp_path):
+    base.add_mesh(base.folder / "tri.vtk")
+    folder = base.meshes()[0].registry
+    for key, _ in list(folder.walk()):
+        if not key.endswith("AbsolutePath"):
+            folder[key] = "Jane Doe"
+    write_archive(base, tmp_path / "out", privacy="strict")
+    assert b"Jane" not in (tmp_path / "out" / "workspace.itksnap").read_bytes()
+    assert len(Workspace.open(tmp_path / "out" / "workspace.itksnap").meshes()[0].polydata()) == 1

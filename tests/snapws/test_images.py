@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Header
 
 from snapws import ImageDamaged, ImageError, ImageUnsupported, compression, images
+from snapws.voxel_hash import VoxelHash
 from tests.conformance.replay import RECORDINGS
 
 ARCHIVED = json.loads((RECORDINGS / "archive_images.json").read_text())
@@ -27,7 +28,7 @@ SCALARS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "c8", "c1
 
 def content_hash(path: Path) -> str:
     header = images.read_header(path)
-    content = images.VoxelHash(header)
+    content = VoxelHash(header)
     for voxels in header.voxels():
         content.update(voxels)
     return content.hexdigest()
@@ -318,7 +319,7 @@ def test_the_memory_of_many_components_is_that_of_one_copy(tmp_path):
     voxels = np.zeros((8, 8, 8, 1, 2048), "<i2")
     path = write_nifti(tmp_path / "v.nii", voxels, intent_code=1007, scl_slope=2)
     header = images.read_header(path)
-    content = images.VoxelHash(header)
+    content = VoxelHash(header)
     for piece in header.voxels():
         content.update(piece)
     tracemalloc.start()

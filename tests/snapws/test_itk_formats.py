@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from snapws import ImageDamaged, ImageError, ImageUnsupported, Workspace, images
 from snapws.archive import archive
+from snapws.voxel_hash import VoxelHash
 from tests.conformance.replay import RECORDINGS
 from tests.snapws.test_images import ARCHIVED, NOT_READ_HERE, SCALARS, content_hash
 
@@ -41,7 +42,7 @@ def hash_of(voxels: np.ndarray) -> str:
 
 
 def hash_of_header(header: images.ImageHeader) -> str:
-    content = images.VoxelHash(header)
+    content = VoxelHash(header)
     for voxels in header.voxels():
         content.update(voxels)
     return content.hexdigest()
