@@ -7,9 +7,7 @@ stream ends with its own, and the layers and meshes of an archive are named by w
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
@@ -43,7 +41,7 @@ def check_whole(received: Received, file: Path) -> bool:
     from snapws.errors import ImageError
 
     try:
-        named = named_by_content(file, received.content)
+        named = named_by_content(file)
         ended = named or _ends_well(file)
     except (GzipDamaged, ImageError) as error:
         reason = shown(str(error).removeprefix(f"{file}: "))
@@ -59,12 +57,8 @@ def check_framed(received: Received, name: str) -> None:
         raise TransferFailed(f"nothing tells whether {name} came whole: neither size nor end")
 
 
-def named_by_content(file: Path, content: str | None = None) -> bool:
+def named_by_content(file: Path) -> bool:
     """Tell whether a file bears a name that says what it contains, as those of an archive do.
-
-    Args:
-        file: The file.
-        content: What `PassingHash` found while a layer came, if it was asked.
 
     Raises:
         TransferFailed: It contains something else.
@@ -79,7 +73,7 @@ def named_by_content(file: Path, content: str | None = None) -> bool:
     told = named["hash"]
     if mesh:
         content = digest(file, "md5")
-    elif content is None:
+    else:
         with file.open("rb") as layer:
             content = _bare_hash(layer)
     if content != told and not mesh:
@@ -112,42 +106,6 @@ def _bare_hash(file: BinaryIO) -> str:
             md5.update(memoryview(piece)[skip:])
             skip -= min(skip, len(piece))
     return md5.hexdigest()
-
-
-class PassingHash:
-    """The hash of a layer, found while its bytes come: the time that it takes is not lost."""
-
-    def __init__(self) -> None:
-        reading, writing = os.pipe()
-        self._bytes: BinaryIO | None = os.fdopen(writing, "wb")
-        self._thread = ThreadPoolExecutor(1)
-        self._hash = self._thread.submit(self._find, os.fdopen(reading, "rb"))
-
-    def update(self, data: bytes) -> None:
-        """Take the next bytes."""
-        if self._bytes:
-            try:
-                self._bytes.write(data)
-            except OSError:  # it is damaged, and the other side has stopped to read
-                self._close()
-
-    def hexdigest(self) -> str | None:
-        """Give the hash at the end of the bytes; None where they are damaged."""
-        self._close()
-        self._thread.shutdown()
-        return self._hash.result()
-
-    def _close(self) -> None:
-        file, self._bytes = self._bytes, None
-        if file:
-            with suppress(OSError):
-                file.close()
-
-    @staticmethod
-    def _find(file: BinaryIO) -> str | None:
-        with file, suppress(GzipDamaged):
-            return _bare_hash(file)
-        return None
 
 
 def _ends_well(file: Path) -> bool:
