@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from dss.client import Client
     from dss.errors import (
         BadAnswer,
+        CommandFailed,
         DemoFailed,
         DssError,
-        GreedyFailed,
+        JobCancelled,
+        JournalError,
         MiddlewareFailed,
         NetworkFailed,
         NotFound,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         QuotaReached,
         Refused,
         ServerFailed,
+        ServiceError,
         TicketDeleted,
         TimedOut,
         TransferFailed,
@@ -40,16 +43,21 @@ if TYPE_CHECKING:
     from dss.middleware import Middleware
     from dss.provider import Provider
     from dss.records import TicketStatus
+    from dss.serving.declaration import service
+    from dss.serving.job import Job
     from dss.session import Session
 
 __all__ = [
     "Admin",
     "BadAnswer",
     "Client",
+    "CommandFailed",
     "Credentials",
     "DemoFailed",
     "DssError",
-    "GreedyFailed",
+    "Job",
+    "JobCancelled",
+    "JournalError",
     "Middleware",
     "MiddlewareFailed",
     "NetworkFailed",
@@ -61,6 +69,7 @@ __all__ = [
     "QuotaReached",
     "Refused",
     "ServerFailed",
+    "ServiceError",
     "Session",
     "TicketDeleted",
     "TicketStatus",
@@ -68,16 +77,19 @@ __all__ = [
     "TransferFailed",
     "Unfinished",
     "WrongState",
+    "service",
 ]
 
 _HOME = {
     "Admin": "admin",
     "Client": "client",
     "Credentials": "login",
+    "Job": "serving.job",
     "Middleware": "middleware",
     "Provider": "provider",
     "Session": "session",
     "TicketStatus": "records",
+    "service": "serving.declaration",
 }
 
 

@@ -17,12 +17,17 @@ DssError
 ├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
 ├── TimedOut            the time to wait for a ticket is over
 ├── MiddlewareFailed    the local middleware did not start or cannot do what was asked
-├── GreedyFailed        greedy is not installed, stopped, or did not write what it should
+├── ServiceError        a service's file or description cannot be used, or its work cannot go on
+│   ├── CommandFailed   a command of a service failed, or did not make its file
+│   └── JobCancelled    the ticket was deleted, its time is up, or the runner stops
+├── JournalError        the work folder of a runner is in use, damaged, or another one's
 └── DemoFailed          the demonstration did not show what it should
 ```
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 TEXT_LIMIT = 300
 """Characters of a server's text that an error shows."""
@@ -128,8 +133,28 @@ class MiddlewareFailed(DssError):
     """The local middleware is not installed, did not start, or refused its input."""
 
 
-class GreedyFailed(DssError):
-    """greedy is not installed, stopped with an error, or did not write what it should."""
+class ServiceError(DssError):
+    """A service's file or description cannot be used, or a workspace is not what it asks for."""
+
+
+class CommandFailed(ServiceError):
+    """A command that a service ran failed, or did not make the file that it had to.
+
+    Attributes:
+        output: The file with what the command printed.
+    """
+
+    def __init__(self, message: str, *, output: Path) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class JobCancelled(ServiceError):
+    """The work on a ticket is to end: its owner deleted it, its time is up, or the runner stops."""
+
+
+class JournalError(DssError):
+    """The work folder of a runner is in use, damaged, or belongs to another runner."""
 
 
 class DemoFailed(DssError):

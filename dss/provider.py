@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
@@ -271,21 +271,54 @@ class Provider:
             TransferFailed: A file could not be sent.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
+        with archived(workspace, privacy) as files:
+            self.send(ticket, files, verify=verify, suffix=suffix, sent=sent)
+
+    def send(
+        self,
+        ticket: int,
+        files: Iterable[Path],
+        *,
+        verify: bool = False,
+        suffix: str = "_results",
+        sent: Callable[[Sent], None] | None = None,
+    ) -> None:
+        """Send the files of an archive as the ticket's result, as `upload` does.
+
+        Args:
+            ticket: The ticket.
+            files: The files, the workspace last.
+            verify: As for `upload`.
+            suffix: As for `upload`.
+            sent: As for `upload`.
+
+        Raises:
+            TransferFailed: A file could not be sent.
+        """
         area = f"api/pro/tickets/{ticket}/files/results"
         name = f"ticket_{ticket:08d}{suffix}.itksnap"
-        with archived(workspace, privacy) as files:
-            upload_archive(self.session, area, files, name, verify=verify, sent=sent)
+        upload_archive(self.session, area, files, name, verify=verify, sent=sent)
 
     def succeed(self, ticket: int) -> None:
         """Report the ticket as done; its results have to be there."""
         self.set_status(ticket, TicketStatus.SUCCESS)
 
     def fail(self, ticket: int, message: str) -> None:
-        """Log why, as an error, and report the ticket as failed, even where the log fails."""
+        """Log why, as an error, and report the ticket as failed, even where the log fails.
+
+        Raises:
+            OutcomeUnknown: Whether the line is in the log is not known, but the ticket is reported;
+                or whether it is reported is not known, either. The message says which.
+        """
+        lost: OutcomeUnknown | None = None
         try:
             self.log(ticket, "error", message)
+        except OutcomeUnknown as error:
+            lost = error
         finally:
             self.set_status(ticket, TicketStatus.FAILED)
+        if lost:
+            raise OutcomeUnknown(f"{lost}; ticket {ticket} is reported as failed") from lost
 
     def set_status(self, ticket: int, status: TicketStatus) -> None:
         """Report the ticket as `success` or `failed`, without a word in its log.

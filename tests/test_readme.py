@@ -38,10 +38,7 @@ def test_a_ticket(study, capsys):
     user_side, provider_side = re.split(r"\n(?=with )", BLOCKS[1])[1:]
     submit, rest = user_side.split("    for news", 1)
     with Middleware() as middleware:
-        folder = study.parent / "service"
-        folder.mkdir()
-        (folder / "service.json").write_text(json.dumps(demo.SERVICE))
-        middleware.publish(folder, "testlab")
+        middleware.publish(demo.EXAMPLES["registration"].folder, "testlab")
         names = {"token": middleware.add_user("user@localhost")}
         names["provider_token"] = middleware.add_user("provider@localhost")
         with middleware.login(ADMINISTRATOR) as session:

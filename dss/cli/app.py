@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from dss.cli import login, submit, trials
+from dss.cli import login, run, submit, trials
 from dss.cli.admin import app as admin
 from dss.cli.provider import app as provider
+from dss.cli.service import app as service
 from dss.cli.services import app as services
 from dss.cli.shared import command
 from dss.cli.tickets import app as tickets
@@ -38,10 +39,12 @@ command(app, "login", example="dss login https://dss.itksnap.org")(login.login)
 command(app, "logout", example="dss logout")(login.logout)
 command(app, "whoami", example="dss whoami")(login.whoami)
 command(app, "submit", example="dss submit study.itksnap RegistrationExample --wait")(submit.submit)
+command(app, "run", example="dss run my_service.py --provider testlab")(run.run)
 command(app, "demo", example="dss demo my-demo")(trials.demo)
 command(app, "middleware", example="dss middleware --port 8080")(trials.middleware)
 
 app.add_typer(services, name="services")
+app.add_typer(service, name="service")
 app.add_typer(tickets, name="tickets")
 app.add_typer(provider, name="provider")
 app.add_typer(admin, name="admin")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dss.cli.dashboard import dashboard
 from dss.cli.shared import (
     Connection,
     Folder,
@@ -264,6 +265,9 @@ def fail(
         _refuse_over(provider, ticket)
         provider.fail(ticket, reason)
     render.note(f"ticket {ticket}: failed")
+
+
+command(app, "dashboard", example="dss provider dashboard --watch")(dashboard)
 
 
 def _refuse_over(provider: Provider, ticket: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
+from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -14,15 +15,26 @@ import typer
 from snapws.cli import render
 
 
+class DemoService(str, Enum):
+    """The example services of the demonstration."""
+
+    REGISTRATION = "registration"
+    NECKCUT = "neckcut"
+
+
 def demo(
     folder: Annotated[
         Path | None,
         typer.Argument(help="Where all files go; a new temporary folder if none is given."),
     ] = None,
+    service: Annotated[
+        DemoService, typer.Option(help="Which example service does the work.")
+    ] = DemoService.REGISTRATION,
 ) -> None:
     """Send a ticket all the way, on this machine.
 
-    On two real brain images and the real middleware.
+    On real brain images and the real middleware. The registration needs greedy (pip install
+    picsl-greedy), the neck cut nothing more.
     """
     from dss import demo as demonstration
 
@@ -31,9 +43,10 @@ def demo(
     def tell(line: str) -> None:
         render.note(f"[{time.monotonic() - begin:5.1f} s] {line}")
 
-    result = demonstration.run(folder or Path(tempfile.mkdtemp(prefix="dss-demo-")), tell)
-    for name, overlap in result.overlaps.items():
-        render.result(f"{name}: overlap with the truth (Dice) {overlap:.3f}")
+    place = folder or Path(tempfile.mkdtemp(prefix="dss-demo-"))
+    result = demonstration.run(place, tell, service.value)
+    for finding in result.findings:
+        render.result(finding)
     render.result(f"result: {result.workspace}")
     render.result(f"took {result.seconds:.1f} s")
 

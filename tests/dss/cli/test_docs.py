@@ -29,11 +29,15 @@ SERVER, REPOSITORY = "https://dss.itksnap.org", "https://github.com/example/regi
 USER, WORKER = "jane@example.org", "provider@example.org"
 
 #: Who sits at the command line in a section; the user where none is named.
-PEOPLE = {"Provide": "provider", "Administer": "administrator"}
+PEOPLE = {"Provide": "provider", "Serve": "provider", "Administer": "administrator"}
 
 #: What differs from run to run.
 VARYING = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-03-02 10:20:30"),
+    (r"\d\d:\d\d:\d\d", "10:20:30"),
+    (r"\d+(\.\d+)? (s|ms|kB|MB|bytes)\b", r"4 \2"),
+    (r"runner_[0-9a-f]{6}", "runner_123456"),
+    (r"process \d+", "process 1234"),
     (r"(last heard|mean duration): [\d.e-]+", r"\1: 4"),
     (r"/blobs/[0-9a-f]+", "/blobs/12345678"),
     (r"(success|failed|ready) +[\d.e-]+$", r"\1   4.2"),
@@ -63,9 +67,8 @@ class Story:
         self.study.add_overlay(folder / "labels.nii.gz", nickname="Tissues", tags=["SourceSeg"])
         self.study.save(folder / "study.itksnap")
         (folder / "affine.mat").write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
-        (folder / "service").mkdir()
-        (folder / "service" / "service.json").write_text(json.dumps(demo.SERVICE))
-        self.service = middleware.publish(folder / "service", demo.PROVIDER)
+        description = demo.EXAMPLES["registration"].folder
+        self.service = middleware.publish(description, demo.PROVIDER)
         (self.repository,) = (middleware.folder / "services").iterdir()
         (folder / "token.txt").write_text(middleware.add_user(USER))
         middleware.add_user(WORKER)
@@ -80,7 +83,10 @@ class Story:
         #: What happens elsewhere before a line.
         self.meanwhile: dict[str, Callable[[], None]] = {
             "dss tickets wait 1 --timeout 3600": self._work,
-            "dss provider services": self._submit,
+            "dss provider services": lambda: self._submit(self.study),
+            "dss run marks/my_service.py --provider testlab --once": lambda: self._submit(
+                folder / "study.itksnap"
+            ),
         }
 
     def _work(self) -> None:
@@ -91,11 +97,11 @@ class Story:
         self.provider.upload(1, self.study)
         self.provider.succeed(1)
 
-    def _submit(self) -> None:
+    def _submit(self, study: Workspace | Path) -> None:
         from dss import Credentials
 
         with Credentials(self.accounts["user"].home).open_session() as session:
-            Client(session).submit(self.study, self.service)
+            Client(session).submit(study, self.service)
 
     def run(self, person: str, example: Example) -> str:
         """Run an example, hold its exit code, and give what it prints as the page shows it."""

@@ -1,0 +1,129 @@
+"""``dss provider dashboard``: what the runner of a work folder does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dss.cli.shared import as_record
+from dss.errors import shown
+from snapws.cli import render
+from snapws.cli.frame import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from dss.serving.overview import OpenTicket, Overview
+    from snapws.cli.render import Record
+
+_CLEAR = "\x1b[2J\x1b[H"
+
+
+def dashboard(
+    listing: Listing,
+    workdir: Annotated[
+        Path, typer.Option("--workdir", metavar="DIR", help="The work folder of the runner.")
+    ] = Path("dss-work"),
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again, until interrupted.")
+    ] = False,
+    interval: Annotated[
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Time between two looks."),
+    ] = 2.0,
+) -> None:
+    """Show what a runner does: running, waiting, failed.
+
+    It is read from the journal in the work folder, whether the runner is there or not; the server
+    is not asked. With --watch --json, each look is a line of JSON.
+    """
+    from dss.serving.overview import overview
+
+    while True:
+        found = overview(workdir)
+        if not listing.json:
+            if watch:
+                typer.echo(_CLEAR, nl=False)  # which it leaves out where there is no terminal
+            _show(found, workdir)
+        elif watch:
+            render.as_json_line(as_record(found))
+        else:
+            render.as_json(as_record(found))
+        if not watch:
+            return
+        time.sleep(interval)
+
+
+def _show(found: Overview, workdir: Path) -> None:
+    runner = found.runner
+    render.result(render.plain(f"{_moment(found.at)}  {workdir}"))
+    state = "running" if runner.up else "not running"
+    who = f"{runner.instance or '?'} of {runner.provider or '?'} at {runner.server or '?'}"
+    render.result(render.plain(f"Runner: {who}, {state}"))
+    if found.lost_claims:
+        render.result(f"Claims without an answer: {found.lost_claims} (see dss run --adopt)")
+    columns = ("ticket", "service", "step", "since", "for", "attempts", "sent", "note")
+    _section("Running" if runner.up else "Open", _open(found.running), columns)
+    _section("Waiting for the server", _open(found.waiting), columns)
+    _section(
+        "Last failures",
+        [
+            {**vars(row), "at": _moment(row.at), "reason": shown(row.reason)}
+            for row in found.failures
+        ],
+        ("ticket", "service", "at", "reason"),
+    )
+    _section(
+        "Finished",
+        [
+            {
+                **vars(row),
+                "in_the_last": "hour" if row.hours == 1 else f"{row.hours} hours",
+                "mean_time": _mean(row.mean_seconds),
+            }
+            for row in found.periods
+        ],
+        ("in_the_last", "success", "failed", "mean_time"),
+    )
+    _section(
+        "Time to a step",
+        [{**vars(row), "mean_time": _mean(row.mean_seconds)} for row in found.steps],
+        ("service", "step", "count", "mean_time"),
+    )
+    render.result("")
+
+
+def _section(title: str, rows: Sequence[Record], columns: Sequence[str]) -> None:
+    render.result(f"\n{title}: {'' if rows else 'none'}".rstrip(" "))
+    if rows:
+        render.table(rows, columns)
+
+
+def _open(tickets: Sequence[OpenTicket]) -> list[Record]:
+    from dss.serving.logs import duration, size
+
+    return [
+        {
+            **vars(ticket),
+            "step": ticket.step.value,
+            "since": _moment(ticket.since),
+            "for": duration(ticket.seconds),
+            "sent": f"{size(ticket.bytes)} in {ticket.files}" if ticket.files else "",
+            "note": shown(ticket.note),
+        }
+        for ticket in tickets
+    ]
+
+
+def _mean(seconds: float | None) -> str:
+    from dss.serving.logs import duration
+
+    return "" if seconds is None else duration(seconds)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"

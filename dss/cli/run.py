@@ -1,0 +1,186 @@
+"""Serve tickets with a service's file."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dss.cli.shared import Connection
+from snapws.cli import render
+
+if TYPE_CHECKING:
+    from dss.session import Session
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_QUICK = (5.0, 20.0)  # time-outs of a loop that has other things to see to
+
+
+class ExecutorName(str, Enum):
+    """Where jobs are done."""
+
+    LOCAL = "local"
+    DASK = "dask"
+
+
+def seconds(text: str) -> float:
+    """Read a time: `90`, `90s`, `2m`, `1.5h`, `7d`."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if form is None:
+        raise typer.BadParameter(f"{text!r} is no time: give it like 90s, 2m, 1.5h or 7d")
+    return float(form[1]) * _UNITS[form[2]]
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: `500M`, `8G`, `1.5T`."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if form is None:
+        raise typer.BadParameter(f"{text!r} is no size: give it like 500M or 8G")
+    return int(float(form[1]) * _SIZES[form[2].upper()])
+
+
+def run(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="SERVICE.py", help="The service's file.", show_default=False),
+    ],
+    provider: Annotated[
+        str,
+        typer.Option("--provider", metavar="NAME", help="For whom to claim.", show_default=False),
+    ],
+    connection: Connection,
+    services: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--service",
+            metavar="NAME|HASH",
+            help="Which services; by default all that the file declares. Say it again for more.",
+        ),
+    ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option("--instance", metavar="ID", help="Name of this runner in the tickets' logs."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="How many tickets to work on at once.")
+    ] = 1,
+    workdir: Annotated[
+        Path,
+        typer.Option("--workdir", metavar="DIR", help="The work folder, with the journal."),
+    ] = Path("dss-work"),
+    once: Annotated[
+        bool, typer.Option("--once", help="Work off what waits now, then end.")
+    ] = False,
+    max_tickets: Annotated[
+        int | None,
+        typer.Option("--max-tickets", min=1, help="End after so many tickets.", show_default=False),
+    ] = None,
+    executor: Annotated[
+        ExecutorName, typer.Option("--executor", help="Where jobs are done.")
+    ] = ExecutorName.LOCAL,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Dask's scheduler: tcp://HOST:8786."),
+    ] = None,
+    keep: Annotated[
+        float,
+        typer.Option(parser=seconds, metavar="TIME", help="How long to keep finished files."),
+    ] = "7d",  # type: ignore[assignment] # which the parser reads
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds, metavar="TIME", help="How long a job may take.", show_default=False
+        ),
+    ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            parser=size, metavar="SIZE", help="Memory that a job may hold.", show_default=False
+        ),
+    ] = None,
+    min_free: Annotated[
+        int,
+        typer.Option(parser=size, metavar="SIZE", help="Room on the disk that a claim needs."),
+    ] = "2G",  # type: ignore[assignment]
+    grace: Annotated[
+        float,
+        typer.Option(parser=seconds, metavar="TIME", help="Time to end in, when stopped."),
+    ] = "60s",  # type: ignore[assignment]
+    interval: Annotated[
+        float,
+        typer.Option(parser=seconds, metavar="TIME", help="Between two looks for tickets."),
+    ] = "10s",  # type: ignore[assignment]
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Find tickets whose claim had no answer; for a login that no other runner uses.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Replace nicknames, label names, annotation texts.")
+    ] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log in lines of JSON.")] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics", metavar="PORT", min=0, max=65535, help="Serve figures for Prometheus."
+        ),
+    ] = None,
+) -> None:
+    """Claim tickets, work on them, deliver the results.
+
+    Stop it with Ctrl-C or SIGTERM: it finishes what it can within --grace, and the next start goes
+    on with the rest; a second signal ends it at once. Killed, it loses nothing either.
+    """
+    from dss.login import Credentials
+    from dss.serving import logs, metrics
+    from dss.serving.runner import Runner, Settings
+    from dss.serving.supervisor import Limits
+
+    if (executor is ExecutorName.DASK) != (scheduler is not None):
+        raise typer.BadParameter("--executor dask and --scheduler ADDRESS belong together")
+    verify = connection.verify
+
+    def open_session() -> Session:
+        return Credentials().open_session(
+            connection.server, timeout=_QUICK, patience=0.0, verify=verify
+        )
+
+    settings = Settings(
+        provider=provider,
+        workdir=workdir,
+        services=tuple(services or ()),
+        instance=instance,
+        workers=workers,
+        once=once,
+        max_tickets=max_tickets,
+        keep=keep,
+        limits=Limits(timeout, memory),
+        min_free=min_free,
+        grace=grace,
+        interval=interval,
+        adopt=adopt,
+        privacy="strict" if strict else "standard",
+        verify=verify,
+        patience=connection.patience,
+    )
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            port = stack.enter_context(metrics.serve(workdir, metrics_port))
+            render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
+        runner = Runner(file, open_session, settings)
+        stack.enter_context(logs.showing(sys.stderr, as_json=log_json))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.signal(number, lambda *_: runner.stop())
+            stack.callback(signal.signal, number, before)
+        outcomes = runner.run()
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
+    render.note(f"tickets: {ended or 'none'}")

@@ -1,0 +1,101 @@
+"""``dss service``: write a service, before any server knows of it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dss.cli.shared import as_record, command
+from snapws.cli import render
+from snapws.cli.frame import Listing, noun
+
+app = noun("Write a service.")
+
+
+@command(app, "init", example="dss service init neckcut --name MRI-NeckCut")
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to begin it; made if need be.")
+    ] = Path(),
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Its name; that of the folder if none is given."),
+    ] = None,
+) -> None:
+    """Begin a service: its description and its code.
+
+    Writes service.json and my_service.py, a service that works, to be filled in. Nothing is
+    replaced.
+    """
+    from dss.serving import description
+
+    if name is None:
+        own = re.sub("[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-")
+        name = own[: description.NAME_LIMIT] or "my-service"
+    told, code = description.begin(folder, name)
+    render.note(f"wrote {told}: say in it what the service does, then dss service check {told}")
+    render.note(f"wrote {code}: write in it how, then dss service test {code} WORKSPACE")
+
+
+@command(app, "check", example="dss service check my_service/")
+def check(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE-OR-DIR", help="A service.json, or its folder.", show_default=False
+        ),
+    ],
+    listing: Listing,
+) -> None:
+    """List what is wrong with a description, service.json.
+
+    Exit 1 if anything in it is an error; a note is worth a look only.
+    """
+    from dss.serving import description
+
+    found = description.problems(path)
+    if listing.json:
+        render.as_json([as_record(problem) for problem in found])
+    else:
+        for problem in found:
+            render.result(render.plain(f"{problem.severity}: {problem}"))
+    if any(problem.severity == "error" for problem in found):
+        raise typer.Exit(1)
+    render.note(f"{path}: no errors")
+
+
+@command(app, "test", example="dss service test my_service.py study.itksnap -o result/")
+def try_out(
+    file: Annotated[
+        Path, typer.Argument(metavar="SERVICE.py", help="The service's code.", show_default=False)
+    ],
+    workspace: Annotated[
+        Path,
+        typer.Argument(metavar="WS", help="The workspace file to work on.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Where the result goes; a new temporary folder if none is given.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Which service, where the file declares several."),
+    ] = None,
+) -> None:
+    """Run a service on a workspace, without a server.
+
+    Prints the file of the resulting workspace.
+    """
+    from dss.serving import trial
+
+    folder = output or Path(tempfile.mkdtemp(prefix="dss-service-"))
+    render.result(str(trial.run(file, workspace, folder, name=name, tell=render.note)))

@@ -1,0 +1,414 @@
+"""The process of one job, as ``python -m dss.serving.child SERVICE.py``.
+
+It imports the service's file, says that it is ready, is told what to do in one line of JSON, and
+says of each step that it is taken; the next begins when the runner has answered that it is in the
+journal. Each step leaves its result as a whole in the ticket's folder, and begins afresh what it
+finds half done. When its standard input ends, so does the process, with all that it has started:
+whoever gave the order is no more.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from dss.client import Client
+from dss.errors import (
+    DssError,
+    JobCancelled,
+    NetworkFailed,
+    NotFound,
+    NotLoggedIn,
+    OutcomeUnknown,
+    ServerFailed,
+    ServiceError,
+    TicketDeleted,
+)
+from dss.provider import Provider
+from dss.records import ServiceTag, TicketStatus
+from dss.serving import failure, processes
+from dss.serving.declaration import Service, load
+from dss.serving.description import missing
+from dss.serving.job import Attached, Job
+from dss.serving.journal import Outcome, Step
+from dss.serving.order import FAILURE, OUTPUT, Order
+from dss.serving.reports import ServerReports
+from dss.session import Session
+from snapws import Workspace, WorkspaceError
+
+if TYPE_CHECKING:
+    from dss.transfer import Sent
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+_SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at one and the same call
+
+_RESULT = "result.itksnap"
+
+
+class Channel:
+    """The two lines to the runner: what it says, and what is said to it, one JSON object a line.
+
+    Args:
+        listen: Its words.
+        speak: Where ours go.
+    """
+
+    def __init__(self, listen: TextIO, speak: TextIO) -> None:
+        self._listen = listen
+        self._speak = speak
+        self._number = 0
+        self._answered = 0
+        self._changed = threading.Condition()
+        self.cancelled = threading.Event()
+        self.on_cancel: Callable[[], None] = lambda: None
+
+    def order(self) -> Order | None:
+        """Wait for the order; None where there will be none."""
+        line = self._listen.readline()
+        if not line:
+            return None
+        threading.Thread(target=self._hear, name="runner", daemon=True).start()
+        return Order.from_json(json.loads(line))
+
+    def say(self, **words: Any) -> None:
+        """Say something that needs no answer."""
+        with self._changed:
+            self._speak.write(json.dumps(words) + "\n")
+            self._speak.flush()
+
+    def tell(self, **words: Any) -> None:
+        """Say something, and wait until it is in the journal.
+
+        Raises:
+            JobCancelled: The work is to end.
+        """
+        with self._changed:
+            self._number += 1
+            number = self._number
+        self.say(number=number, **words)
+        with self._changed:
+            self._changed.wait_for(lambda: self._answered >= number or self.cancelled.is_set())
+        if self.cancelled.is_set():
+            raise JobCancelled("the work is to end")
+
+    def _hear(self) -> None:
+        for line in self._listen:
+            words = json.loads(line)
+            with self._changed:
+                if "answer" in words:
+                    self._answered = words["answer"]
+                else:
+                    self.cancelled.set()
+                self._changed.notify_all()
+            if self.cancelled.is_set():
+                self.on_cancel()
+        # The runner is gone. Nothing of the job may outlive it: the next one begins it again.
+        mark = os.environ.get(processes.MARK)
+        if mark:
+            processes.kill(mark)
+        os._exit(1)
+
+
+class _Work:
+    """A ticket, taken from where it stands to its end."""
+
+    def __init__(self, service: Service, order: Order, session: Session, channel: Channel) -> None:
+        self._service = service
+        self._order = order
+        self._session = session
+        self._provider = Provider(session)
+        self._channel = channel
+        self._reason = order.reason
+        self._input = order.folder / "input"
+        self._result = order.folder / _RESULT
+        self._archive = order.folder / "result"
+        self._reports: ServerReports | None = None
+
+    def do(self) -> None:
+        """Take the steps that are left.
+
+        Raises:
+            JobCancelled: The work is to end.
+            NotLoggedIn: The server no longer knows the login.
+        """
+        step = self._order.step
+        try:
+            step = self._begin(step)
+            while step is not Step.FINISHED:
+                step = self._take(step)
+        except TicketDeleted:
+            self._finish(Outcome.DELETED)
+        finally:
+            if self._reports:
+                self._reports.close()
+
+    def _begin(self, step: Step) -> Step:
+        """Find out where to begin: the server and the disk may have changed meanwhile."""
+        status = self._insist(lambda: self._provider.status(self._order.ticket))
+        if status is TicketStatus.DELETED:
+            return self._finish(Outcome.DELETED)
+        if status is not TicketStatus.CLAIMED:
+            # A report whose answer was lost with its process; else somebody else's doing.
+            ours = {Step.UPLOADED: Outcome.SUCCESS, Step.FAILING: Outcome.FAILED}.get(step)
+            return self._finish(ours if ours and ours.value == status else Outcome.RELEASED)
+        needed = {
+            Step.DOWNLOADED: self._input,
+            Step.PROCESSING: self._input,
+            Step.PROCESSED: self._result,
+            Step.PACKAGED: self._archive,
+        }.get(step)
+        if needed is None or (needed.exists() and step is not Step.PROCESSING):
+            return step
+        if step is not Step.DOWNLOADED and not self._service.resumable:
+            return self._fail("the work was cut short, and this service cannot take it up again")
+        return Step.DOWNLOADED if self._input.exists() else Step.CLAIMED
+
+    def _take(self, step: Step) -> Step:
+        """Take one step; what goes wrong with it, other than the network, fails the ticket."""
+        take = {
+            Step.CLAIMED: self._download,
+            Step.DOWNLOADED: self._process,
+            Step.PROCESSED: self._package,
+            Step.PACKAGED: self._upload,
+            Step.UPLOADED: self._succeed,
+            Step.FAILING: self._report_failure,
+        }[step]
+        try:
+            return take()
+        except (JobCancelled, NotLoggedIn, TicketDeleted):
+            raise
+        except (DssError, WorkspaceError, OSError) as error:
+            if step is Step.FAILING:
+                raise
+            return self._fail(failure.told(error))
+
+    # ---------------------------------------------------------------- steps
+
+    def _download(self) -> Step:
+        aside = self._order.folder / "coming"
+        for left in self._order.folder.iterdir():  # of an earlier claim, or half done
+            if left.name not in (aside.name, OUTPUT):
+                _remove(left)
+        self._insist(lambda: self._provider.download(self._order.ticket, aside))
+        aside.replace(self._input)
+        moved = sum(file.stat().st_size for file in self._input.iterdir())
+        return self._reach(Step.DOWNLOADED, moved=moved)
+
+    def _process(self) -> Step:
+        (file,) = sorted(self._input.glob("*.itksnap"))[:1] or [self._input / "workspace.itksnap"]
+        workspace = Workspace.open(file)
+        lacking = missing(self._insist(self._tags), workspace)
+        if lacking:
+            return self._fail("; ".join(lacking))
+        workdir = self._order.folder / "work"
+        shutil.rmtree(workdir, ignore_errors=True)
+        self._result.unlink(missing_ok=True)
+        workdir.mkdir()
+        os.chdir(workdir)
+        reports = self._open_reports()
+        job = Job(self._order.ticket, workspace, workdir, reports)
+        self._channel.on_cancel = job.cancel
+        self._reach(Step.PROCESSING)
+        try:
+            result = self._service(job)
+        except BaseException as error:
+            if job.cancelled:
+                raise JobCancelled(str(error)) from error
+            (self._order.folder / FAILURE).write_text(failure.full(error), encoding="utf-8")
+            return self._fail(failure.told(error))
+        if not isinstance(result, (Workspace, type(None))):
+            return self._fail(f"the service gave {type(result).__name__} instead of a workspace")
+        (result or workspace).save(self._result)
+        return self._reach(Step.PROCESSED)
+
+    def _package(self) -> Step:
+        from snapws.archive import archive
+
+        report = archive(Workspace.open(self._result), self._archive, privacy=self._order.privacy)
+        return self._reach(Step.PACKAGED, moved=sum(file.stat().st_size for file in report.files))
+
+    def _upload(self) -> Step:
+        files = sorted(self._archive.iterdir(), key=lambda file: file.suffix == ".itksnap")
+
+        def sent(file: Sent) -> None:
+            self._channel.tell(sent=file.name, size=file.size)
+
+        self._insist(lambda: self._provider.send(self._order.ticket, files, verify=True, sent=sent))
+        return self._reach(Step.UPLOADED, moved=sum(file.stat().st_size for file in files))
+
+    def _succeed(self) -> Step:
+        return self._end_with(Outcome.SUCCESS)
+
+    def _report_failure(self) -> Step:
+        more, reports = self._order.folder / FAILURE, self._open_reports()
+        told = self._order.folder / "failure_told"
+        if not told.exists():
+            if more.exists():
+                reports.attach(Attached("What went wrong", more, "text/plain"))
+            reports.log("error", self._reason)
+            reports.flush(self._channel.cancelled.is_set)
+            self._refuse_cancelled()
+            told.touch()
+        return self._end_with(Outcome.FAILED)
+
+    # ---------------------------------------------------------------- how they are taken
+
+    def _reach(self, step: Step, **words: Any) -> Step:
+        self._channel.tell(step=step.value, **words)
+        return step
+
+    def _fail(self, reason: str) -> Step:
+        self._reason = reason
+        return self._reach(Step.FAILING, reason=reason)
+
+    def _finish(self, outcome: Outcome) -> Step:
+        return self._reach(Step.FINISHED, outcome=outcome.value)
+
+    def _end_with(self, outcome: Outcome) -> Step:
+        """Deliver what the user has not been told yet, then report the ticket's end, once."""
+        status = TicketStatus(outcome.value)
+
+        def report() -> Outcome:
+            now = self._provider.status(self._order.ticket)
+            if now is TicketStatus.CLAIMED:
+                if self._reports:
+                    self._reports.flush(self._channel.cancelled.is_set)
+                self._refuse_cancelled()
+                self._provider.set_status(self._order.ticket, status)
+            elif now is not status:
+                return Outcome.DELETED if now is TicketStatus.DELETED else Outcome.RELEASED
+            return outcome
+
+        return self._finish(self._insist(report))
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        """Make a call that may be repeated, as long as it takes for the server to be back."""
+        begin, pause = time.monotonic(), _FIRST_PAUSE
+        failed_since: float | None = None
+        lost: DssError
+        while True:
+            self._refuse_cancelled()
+            try:
+                return call()
+            except NotLoggedIn:
+                raise
+            except (NetworkFailed, OutcomeUnknown) as error:
+                failed_since, lost = None, error
+            except ServerFailed as error:
+                failed_since, lost = failed_since or time.monotonic(), error
+                if time.monotonic() - failed_since > _SERVER_LIMIT:
+                    raise
+            waited = time.monotonic() - begin
+            self._channel.say(waiting=f"{lost} (for {waited:.0f} s)")
+            self._channel.cancelled.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _tags(self) -> list[ServiceTag]:
+        """Give what a workspace has to have: as the server's description says, and the author."""
+        try:
+            described = list(Client(self._session).service_detail(self._order.hash).tags)
+        except NotFound:  # withdrawn since the ticket was made
+            described = []
+        known = {tag.name for tag in described if tag.required}
+        further = [ServiceTag(tag, "", "", True) for tag in self._service.tags if tag not in known]
+        return described + further
+
+    def _open_reports(self) -> ServerReports:
+        if self._reports is None:
+            self._reports = ServerReports(
+                Provider(self._session.another()),
+                self._order.ticket,
+                self._order.folder / "reports",
+                deleted=lambda: self._channel.say(deleted=True),
+            )
+        return self._reports
+
+    def _refuse_cancelled(self) -> None:
+        if self._channel.cancelled.is_set():
+            raise JobCancelled(f"the work on ticket {self._order.ticket} is to end")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def describe(services: dict[str, Service]) -> list[dict[str, Any]]:
+    """Give what a runner has to know of services."""
+    return [
+        {
+            "name": one.name,
+            "tags": list(one.tags),
+            "resources": dict(one.resources),
+            "resumable": one.resumable,
+        }
+        for one in services.values()
+    ]
+
+
+def _not_declared(_job: Job) -> None:
+    raise ServiceError("this service is no longer offered here")
+
+
+def main() -> int:
+    """Do one job, or none."""
+    with suppress(OSError):  # of all processes, this is the one to go when memory is short
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    # The author's code, and what it starts, has its own streams: not the runner's line.
+    listen = os.fdopen(os.dup(0), encoding="utf-8")
+    speak = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    faulthandler.enable()
+    channel = Channel(listen, speak)
+    file = Path(sys.argv[1])
+    try:
+        services = load(file)
+    except BaseException as error:  # noqa: BLE001 - whatever the author's file raises, exits too
+        channel.say(broken=failure.located(error, file))
+        return 1
+    import snapws.archive  # noqa: F401 - now, while no ticket waits for it
+
+    channel.say(ready=describe(services))
+    order = channel.order()
+    if order is None:
+        return 0
+    order.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (order.folder / OUTPUT).open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    service = services.get(order.service) or Service(order.service, _not_declared)
+    try:
+        with Session(
+            order.server, cookie=order.cookie, verify=order.verify, patience=order.patience
+        ) as session:
+            _Work(service, order, session, channel).do()
+        channel.say(end="done")
+    except JobCancelled:
+        channel.say(end="cancelled")
+    except NotLoggedIn as error:
+        channel.say(end="login", waiting=str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not for the threads and processes that the author's code has left.
+    os._exit(code)

@@ -1,0 +1,295 @@
+"""What a runner and the server have to do with each other: services, waiting tickets, claims.
+
+Nothing here waits: what fails is remarked, and asked again at another turn of the runner's loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from dss.errors import (
+    BadAnswer,
+    DssError,
+    NetworkFailed,
+    NotFound,
+    NotLoggedIn,
+    OutcomeUnknown,
+    Refused,
+    ServerFailed,
+    WrongState,
+)
+from dss.provider import Provider
+from dss.records import TicketStatus
+from dss.serving.journal import Journal, Step
+
+if TYPE_CHECKING:
+    from dss.session import Session
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.5
+_SETTLED = 60.0  # seconds after which a lost claim cannot arrive any more
+_SEARCH_PAUSE = 20.0
+_SEARCH_TURN = 0.2  # seconds for which a search holds up the loop
+_GAP = 500  # numbers without a ticket of ours after which there are no more
+_BEFORE = 5000  # numbers before the newest ticket known at which a search begins
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A ticket that is ours, and the claim in the journal that gave it."""
+
+    ticket: int
+    service: str
+    hash: str
+    number: int
+
+
+class Claims:
+    """The tickets of some services, as a provider's runner sees them.
+
+    Args:
+        open_session: Opens a session of the provider's login; again, when the server no longer
+            knows it. Its calls should not be patient.
+        journal: The journal.
+        provider: Name of the provider.
+        instance: Name of the runner.
+        wanted: Names or hashes of the services; by default all that are declared.
+        declared: Names of the services that the runner can do.
+        interval: Seconds between two looks, at most.
+        adopt: Whether tickets whose claim had no answer are searched for.
+
+    Attributes:
+        session: The session.
+        services: Names of the services that are served, by their hashes.
+        waiting: How many tickets wait, as far as is known; None where it has to be asked.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], Session],
+        journal: Journal,
+        *,
+        provider: str,
+        instance: str,
+        wanted: tuple[str, ...],
+        declared: set[str],
+        interval: float,
+        adopt: bool,
+    ) -> None:
+        self._open_session = open_session
+        self._journal = journal
+        self._provider = provider
+        self._instance = instance
+        self._wanted = wanted
+        self._declared = declared
+        self._interval = interval
+        self._adopt = adopt
+        self.session = open_session()
+        self.services: dict[str, str] = {}
+        self.waiting: int | None = None
+        self._pause = _FIRST_PAUSE
+        self._look_at = self._search_at = 0.0
+        self._scan: Iterator[int | None] | None = None
+        self._scan_began = 0.0
+        self._away = False
+
+    def close(self) -> None:
+        """Close the session."""
+        self.session.close()
+
+    # ---------------------------------------------------------------- services and tickets
+
+    def find_services(self) -> None:
+        """Find out which of the declared services the provider offers.
+
+        Raises:
+            NotFound: None, or not one that was asked for.
+        """
+        lab, wanted = self._provider, self._wanted
+        rows = [row for row in self._calls.services() if row.provider == lab]
+        offered = ", ".join(sorted({row.name for row in rows})) or "none"
+        for one in wanted:
+            if not any(one in (row.name, row.hash) for row in rows):
+                raise NotFound(f"{lab} offers you no service {one}; it offers: {offered}")
+        found = {
+            row.hash: row.name
+            for row in rows
+            if row.name in self._declared and (not wanted or {row.name, row.hash} & {*wanted})
+        }
+        if not found:
+            declared = ", ".join(sorted(self._declared))
+            raise NotFound(
+                f"{lab} does not offer you what the service's file declares ({declared}); it "
+                f"offers: {offered}; an administrator adds it: dss admin services add"
+            )
+        self.services = found
+
+    def status(self, ticket: int) -> TicketStatus | None:
+        """Ask for the status of a ticket; None where the server is away."""
+        return self._reach(lambda: self._calls.status(ticket))
+
+    def look(self) -> None:
+        """Ask whether tickets wait, if it is time; the pauses grow while there are none."""
+        now = time.monotonic()
+        if now < self._look_at or self.waiting:
+            return
+        if not self.services:
+            self._reach(self.find_services)
+        self.waiting = self._reach(self._count) if self.services else None
+        if self.waiting is None:
+            pause = self._interval
+        elif self.waiting:
+            pause = self._pause = _FIRST_PAUSE
+        else:
+            pause = self._pause = min(2 * self._pause, self._interval)
+        # Runners that became idle together do not all ask together.
+        self._look_at = now + pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+
+    def claim(self) -> Claimed | None:
+        """Claim one of the tickets that wait; it is in the journal when this returns."""
+        hashes = self._claimable()
+        number = self._journal.begin_claim(",".join(hashes))
+        try:
+            claim = self._calls.claim(hashes, self._provider, self._instance)
+        except OutcomeUnknown as error:
+            self._journal.end_claim(number, "unknown")
+            _log.warning("%s", error)
+            self.waiting = None
+            return None
+        except DssError as error:
+            self._journal.end_claim(number, "none")
+            self._note_away(error)
+            self.waiting = None
+            return None
+        if claim is None:
+            self._journal.end_claim(number, "none")
+            self.waiting = None if len(hashes) < len(self.services) else 0
+            return None
+        self.waiting = (self.waiting or 1) - 1 or None
+        self._look_at = 0.0
+        return self._take(claim.ticket, claim.hash, number)
+
+    def _take(self, ticket: int, hash_: str, number: int) -> Claimed:
+        claimed = Claimed(ticket, self.services.get(hash_, hash_), hash_, number)
+        self._journal.add(ticket, claimed.service, hash_, number)
+        return claimed
+
+    def _claimable(self) -> list[str]:
+        """Give the services to claim from: one, where a lost claim would have to tell it."""
+        hashes = list(self.services)
+        if not self._adopt:
+            return hashes
+        lost = [claim.hashes for claim in self._journal.lost_claims() if claim.hashes in hashes]
+        return lost[:1] or [random.choice(hashes)]  # noqa: S311 - no secret
+
+    def _count(self) -> int:
+        """Count the tickets that wait; a server that cannot tell may have one."""
+        available = self._calls.available(list(self.services))
+        return 1 if available is None else sum(one.ready for one in available)
+
+    # ---------------------------------------------------------------- lost claims
+
+    @property
+    def searching(self) -> bool:
+        """Whether there are lost claims whose tickets may still be found."""
+        return self._adopt and bool(self._journal.lost_claims())
+
+    def search(self) -> list[Claimed]:
+        """Search a little further for the tickets of lost claims; give those that are found.
+
+        A claim that took one has it in the end among the tickets that this login has claimed and
+        that are not in the journal.
+        """
+        lost = self._journal.lost_claims() if self._adopt else []
+        now = time.monotonic()
+        if not lost or (self._scan is None and now < self._search_at):
+            return []
+        if self._scan is None:
+            self._scan, self._scan_began = self._unaccounted(), time.time()
+        found = []
+        try:
+            for ticket in self._scan:
+                if ticket is not None and lost:
+                    claim = lost.pop(0)
+                    found.append(self._take(ticket, claim.hashes, claim.number))
+                if time.monotonic() - now > _SEARCH_TURN:
+                    return found
+        except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
+            self._note_away(error)
+        else:
+            for claim in lost:
+                if claim.at < self._scan_began - _SETTLED:
+                    self._journal.end_claim(claim.number, "not found")
+        self._scan, self._search_at = None, time.monotonic() + _SEARCH_PAUSE
+        return found
+
+    def _unaccounted(self) -> Iterator[int | None]:
+        """Give the tickets that this login has claimed and the journal does not know to be open.
+
+        None comes for each that is not one.
+        """
+        newest = self._journal.newest()
+        ticket, gap = max(1, newest - _BEFORE), 0
+        while gap < _GAP:
+            found = None
+            try:
+                claimed = self._calls.status(ticket) is TicketStatus.CLAIMED
+                gap = 0
+                entry = self._journal.entry(ticket)
+                if claimed and (entry is None or entry.step is Step.FINISHED):
+                    self._calls.files(ticket)
+                    found = ticket
+            except NotFound:
+                gap += ticket > newest
+            except WrongState:  # another login has claimed it
+                found = None
+            yield found
+            ticket += 1
+
+    def warn_of_lost(self) -> None:
+        """Remark lost claims where nobody searches for their tickets."""
+        lost = self._journal.lost_claims()
+        if lost and not self._adopt:
+            _log.warning(
+                "%d claims had no answer: each may have taken a ticket that nobody works on; if no "
+                "other runner uses this login, --adopt finds them and works on them",
+                len(lost),
+            )
+
+    # ---------------------------------------------------------------- the server
+
+    @property
+    def _calls(self) -> Provider:
+        return Provider(self.session)
+
+    def _reach(self, call: Callable[[], T]) -> T | None:
+        """Ask the server; None where it is away, which is remarked once."""
+        try:
+            answer = call()
+        except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
+            self._note_away(error)
+            return None
+        if self._away:
+            self._away = False
+            _log.info("%s is back", self.session.server)
+        return answer
+
+    def _note_away(self, error: DssError) -> None:
+        if not self._away:
+            self._away = True
+            _log.warning("%s; what is at work goes on", error)
+        if isinstance(error, NotLoggedIn):
+            try:
+                session = self._open_session()
+            except DssError:
+                return
+            self.session.close()
+            self.session = session

@@ -1,0 +1,458 @@
+"""What a service says of itself, in `service.json`: begun, checked, held against a workspace.
+
+The rules are those of the middleware, which fails without some of the fields; of its older
+version on Postgres, which has columns of limited length; and of ITK-SNAP, which knows four types of
+layers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dss.errors import ServiceError, shown
+from dss.records import ServiceTag
+from snapws import LayerFileMissing, Role, Workspace, files
+
+FILE = "service.json"
+"""Name of the file; the middleware looks for it at the top of a git repository."""
+
+CODE = "my_service.py"
+"""Name of the file in which a service is begun."""
+
+NAME_LIMIT = 40
+"""Greatest number of characters of a service's name."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing in a `service.json` that is wrong, or worth a look.
+
+    Attributes:
+        severity: An `error` makes the file unfit for use, a `note` does not.
+        where: What it is about, `tags[1].type` for example; empty for the file as a whole.
+        line: Line of the file, from 1; of what is missing, that of the object that lacks it; None
+            where no line can be told.
+        what: What is wrong.
+        remedy: What to do.
+    """
+
+    severity: Literal["error", "note"]
+    where: str
+    line: int | None
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        line = f"line {self.line}" if self.line else ""
+        place = ", ".join(part for part in (line, self.where) if part)
+        return f"{place}: {self.what}: {self.remedy}" if place else f"{self.what}: {self.remedy}"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a field may be.
+
+    Attributes:
+        remedy: What to write.
+        kind: Its type.
+        absent: What comes of leaving it out; None where that may be done.
+        form: What a text has to match, whole.
+        wrong: What a text is that does not.
+        limit: Greatest number of characters.
+        empty: Whether an empty text says enough.
+    """
+
+    remedy: str
+    kind: type = str
+    absent: str | None = None
+    form: str = "(?s:.*)"
+    wrong: str = ""
+    limit: int | None = None
+    empty: bool = False
+
+
+_REFUSED = "the server refuses a service without it"
+_BLANK_PAGE = "the server's page of services fails for everybody without it"
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}:,]|[^][{}:,"\s]+')
+
+_SERVICE: Mapping[str, _Rule] = {
+    "name": _Rule(
+        "choose one such as MRI-NeckCut",
+        absent=_REFUSED,
+        form="[A-Za-z0-9._-]+",
+        wrong="has to be made of letters A to Z, digits, dots, '-' and '_'",
+        limit=NAME_LIMIT,
+    ),
+    "version": _Rule(
+        "write it as 1.0.0",
+        absent=_REFUSED,
+        form=r"[0-9]+\.[0-9]+\.[0-9]+",
+        wrong="is not three numbers, by which the server finds the newest",
+        limit=40,
+    ),
+    "shortdesc": _Rule(
+        "say on one line what the service does",
+        absent=_REFUSED,
+        form="[^\r\n]*",
+        wrong="has several lines, which older clients cannot read in a list",
+        limit=78,
+    ),
+    "longdesc": _Rule("say what the service needs and what it gives", absent=_BLANK_PAGE),
+    "url": _Rule(
+        'write the address of a page about the service, or ""',
+        absent=_BLANK_PAGE,
+        form=r"(https?://\S+)?",
+        wrong="is no address that begins with https:// or http://",
+        empty=True,
+    ),
+    "keywords": _Rule("write a list of texts", kind=list),
+    "citation": _Rule("say what to cite"),
+    "tags": _Rule("list the layers that the service asks for", kind=list),
+}
+
+_TAG: Mapping[str, _Rule] = {
+    "name": _Rule(
+        "choose one such as T1-MRI",
+        absent="a layer is found by it",
+        form=r"[^\s,]+",
+        wrong="has to be without spaces and commas",
+    ),
+    "type": _Rule(
+        "write MainImage, AnatomicImage, OverlayImage or Segmentation",
+        absent="it says which layers the tag is for",
+        form="MainImage|AnatomicImage|OverlayImage|Segmentation",
+        wrong="is no type of layer",
+    ),
+    "hint": _Rule("tell the user which layer to choose", absent="the user sees nothing else"),
+    "required": _Rule(
+        "write true or false, without quotes",
+        kind=bool,
+        absent="it says whether the service works without the layer",
+    ),
+}
+
+_KINDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+# Of each type of tag: the roles of the layers that it is for, and what those are called.
+_LAYERS: Mapping[str, tuple[tuple[Role, ...], str]] = {
+    "MainImage": ((Role.MAIN,), "the main image"),
+    "AnatomicImage": ((Role.MAIN, Role.OVERLAY), "the main image or an overlay"),
+    "OverlayImage": ((Role.OVERLAY,), "an overlay"),
+    "Segmentation": ((Role.SEGMENTATION,), "a segmentation"),
+}
+
+_CALLED = {
+    Role.MAIN: "the main image",
+    Role.OVERLAY: "an overlay",
+    Role.SEGMENTATION: "a segmentation",
+    Role.OTHER: "a layer of another kind",
+}
+
+_EXAMPLE = '''"""The service {name}: marks the bright part of the image tagged Target."""
+
+import nibabel
+from dss import service
+from snapws import Label
+
+
+@service(name="{name}", tags=["Target"])
+def mark(job):
+    target = job.workspace.layer(tag="Target")
+    image = nibabel.load(target.path)
+    with job.phase("Threshold", 0.0, 1.0):
+        voxels = image.get_fdata()
+        bright = (voxels > voxels.mean()).astype("uint8")
+        file = job.workdir / "bright.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(bright, image.affine), file)
+    job.workspace.add_segmentation(file, nickname="Bright", tags=["Result"])
+    others = [label for label in job.workspace.labels if label.index != 1]
+    job.workspace.labels = [*others, Label(1, "Bright", (255, 0, 0))]
+    job.log("Marked what is brighter than the mean")
+'''
+
+
+def template(name: str) -> dict[str, Any]:
+    """Give the description of a service to be filled in; as it is, nothing is wrong with it.
+
+    Raises:
+        ServiceError: No service can have this name.
+    """
+    document = {
+        "name": name,
+        "version": "0.1.0",
+        "shortdesc": "Say on one line what the service does",
+        "longdesc": "Say what the service needs and what it gives",
+        "url": "",
+        "keywords": [],
+        "tags": [
+            {
+                "name": "Target",
+                "type": "MainImage",
+                "hint": "Tell the user which image to choose",
+                "required": True,
+            }
+        ],
+    }
+    for problem in _Check(json.dumps(document)).document(document):
+        raise ServiceError(f"{problem.where}: {problem.what}: {problem.remedy}")
+    return document
+
+
+def begin(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a description and the service's code, both to be filled in; nothing is replaced.
+
+    Args:
+        folder: Where they go; made if need be.
+        name: Name of the service.
+
+    Returns:
+        The files `FILE` and `CODE`.
+
+    Raises:
+        ServiceError: One of the files is there already, or no service can have this name.
+        OSError: The folder cannot be made or written to.
+    """
+    description = json.dumps(template(name), indent=2) + "\n"
+    made = folder / FILE, folder / CODE
+    with files.appearing(folder, last=FILE) as aside:
+        for file in made:
+            if os.path.lexists(file):
+                raise ServiceError(
+                    f"{file} is there already and nothing was written: choose another folder"
+                )
+        (aside / CODE).write_text(_EXAMPLE.format(name=name), encoding="utf-8", newline="\n")
+        (aside / FILE).write_text(description, encoding="utf-8", newline="\n")
+    return made
+
+
+def problems(path: Path) -> list[Problem]:
+    """List what is wrong with the description of a service, in the order of the file.
+
+    Args:
+        path: A `service.json`, or the folder that holds one.
+
+    Raises:
+        ServiceError: There is no such file.
+        OSError: It cannot be read.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.exists():
+        raise ServiceError(f"there is no {file}: dss service init writes one")
+    try:
+        text = file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return [Problem("error", "", line, "is not UTF-8 text", "save it as UTF-8")]
+    if text.startswith("\ufeff"):
+        what = "begins with a byte order mark, which the server refuses"
+        return [Problem("error", "", 1, what, "save it as UTF-8 without one")]
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        what = f"is not JSON at column {error.colno}, {error.msg[:1].lower()}{error.msg[1:]}"
+        return [Problem("error", "", error.lineno, what, "mend what is there or before it")]
+    except (ValueError, RecursionError) as error:
+        return [Problem("error", "", None, f"cannot be read, {error}", "make it simpler")]
+    found = _Check(text).document(document)
+    return sorted(found, key=lambda problem: problem.line or 0)
+
+
+def missing(tags: Sequence[ServiceTag], workspace: Workspace) -> list[str]:
+    """List what a workspace lacks of what a service requires, a line for its user each.
+
+    A required tag has to be on exactly one layer, of the role that its type asks for, whose file is
+    there. A type that is not known asks for the tag only.
+
+    Args:
+        tags: The tags of the service.
+        workspace: The workspace of a ticket.
+    """
+    lines = (_lacking(tag, workspace) for tag in tags if tag.required)
+    return [line for line in lines if line]
+
+
+def _lacking(tag: ServiceTag, workspace: Workspace) -> str:
+    roles, wanted = _LAYERS.get(tag.type, (tuple(Role), "a layer"))
+    hint = f" ({shown(tag.hint)})" if tag.hint.strip() else ""
+    found = workspace.layers(tag=tag.name)
+    numbers = ", ".join(f"{layer.number:03d}" for layer in found)
+    if not found:
+        on_mesh = bool(workspace.meshes(tag=tag.name))
+        if on_mesh and tag.type not in _LAYERS:
+            return ""
+        where = "only a mesh has" if on_mesh else "no layer has"
+        return f"{where} the tag {tag.name}: give it to {wanted}{hint}"
+    if len(found) > 1:
+        return (
+            f"{len(found)} layers have the tag {tag.name} ({numbers}): "
+            f"leave it on one, {wanted}{hint}"
+        )
+    layer = found[0]
+    if layer.role not in roles:
+        return (
+            f"the tag {tag.name} is on layer {numbers}, {_CALLED[layer.role]}: "
+            f"give it to {wanted} instead{hint}"
+        )
+    try:
+        there = layer.path.is_file()
+    except LayerFileMissing as error:
+        return f"tag {tag.name}: {error}"
+    if there:
+        return ""
+    return (
+        f"the file of layer {numbers} with the tag {tag.name} is not there: "
+        "open the workspace in ITK-SNAP, put the image back and submit it again"
+    )
+
+
+@dataclass
+class _Open:
+    """An object or a list that a walk through JSON is in.
+
+    Attributes:
+        parent: Where it is.
+        place: The key of the value that follows, None before it; in a list its number.
+        keys: Where the values of an object are that have come so far.
+    """
+
+    parent: str
+    place: str | int | None
+    keys: set[str] = field(default_factory=set)
+
+    @property
+    def where(self) -> str:
+        """Where the value that follows is."""
+        return self.parent if self.place is None else _joined(self.parent, self.place)
+
+    def next(self) -> None:
+        """Go past a comma."""
+        self.place = self.place + 1 if isinstance(self.place, int) else None
+
+
+class _Check:
+    """Finds what is wrong with a document that was read from `text`."""
+
+    def __init__(self, text: str) -> None:
+        self._found: list[Problem] = []
+        self._lines: dict[str, int] = {}
+        self._look_through(text)
+
+    def document(self, document: object) -> list[Problem]:
+        """Hold the document against the rules."""
+        if not isinstance(document, dict):
+            what = f"holds {_KINDS[type(document)]} instead of an object"
+            self._add("", what, 'begin with { "name": …')
+            return self._found
+        self._fields("", document, _SERVICE)
+        keywords = document.get("keywords")
+        for i, word in enumerate(keywords if isinstance(keywords, list) else ()):
+            self._fits(f"keywords[{i}]", word, _Rule("write a text"))
+        self._tags(document.get("tags"))
+        return self._found
+
+    def _tags(self, tags: object) -> None:
+        if not isinstance(tags, list):
+            return
+        names: dict[str, str] = {}
+        for i, tag in enumerate(tags):
+            place = f"tags[{i}]"
+            if not isinstance(tag, dict):
+                remedy = 'write { "name": …, "type": …, "hint": …, "required": … }'
+                self._add(place, f"is {_KINDS[type(tag)]} instead of an object", remedy)
+                continue
+            self._fields(place, tag, _TAG)
+            name = tag.get("name")
+            if isinstance(name, str) and names.setdefault(name, place) != place:
+                what = f"{name!r} is the name of {names[name]} too"
+                self._add(f"{place}.name", what, "give each tag a name of its own")
+
+    def _fields(self, parent: str, thing: Mapping[str, object], rules: Mapping[str, _Rule]) -> None:
+        for name, rule in rules.items():
+            if name in thing:
+                self._fits(_joined(parent, name), thing[name], rule)
+            elif rule.absent is not None:
+                self._add(_joined(parent, name), f"is missing, and {rule.absent}", rule.remedy)
+        for name in thing:
+            if name not in rules:
+                remedy = (
+                    f"leave it out, unless a client of yours reads it; known: {', '.join(rules)}"
+                )
+                self._add(_joined(parent, name), "is not known", remedy, "note")
+
+    def _fits(self, where: str, value: object, rule: _Rule) -> None:
+        if not isinstance(value, rule.kind):
+            what = f"is {_KINDS[type(value)]} instead of {_KINDS[rule.kind]}"
+            self._add(where, what, rule.remedy)
+        elif isinstance(value, str):
+            if not re.fullmatch(rule.form, value):
+                self._add(where, f"{shown(value)!r} {rule.wrong}", rule.remedy)
+            elif not value.strip() and not rule.empty:
+                self._add(where, "is empty", rule.remedy, "note")
+            if rule.limit and len(value) > rule.limit:
+                what = f"has {len(value)} characters, and servers on Postgres take {rule.limit}"
+                self._add(where, what, "shorten it")
+
+    def _add(
+        self, where: str, what: str, remedy: str, severity: Literal["error", "note"] = "error"
+    ) -> None:
+        line = self._lines.get(where, self._lines.get(where.rpartition(".")[0]))
+        self._found.append(Problem(severity, where, line, what, remedy))
+
+    def _look_through(self, text: str) -> None:
+        """Note the line of each value, and what a reader of JSON lets pass.
+
+        The text has been read before: it is JSON, but for NaN and infinities.
+        """
+        inside: list[_Open] = []
+        line, before = 1, 0
+        for token in _TOKEN.finditer(text):
+            word = token[0]
+            line += text.count("\n", before, token.start())
+            before = token.start()
+            within = inside[-1] if inside else None
+            where = within.where if within else ""
+            if word in ("]", "}"):
+                inside.pop()
+            elif within and word == ",":
+                within.next()
+            elif within and within.place is None:
+                within.place = json.loads(word)
+                where, first = within.where, self._lines.get(within.where)
+                self._lines[where] = line
+                if where in within.keys:
+                    self._add(where, f"is there twice, in line {first} too", "leave one out")
+                within.keys.add(where)
+            elif word != ":":
+                self._lines.setdefault(where, line)
+                if word in ("{", "["):
+                    inside.append(_Open(where, None if word == "{" else 0))
+                elif word in ("NaN", "Infinity", "-Infinity"):
+                    self._add(where, f"is {word}, which JSON does not have", "write a number")
+                else:
+                    self._hold(where, json.loads(word))
+
+    def _hold(self, where: str, value: object) -> None:
+        # Half a surrogate pair can be written in JSON; the server's pages break off at it.
+        if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            self._add(where, "has half a sign, \\ud800 to \\udfff alone", "write the sign itself")
+
+
+def _joined(where: str, part: str | int) -> str:
+    if isinstance(part, str) and re.fullmatch("[A-Za-z0-9_-]+", part):
+        return f"{where}.{part}" if where else part
+    return f"{where}[{json.dumps(part)}]"

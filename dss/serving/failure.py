@@ -1,0 +1,75 @@
+"""What is told of a failure: to the user in one line, and in a traceback, without private names."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import signal
+import socket
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+_LONGEST = 500
+# A path, of this or another system: a drive, a second backslash or nothing, then its parts, the
+# last of which is what is told. A part has blanks only where another part follows.
+_LETTER = r"[^\s\\/:*?\"'<>|,;()]"
+_PART = rf"[\\/](?:{_LETTER}| (?=(?:{_LETTER}+ ){{0,2}}{_LETTER}+[\\/]))*"
+_PATH = re.compile(
+    rf"(?:(?<![\w:/.])[A-Za-z]:|(?<!\\)\\(?=\\)|(?<![\w:/.]))(?:{_PART})*[\\/]({_LETTER}*)"
+)
+
+
+def told(error: BaseException) -> str:
+    """Give what the user is told of an error: its message in one line, or its kind without one."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, (OSError, MemoryError)) and _is_technical(error):
+        message = f"{type(error).__name__}: {message}"
+    return scrubbed(message)[:_LONGEST]
+
+
+def located(error: BaseException, file: Path) -> str:
+    """Give what is told of an error, and the line of a file in which it arose."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == file
+    ]
+    return told(error) + (f" ({file.name}, line {lines[-1]})" if lines else "")
+
+
+def full(error: BaseException) -> str:
+    """Give the traceback of an error, without paths and names of users and hosts."""
+    return scrubbed("".join(traceback.format_exception(error)))
+
+
+def ended(code: int) -> str:
+    """Say how a process ended that should have said so itself."""
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ": perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{hint}"
+
+
+def scrubbed(text: str) -> str:
+    """Take out what says where this ran: folders, the user's name, the machine's."""
+    text = _PATH.sub(lambda found: found.group(1) or "…", text)
+    names = {socket.gethostname(), socket.getfqdn(), Path.home().name}
+    with suppress(OSError, KeyError):  # a user without a name
+        names.add(getpass.getuser())
+    for name in sorted(filter(_is_telling, names), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
+    return text
+
+
+def _is_telling(name: str) -> bool:
+    return len(name) > 2 and name not in ("root", "localhost", "home")
+
+
+def _is_technical(error: BaseException) -> bool:
+    """Whether only the kind of an error says what its message means: KeyError: 'x'."""
+    return type(error).__module__ == "builtins" and not isinstance(error, RuntimeError)

@@ -1,0 +1,242 @@
+"""What a service's function is given: a job, which is the work for one ticket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
+
+from dss.errors import CommandFailed, JobCancelled
+
+if TYPE_CHECKING:
+    from dss.provider import Category
+    from snapws import Workspace
+
+_LAST_LENGTH = 200
+
+File = Union[str, "os.PathLike[str]"]
+
+
+class Attached(NamedTuple):
+    """A file for the user: what it is, where it is here, and its MIME type."""
+
+    description: str
+    file: Path
+    mime_type: str
+
+
+class Reports(Protocol):
+    """Where what a job says goes; saying it takes no time, whether the server is there or not."""
+
+    def attach(self, attached: Attached) -> None:
+        """Take a file as it is now; it shows with the next line of the log."""
+
+    def log(self, category: Category, message: str) -> None:
+        """Take a line for the ticket's log."""
+
+    def progress(self, value: float) -> None:
+        """Take how much is done, 0 to 1."""
+
+
+class Phase:
+    """A part of a job, which moves the user's bar from `start` to `end`."""
+
+    def __init__(self, job: Job, start: float, end: float) -> None:
+        self._job = job
+        self._start = start
+        self._end = end
+
+    def progress(self, fraction: float) -> None:
+        """Tell how much of this part is done, 0 to 1."""
+        self._job.progress(self._start + fraction * (self._end - self._start))
+
+
+class Job:
+    """The work for one ticket.
+
+    Attributes:
+        ticket: The ticket's number.
+        workspace: Its workspace, downloaded and proved; the function may edit it.
+        workdir: A folder for the function's files, empty at first, and the current folder of its
+            process. Its files are there until the result is delivered.
+    """
+
+    def __init__(self, ticket: int, workspace: Workspace, workdir: Path, reports: Reports) -> None:
+        self.ticket = ticket
+        self.workspace = workspace
+        self.workdir = workdir
+        self._reports = reports
+        self._progress = 0.0
+        self._cancelled = threading.Event()
+        self._commands = 0
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work is to end: the ticket was deleted, its time is up, the runner stops."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """End the work: `run` stops its command and raises `JobCancelled`, and so does `phase`."""
+        self._cancelled.set()
+
+    def log(self, message: str, attach: File | tuple[str, File] | None = None) -> None:
+        """Add a line to the ticket's log, for the user.
+
+        Args:
+            message: The line.
+            attach: A file that goes along, under its name, or a pair of description and file.
+        """
+        self._say("info", message, attach)
+
+    def warn(self, message: str, attach: File | tuple[str, File] | None = None) -> None:
+        """Add a warning to the ticket's log; see `log`."""
+        self._say("warning", message, attach)
+
+    def attach(self, description: str, file: File, mime_type: str | None = None) -> None:
+        """Attach a file to the next line of the log; its content is taken now.
+
+        Whoever learns the address of an attachment can read it without a login.
+
+        Args:
+            description: What the user sees of it.
+            file: The file, from `workdir` if its path is relative.
+            mime_type: Its type; by the file's name if none is given.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        from mimetypes import guess_type
+
+        path = self.workdir / file
+        kind = mime_type or guess_type(path.name)[0] or "application/octet-stream"
+        self._reports.attach(Attached(description, path, kind))
+
+    def progress(self, value: float) -> None:
+        """Tell how much of the job is done, 0 to 1; less than was told before changes nothing."""
+        if not 0 <= value <= 1:
+            raise ValueError(f"not a progress: {value}")
+        if value > self._progress:
+            self._progress = value
+            self._reports.progress(value)
+
+    @contextmanager
+    def phase(self, name: str, start: float, end: float) -> Iterator[Phase]:
+        """Do a part of the job: the user's bar goes from `start` to `end`, and the log says so.
+
+        Args:
+            name: What is done, for the log.
+            start: Progress of the whole job at its beginning, 0 to 1.
+            end: Progress at its end.
+
+        Raises:
+            ValueError: They are not.
+            JobCancelled: The work is to end; nothing of this part was done.
+        """
+        if not 0 <= start <= end <= 1:
+            raise ValueError(f"not a part of a job: from {start} to {end}")
+        self._refuse_cancelled(name)
+        self.progress(start)
+        begin = time.monotonic()
+        yield Phase(self, start, end)
+        self.progress(end)
+        self.log(f"{name}: done in {time.monotonic() - begin:.1f} s")
+
+    def run(
+        self,
+        *command: str | os.PathLike[str] | float,
+        makes: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Run a command in `workdir`, and wait for it.
+
+        It ends, with its children, when the work is to end. If it fails, what it printed is
+        attached to the ticket.
+
+        Args:
+            command: Its words; numbers are written out.
+            makes: A file that it has to make, relative to `workdir`: not every program tells in
+                its exit code when it could not.
+            env: Variables that its environment has besides.
+
+        Returns:
+            The file that it had to make; else the file with what it printed, both streams.
+
+        Raises:
+            CommandFailed: It is not there, failed, or did not make its file.
+            JobCancelled: The work is to end.
+        """
+        words = [word if isinstance(word, str) else str(word) for word in command]
+        program = Path(words[0]).name
+        self._refuse_cancelled(program)
+        self._commands += 1
+        output = self.workdir / f".output_{self._commands:03d}.txt"
+        target = self.workdir / makes if makes else None
+        if target:
+            target.unlink(missing_ok=True)
+        try:
+            with output.open("wb") as out:
+                child = subprocess.Popen(  # noqa: S603 - the service's own words
+                    words,
+                    cwd=self.workdir,
+                    env={**os.environ, **(env or {})},
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=os.name == "posix",
+                )
+        except OSError as error:
+            reason = f"{program} cannot be run: {error.strerror}"
+            raise CommandFailed(reason, output=output) from error
+        try:
+            code = self._wait(child, program)
+        finally:
+            _end(child)
+        if code or (target and not target.exists()):
+            reason = f"exit code {code}" if code else f"it did not make {makes}"
+            printed = output.read_text("utf-8", "replace").split("\n")
+            last = " / ".join(line for line in printed if line.strip())[-_LAST_LENGTH:]
+            self.attach(f"Output of {program}", output, "text/plain")
+            raise CommandFailed(f"{program} failed, {reason}: {last or 'no word'}", output=output)
+        return target or output
+
+    def _wait(self, child: subprocess.Popen[bytes], program: str) -> int:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(0.2)
+            self._refuse_cancelled(program)
+
+    def _refuse_cancelled(self, what: str) -> None:
+        if self.cancelled:
+            raise JobCancelled(f"{what}: the work on ticket {self.ticket} is to end")
+
+    def _say(
+        self, category: Category, message: str, attach: File | tuple[str, File] | None
+    ) -> None:
+        if attach is not None:
+            description, file = attach if isinstance(attach, tuple) else (Path(attach).name, attach)
+            self.attach(description, file)
+        self._reports.log(category, message)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a command that has not ended by itself, and whatever it has left running."""
+    if os.name == "posix":
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return  # nobody is left of its group, or only what has ended (as macOS says it)
+        finally:
+            child.wait()
+    elif child.poll() is None:
+        subprocess.run(  # noqa: S603
+            ["taskkill", "/F", "/T", "/PID", str(child.pid)],  # noqa: S607
+            capture_output=True,
+            check=False,
+        )
+        child.wait()

@@ -1,0 +1,370 @@
+"""The journal of a work folder: how far each ticket is, for the next start and for whoever asks.
+
+It is a SQLite database with one writer, the runner, which commits a step to the disk before the
+step is acted upon. Anybody may read it meanwhile.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dss.errors import JournalError
+
+NAME = "journal.sqlite3"
+
+_SPARE = "journal.spare"
+_SPARE_SIZE = 4 * 2**20
+_BUSY = 30.0  # seconds to wait for a reader
+
+
+class Step(str, Enum):
+    """How far a ticket is; every step can be taken again after it broke off."""
+
+    CLAIMED = "claimed"
+    DOWNLOADED = "downloaded"
+    PROCESSING = "processing"
+    PROCESSED = "processed"
+    PACKAGED = "packaged"
+    UPLOADED = "uploaded"
+    FAILING = "failing"
+    FINISHED = "finished"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Outcome(str, Enum):
+    """How a ticket ended; `released` is one that is no longer this provider's."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    DELETED = "deleted"
+    RELEASED = "released"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A ticket in the journal.
+
+    Attributes:
+        ticket: Its number.
+        service: Name of its service.
+        hash: Hash of its service.
+        step: How far it is.
+        outcome: How it ended, None before.
+        reason: Why it fails or failed.
+        claimed: When it was claimed, in seconds of the epoch.
+        changed: When it came to this step.
+        attempts: How often the work was begun at this step.
+        removed: Whether its folder has been removed.
+    """
+
+    ticket: int
+    service: str
+    hash: str
+    step: Step
+    outcome: Outcome | None
+    reason: str
+    claimed: float
+    changed: float
+    attempts: int
+    removed: bool
+
+
+class LostClaim(NamedTuple):
+    """A claim whose answer is not known: it may have taken a ticket.
+
+    Attributes:
+        number: Its number in the journal.
+        at: When it was sent, in seconds of the epoch.
+        hashes: The services that it was for, with commas between.
+    """
+
+    number: int
+    at: float
+    hashes: str
+
+
+_SCHEMA = """
+create table if not exists meta (key text primary key, value text not null);
+create table if not exists tickets (
+    ticket integer primary key, service text not null, hash text not null, step text not null,
+    outcome text, reason text not null default '', claimed real not null, changed real not null,
+    attempts integer not null default 0, removed integer not null default 0);
+create table if not exists events (
+    id integer primary key, ticket integer not null, at real not null, step text not null,
+    seconds real, bytes integer, note text not null default '');
+create table if not exists files (
+    ticket integer not null, name text not null, size integer not null, at real not null,
+    primary key (ticket, name));
+create table if not exists claims (
+    id integer primary key, at real not null, hashes text not null, outcome text);
+"""
+
+_COLUMNS = ", ".join(field.name for field in fields(Entry))
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the journal of a work folder to read it, while its runner writes or not.
+
+    Raises:
+        JournalError: There is none, or it is damaged.
+    """
+    file = folder / NAME
+    if not file.is_file():
+        raise JournalError(f"there is no journal in {folder}: is it the --workdir of a dss run?")
+    try:
+        # Not opened read-only: what a killed writer has left half done has to be undone first.
+        uri = f"{file.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY)) as database:
+            database.execute("pragma query_only = on")
+            yield database
+    except sqlite3.Error as error:
+        raise JournalError(f"{file} cannot be read: {error}") from error
+
+
+class Journal:
+    """The journal of a work folder, opened to write; its folder has to be locked by the caller.
+
+    Every method that writes has its change on the disk when it returns. Where the disk is full, a
+    file that is kept for that gives way.
+
+    Args:
+        folder: The work folder.
+
+    Raises:
+        JournalError: It cannot be opened, or is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / NAME
+        self._spare = folder / _SPARE
+        try:
+            self._database = sqlite3.connect(self.file, timeout=_BUSY)
+            self._database.execute("pragma synchronous = full")
+            self._database.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.file} cannot be used: {error}") from error
+        self.keep_spare()
+
+    def close(self) -> None:
+        """Close it."""
+        self._database.close()
+
+    def keep_spare(self) -> None:
+        """Take the room on the disk that `record` needs when there is no other."""
+        with suppress(OSError):
+            if not self._spare.exists():
+                self._spare.write_bytes(bytes(_SPARE_SIZE))
+
+    def bind(self, **values: str) -> None:
+        """Tie the work folder to what it is used for, or make sure that it is the same as before.
+
+        Raises:
+            JournalError: The folder was used for something else.
+        """
+        for key, value in values.items():
+            row = self._database.execute("select value from meta where key = ?", (key,)).fetchone()
+            if row is None:
+                self._write(("insert into meta (key, value) values (?, ?)", (key, value)))
+            elif row[0] != value:
+                raise JournalError(
+                    f"{self.file.parent} is the work folder for {key} {row[0]}, not for {value}: "
+                    "give another with --workdir"
+                )
+
+    def value(self, key: str, make: Callable[[], str]) -> str:
+        """Give the value that is kept under a key; it is made at the first time."""
+        row = self._database.execute("select value from meta where key = ?", (key,)).fetchone()
+        if row is not None:
+            return str(row[0])
+        value = make()
+        self._write(("insert into meta (key, value) values (?, ?)", (key, value)))
+        return value
+
+    # ---------------------------------------------------------------- claims
+
+    def begin_claim(self, hashes: str) -> int:
+        """Note that a claim of any of some services is about to be sent; give its number here."""
+        return self._write(("insert into claims (at, hashes) values (?, ?)", (time.time(), hashes)))
+
+    def end_claim(self, number: int, outcome: str) -> None:
+        """Note what became of a claim: `none`, `unknown`, `not found`; `add` does it for a ticket.
+
+        Claims that gave nothing are not kept.
+        """
+        self._write(
+            ("update claims set outcome = ? where id = ?", (outcome, number)),
+            ("delete from claims where outcome = 'none' and id < ?", (number,)),
+        )
+
+    def lost_claims(self) -> list[LostClaim]:
+        """List the claims whose answer is not known, oldest first."""
+        found = self._database.execute(
+            "select id, at, hashes from claims where outcome is null or outcome = 'unknown' "
+            "order by id"
+        )
+        return [LostClaim(*row) for row in found]
+
+    def add(self, ticket: int, service: str, hash_: str, claim: int | None = None) -> None:
+        """Note a claimed ticket, and the claim that gave it.
+
+        One that is in the journal already was queued again by its owner: it begins anew.
+        """
+        now = time.time()
+        self._write(
+            ("delete from tickets where ticket = ?", (ticket,)),
+            ("delete from files where ticket = ?", (ticket,)),
+            (
+                "insert into tickets (ticket, service, hash, step, claimed, changed) "
+                "values (?, ?, ?, ?, ?, ?)",
+                (ticket, service, hash_, Step.CLAIMED.value, now, now),
+            ),
+            (
+                "insert into events (ticket, at, step) values (?, ?, ?)",
+                (ticket, now, Step.CLAIMED.value),
+            ),
+            ("update claims set outcome = ? where id = ?", (f"ticket {ticket}", claim)),
+        )
+
+    # ---------------------------------------------------------------- tickets
+
+    def record(
+        self,
+        ticket: int,
+        step: Step,
+        *,
+        outcome: Outcome | None = None,
+        reason: str = "",
+        moved: int | None = None,
+    ) -> float:
+        """Note that a ticket has come to a step.
+
+        Args:
+            ticket: Its number.
+            step: The step.
+            outcome: How it ended, with the last step.
+            reason: Why it fails; one that is noted stays.
+            moved: Bytes that were transferred or written on the way here.
+
+        Returns:
+            How many seconds the step before took.
+        """
+        now = time.time()
+        (changed,) = self._one("select changed from tickets where ticket = ?", ticket)
+        ending = outcome.value if outcome else None
+        self._write(
+            (
+                "update tickets set step = ?, outcome = ?, changed = ?, "
+                "attempts = case when step = ? then attempts else 0 end, "
+                "reason = case when ? = '' then reason else ? end where ticket = ?",
+                (step.value, ending, now, step.value, reason, reason, ticket),
+            ),
+            (
+                "insert into events (ticket, at, step, seconds, bytes, note) "
+                "values (?, ?, ?, ?, ?, ?)",
+                (ticket, now, step.value, now - changed, moved, ending or reason),
+            ),
+        )
+        return float(now - changed)
+
+    def remark(self, ticket: int, step: str, note: str) -> None:
+        """Note an event that is no step: that the server is away, that a job is begun again."""
+        self._write(
+            (
+                "insert into events (ticket, at, step, note) values (?, ?, ?, ?)",
+                (ticket, time.time(), step, note),
+            )
+        )
+
+    def begin(self, ticket: int) -> int:
+        """Note that the work on a ticket is begun where it stands; give how often that was so."""
+        self._write(("update tickets set attempts = attempts + 1 where ticket = ?", (ticket,)))
+        (attempts,) = self._one("select attempts from tickets where ticket = ?", ticket)
+        return int(attempts)
+
+    def sent(self, ticket: int, name: str, size: int) -> None:
+        """Note a file of the result that the server has."""
+        self._write(
+            (
+                "insert or replace into files (ticket, name, size, at) values (?, ?, ?, ?)",
+                (ticket, name, size, time.time()),
+            )
+        )
+
+    def removed(self, ticket: int) -> None:
+        """Note that the folder of a ticket is gone."""
+        self._write(("update tickets set removed = 1 where ticket = ?", (ticket,)))
+
+    def entry(self, ticket: int) -> Entry | None:
+        """Give a ticket, None where it is not in the journal."""
+        return next(iter(self._entries("where ticket = ?", (ticket,))), None)
+
+    def open_entries(self) -> list[Entry]:
+        """List the tickets that are not finished, oldest first."""
+        return self._entries("where step != ? order by claimed", (Step.FINISHED.value,))
+
+    def expired(self, before: float) -> list[Entry]:
+        """List tickets whose folder is to go: no longer ours, or finished before a time."""
+        return self._entries(
+            "where step = ? and not removed "
+            "and (outcome in ('deleted', 'released') or changed < ?)",
+            (Step.FINISHED.value, before),
+        )
+
+    def newest(self) -> int:
+        """Give the greatest number of a ticket that was ever claimed here, 0 for none."""
+        (newest,) = self._one("select coalesce(max(ticket), 0) from tickets")
+        return int(newest)
+
+    def _entries(self, where: str, values: Iterable[object]) -> list[Entry]:
+        found = self._database.execute(
+            f"select {_COLUMNS} from tickets {where}",  # noqa: S608 - our own words only
+            tuple(values),
+        )
+        return [
+            Entry(
+                **{
+                    **dict(zip([field.name for field in fields(Entry)], row, strict=True)),
+                    "step": Step(row[3]),
+                    "outcome": Outcome(row[4]) if row[4] else None,
+                    "removed": bool(row[9]),
+                }
+            )
+            for row in found
+        ]
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._database.execute(query, values).fetchone()
+        return row
+
+    def _write(self, *statements: tuple[str, tuple[object, ...]]) -> int:
+        """Commit statements together; give the number of the row that the last one made."""
+        try:
+            return self._commit(statements)
+        except sqlite3.OperationalError as error:
+            if "full" not in str(error) and "disk" not in str(error):
+                raise JournalError(f"{self.file} cannot be written: {error}") from error
+        self._spare.unlink(missing_ok=True)
+        try:
+            return self._commit(statements)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.file} cannot be written: {error}") from error
+
+    def _commit(self, statements: Iterable[tuple[str, tuple[object, ...]]]) -> int:
+        row = 0
+        with self._database:
+            for statement, values in statements:
+                row = self._database.execute(statement, values).lastrowid or 0
+        return row

@@ -1,0 +1,162 @@
+"""The process of a job from outside: started, watched, ended with all that it has started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dss.serving import failure, processes
+from dss.serving.journal import Step
+from dss.serving.order import Order
+
+_LOOK = 0.25
+_LONGEST_LOOK = 1.0
+_GRACE = 5.0
+
+Words = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may use.
+
+    Attributes:
+        seconds: How long the function may take, None for as long as it likes.
+        memory: Bytes of memory of its processes together, None for no limit.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+
+
+class Supervisor:
+    """A process of `dss.serving.child`, which gets ready at once and waits for its order.
+
+    Args:
+        file: The service's file.
+        workdir: The work folder.
+        limits: What the job may use.
+        heard: Is called, from another thread, with what the process says, and at its end with
+            `{"ended": why}`: why is None where it ended as it should, else the reason in words;
+            `limit` says besides whether that was a limit.
+    """
+
+    def __init__(
+        self, file: Path, workdir: Path, limits: Limits, heard: Callable[[Words], None]
+    ) -> None:
+        self._limits = limits
+        self._heard = heard
+        self._mark = f"{workdir.resolve()}/{os.urandom(6).hex()}"
+        self._printed = workdir / f".starting_{os.urandom(6).hex()}"
+        self._began: float | None = None
+        self._over: str | None = None
+        self._kill_at: float | None = None
+        self._speaking = threading.Lock()
+        with self._printed.open("wb") as printed:
+            self._process = subprocess.Popen(  # noqa: S603 - our own words only
+                [sys.executable, "-m", "dss.serving.child", str(file.resolve())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=printed,
+                env=_environment(self._mark),
+                # A signal from the keyboard is for the runner, which gives its jobs time to end.
+                start_new_session=os.name == "posix",
+            )
+        threading.Thread(target=self._listen, name="job", daemon=True).start()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def order(self, order: Order) -> None:
+        """Tell the process what to do."""
+        self._say(order.as_json())
+
+    def answer(self, number: int) -> None:
+        """Tell it that what it said is in the journal."""
+        self._say({"answer": number})
+
+    def cancel(self) -> None:
+        """Tell it to end, and end it where it does not."""
+        self._kill_at = self._kill_at or time.monotonic() + _GRACE
+        self._say({"cancel": True})
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._kill_at = 0.0
+        processes.kill(self._mark)
+
+    def _say(self, words: Words) -> None:
+        pipe = self._process.stdin
+        try:
+            with self._speaking:
+                if pipe and not pipe.closed:
+                    pipe.write((json.dumps(words) + "\n").encode())
+                    pipe.flush()
+        except OSError:  # it has ended, which `_listen` tells
+            return
+
+    def _listen(self) -> None:
+        assert self._process.stdout  # noqa: S101 - a pipe
+        ended_well = False
+        for line in self._process.stdout:
+            try:
+                words = json.loads(line)
+            except ValueError:  # cut off in the middle
+                continue
+            self._note_time(words)
+            ended_well = ended_well or "end" in words or "broken" in words
+            self._heard(words)
+        code = self._process.wait()
+        self._process.stdout.close()
+        with self._speaking:
+            if self._process.stdin:
+                self._process.stdin.close()
+        printed = self._printed.read_text("utf-8", "replace")
+        self._printed.unlink(missing_ok=True)
+        if self._over:
+            self._heard({"ended": self._over, "limit": True, "printed": printed})
+        else:
+            why = None if ended_well and not code else failure.ended(code)
+            self._heard({"ended": why, "printed": printed})
+
+    def _note_time(self, words: Words) -> None:
+        if words.get("step") == Step.PROCESSING.value:
+            self._began = time.monotonic()
+        elif "step" in words:
+            self._began = None
+
+    def _watch(self) -> None:
+        look = _LOOK
+        while self._process.poll() is None:
+            time.sleep(look)
+            look = min(_LONGEST_LOOK, look * 1.2)
+            now = time.monotonic()
+            if self._over is None and (over := self._exceeded(now)):
+                self._over = over
+                self.cancel()
+            if self._kill_at is not None and now >= self._kill_at:
+                processes.kill(self._mark)
+        # What it has left running may hold its line, too.
+        processes.kill(self._mark)
+
+    def _exceeded(self, now: float) -> str | None:
+        seconds, memory = self._limits.seconds, self._limits.memory
+        if seconds is not None and self._began is not None and now - self._began > seconds:
+            return f"its time is up: the limit is {seconds:g} s"
+        if memory is not None and (held := processes.memory(self._process.pid)) > memory:
+            self._kill_at = 0.0  # it would not get better
+            return f"it holds {held / 1e9:.2f} GB of memory: the limit is {memory / 1e9:.2f} GB"
+        return None
+
+
+def _environment(mark: str) -> dict[str, str]:
+    """The environment of a job: the runner's, with the mark, and no login that is not its own."""
+    own = {processes.MARK: mark, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    kept = {name: value for name, value in os.environ.items() if name != "DSS_TOKEN"}
+    return {**kept, **own}

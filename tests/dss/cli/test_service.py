@@ -1,0 +1,121 @@
+"""What the author of a service types: `dss service`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dss.cli.service import app as service
+from dss.serving.declaration import load
+from snapws.cli import frame
+
+app = typer.Typer()
+app.callback()(frame.options)
+app.add_typer(service, name="service")
+
+
+def run(line: str, code: int = 0):
+    """Run a command line of `dss`, hold its exit code, and give what it printed."""
+    result = CliRunner().invoke(app, shlex.split(line), prog_name="dss")
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The current folder."""
+    (tmp_path / "my lab").mkdir()
+    monkeypatch.chdir(tmp_path / "my lab")
+    return tmp_path / "my lab"
+
+
+def test_a_service_is_begun(folder):
+    result = run("service init neckcut --name MRI-NeckCut")
+    assert result.stdout == ""
+    told, code = folder / "neckcut" / "service.json", folder / "neckcut" / "my_service.py"
+    assert json.loads(told.read_text())["name"] == "MRI-NeckCut"
+    assert list(load(code)) == ["MRI-NeckCut"]
+    first, second = result.stderr.replace("\\", "/").splitlines()
+    assert first.startswith("dss: wrote neckcut/service.json: ")
+    assert first.endswith(" dss service check neckcut/service.json")
+    assert second.startswith("dss: wrote neckcut/my_service.py: ")
+    assert second.endswith(" dss service test neckcut/my_service.py WORKSPACE")
+    checked = run("service check neckcut")
+    assert (checked.stdout, checked.stderr) == ("", "dss: neckcut: no errors\n")
+
+
+def test_without_words_it_is_begun_here_and_named_as_the_folder(folder):
+    run("service init")
+    assert json.loads((folder / "service.json").read_text())["name"] == "my-lab"
+    assert run("service check service.json").stdout == ""
+
+
+@pytest.mark.parametrize(("name", "named"), [("+++", "my-service"), ("a" * 50, "a" * 40)])
+def test_a_folder_with_a_name_that_no_service_can_have(folder, name, named):
+    run(f"service init '{name}'")
+    assert json.loads((folder / name / "service.json").read_text())["name"] == named
+
+
+def test_nothing_is_replaced(folder):
+    (folder / "my_service.py").write_text("mine")
+    result = run("service init", 1)
+    assert result.stderr.startswith("dss: error: my_service.py is there already and nothing was")
+    assert (folder / "my_service.py").read_text() == "mine"
+    assert [file.name for file in folder.iterdir()] == ["my_service.py"]
+
+
+def test_a_name_that_no_service_can_have(folder):
+    result = run("service init --name 'a b'", 1)
+    assert "dss: error: name: 'a b' has to be made of letters" in result.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_errors_are_listed(folder):
+    document = {"name": "a b", "version": "1.0.0", "shortdesc": "s", "url": "", "x\x1b": 1}
+    (folder / "service.json").write_text(json.dumps(document, indent=1))
+    result = run("service check .", 1)
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(
+        "error: line 1, longdesc: is missing, and the server's page of services"
+    )
+    assert lines[1].startswith("error: line 2, name: 'a b' has to be made of letters")
+    assert lines[2].startswith('note: line 6, ["x\\u001b"]: is not known: ')
+    assert len(lines) == 3
+    found = json.loads(run("service check service.json --json", 1).stdout)
+    assert [(one["severity"], one["line"], one["where"]) for one in found] == [
+        ("error", 1, "longdesc"),
+        ("error", 2, "name"),
+        ("note", 6, '["x\\u001b"]'),
+    ]
+    assert found[1].keys() == {"severity", "where", "line", "what", "remedy"}
+
+
+def test_notes_alone_are_no_failure(folder):
+    run("service init")
+    document = json.loads((folder / "service.json").read_text())
+    (folder / "service.json").write_text(json.dumps({**document, "author": "Doe"}))
+    result = run("service check .")
+    assert result.stdout.startswith("note: line 1, author: is not known")
+    assert result.stderr == "dss: .: no errors\n"
+    assert [one["severity"] for one in json.loads(run("service check . --json").stdout)] == ["note"]
+
+
+def test_no_file():
+    result = run("service check .", 1)
+    assert result.stdout == ""
+    assert result.stderr == "dss: error: there is no service.json: dss service init writes one\n"
+
+
+def test_help_says_what_is_typed():
+    group = typer.main.get_command(app).commands["service"]
+    assert list(group.commands) == ["init", "check", "test"]
+    for name, command in group.commands.items():
+        assert len(command.get_short_help_str(60)) <= 60
+        assert f"$ dss service {name} " in run(f"service {name} --help").output
+    assert "[DIR]" in run("service init --help").output
+    assert "[[DIR]]" not in run("service init --help").output
