@@ -35,6 +35,7 @@ T = TypeVar("T")
 _FIRST_PAUSE = 0.5
 _SETTLED = 60.0  # seconds after which a lost claim cannot arrive any more
 _SEARCH_PAUSE = 20.0
+_ARRIVAL = 2.0  # seconds within which a lost claim has arrived, unless the network holds it back
 _SEARCH_TURN = 0.2  # seconds for which a search holds up the loop
 _GAP = 500  # numbers without a ticket of ours after which there are no more
 _BEFORE = 5000  # numbers before the newest ticket known at which a search begins
@@ -97,8 +98,9 @@ class Claims:
         self.waiting: int | None = None
         self._pause = _FIRST_PAUSE
         self._look_at = self._search_at = 0.0
+        self._ready: list[str] = []  # services with tickets, when that was last asked
         self._scan: Iterator[int | None] | None = None
-        self._scan_began = 0.0
+        self._scan_began = self._searched = 0.0
         self._away = False
 
     def close(self) -> None:
@@ -143,7 +145,11 @@ class Claims:
             return
         if not self.services:
             self._reach(self.find_services)
-        self.waiting = self._reach(self._count) if self.services else None
+        ready = self._reach(self._count_ready) if self.services else None
+        if ready is not None:
+            self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
+            ready = {hash_: ready[hash_] for hash_ in self._ready}
+        self.waiting = None if ready is None else sum(ready.values())
         if self.waiting is None:
             pause = self._interval
         elif self.waiting:
@@ -155,14 +161,15 @@ class Claims:
 
     def claim(self) -> Claimed | None:
         """Claim one of the tickets that wait; it is in the journal when this returns."""
-        hashes = self._claimable()
+        # Of a ticket that is found again, nothing but its claim tells the service.
+        hashes = [random.choice(self._ready)] if self._adopt else self._ready  # noqa: S311
         number = self._journal.begin_claim(",".join(hashes))
         try:
             claim = self._calls.claim(hashes, self._provider, self._instance)
         except OutcomeUnknown as error:
             self._journal.end_claim(number, "unknown")
             _log.warning("%s", error)
-            self.waiting = None
+            self.waiting, self._search_at = None, 0.0
             return None
         except DssError as error:
             self._journal.end_claim(number, "none")
@@ -171,7 +178,7 @@ class Claims:
             return None
         if claim is None:
             self._journal.end_claim(number, "none")
-            self.waiting = None if len(hashes) < len(self.services) else 0
+            self.waiting = None if len(hashes) < len(self._ready) else 0
             return None
         self.waiting = (self.waiting or 1) - 1 or None
         self._look_at = 0.0
@@ -183,17 +190,24 @@ class Claims:
         return claimed
 
     def _claimable(self) -> list[str]:
-        """Give the services to claim from: one, where a lost claim would have to tell it."""
-        hashes = list(self.services)
-        if not self._adopt:
-            return hashes
-        lost = [claim.hashes for claim in self._journal.lost_claims() if claim.hashes in hashes]
-        return lost[:1] or [random.choice(hashes)]  # noqa: S311 - no secret
+        """Give the services to claim from.
 
-    def _count(self) -> int:
-        """Count the tickets that wait; a server that cannot tell may have one."""
+        While it has to be found out whether a lost claim took a ticket, that is its service alone:
+        another one that is lost meanwhile is then for the same.
+        """
+        unsearched = [
+            claim.hashes
+            for claim in self._journal.lost_claims()
+            if claim.hashes in self.services and claim.at + _ARRIVAL > self._searched
+        ]
+        return unsearched[-1:] if self._adopt and unsearched else list(self.services)
+
+    def _count_ready(self) -> dict[str, int]:
+        """Count the tickets of each service that wait; a server that cannot tell may have one."""
         available = self._calls.available(list(self.services))
-        return 1 if available is None else sum(one.ready for one in available)
+        if available is None:
+            return dict.fromkeys(self.services, 1)
+        return {one.hash: one.ready for one in available}
 
     # ---------------------------------------------------------------- lost claims
 
@@ -218,17 +232,22 @@ class Claims:
         try:
             for ticket in self._scan:
                 if ticket is not None and lost:
-                    claim = lost.pop(0)
+                    claim = lost.pop()  # for the older ones it was searched before
                     found.append(self._take(ticket, claim.hashes, claim.number))
                 if time.monotonic() - now > _SEARCH_TURN:
                     return found
         except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
             self._note_away(error)
+            self._search_at = time.monotonic() + self._interval
         else:
+            self._searched = self._scan_began
+            recent = any(claim.at + _ARRIVAL > self._searched for claim in lost)
+            self._search_at = time.monotonic() + (_ARRIVAL if recent else _SEARCH_PAUSE)
             for claim in lost:
                 if claim.at < self._scan_began - _SETTLED:
                     self._journal.end_claim(claim.number, "not found")
-        self._scan, self._search_at = None, time.monotonic() + _SEARCH_PAUSE
+        self._scan = None
+        self.waiting = self.waiting or None  # now others may be claimed, too
         return found
 
     def _unaccounted(self) -> Iterator[int | None]:
