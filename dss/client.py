@@ -61,7 +61,8 @@ if TYPE_CHECKING:
 
 Area = Literal["input", "results"]
 
-_LOOK = 1.0  # seconds that a look at a ticket may take, even if its time is over
+_LOOK = 1.0  # seconds that the only look at a ticket may take where none are given to wait
+_LAST_LOOK = 0.2  # seconds before the end of a wait at which the last look begins, at least
 
 _FIXED = "its files are fixed, only a ticket in state init takes more"
 
@@ -106,7 +107,8 @@ class Client:
         """Make a ticket without files, in the state init; most want `submit`.
 
         Args:
-            service: Hash of a service, or its name, which stands for its highest version.
+            service: Hash of a service, or its name, which stands for the highest version among
+                those that are listed.
 
         Returns:
             The ticket's number.
@@ -116,9 +118,19 @@ class Client:
             QuotaReached: The user has too many tickets.
             OutcomeUnknown: The answer was lost.
         """
-        key = "githash" if re.fullmatch("[0-9a-f]{40}", service) else "name"
+        if not re.fullmatch("[0-9a-f]{40}", service):
+            service = self._newest(service)
         doubt = "a ticket may have been made; it is the last of your tickets, and in state init"
-        return self.session.post_form("api/tickets", {key: service}, read_int, doubt=doubt)
+        return self.session.post_form("api/tickets", {"githash": service}, read_int, doubt=doubt)
+
+    def _newest(self, name: str) -> str:
+        """Give the hash of a service; the server would take one that was withdrawn, too."""
+        listed = self.services()
+        versions = [one for one in listed if one.name == name]
+        if not versions:
+            names = ", ".join(sorted({one.name for one in listed})) or "none"
+            raise NotFound(f"no service is named {name!r}; services: {shown(names)}")
+        return max(versions, key=lambda one: _numbers(one.version)).hash
 
     def submit(
         self,
@@ -199,7 +211,10 @@ class Client:
             Unfinished: Network or server failed; the next call sends what is missing.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
-        with self._state_matters(ticket, _FIXED), archived(workspace, privacy) as files:
+        with (
+            self._state_matters(ticket, _FIXED, TicketStatus.INIT),
+            archived(workspace, privacy) as files,
+        ):
             try:
                 self._upload(ticket, files, verify=verify, sent=sent)
             except (NetworkFailed, ServerFailed) as error:
@@ -226,7 +241,8 @@ class Client:
             OutcomeUnknown: The answer was lost.
         """
         doubt = f"ticket {ticket} may be queued; ask for its status"
-        with self._state_matters(ticket, "only a ticket in state init can be queued"):
+        rule = "only a ticket in state init can be queued"
+        with self._state_matters(ticket, rule, TicketStatus.INIT):
             self.session.post_form(
                 f"api/tickets/{ticket}/status",
                 {"status": "ready"},
@@ -313,7 +329,8 @@ class Client:
 
         Args:
             ticket: The ticket.
-            timeout: Seconds, by the clock, until `TimedOut`; None waits for ever.
+            timeout: Seconds, by the clock, until `TimedOut`; None waits for ever, and 0 looks once.
+                The last look begins so early that its news come in time, too.
             interval: Seconds between two looks.
 
         Yields:
@@ -324,35 +341,45 @@ class Client:
             NotFound: The user has no such ticket.
             TimedOut: It was not over in time; it goes on on the server.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        begin = time.monotonic()
         seen: TicketDetail | None = None
         since = 0
 
         def left() -> float | None:
-            return None if end is None else max(0.0, end - time.monotonic())
+            return None if timeout is None else max(0.0, begin + timeout - time.monotonic())
 
+        last = timeout == 0
+        within = _LOOK if last else timeout
         while True:
+            look = time.monotonic()
             try:
-                rest = left()
-                # The last look is made when the time is just over: it, too, takes its time.
-                now = self._detail(ticket, since, None if rest is None else max(rest, _LOOK))
+                now = self._detail(ticket, since, within)
             except (NetworkFailed, ServerFailed) as error:
                 if left() != 0:
                     raise
                 raise TimedOut(f"{timeout:g} s are over, and ticket {ticket}: {error}") from error
+            # A look takes about as long as the one before.
+            margin = max(_LAST_LOOK, 2 * (time.monotonic() - look))
             since = max((entry.id for entry in now.log), default=since)
             if now != seen:
                 yield now
             if now.status.final:
                 return
             seen = replace(now, log=())
-            rest = left()
-            if rest == 0:
+            within = left()
+            if within is None:
+                time.sleep(interval)
+            elif not last:
+                rest = max(0.0, within - margin)
+                last = interval >= rest
+                time.sleep(min(interval, rest))
+                within = left()
+            else:
+                time.sleep(within)
                 raise TimedOut(
                     f"ticket {ticket} is still {now.status} after {timeout:g} s; it goes on: "
                     "look again later"
                 )
-            time.sleep(interval if rest is None else min(interval, rest))
 
     def files(self, ticket: int, area: Area) -> list[FileEntry]:
         """List the files of a ticket: its input, or its results.
@@ -411,13 +438,15 @@ class Client:
         """
         doubt = f"ticket {ticket} may be queued again; ask for its status"
         before = max((entry.id for entry in self.log(ticket)), default=0)
+        failed = (TicketStatus.FAILED, TicketStatus.TIMEOUT)
 
         def ask() -> str | None:
             # It may have been queued, claimed and failed again meanwhile, which the log tells.
-            queued = self._left(ticket, TicketStatus.FAILED, TicketStatus.TIMEOUT)
+            queued = self._left(ticket, *failed)
             return queued or ("ready" if self.log(ticket, before) else None)
 
-        with self._state_matters(ticket, "only a ticket that failed can be tried again"):
+        rule = "only a ticket that failed can be tried again"
+        with self._state_matters(ticket, rule, *failed):
             self.session.get_text(
                 f"api/tickets/{ticket}/retry",
                 word("ready"),
@@ -433,12 +462,17 @@ class Client:
         return None if status in before else "ready"
 
     @contextmanager
-    def _state_matters(self, ticket: int, rule: str) -> Iterator[None]:
+    def _state_matters(self, ticket: int, rule: str, *right: TicketStatus) -> Iterator[None]:
         """Tell a ticket in the wrong state from none: the server says "not found" of both."""
         try:
             yield
         except NotFound as error:
             status = self.status(ticket)
+            if status in right:
+                raise BadAnswer(
+                    f"{error}; but ticket {ticket} is there, in state {status} as it must: "
+                    "something between here and the server may have answered in its place"
+                ) from error
             kind = TicketDeleted if status is TicketStatus.DELETED else WrongState
             raise kind(
                 f"ticket {ticket} is {status}: {rule}", status=error.status, text=error.text
@@ -456,6 +490,11 @@ class Client:
             if cause is not None:
                 raise _unfinished(ticket, cause) from error
             _log.warning("ticket %d stays and counts towards the quota: %s", ticket, error)
+
+
+def _numbers(version: str) -> list[int]:
+    """Give the numbers in a version, of which 1.10 has higher ones than 1.9."""
+    return [int(number) for number in re.findall("[0-9]+", version)]
 
 
 def _unfinished(ticket: int, cause: Exception) -> Unfinished:

@@ -341,7 +341,7 @@ def read_detail(document: object) -> TicketDetail:
         position = result.get("queue_position")
         return TicketDetail(
             status=read_status(result["status"]),
-            progress=float(result["progress"]),
+            progress=read_number(str(result["progress"])),
             queue_position=None if position is None else int(position),
             log=tuple(
                 LogEntry(

@@ -11,10 +11,13 @@ import random
 import ssl
 import time
 from collections.abc import Iterator
+from threading import Event
 
 import requests
-from urllib3.exceptions import LocationParseError, NewConnectionError
+from requests.exceptions import InvalidSchema, InvalidURL
+from urllib3.exceptions import LocationParseError
 
+from dss.connection import NotConnected
 from dss.errors import BadAnswer, DssError, shown
 
 PATIENCE = 60.0
@@ -34,10 +37,12 @@ class Tries:
     Args:
         patience: Seconds after the first failure within which another try may begin.
         within: Seconds from now within which the whole call has to be over, None for no limit.
+        broken: Ends the tries, and a pause between two, when it is set.
     """
 
-    def __init__(self, patience: float, within: float | None = None) -> None:
+    def __init__(self, patience: float, within: float | None, broken: Event) -> None:
         self._patience = patience
+        self._broken = broken
         self._over = None if within is None else time.monotonic() + within
         self._end: float | None = None
         self._pause = FIRST_PAUSE
@@ -62,9 +67,9 @@ class Tries:
         if left <= 0 or self._failures >= MAX_FAILURES:
             return False
         # The last try is made when the time is just over, however long the pauses have become.
-        time.sleep(min(left, self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - no secret
+        seconds = min(left, self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        return True
+        return not self._broken.wait(seconds)
 
 
 class Lost(Exception):
@@ -97,26 +102,24 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def never_sent(error: Exception) -> bool:
-    """Tell whether a request failed before any of it can have reached the server."""
-    # A ProxyError says nothing: it is what a lost answer becomes behind a proxy. But a proxy that
-    # refuses to connect is told of in words of `http.client`, which come before the request.
-    never = (requests.ConnectTimeout, NewConnectionError)
-    return is_lasting(error) or any(
-        isinstance(cause, never) or str(cause).startswith("Tunnel connection failed")
-        for cause in _causes(error)
-    )
+    """Tell whether a request failed before any of it can have left."""
+    return any(isinstance(cause, NotConnected) for cause in _causes(error)) or is_no_address(error)
+
+
+def is_no_address(error: Exception) -> bool:
+    """Tell whether a request failed at the address of the server, or of a proxy."""
+    kinds = (InvalidURL, InvalidSchema, LocationParseError)
+    return any(isinstance(cause, kinds) for cause in _causes(error))
 
 
 def is_lasting(error: Exception) -> bool:
     """Tell whether another try would fail alike: a certificate not trusted, an impossible URL."""
-    lasting = (
-        ssl.SSLCertVerificationError,
-        requests.exceptions.InvalidURL,
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.InvalidProxyURL,
-        LocationParseError,
+    return never_sent(error) and any(
+        is_no_address(error)
+        or isinstance(cause, ssl.SSLCertVerificationError)
+        or _speaks_no_tls(cause)
+        for cause in _causes(error)
     )
-    return any(isinstance(cause, lasting) or _speaks_no_tls(cause) for cause in _causes(error))
 
 
 def _speaks_no_tls(error: BaseException) -> bool:
@@ -129,9 +132,12 @@ def _speaks_no_tls(error: BaseException) -> bool:
 
 def reason(error: Exception) -> str:
     """Give the words of the system for a failure, without the libraries' wrapping."""
-    if isinstance(error, requests.Timeout):
-        return "timed out"
     causes = [c for c in _causes(error) if not isinstance(c, requests.RequestException)]
+    if is_no_address(error) and not isinstance(error, InvalidSchema):
+        # The libraries' words have the address in them, and so perhaps a password.
+        return "its address, or that of the proxy in HTTP_PROXY or HTTPS_PROXY, is none"
+    if isinstance(error, requests.Timeout) or any(isinstance(c, TimeoutError) for c in causes):
+        return "timed out"
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (

@@ -30,6 +30,7 @@ from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from dss.answers import Received, digest_of, judge, save, start_of, text_of
+from dss.connection import Connections, NotConnected
 from dss.errors import (
     BadAnswer,
     DssError,
@@ -40,7 +41,7 @@ from dss.errors import (
     ServerFailed,
     shown,
 )
-from dss.retry import PATIENCE, Lost, Tries, is_lasting, never_sent, reason
+from dss.retry import PATIENCE, Lost, Tries, is_lasting, is_no_address, never_sent, reason
 
 COOKIE_NAME = "webpy_session_id"
 TIMEOUT = (10.0, 60.0)
@@ -126,7 +127,10 @@ class Session:
         self._timeout = timeout
         self._verify = verify
         self._used = time.monotonic()
+        self._connections = Connections()
         self._http = requests.Session()
+        self._http.mount("http://", self._connections)
+        self._http.mount("https://", self._connections)
         # No .netrc has a say in who logs in, and no proxy in talking to this machine.
         self._http.auth = _no_other_login
         self._proxies = {"no_proxy": self.host} if self.host in _LOOPBACK else None
@@ -153,6 +157,13 @@ class Session:
     def close(self) -> None:
         """Close the connection; the login stays valid."""
         self._http.close()
+
+    def break_off(self) -> None:
+        """End, from another thread, what is done on this session; nothing can be done on it then.
+
+        The call that is under way fails, soon, and is not repeated.
+        """
+        self._connections.break_off()
 
     def another(self) -> Session:
         """Open a second session with the same login, for another thread."""
@@ -186,7 +197,8 @@ class Session:
             read: As for `post_form`.
             doubt: As for `post_form`.
             ask: As for `post_form`.
-            within: Seconds within which the call has to be over, with all its repetitions.
+            within: Seconds within which the call has to be over, with all its repetitions, however
+                slowly the answer comes.
         """
         return self._call("GET", path, _text(read), doubt=doubt, ask=ask, within=within)
 
@@ -269,35 +281,36 @@ class Session:
         within: float | None = None,
     ) -> T:
         """Send a request, again where that is safe, and read its answer."""
-        tries = Tries(self.patience, within)
-        in_doubt: DssError | None = None
-        while True:
-            try:
-                once = doubt is not None and ask is None
-                return self._try(method, path, read, data, tries, once=once)
-            except Refused:
-                # Of a repetition: perhaps because the first one was done after all.
-                answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
-                if answer is None:
+        with self._connections.over_in(within):
+            tries = Tries(self.patience, within, self._connections.broken)
+            in_doubt: DssError | None = None
+            while True:
+                try:
+                    once = doubt is not None and ask is None
+                    return self._try(method, path, read, data, tries, once=once)
+                except Refused:
+                    # Of a repetition: perhaps because the first one was done after all.
+                    answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
+                    if answer is None:
+                        raise
+                    return answer
+                except KeyboardInterrupt:
+                    if doubt is not None:
+                        _log.warning("interrupted in the middle of a request: %s", doubt)
                     raise
-                return answer
-            except KeyboardInterrupt:
-                if doubt is not None:
-                    _log.warning("interrupted in the middle of a request: %s", doubt)
-                raise
-            except Lost as lost:
-                failure = lost.failure
-                if lost.sent and doubt is not None:
-                    in_doubt = failure
-                    answer = self._settle(failure, doubt, ask)
-                    if answer is not None:
-                        return answer
-                if not lost.lasting and tries.pause(failure):
-                    _log.info("%s; trying again", failure)
-                    continue
-            if in_doubt:
-                raise _unknown(in_doubt, doubt) from in_doubt
-            raise failure
+                except Lost as lost:
+                    failure = lost.failure
+                    if lost.sent and doubt is not None:
+                        in_doubt = failure
+                        answer = self._settle(failure, doubt, ask)
+                        if answer is not None:
+                            return answer
+                    if not lost.lasting and tries.pause(failure):
+                        _log.info("%s; trying again", failure)
+                        continue
+                if in_doubt:
+                    raise _unknown(in_doubt, doubt) from in_doubt
+                raise failure
 
     def _settle(
         self, failure: DssError, doubt: str | None, ask: Callable[[], T | None] | None
@@ -347,16 +360,23 @@ class Session:
                     return read(response, call)
                 except BadAnswer as error:
                     raise Lost(error, lasting=True) from None
-        except (requests.RequestException, HTTPError) as error:
-            failure = NetworkFailed(f"no answer from {self.server}: {reason(error)} ({call})")
-            failure.__cause__ = error
+        except (NotConnected, requests.RequestException, HTTPError) as error:
+            failure = self._no_answer(call, reason(error))
+            failure.__cause__ = None if is_no_address(error) else error
             raise Lost(failure, sent=not never_sent(error), lasting=is_lasting(error)) from None
         except Lost:
             # The server may drop the connection after a failure without a word.
             self._http.close()
+            if self._connections.broken.is_set():
+                raise Lost(self._no_answer(call)) from None
             raise
         finally:
             self._used = time.monotonic()
+
+    def _no_answer(self, call: str, why: str = "") -> NetworkFailed:
+        if self._connections.broken.is_set():
+            why = "timed out"  # whatever that looked like
+        return NetworkFailed(f"no answer from {self.server}: {why} ({call})")
 
 
 def _unknown(failure: DssError, doubt: str | None) -> OutcomeUnknown:
@@ -369,9 +389,13 @@ def _text(read: Callable[[str], T]) -> Callable[[requests.Response, str], T]:
 
 def _json(text: str) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadAnswer(f"the server did not answer with JSON: {shown(text)!r}") from error
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no JSON, though Python reads and writes it")
 
 
 def _no_other_login(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -13,11 +13,12 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import normalize
 
 from dss.errors import NetworkFailed, ServerFailed, TransferFailed, shown
 from dss.multipart import FileBody
@@ -38,7 +39,9 @@ TRIES = 3
 
 _START = 64 * 2**10
 # Names that Windows gives to devices, with any extension.
-_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE
+)
 
 
 class Sent(NamedTuple):
@@ -58,7 +61,7 @@ class Sent(NamedTuple):
 
 
 class _Changed(Exception):
-    """The list of files is out of date."""
+    """The list of files is out of date; says what shows it."""
 
 
 def list_files(session: Session, area: str) -> list[FileEntry]:
@@ -71,10 +74,17 @@ def list_files(session: Session, area: str) -> list[FileEntry]:
     seen: set[str] = set()
     for entry in listed:
         _check_name(entry.name)
-        if entry.name.casefold() in seen:
-            raise TransferFailed(f"the server lists {shown(entry.name)!r} twice")
-        seen.add(entry.name.casefold())
+        if (one := _folded(entry.name)) in seen:
+            raise TransferFailed(
+                f"the server lists {shown(entry.name)!r} twice: on some disks the two are one file"
+            )
+        seen.add(one)
     return listed
+
+
+def _folded(name: str) -> str:
+    """Give what is the same of all names that are one to some file system."""
+    return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def _read_list(text: str) -> list[FileEntry]:
@@ -89,8 +99,8 @@ def _check_name(name: str) -> None:
     ends = not name.startswith(".") and not name.endswith((".", " "))
     if not name or not bare or not ends or _DEVICE.fullmatch(name):
         raise TransferFailed(
-            f"the server lists a file named {shown(repr(name))}, which is not a plain file name; "
-            "nothing was downloaded"
+            f"the server lists a file named {shown(repr(name))}, which is not a plain file name: "
+            "the files of this ticket cannot be put on a disk"
         )
 
 
@@ -160,10 +170,12 @@ def _holds(session: Session, area: str, file: Path, name: str) -> bool:
             return False
         try:
             told, sha256 = session.get_digest(f"{area}/{index}")
+            _check_told(told, name, f"{area}/{index}")
         except TransferFailed as error:
             raise NetworkFailed(f"{name} could not be read back: {error}") from error
-        if told == name:
-            return sha256 == digest(file)
+        except _Changed:
+            continue
+        return sha256 == digest(file)
     return False
 
 
@@ -250,12 +262,13 @@ def download_archive(
                 _check_unchanged(session, area, listed)
                 _refuse_missing_layers(aside / workspace, {entry.name for entry in listed})
                 _refuse_loss(folder, aside)
-        except _Changed:
+        except _Changed as changed:
+            sign = changed
             continue
         except OSError as error:
             raise TransferFailed(f"{folder}: {error.strerror or error}") from error
         return folder / workspace
-    raise TransferFailed(f"the files of {area} changed during each of {TRIES} downloads")
+    raise TransferFailed(f"the files of {area} changed during each of {TRIES} downloads: {sign}")
 
 
 def download_file(session: Session, path: str, target: str | Path) -> Path:
@@ -323,7 +336,7 @@ def _refuse_loss(folder: Path, aside: Path) -> None:
 
 def _check_unchanged(session: Session, area: str, listed: Sequence[FileEntry]) -> None:
     if list_files(session, area) != listed:
-        raise _Changed
+        raise _Changed("the list became another")
 
 
 class _Place(NamedTuple):
@@ -351,12 +364,22 @@ def _fetch_all(
             idle.put(own)
 
     with ExitStack() as stack:
-        for _ in range(parallel):
-            idle.put(stack.enter_context(session.another()))
+        sessions = [stack.enter_context(session.another()) for _ in range(parallel)]
+        for one in sessions:
+            idle.put(one)
         pool = stack.enter_context(ThreadPoolExecutor(parallel))
         stack.callback(pool.shutdown, cancel_futures=True)
-        for done in [pool.submit(fetch, entry) for entry in listed]:
-            done.result()
+        running = {pool.submit(fetch, entry) for entry in listed}
+        try:
+            while running:
+                # Not for longer: on Windows, Ctrl-C does not end a wait for a thread.
+                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for end in done:
+                    end.result()
+        except KeyboardInterrupt:
+            for one in sessions:
+                one.break_off()
+            raise
 
 
 def _fetch(
@@ -375,9 +398,8 @@ def _fetch(
             return
         for further in reversed(range(TRIES)):
             received = session.get_file(path, target)
-            if received.name != entry.name:
-                raise _Changed
             try:
+                _check_told(received.name, entry.name, path)
                 proved = check_whole(received, target)
                 break
             except TransferFailed:
@@ -392,6 +414,22 @@ def _fetch(
         target.replace(known)
 
 
+def _check_told(told: str | None, name: str, path: str) -> None:
+    """Make sure that an answer says that it is the file that was listed.
+
+    Raises:
+        _Changed: It is another.
+        TransferFailed: It does not say which it is.
+    """
+    if told is None:
+        raise TransferFailed(
+            f"{name} came without its name ({path}): something between here and the server takes "
+            "Content-Disposition from its answers"
+        )
+    if told != name:
+        raise _Changed(f"{shown(told)!r} came instead of {name!r}")
+
+
 def _is_there(session: Session, path: str, file: Path) -> bool:
     """Tell whether a file is in its place, as the server has it."""
     if file.is_symlink() or not file.is_file():
@@ -404,6 +442,7 @@ def _is_there(session: Session, path: str, file: Path) -> bool:
     if not file.name.endswith(".gz"):
         return True
     name, start = session.get_start(path, _START)
-    if name != file.name:
-        raise _Changed
+    if name is None:
+        return False
+    _check_told(name, file.name, path)
     return same_header(file, start)

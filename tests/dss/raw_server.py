@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 
 from dss import Session
 
@@ -48,12 +49,14 @@ class RawServer:
         keep_alive: Whether a connection serves more than one request.
         closed: Set whenever a connection has been closed.
         says_close: Whether an answer says that it is the last of its connection.
+        drips: How many bytes of an answer come at once, if not all; the others come singly.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.answers: list[bytes] = []
         self.keep_alive = False
         self.says_close = True
+        self.drips: int | None = None
         self.closed = threading.Event()
         self.requests: list[bytes] = []
         self.connections = 0
@@ -124,5 +127,8 @@ class RawServer:
         if self.says_close and not self.keep_alive:
             # Said beforehand, so that no client sends its next request into the closing connection.
             reply = reply.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
-        connection.sendall(reply)
+        connection.sendall(reply[: self.drips])
+        for byte in reply[self.drips :] if self.drips is not None else b"":
+            time.sleep(0.02)
+            connection.sendall(bytes([byte]))
         return reply != DROP

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dss import (
+    Admin,
     BadAnswer,
     Client,
     Middleware,
@@ -29,7 +30,7 @@ from dss import (
 from dss.multipart import FileBody
 from dss.records import Attachment, Service, Ticket
 from snapws import ImageDamaged, Workspace, WorkspaceError
-from tests.dss.raw_server import DROP, RawServer, answer
+from tests.dss.raw_server import DROP, RawServer, answer, listing
 
 
 def test_services(client: Client, service: str, description: Path) -> None:
@@ -50,7 +51,7 @@ def test_unknown_service(client: Client, impatient: None) -> None:
         client.service_detail("0" * 40)
     with pytest.raises(NotFound, match="is not available"):
         client.create("0" * 40)
-    with pytest.raises(NotFound, match="Unable to find service named nonsense"):
+    with pytest.raises(NotFound, match="no service is named 'nonsense'; services: .*Service"):
         client.create("nonsense")
     with pytest.raises(ServerFailed):
         client.service_stats("0" * 40)
@@ -60,6 +61,23 @@ def test_ticket_by_name_of_the_service(client: Client, service: str) -> None:
     name = client.service_detail(service).name
     ticket = client.create(name)
     assert client.tickets() == [Ticket(ticket, name, TicketStatus.INIT)]
+
+
+def test_name_stands_for_the_highest_version_that_is_offered(
+    middleware: Middleware, client: Client, admin: Admin, service: str, description: Path
+) -> None:
+    told = json.loads((description / "service.json").read_text(encoding="utf-8"))
+    by_version = {told["version"]: service}
+    for version in ("1.9", "1.10.1", "2.0"):
+        (description / "service.json").write_text(json.dumps(told | {"version": version}))
+        by_version[version] = middleware.publish(description, "testlab")
+    admin.delete_service("testlab", by_version["2.0"])
+    ticket = client.create(told["name"])
+    client.make_ready(ticket)
+    ahead = {
+        version: client.service_stats(by_version[version]).queue_length for version in by_version
+    }
+    assert ahead == {"1.10": 0, "1.9": 0, "1.10.1": 1, "2.0": 0}
 
 
 def test_quota(client: Client, service: str) -> None:
@@ -190,6 +208,80 @@ def test_wait_ends_by_the_clock(raw: RawServer, silence: bytes) -> None:
             next(seen)
 
 
+class SlowServer(Session):
+    """A server, and a clock of its own: each look at the ticket takes `took` seconds.
+
+    Attributes:
+        now: The clock.
+        looks: When a look began, and how long it might take.
+    """
+
+    def __init__(self, took: float) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.took = took
+        self.now = 1000.0
+        self.looks: list[tuple[float, float]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now += seconds
+
+    def get_json(self, path: str, *, within: float | None = None) -> object:
+        assert within is not None
+        self.looks.append((self.now, within))
+        self.now += min(self.took, within)
+        if self.took > within:
+            raise NetworkFailed("timed out")
+        document = detail("claimed", int(self.now)).partition(b"\r\n\r\n")[2]
+        return json.loads(document)
+
+
+@pytest.mark.parametrize("took", [0.0, 0.1, 0.5, 3.0])
+@pytest.mark.parametrize("interval", [0.7, 5.0, 60.0])
+def test_last_look_is_in_time(
+    monkeypatch: pytest.MonkeyPatch, took: float, interval: float
+) -> None:
+    """The wait is over when its time is, and what was there shortly before that was told."""
+    server = SlowServer(took)
+    monkeypatch.setattr("dss.client.time", server)
+    told: list[int] = []
+
+    def follow() -> None:
+        for look in Client(server).wait(1, timeout=30, interval=interval):
+            told.extend(entry.id for entry in look.log)
+
+    with pytest.raises(TimedOut, match="is still claimed after 30 s"):
+        follow()
+    assert server.now == pytest.approx(1030)
+    last = server.looks[-1][0]
+    assert told[-1] == int(last + took) >= int(1030 - 2 * took - 0.2)
+    assert all(begin + within == pytest.approx(1030) for begin, within in server.looks)
+
+
+@pytest.mark.parametrize("took", [0.5, 9.0])
+def test_wait_without_time_looks_once(monkeypatch: pytest.MonkeyPatch, took: float) -> None:
+    server = SlowServer(took)
+    monkeypatch.setattr("dss.client.time", server)
+    with pytest.raises(TimedOut):
+        list(Client(server).wait(1, timeout=0))
+    assert server.looks == [(1000.0, 1.0)]
+    assert server.now == pytest.approx(1000 + min(took, 1.0))
+
+
+@pytest.mark.parametrize("at_once", [0, 60])
+def test_wait_ends_by_the_clock_although_bytes_come(raw: RawServer, at_once: int) -> None:
+    raw.answers = [detail("claimed"), detail("success", *range(9))]
+    with Session(raw.url) as session:
+        seen = Client(session).wait(1, timeout=0.6, interval=0)
+        next(seen)
+        raw.drips = at_once
+        with pytest.raises(TimedOut, match="0.6 s are over, and ticket 1: no answer from"):
+            next(seen)
+
+
 def test_wait_ends_with_the_ticket(client: Client, claimed: int) -> None:
     client.delete(claimed)
     (only,) = client.wait(claimed)
@@ -309,10 +401,38 @@ def _changed(workspace: Workspace) -> Workspace:
     return workspace
 
 
+PROXY = answer(b"<h1>Blocked</h1>", status="404 Not Found")
+
+
+@pytest.mark.parametrize(
+    ("call", "state", "before"),
+    [
+        (lambda client, study: client.upload(5, study), b"init", [listing()]),
+        (lambda client, _: client.make_ready(5), b"init", []),
+        (lambda client, _: client.retry(5), b"timeout", [detail("timeout")]),
+    ],
+    ids=["upload", "make_ready", "retry"],
+)
+def test_refusal_of_somebody_on_the_way(
+    raw: RawServer,
+    workspace: Workspace,
+    call: Callable[[Client, Workspace], object],
+    state: bytes,
+    before: list[bytes],
+) -> None:
+    """It says nothing of the ticket: that is there, in the state that the call needs."""
+    raw.answers = [*before, PROXY, answer(state)]
+    words = f"Blocked.*404 to .*; but ticket 5 is there, in state {state.decode()} as it must"
+    with raw.session() as session, pytest.raises(BadAnswer, match=words):
+        call(Client(session), workspace)
+
+
 def test_ticket_that_cannot_be_filled_for_a_reason_here_is_deleted(
-    client: Client, service: str, workspace: Workspace
+    client: Client, service: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second image turns out to be damaged when the ticket has been made."""
+    # Else it may be known to be damaged before the first is archived, and no ticket is made.
+    monkeypatch.setattr("snapws.packing._MOST_AT_ONCE", 1)
     image = Path(workspace.layer(tag="Source").path)
     image.write_bytes(image.read_bytes()[:-40])
     made: list[int] = []
@@ -372,7 +492,7 @@ def test_lost_answer_to_a_creation(raw: RawServer) -> None:
     raw.answers = [DROP]
     part = "a ticket may have been made; it is the last of your tickets, and in state init"
     with raw.session() as session, pytest.raises(OutcomeUnknown, match=part):
-        Client(session).create("S")
+        Client(session).create("0" * 40)
     assert len(raw.requests) == 1
 
 

@@ -170,7 +170,7 @@ def test_hazard_06_idle_connections_are_cut(raw: RawServer) -> None:
         client = Client(session)
         assert client.progress(1) == 7
         assert raw.closed.wait(30)
-        assert client.create("S") == 7
+        assert client.create("0" * 40) == 7
     assert raw.connections == 2
     assert len(raw.requests) == 2
 
@@ -215,7 +215,7 @@ def test_hazard_09_a_failure_does_not_mean_that_nothing_was_done(raw: RawServer)
         ]
         raw.answers = [ERROR]
         with pytest.raises(OutcomeUnknown, match="internal server error.*a ticket may have been"):
-            Client(session).create("S")
+            Client(session).create("0" * 40)
     assert len(raw.requests) == 3
 
 
@@ -269,7 +269,7 @@ def _fail_to_send(session: Session, body: FileBody) -> None:
 
 ONCE: dict[str, Callable[[Session, Path], Any]] = {
     "claim": lambda s, _: Provider(s).claim(["0" * 40], "lab", "x"),
-    "create": lambda s, _: Client(s).create("S"),
+    "create": lambda s, _: Client(s).create("0" * 40),
     "log": lambda s, _: Provider(s).log(1, "info", "x"),
     "attach": lambda s, file: Provider(s).attach(1, "x", file),
     "login": lambda s, _: login(s.server, "token"),

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, Timer
 from unittest import mock
 
 import pytest
@@ -31,8 +32,8 @@ BUSY = answer(b"later", status="503 Service Unavailable")
 DOUBT = "it may be there; look"
 
 
-def unframed(text: str) -> bytes:
-    return f"HTTP/1.0 200 OK\r\n\r\n{text}".encode()
+def unframed(body: bytes) -> bytes:
+    return b"HTTP/1.0 200 OK\r\n\r\n" + body
 
 
 def post(session: Session, doubt: str | None = DOUBT) -> str:
@@ -68,7 +69,7 @@ def test_failure_that_may_last_is_met_a_few_times(raw: RawServer) -> None:
             session.get_text("api/x")
         assert caught.value.status == 500
         assert len(raw.requests) == 4
-        raw.answers = [unframed("part")]
+        raw.answers = [unframed(b"part")]
         with pytest.raises(BadAnswer, match="nothing tells whether the answer to GET api/x came w"):
             session.get_text("api/x")
         assert len(raw.requests) == 8
@@ -80,14 +81,16 @@ def test_failure_that_may_last_is_met_a_few_times(raw: RawServer) -> None:
 def test_pauses_grow_up_to_the_end_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     now, pauses = [0.0], []
 
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        now[0] += seconds
+    class Clock(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            pauses.append(timeout)
+            now[0] += timeout
+            return False
 
-    monkeypatch.setattr("dss.retry.time.sleep", sleep)
     monkeypatch.setattr("dss.retry.time.monotonic", lambda: now[0])
     monkeypatch.setattr("dss.retry.random.uniform", lambda low, high: high)
-    tries = Tries(30.0)
+    tries = Tries(30.0, None, Clock())
     now[0] = 1000.0  # how long the first try took does not count
     while tries.pause(NetworkFailed("")):
         pass
@@ -101,9 +104,9 @@ def test_pauses_are_not_alike() -> None:
 
 
 def random_pause() -> float:
-    with mock.patch("dss.retry.time.sleep") as sleep:
-        Tries(60.0).pause(NetworkFailed(""))
-    return float(sleep.call_args.args[0])
+    broken = mock.Mock(wait=mock.Mock(return_value=False))
+    assert Tries(60.0, None, broken).pause(NetworkFailed(""))
+    return float(broken.wait.call_args.args[0])
 
 
 @pytest.mark.parametrize("failure", [ERROR, DROP, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
@@ -138,6 +141,38 @@ def test_call_that_has_to_be_over(raw: RawServer) -> None:
     with Session(raw.url) as session, pytest.raises(NetworkFailed, match="timed out"):
         session.get_text("api/x", within=0.3)
     assert len(raw.requests) == 1
+
+
+@pytest.mark.parametrize("at_once", [0, 60])
+@pytest.mark.parametrize("framing", [answer, unframed])
+def test_call_that_has_to_be_over_although_bytes_come(
+    raw: RawServer, at_once: int, framing: Callable[[bytes], bytes]
+) -> None:
+    """In the head of the answer, and in its body; the session is as good as before."""
+    raw.answers = [framing(b"x" * 300), answer(b"yes")]
+    raw.drips = at_once
+    with raw.session() as session:
+        with pytest.raises(NetworkFailed, match="timed out"):
+            session.get_text("api/x", within=0.3)
+        raw.drips = None
+        assert session.get_text("api/x", within=30) == "yes"
+        assert session.get_text("api/x") == "yes"
+
+
+def test_session_that_is_broken_off(raw: RawServer) -> None:
+    """By another thread, in the middle of an answer or of a pause; nothing can be done any more."""
+    raw.answers = [answer(b"x" * 300)]
+    raw.drips = 60
+    for patience in (0, 600):
+        with raw.session(patience) as session:
+            stop = Timer(0.3, session.break_off)
+            stop.start()
+            with pytest.raises((NetworkFailed, ServerFailed)):
+                session.get_text("api/x")
+            stop.join()
+            with pytest.raises(NetworkFailed):
+                session.get_text("api/x")
+        raw.answers, raw.drips = [BUSY], None
 
 
 ASKED = "ticket 1 may be queued; ask for its status"
@@ -232,19 +267,21 @@ def test_post_without_doubt_is_repeated(raw: RawServer) -> None:
         assert post(session, doubt=None) == "yes"
 
 
-def test_post_that_never_left_is_repeated(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_post_that_never_left_is_repeated(raw: RawServer) -> None:
     """The server begins to listen only in the first pause."""
     late = RawServer()
     late.answers = [answer(b"done")]
     late.close()
     started: list[RawServer] = []
 
-    def pause(_: float) -> None:
-        started.append(RawServer(late.port))
-        started[0].answers = [answer(b"done")]
+    class Pause(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            started.append(RawServer(late.port))
+            started[0].answers = [answer(b"done")]
+            return False
 
-    monkeypatch.setattr("dss.retry.time.sleep", pause)
     with Session(late.url) as session:
+        session._connections.broken = Pause()
         assert post(session) == "done"
     started[0].close()
     assert len(started[0].requests) == 1
@@ -274,6 +311,18 @@ def test_idle_connection_is_not_used_again(raw: RawServer, monkeypatch: pytest.M
     assert raw.connections == 3
 
 
+@pytest.mark.parametrize("failure", [ERROR, BUSY])
+def test_connection_is_not_used_again_after_a_failure(raw: RawServer, failure: bytes) -> None:
+    """The server may close it without a word, and then what is sent next would be in doubt."""
+    raw.keep_alive = True
+    raw.answers = [failure, answer(b"1")]
+    with raw.session(patience=0) as session:
+        with pytest.raises(ServerFailed):
+            session.get_text("api/x")
+        assert post(session) == "1"
+    assert raw.connections == 2
+
+
 def test_forms_are_utf8(raw: RawServer) -> None:
     raw.answers = [answer(b"1")]
     with raw.session() as session:
@@ -295,6 +344,13 @@ def test_json(raw: RawServer) -> None:
         assert session.get_json("api/x") == {"a": [1]}
         with pytest.raises(BadAnswer, match="the server did not answer with JSON: '<html>'"):
             session.get_json("api/x")
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_json_has_no_such_numbers(raw: RawServer, word: str) -> None:
+    raw.answers = [answer(f'{{"progress": {word}}}'.encode())]
+    with raw.session() as session, pytest.raises(BadAnswer, match="did not answer with JSON"):
+        session.get_json("api/x")
 
 
 def test_redirect_is_not_followed(raw: RawServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import ssl
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,16 @@ import pytest
 import requests
 import trustme
 
-from dss import BadAnswer, Client, Middleware, NetworkFailed, NotLoggedIn, OutcomeUnknown, Session
+from dss import (
+    BadAnswer,
+    Client,
+    Middleware,
+    NetworkFailed,
+    NotLoggedIn,
+    OutcomeUnknown,
+    Provider,
+    Session,
+)
 from dss.login import login, user
 from tests.dss.raw_server import DROP, RawServer, answer
 from tests.dss.tls import Forwarder, self_signed
@@ -116,7 +126,7 @@ def test_certificate_that_is_not_trusted(
         with Session(front.url, cookie="secret", verify=verify) as session:
             for call in (
                 lambda session=session: session.get_text("api/tickets"),
-                lambda session=session: Client(session).create("S"),
+                lambda session=session: claim(session),
             ):
                 with pytest.raises(NetworkFailed, match=message) as caught:
                     call()
@@ -203,7 +213,163 @@ def test_proxy_that_refuses_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) ->
             Session("https://dss.example.org", patience=0) as session,
             pytest.raises(NetworkFailed, match="Tunnel connection failed: 403 Forbidden"),
         ):
-            Client(session).create("S")
+            claim(session)
+
+
+BREAKS = ["reset", "close", "swallow"]
+
+
+def claim(session: Session) -> object:
+    return Provider(session).claim(["0" * 40], "lab", "x")
+
+
+def quick(url: str, bundle: str) -> Session:
+    """A session that gives up soon."""
+    return Session(url, verify=bundle, timeout=(0.3, 5), patience=0)
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_broken_handshake_leaves_no_doubt(
+    authority: trustme.CA,
+    bundle: str,
+    tls: Callable[[ssl.SSLContext], Forwarder],
+    fault: str,
+) -> None:
+    """Nothing has left before the handshake is done."""
+    front = tls(context(authority.issue_cert("127.0.0.1")))
+    front.faults = [fault]
+    with quick(front.url, bundle) as session, pytest.raises(NetworkFailed, match="no answer from"):
+        claim(session)
+    assert front.seen == b""
+
+
+def test_claim_after_broken_handshakes_is_made_once(
+    authority: trustme.CA,
+    bundle: str,
+    tls: Callable[[ssl.SSLContext], Forwarder],
+    client: Client,
+    provider: Provider,
+    service: str,
+    impatient: None,
+) -> None:
+    client.make_ready(ticket := client.create(service))
+    front = tls(context(authority.issue_cert("127.0.0.1")))
+    front.faults = list(BREAKS)
+    assert provider.session.cookie is not None
+    with quick(front.url, bundle) as session:
+        session.patience = 30
+        session._http.cookies.set_cookie(provider.session.cookie)
+        claimed = Provider(session).claim([service], "testlab", "x")
+    assert claimed is not None
+    assert claimed.ticket == ticket
+    assert front.seen.count(b"POST /api/pro/services/claims") == 1
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+@pytest.mark.parametrize("where", ["at the proxy", "behind it"])
+def test_broken_tunnel_leaves_no_doubt(
+    authority: trustme.CA,
+    bundle: str,
+    tls: Callable[[ssl.SSLContext], Forwarder],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    where: str,
+) -> None:
+    front = tls(context(authority.issue_cert("dss.example.org")))
+    with Forwarder(front.port, tunnel="200 Connected") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        (proxy if where == "at the proxy" else front).faults = [fault]
+        with (
+            quick("https://dss.example.org", bundle) as session,
+            pytest.raises(NetworkFailed, match="no answer from"),
+        ):
+            claim(session)
+    assert front.seen == b""
+
+
+@pytest.mark.parametrize("tunnel", ["", "200 Connected"])
+def test_lost_answer_on_a_used_connection_leaves_a_doubt(
+    authority: trustme.CA,
+    bundle: str,
+    raw: RawServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tunnel: str,
+) -> None:
+    """It was made before, with TLS and all: what fails then may have been done."""
+    raw.keep_alive = True
+    raw.answers = [answer(b"0.5"), DROP]
+    leaf = context(authority.issue_cert("127.0.0.1", "dss.example.org"))
+    with (
+        Forwarder(raw.port, context=leaf) as front,
+        Forwarder(front.port, tunnel=tunnel) as proxy,
+        monkeypatch.context() as patch,
+    ):
+        if tunnel:
+            patch.setenv("https_proxy", proxy.url)
+        with Session("https://dss.example.org" if tunnel else front.url, verify=bundle) as session:
+            assert Client(session).progress(1) == 0.5
+            with pytest.raises(OutcomeUnknown, match="the request was sent"):
+                claim(session)
+    assert raw.connections == 1
+    assert len(raw.requests) == 2
+
+
+def test_call_that_has_to_be_over_although_bytes_come(
+    authority: trustme.CA, bundle: str, raw: RawServer
+) -> None:
+    raw.answers = [answer(b"x" * 300)]
+    raw.drips = 60
+    with (
+        Forwarder(raw.port, context=context(authority.issue_cert("127.0.0.1"))) as front,
+        quick(front.url, bundle) as session,
+    ):
+        with pytest.raises(NetworkFailed, match="timed out"):
+            session.get_text("api/x", within=0.5)
+        raw.drips = None
+        assert session.get_text("api/x") == "x" * 300
+
+
+def test_answer_in_the_clear_leaves_a_doubt(
+    authority: trustme.CA, bundle: str, tls: Callable[[ssl.SSLContext], Forwarder]
+) -> None:
+    """As a firewall gives it that does not like the request; it looks as if TLS were not spoken."""
+    front = tls(context(authority.issue_cert("127.0.0.1")))
+    front.faults = ["block"]
+    with quick(front.url, bundle) as session, pytest.raises(OutcomeUnknown, match="was sent"):
+        claim(session)
+    assert front.seen.startswith(b"POST ")
+
+
+SECRETS = [
+    "http://jane:hunter2@127.0.0.1:99999",
+    "http://jane:hunter2/x@127.0.0.1:9",
+    "http://jane:hun#hunter2@127.0.0.1:9",
+    "http://jane:hunter2@",
+    "http://jane:hunter2€@127.0.0.1:9",
+    "http://jane:hunter2@ho st:9",
+    "http://jane:hunter2@[::1:9",
+    "http://jane:hunter2@" + "a" * 70 + ".org:9",
+    "htp://jane:hunter2@127.0.0.1:9",
+    "jane:hunter2@127.0.0.1:9",
+    "http://jane:hunter2@127.0.0.1:9",
+]
+
+
+@pytest.mark.parametrize("proxy", SECRETS)
+def test_password_of_a_proxy_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("https_proxy", proxy)
+    with (
+        Session("https://dss.example.org", patience=0) as session,
+        pytest.raises(
+            NetworkFailed, match="address of a proxy|address, or that of the|refused"
+        ) as e,
+    ):
+        claim(session)
+    told = [*_words(e.value), "".join(traceback.format_exception(e.value)), caplog.text]
+    assert not [text for text in told if "hunter2" in text]
 
 
 def test_plain_proxy(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:

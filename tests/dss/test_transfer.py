@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import socketserver
 import threading
+from _thread import interrupt_main
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from dss import Client, NetworkFailed, Provider, ServerFailed, Session, Transfer
 from dss.answers import Received
 from dss.errors import TicketDeleted, WrongState
 from dss.multipart import FileBody
-from dss.transfer import download_file, list_files, upload_files
+from dss.transfer import download_archive, download_file, list_files, upload_files
 from snapws import Workspace, registry_xml
 from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
 from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent
@@ -50,13 +53,17 @@ def test_download(raw: RawServer, tmp_path: Path) -> None:
         "a\u202etxt.exe",
         "CON",
         "nul.nii.gz",
+        "CONIN$",
+        "conout$.txt",
+        "com1 .txt",
+        "COM¹",
         "dot.",
         "space ",
         "what?",
     ],
 )
 def test_name_that_must_not_touch_the_disk(raw: RawServer, tmp_path: Path, name: str) -> None:
-    with pytest.raises(TransferFailed, match="not a plain file name; nothing was downloaded") as e:
+    with pytest.raises(TransferFailed, match="not a plain file name: .* on a disk") as e:
         get(raw, tmp_path / "out", listing("w.itksnap", name))
     assert str(e.value).isprintable()
     assert list(tmp_path.iterdir()) == []
@@ -70,9 +77,14 @@ def test_name_that_is_plain(raw: RawServer, name: str) -> None:
         assert [entry.name for entry in list_files(session, AREA)] == [name]
 
 
-def test_names_that_are_one_elsewhere(raw: RawServer, tmp_path: Path) -> None:
-    with pytest.raises(TransferFailed, match="lists 'W.ITKSNAP' twice"):
-        get(raw, tmp_path, listing("w.itksnap", "W.ITKSNAP"))
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("w.itksnap", "W.ITKSNAP"), ("\u00fc.gz", "u\u0308.gz"), ("\u00dc.gz", "u\u0308.GZ")],
+)
+def test_names_that_are_one_elsewhere(raw: RawServer, tmp_path: Path, one: str, other: str) -> None:
+    """But for case, or for how an accent is written."""
+    with pytest.raises(TransferFailed, match=f"lists '{other}' twice: on some disks"):
+        get(raw, tmp_path, listing(one, other))
 
 
 def test_workspace_is_found_by_its_ending(raw: RawServer, tmp_path: Path) -> None:
@@ -101,13 +113,36 @@ def test_list_that_changed_meanwhile(raw: RawServer, tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"w.itksnap", "l.nii.gz"}
 
 
-@pytest.mark.parametrize("wrong", [sent("other"), answer(WORKSPACE)])
-def test_wrong_name_for_ever(raw: RawServer, tmp_path: Path, wrong: bytes) -> None:
+def test_wrong_name_for_ever(raw: RawServer, tmp_path: Path) -> None:
     (tmp_path / "w.itksnap").write_text("old")
-    with pytest.raises(TransferFailed, match="changed during each of 3 downloads"):
-        get(raw, tmp_path, *[listing("w.itksnap"), wrong] * 3)
+    words = "changed during each of 3 downloads: 'other' came instead of 'w.itksnap'"
+    with pytest.raises(TransferFailed, match=words):
+        get(raw, tmp_path, *[listing("w.itksnap"), sent("other")] * 3)
     assert (tmp_path / "w.itksnap").read_text() == "old"
     assert list(tmp_path.iterdir()) == [tmp_path / "w.itksnap"]
+
+
+def test_file_without_its_name(raw: RawServer, tmp_path: Path) -> None:
+    """Something takes it from the answers: the files did not change."""
+    names = listing("w.itksnap")
+    path = get(raw, tmp_path / "once", names, answer(WORKSPACE), sent("w.itksnap"), names)
+    assert path.read_bytes() == WORKSPACE
+    words = "w.itksnap came without its name .*takes Content-Disposition from its answers"
+    with pytest.raises(TransferFailed, match=words):
+        get(raw, tmp_path / "never", names, answer(WORKSPACE))
+    assert not (tmp_path / "never").exists()
+
+
+def test_layer_that_is_there_and_comes_without_its_name(
+    raw: RawServer, tmp_path: Path, layer: tuple[str, bytes]
+) -> None:
+    name, body = layer
+    (tmp_path / name).write_bytes(body)
+    names = listing(name, "w.itksnap")
+    rest = [answer(body), sent(name, body), sent("w.itksnap"), names]
+    get(raw, tmp_path, names, *rest)
+    with pytest.raises(TransferFailed, match=f"{name} came without its name"):
+        get(raw, tmp_path, names, answer(body))
 
 
 def test_interrupted_download_leaves_nothing(raw: RawServer, tmp_path: Path) -> None:
@@ -127,6 +162,75 @@ def test_interrupt_from_the_keyboard_leaves_nothing(
     monkeypatch.setattr(Session, "get_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
         get(raw, tmp_path, listing("w.itksnap"))
+    assert list(tmp_path.iterdir()) == []
+
+
+class Stalling(socketserver.ThreadingTCPServer):
+    """Lists six files, and sends but the beginning of each.
+
+    Attributes:
+        drops: Whether it then drops the connection, and does not wait.
+        left: Has a permit for each client that went away in the middle of a file.
+        begun: Has a permit for each file that was begun.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), StallingRequest)
+        self.drops = False
+        self.left = threading.Semaphore(0)
+        self.begun = threading.Semaphore(0)
+
+
+class StallingRequest(socketserver.StreamRequestHandler):
+    timeout = 30
+    server: Stalling
+
+    def handle(self) -> None:
+        if not (line := self.rfile.readline()):
+            return
+        path = line.split()[1]
+        while self.rfile.readline().strip():
+            pass
+        if path.endswith(b"/results"):
+            self.wfile.write(listing("w.itksnap", *(f"{n}.gz" for n in range(5))))
+            return
+        self.wfile.write(sent("w.itksnap", b"x" * 999)[:200])
+        self.server.begun.release()
+        with suppress(ConnectionError):
+            assert self.server.drops or not self.rfile.readline()
+        self.server.left.release()
+
+
+@pytest.mark.parametrize("during", ["an answer", "a pause"])
+def test_interrupt_from_the_keyboard_ends_what_runs_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    """It neither waits for their files, nor do they go on, nor is anything left of them."""
+    monkeypatch.setattr("dss.retry.FIRST_PAUSE", 30.0)
+
+    def interrupt() -> None:
+        for _ in range(3):
+            assert server.begun.acquire(timeout=30)
+        interrupt_main()
+
+    with Stalling() as server:
+        server.drops = during == "a pause"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        watch = threading.Thread(target=interrupt)
+        watch.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with (
+            Session(address, timeout=(5, 100)) as session,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            download_archive(session, AREA, tmp_path / "out", "w.itksnap", parallel=3)
+        watch.join()
+        for _ in range(3):
+            assert server.left.acquire(timeout=10)
+        assert not server.begun.acquire(blocking=False)
+        server.shutdown()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -141,3 +141,20 @@ def test_verified_upload_that_cannot_be_read_back(raw: RawServer, tmp_path: Path
     raw.answers = [listing(), answer(b"success"), listing("layer"), listing("layer"), short]
     with raw.session() as session, pytest.raises(NetworkFailed, match="could not be read back"):
         upload_files(session, AREA, files, verify=True)
+
+
+def test_upload_that_is_read_back_without_its_name(raw: RawServer, tmp_path: Path) -> None:
+    """It may be there as it should: nobody can tell."""
+    files = files_to_send(tmp_path)[:1]
+    raw.answers = [listing("layer"), listing("layer"), answer(b"layer" * 1000)]
+    words = "layer could not be read back: layer came without its name"
+    with raw.session() as session, pytest.raises(NetworkFailed, match=words):
+        upload_files(session, AREA, files)
+
+
+def test_upload_beside_a_name_that_must_not_touch_a_disk(raw: RawServer, tmp_path: Path) -> None:
+    raw.answers = [listing("../x")]
+    with raw.session() as session, pytest.raises(TransferFailed) as caught:
+        upload_files(session, AREA, files_to_send(tmp_path))
+    assert str(caught.value).endswith("the files of this ticket cannot be put on a disk")
+    assert len(raw.requests) == 1

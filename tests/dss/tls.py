@@ -6,6 +6,8 @@ import datetime
 import ipaddress
 import socket
 import ssl
+import struct
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -50,12 +52,16 @@ class Forwarder:
 
     Attributes:
         seen: What it was sent, after TLS.
+        faults: What befalls the next connections, one after the other, as by a firewall: `reset`,
+            `close` or `swallow` what comes first; or `block`, which answers the first request in
+            the clear, in the middle of TLS.
     """
 
     def __init__(
         self, port: int, *, context: ssl.SSLContext | None = None, tunnel: str = ""
     ) -> None:
         self.seen = b""
+        self.faults: list[str] = []
         self._target = port
         self._context = context
         self._tunnel = tunnel
@@ -88,9 +94,19 @@ class Forwarder:
         with connection, suppress(OSError):
             connection.settimeout(30)
             client = connection
+            fault = self.faults.pop(0) if self.faults else ""
+            if fault in ("reset", "close", "swallow"):
+                _break(connection, fault)
+                return
             if self._context:
                 client = self._context.wrap_socket(connection, server_side=True)
             with client:
+                if fault == "block":
+                    self.seen += client.recv(65536)
+                    socket.socket.sendall(client, b"HTTP/1.1 403 Blocked\r\n\r\n")
+                    while socket.socket.recv(client, 65536):
+                        pass
+                    return
                 if self._tunnel:
                     while b"\r\n\r\n" not in self.seen:
                         self.seen += client.recv(65536)
@@ -111,3 +127,14 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while piece := source.recv(65536):
             target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+
+
+def _break(connection: socket.socket, fault: str) -> None:
+    """Ends a connection at its first bytes; or reads on, and never says a word."""
+    while connection.recv(65536) and fault == "swallow":
+        pass
+    if fault == "reset":
+        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -253,6 +253,13 @@ def _name(request: Request, name: str) -> None:
     request.reply(bytes(answer))
 
 
+def _no_name(request: Request, _: str) -> None:
+    """The answer does not say what name the file has."""
+    answer = request.ask()
+    answer.head = re.sub(rb"(?im)^content-disposition:.*\r\n", b"", answer.head)
+    request.reply(bytes(answer))
+
+
 def _index(request: Request, index: str) -> None:
     """The file of another index comes, under its own name: the list has shifted."""
     request.reply(bytes(request.ask(index=index)))
@@ -318,6 +325,7 @@ FAULTS: dict[str, Callable[[Request, str], None]] = {
     "lost-line": _lost_line,
     "flip": _flip,
     "name": _name,
+    "no-name": _no_name,
     "index": _index,
     "swap": _swap,
     "kill-before": _kill_before,

@@ -183,6 +183,9 @@ SENDING = [
     Scenario("take up", "reset-request", f"{_INPUT}#2"),
     Scenario("take up", "half-chunk", _LISTED),
     Scenario("take up", "status:503", f"{_LISTED}#1-2"),
+    Scenario(
+        "take up", "status:404", _INPUT, "BadAnswer", "init, input 1 of 3", "is there, in state"
+    ),
     for_ever("take up", "refuse", _INPUT, "Unfinished", "init, input 2 of 3"),
     Scenario("submit in two", "drop-request", f"{_INPUT}#2"),
     Scenario("submit in two", "cut-request:half", f"{_INPUT}#3"),
@@ -281,7 +284,7 @@ REPORTING = [
         "drop-answer",
         "POST api/pro/tickets/*/error",
         "failed, 1 claim, 1 line, input whole",
-        _LINE,
+        f"{_LINE}; ticket \\d+ is reported as failed",
     ),
 ]
 
@@ -305,6 +308,7 @@ FETCHING = [
     Scenario("fetch", "flip:half", f"{_FETCH}/1"),
     Scenario("fetch", "name:other.nii.gz", f"{_FETCH}/0"),
     Scenario("fetch", "name:../../escape", f"{_FETCH}/0"),
+    Scenario("fetch", "no-name", f"{_FETCH}/1"),
     Scenario("fetch", "index:2", f"{_FETCH}/0"),
     Scenario("fetch", "swap:1", f"{_FETCH}/0"),
     Scenario("fetch", "swap:0", f"{_FETCH}/2"),
@@ -322,6 +326,7 @@ FETCHING = [
     Scenario("fetch in two", "drop-answer", f"{_FETCH}/1"),
     Scenario("fetch in two", "cut-answer:half", f"{_FETCH}/2"),
     for_ever("fetch", "name:other.nii.gz", f"{_FETCH}/0#1+", "TransferFailed", _C),
+    for_ever("fetch", "no-name", f"{_FETCH}/*#1+", "TransferFailed", _C, "without its name"),
     for_ever("fetch", "swap:1", f"{_FETCH}/0#1+", "TransferFailed", _C, "layer_000"),
     for_ever("fetch", "cut-answer:half", f"{_FETCH}/1#1+", "TransferFailed", _C, "cut off"),
     for_ever("fetch", "short:half", f"{_FETCH}/1#1+", "TransferFailed", _C, "layer_001"),
