@@ -18,7 +18,8 @@ from dss.admin import Admin
 from dss.client import Client
 from dss.errors import DemoFailed
 from dss.middleware import ADMINISTRATOR, Middleware
-from dss.serving.runner import Runner, Settings
+from dss.serving.runner import Runner
+from dss.serving.settings import Settings
 from snapws import Workspace, labels
 
 if TYPE_CHECKING:

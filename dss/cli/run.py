@@ -142,7 +142,8 @@ def run(
     """
     from dss.login import Credentials
     from dss.serving import logs, metrics
-    from dss.serving.runner import Runner, Settings
+    from dss.serving.runner import Runner
+    from dss.serving.settings import Settings
     from dss.serving.supervisor import Limits
 
     if (executor is ExecutorName.DASK) != (scheduler is not None):

@@ -40,8 +40,9 @@ from dss.serving.declaration import Service, load
 from dss.serving.description import missing
 from dss.serving.job import Attached, Job
 from dss.serving.journal import Outcome, Step
-from dss.serving.order import FAILURE, OUTPUT, Order
+from dss.serving.order import Order
 from dss.serving.reports import ServerReports
+from dss.serving.workdir import FAILURE, OUTPUT, WORK
 from dss.session import Session
 from snapws import Workspace, WorkspaceError
 
@@ -212,7 +213,7 @@ class _Work:
         lacking = missing(self._insist(self._tags), workspace)
         if lacking:
             return self._fail("; ".join(lacking))
-        workdir = self._order.folder / "work"
+        workdir = self._order.folder / WORK
         shutil.rmtree(workdir, ignore_errors=True)
         self._result.unlink(missing_ok=True)
         workdir.mkdir()

@@ -9,12 +9,6 @@ from typing import Any
 from dss.serving.journal import Step
 from snapws.privacy import Privacy
 
-FAILURE = "failure.txt"
-"""File in a ticket's folder with more about a failure, for the user."""
-
-OUTPUT = "output.txt"
-"""File there with what the job's process printed."""
-
 
 @dataclass(frozen=True)
 class Order:
@@ -58,8 +52,3 @@ class Order:
         """Read what `as_json` gave."""
         step, folder = Step(document["step"]), Path(document["folder"])
         return cls(**{**document, "step": step, "folder": folder})
-
-
-def folder_of(workdir: Path, ticket: int) -> Path:
-    """Give the folder of a ticket's files."""
-    return workdir / f"ticket_{ticket:08d}"

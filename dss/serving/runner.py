@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -19,20 +18,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from dss.errors import JournalError, NetworkFailed, ServerFailed
+from dss.errors import DssError, JournalError, NetworkFailed, NotFound, ServerFailed
 from dss.records import TicketStatus
-from dss.serving import processes
+from dss.serving import processes, workdir
 from dss.serving.claims import Claimed, Claims
 from dss.serving.executors import Executor, LocalExecutor, Worker, describe
-from dss.serving.failure import scrubbed
 from dss.serving.journal import Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
-from dss.serving.order import FAILURE, OUTPUT, Order, folder_of
-from dss.serving.supervisor import Limits, Words
+from dss.serving.order import Order
+from dss.serving.settings import Settings
+from dss.serving.supervisor import Words
 
 if TYPE_CHECKING:
     from dss.session import Session
-    from snapws.privacy import Privacy
 
 _TURN = 0.5  # seconds after which the loop looks around, if nobody says anything
 _WATCH = 2.0  # seconds between two looks at the tickets that are worked on
@@ -42,53 +40,8 @@ _FIRST_PAUSE = 0.5
 _RETRY = 30.0
 _TRIES = 3  # how often a step is begun that ends with its process
 _END = 7.0  # seconds for workers to end that were told to
-_TAIL = 4000  # characters of output that go along with a failure
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a runner works.
-
-    Attributes:
-        provider: Name of the provider for whom it claims.
-        workdir: The work folder.
-        services: Names or hashes of the services; by default all that the file declares.
-        instance: Name of this runner in the tickets' logs; by default one is made up, and kept.
-        workers: How many tickets are worked on at once.
-        once: Whether it ends when no ticket waits.
-        max_tickets: How many tickets it claims, None for no limit.
-        keep: Seconds for which the files of finished tickets are kept.
-        limits: What each job may use.
-        min_free: Bytes that the disk must have free for a ticket to be claimed. At a quarter of
-            it, the job with the most files fails.
-        grace: Seconds that running jobs are given to end, once it is stopped.
-        interval: Seconds between two looks for tickets, at most.
-        adopt: Whether tickets that the login has claimed without an answer are searched for and
-            worked on. Other runners' tickets look the same: so for a login that no other uses.
-        privacy: What typed text goes along with results, as for `snapws.archive.archive`.
-        verify: How the server's certificate is checked, as for `Session`.
-        patience: Seconds for which one call of a job is repeated before it is remarked that it
-            waits; it waits then, as long as it takes.
-    """
-
-    provider: str
-    workdir: Path
-    services: tuple[str, ...] = ()
-    instance: str | None = None
-    workers: int = 1
-    once: bool = False
-    max_tickets: int | None = None
-    keep: float = 7 * 86400.0
-    limits: Limits = field(default_factory=Limits)
-    min_free: int = 2 * 10**9
-    grace: float = 60.0
-    interval: float = 10.0
-    adopt: bool = False
-    privacy: Privacy = "standard"
-    verify: bool | str = True
-    patience: float = 20.0
 
 
 @dataclass(eq=False)
@@ -96,7 +49,7 @@ class _Hand:
     """A worker, and what the runner has with it.
 
     Attributes:
-        worker: Where it is told something; None before it is started.
+        worker: Where it is told something.
         ticket: What it works on, None while it has no order.
         ready: Whether it can take an order.
         since: When it began to wait for one.
@@ -104,7 +57,7 @@ class _Hand:
         reason: Why its ticket fails then.
     """
 
-    worker: Worker | None = None
+    worker: Worker = field(init=False)
     ticket: int | None = None
     ready: bool = False
     since: float = field(default_factory=time.monotonic)
@@ -206,9 +159,10 @@ class Runner:
             self._tell(entry, "taken up again", step=entry.step.value)
         try:
             self._claims.find_services()
-        except (NetworkFailed, ServerFailed):
+        except (NetworkFailed, ServerFailed, NotFound) as error:
             if not self._pending:
                 raise
+            _log.warning("%s", error)
         names = ", ".join(sorted(set(self._claims.services.values()))) or "its services"
         _log.info("serving %s for %s", names, self._settings.provider)
         self._claims.warn_of_lost()
@@ -252,14 +206,12 @@ class Runner:
         if self._stops < 2:
             end += _END
             for hand in self._hands:
-                if hand.worker:
-                    hand.worker.cancel()
+                hand.worker.cancel()
         while self._hands and time.monotonic() < end and self._stops < 2:
             with suppress(Empty):
                 self._hear(*self._said.get(timeout=0.1))
         for hand in self._hands:
-            if hand.worker:
-                hand.worker.kill()
+            hand.worker.kill()
         self._executor.close()
         for entry in self._journal.open_entries():
             self._tell(entry, "left for the next start", step=entry.step.value)
@@ -278,8 +230,8 @@ class Runner:
             claimable = self._claims.waiting or 0
         needed = min(free, len(due) + claimable)
         idle = [hand for hand in self._hands if hand.ticket is None]
-        if now >= self._start_at:
-            for _ in range(needed - len(idle)):
+        for _ in range(needed - len(idle)):
+            if now >= self._start_at:
                 self._start()
         for hand in [hand for hand in idle if hand.ready]:
             if not due and claimable and self._may_claim():
@@ -290,7 +242,7 @@ class Runner:
                     due.append(new.ticket)
             if due:
                 self._order(hand, due.pop(0))
-            elif now - hand.since > _LINGER and hand.worker:
+            elif now - hand.since > _LINGER:
                 hand.ready = False
                 hand.worker.cancel()
 
@@ -306,13 +258,22 @@ class Runner:
 
     def _start(self) -> None:
         hand = _Hand()
+        try:
+            hand.worker = self._executor.start(lambda words: self._said.put((hand, words)))
+        except (DssError, OSError) as error:
+            _log.error("no worker can be started: %s", error)
+            self._wait_to_start()
+            return
         self._hands.append(hand)
-        hand.worker = self._executor.start(lambda words: self._said.put((hand, words)))
+
+    def _wait_to_start(self) -> None:
+        self._start_at = time.monotonic() + self._start_pause
+        self._start_pause = min(2 * self._start_pause, _RETRY)
 
     def _take_on(self, claimed: Claimed) -> None:
         """Begin with a ticket that is ours from now on."""
         for hand in self._busy():
-            if hand.ticket == claimed.ticket and hand.worker:
+            if hand.ticket == claimed.ticket:
                 # Its owner queued it again while it was worked on, and it came back.
                 self._hands.remove(hand)
                 hand.worker.kill()
@@ -326,26 +287,25 @@ class Runner:
         entry = self._entry(ticket)
         attempts = self._journal.begin(ticket)
         if attempts >= _TRIES and entry.step is Step.PROCESSING:
-            self._fail(entry, f"the work was cut short {_TRIES} times", "")
+            self._fail(entry, f"the work was cut short {_TRIES} times")
             entry = self._entry(ticket)
         session = self._claims.session
         hand.ticket = ticket
-        if hand.worker:
-            hand.worker.order(
-                Order(
-                    ticket=ticket,
-                    service=entry.service,
-                    hash=entry.hash,
-                    step=entry.step,
-                    reason=entry.reason,
-                    folder=folder_of(self._settings.workdir.resolve(), ticket),
-                    server=session.server,
-                    cookie=(session.cookie.value if session.cookie else None) or "",
-                    verify=self._settings.verify,
-                    patience=self._settings.patience,
-                    privacy=self._settings.privacy,
-                )
+        hand.worker.order(
+            Order(
+                ticket=ticket,
+                service=entry.service,
+                hash=entry.hash,
+                step=entry.step,
+                reason=entry.reason,
+                folder=workdir.folder_of(self._settings.workdir.resolve(), ticket),
+                server=session.server,
+                cookie=(session.cookie.value if session.cookie else None) or "",
+                verify=self._settings.verify,
+                patience=self._settings.patience,
+                privacy=self._settings.privacy,
             )
+        )
 
     # ---------------------------------------------------------------- what workers say
 
@@ -381,7 +341,7 @@ class Runner:
             )
         elif "sent" in words:
             self._journal.sent(ticket, words["sent"], words["size"])
-        if "number" in words and hand.worker:
+        if "number" in words:
             hand.worker.answer(words["number"])
 
     def _note_end(self, hand: _Hand, words: Words) -> None:
@@ -389,8 +349,7 @@ class Runner:
         why = words["ended"]
         if hand.ticket is None:
             if not hand.ready:
-                self._start_at = time.monotonic() + self._start_pause
-                self._start_pause = min(2 * self._start_pause, _RETRY)
+                self._wait_to_start()
                 if why and not self._stops:
                     _log.error("%s: %s: %s", self._file, why, words.get("printed", "").strip())
             return
@@ -400,26 +359,24 @@ class Runner:
         if hand.outcome:
             self._reach_step(entry, Step.FINISHED, outcome=hand.outcome)
         elif hand.reason or words.get("limit"):
-            self._fail(entry, hand.reason or why, "")
+            self._fail(entry, hand.reason or why)
         elif why is None:
             self._pending[entry.ticket] = time.monotonic() + _RETRY
         elif (entry.step is Step.PROCESSING and not words.get("lost")) or (
             entry.attempts >= _TRIES and entry.step is not Step.FAILING
         ):
-            self._fail(entry, why, self._printed_by(entry.ticket))
+            self._fail(entry, why, printed=True)
         else:
             self._tell(entry, f"{why}; begun again", level=logging.WARNING)
             self._journal.remark(entry.ticket, "again", why)
             self._pending[entry.ticket] = time.monotonic() + entry.attempts
 
-    def _fail(self, entry: Entry, reason: str, more: str) -> None:
+    def _fail(self, entry: Entry, reason: str, *, printed: bool = False) -> None:
         """Have a ticket reported as failed."""
-        folder = folder_of(self._settings.workdir, entry.ticket)
-        shutil.rmtree(folder / "work", ignore_errors=True)  # perhaps it is what filled the disk
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if more:
-                (folder / FAILURE).write_text(scrubbed(more), encoding="utf-8")
+            workdir.remove_work(self._settings.workdir, entry.ticket)
+            if printed:
+                workdir.keep_output(self._settings.workdir, entry.ticket)
         except OSError as error:
             self._tell(entry, f"no more about the failure: {error.strerror}", level=logging.WARNING)
         self._reach_step(entry, Step.FAILING, reason=f"{entry.service} failed: {reason}")
@@ -446,13 +403,6 @@ class Runner:
             if outcome in (Outcome.DELETED, Outcome.RELEASED):
                 self._remove(entry.ticket)
 
-    def _printed_by(self, ticket: int) -> str:
-        try:
-            file = folder_of(self._settings.workdir, ticket) / OUTPUT
-            return file.read_text("utf-8", "replace")[-_TAIL:]
-        except OSError:
-            return ""
-
     def _watch(self) -> None:
         """Find out which of the tickets at work are no longer wanted."""
         for hand in self._busy():
@@ -469,39 +419,33 @@ class Runner:
     def _drop(self, hand: _Hand, outcome: Outcome) -> None:
         """End the work on a ticket that is no longer wanted."""
         hand.outcome = outcome
-        if hand.worker:
-            hand.worker.cancel()
+        hand.worker.cancel()
 
     # ---------------------------------------------------------------- the disk
 
-    def _free(self) -> int:
-        return shutil.disk_usage(self._settings.workdir).free
-
     def _has_room(self) -> bool:
-        full = self._free() < self._settings.min_free
+        settings = self._settings
+        full = workdir.free(settings.workdir) < settings.min_free
         if full and not self._full:
-            _log.warning(
-                "no ticket is claimed: %s has less than %.1f GB free",
-                self._settings.workdir,
-                self._settings.min_free / 1e9,
-            )
+            room = f"less than {settings.min_free / 1e9:.1f} GB are free"
+            _log.warning("no ticket is claimed: %s for %s", room, settings.workdir)
         self._full = full
         return not full
 
     def _keep_room(self) -> None:
         """End the job that has written most, before the disk is full for all."""
-        if not self._busy() or self._free() >= self._settings.min_free / 4:
+        settings = self._settings
+        if not self._busy() or workdir.free(settings.workdir) >= settings.min_free / 4:
             return
-        sizes = {
-            hand.ticket: _size(folder_of(self._settings.workdir, hand.ticket))
+        jobs = {
+            hand.ticket: hand
             for hand in self._busy()
-            if hand.ticket is not None and self._entry(hand.ticket).step is Step.PROCESSING
+            if hand.ticket and self._entry(hand.ticket).step is Step.PROCESSING
         }
-        for hand in self._busy():
-            if sizes and hand.ticket == max(sizes, key=sizes.__getitem__) and not hand.reason:
-                hand.reason = "it filled the disk"
-                if hand.worker:
-                    hand.worker.kill()
+        largest = workdir.largest(settings.workdir, jobs)
+        if largest is not None and not jobs[largest].reason:
+            jobs[largest].reason = "it filled the disk"
+            jobs[largest].worker.kill()
 
     def _clean(self) -> None:
         """Remove the files of tickets that are finished long since."""
@@ -511,9 +455,7 @@ class Runner:
             self._journal.keep_spare()
 
     def _remove(self, ticket: int) -> None:
-        folder = folder_of(self._settings.workdir, ticket)
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+        if workdir.remove(self._settings.workdir, ticket):
             self._journal.removed(ticket)
 
     # ---------------------------------------------------------------- words
@@ -529,7 +471,3 @@ class Runner:
     ) -> None:
         about = {"ticket": entry.ticket, "service": entry.service, **more}
         _log.log(level, "%s", message, extra=about)
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,67 @@
+"""The work folder: a folder for each ticket, and the room on the disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from dss.serving.failure import scrubbed
+
+FAILURE = "failure.txt"
+"""File in a ticket's folder with more about a failure, for the user."""
+
+OUTPUT = "output.txt"
+"""File there with what the job's process printed."""
+
+WORK = "work"
+"""Folder there for the files of the service's function."""
+
+_TAIL = 4000  # characters of output that go along with a failure
+
+
+def folder_of(workdir: Path, ticket: int) -> Path:
+    """Give the folder of a ticket's files."""
+    return workdir / f"ticket_{ticket:08d}"
+
+
+def remove(workdir: Path, ticket: int) -> bool:
+    """Remove the folder of a ticket; tell whether it is gone."""
+    folder = folder_of(workdir, ticket)
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def free(workdir: Path) -> int:
+    """Give the bytes that are free on the disk."""
+    return shutil.disk_usage(workdir).free
+
+
+def largest(workdir: Path, tickets: Iterable[int]) -> int | None:
+    """Give the ticket with the most files, by their bytes; None of none."""
+    sizes = {ticket: _size(folder_of(workdir, ticket)) for ticket in tickets}
+    return max(sizes, key=sizes.__getitem__, default=None)
+
+
+def keep_output(workdir: Path, ticket: int) -> None:
+    """Keep the end of what a job printed as what there is to say about its failure.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    folder = folder_of(workdir, ticket)
+    output = folder / OUTPUT
+    if output.is_file():
+        text = output.read_text("utf-8", "replace")[-_TAIL:]
+        (folder / FAILURE).write_text(scrubbed(text), encoding="utf-8")
+
+
+def remove_work(workdir: Path, ticket: int) -> None:
+    """Remove the files of a service's function, which may be what fills the disk."""
+    folder = folder_of(workdir, ticket)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
