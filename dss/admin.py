@@ -103,7 +103,17 @@ class Admin:
         """
         fields = {"repo": repository, "ref": ref}
         path = f"{self._known(provider)}/services"
-        return self._post(path, fields, _matching("([0-9a-f]{40})"))
+        try:
+            return self._post(path, fields, _matching("([0-9a-f]{40})"))
+        except Refused as error:
+            if "Git repository" not in error.text:
+                raise
+            raise Refused(
+                f"{error}; the server fetches it by itself: is a service.json committed there, and "
+                "can the server reach it? dss service check looks at the file",
+                status=error.status,
+                text=error.text,
+            ) from error
 
     def delete_service(self, provider: str, hash: str) -> None:  # noqa: A002 - the field's word
         """Withdraw a service from a provider; other providers of it are not touched."""

@@ -223,7 +223,7 @@ def _import_pandas() -> Any:
     except ImportError as error:
         raise ImportError(
             "DSSClient gives tables of pandas, which is not installed; "
-            "run: pip install 'snapws[compat]'"
+            "run: pip install 'snapws[compat]' (in the checkout: '.[compat]')"
         ) from error
     return pandas
 

@@ -24,7 +24,10 @@ def main(words: Sequence[str]) -> int:
     try:
         from picsl_greedy import Greedy3D
     except ImportError:
-        sys.stderr.write("greedy is not installed; run: pip install 'snapws[demo]'\n")
+        sys.stderr.write(
+            "greedy is not installed; run: pip install 'snapws[demo]' "
+            "(in the checkout: '.[demo]')\n"
+        )
         return 1
     relative = [os.path.relpath(word) if Path(word).is_absolute() else word for word in words]
     Greedy3D().execute(" ".join(relative))

@@ -123,7 +123,8 @@ class Middleware:
             raise MiddlewareFailed(f"{self.port} is no port: they go from 0 to {_MAX_PORT}")
         if find_spec("itksnap_dss_server") is None:
             raise MiddlewareFailed(
-                "the middleware is not installed; run: pip install 'snapws[middleware]'"
+                "the middleware is not installed; run: pip install 'snapws[middleware]' "
+                "(in the checkout: '.[middleware]')"
             )
         (self.folder / "store").mkdir(parents=True, exist_ok=True)
         self.port = _usable(self.port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -34,8 +35,8 @@ def login(
 ) -> None:
     """Log in with a token, which works once, and keep the login.
 
-    The page URL/token of the server shows a token. The login is shared with itksnap-wt. Where it
-    fails, an earlier login stays as it was.
+    The page URL/token of the server shows a token; a local one, dss middleware, has printed it.
+    The login is shared with itksnap-wt. Where it fails, an earlier login stays as it was.
     """
     from dss.login import Credentials
     from dss.login import login as log_in
@@ -95,5 +96,7 @@ def _token(server: str, given: str | None) -> str:
         raise typer.BadParameter(
             f"no terminal to ask for the token on: say --token -, or set {_VARIABLE}"
         )
-    prompt = f"Token (from {server.strip().rstrip('/')}/token)"
+    local = re.match(r"https?://(127\.0\.0\.1|localhost|\[::1\])[:/]", server)
+    place = "that dss middleware printed" if local else f"from {server.strip().rstrip('/')}/token"
+    prompt = f"Token ({place})"
     return str(typer.prompt(prompt, hide_input=True, err=True))

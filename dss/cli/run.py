@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dss.cli.shared import Connection
+from dss.errors import ServiceError
 from snapws.cli import render
 
 if TYPE_CHECKING:
+    from dss.serving.executors import Executor
+    from dss.serving.settings import Settings
     from dss.session import Session
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -177,7 +180,8 @@ def run(
         if metrics_port is not None:
             port = stack.enter_context(metrics.serve(workdir, metrics_port))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
-        runner = Runner(file, open_session, settings)
+        places = _dask(scheduler, file, settings) if scheduler else None
+        runner = Runner(file, open_session, settings, places)
         stack.enter_context(logs.showing(sys.stderr, as_json=log_json))
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.signal(number, lambda *_: runner.stop())
@@ -185,3 +189,21 @@ def run(
         outcomes = runner.run()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
     render.note(f"tickets: {ended or 'none'}")
+
+
+def _dask(scheduler: str, file: Path, settings: Settings) -> Executor:
+    """Give the workers of a Dask cluster that have what the services need."""
+    from dss.serving.executors import describe
+
+    try:
+        from dss.serving.dask import DaskExecutor, together
+    except ImportError as error:
+        raise ServiceError(
+            f"--executor dask lacks {error.name}; run: pip install 'snapws[dask]' "
+            "(in the checkout: '.[dask]')"
+        ) from error
+    declared = describe(file)
+    # What a service needs that was chosen by its hash is not known yet: then all of them count.
+    chosen = [one for one in declared if one["name"] in settings.services] or declared
+    needed = together(one["resources"] for one in chosen)
+    return DaskExecutor(scheduler, file, settings.workdir, settings.limits, needed)

@@ -16,6 +16,7 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,7 @@ from dss.serving.description import missing
 from dss.serving.job import Attached, Job
 from dss.serving.journal import Outcome, Step
 from dss.serving.order import Order
+from dss.serving.outbox import Outbox
 from dss.serving.reports import ServerReports
 from dss.serving.workdir import FAILURE, OUTPUT, WORK
 from dss.session import Session
@@ -56,6 +58,7 @@ _LONGEST_PAUSE = 60.0
 _SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at one and the same call
 
 _RESULT = "result.itksnap"
+_REPORTS = "reports"
 
 
 class Channel:
@@ -80,8 +83,11 @@ class Channel:
         line = self._listen.readline()
         if not line:
             return None
+        words = json.loads(line)
+        if "cancel" in words:
+            return None
         threading.Thread(target=self._hear, name="runner", daemon=True).start()
-        return Order.from_json(json.loads(line))
+        return Order.from_json(words)
 
     def say(self, **words: Any) -> None:
         """Say something that needs no answer."""
@@ -218,6 +224,7 @@ class _Work:
         self._result.unlink(missing_ok=True)
         workdir.mkdir()
         os.chdir(workdir)
+        Outbox(self._order.folder / _REPORTS).clear()  # an earlier run's; this one tells it again
         reports = self._open_reports()
         job = Job(self._order.ticket, workspace, workdir, reports)
         self._channel.on_cancel = job.cancel
@@ -259,8 +266,6 @@ class _Work:
             if more.exists():
                 reports.attach(Attached("What went wrong", more, "text/plain"))
             reports.log("error", self._reason)
-            reports.flush(self._channel.cancelled.is_set)
-            self._refuse_cancelled()
             told.touch()
         return self._end_with(Outcome.FAILED)
 
@@ -284,8 +289,7 @@ class _Work:
         def report() -> Outcome:
             now = self._provider.status(self._order.ticket)
             if now is TicketStatus.CLAIMED:
-                if self._reports:
-                    self._reports.flush(self._channel.cancelled.is_set)
+                self._open_reports().flush(self._channel.cancelled.is_set)
                 self._refuse_cancelled()
                 self._provider.set_status(self._order.ticket, status)
             elif now is not status:
@@ -331,7 +335,7 @@ class _Work:
             self._reports = ServerReports(
                 Provider(self._session.another()),
                 self._order.ticket,
-                self._order.folder / "reports",
+                self._order.folder / _REPORTS,
                 deleted=lambda: self._channel.say(deleted=True),
             )
         return self._reports
@@ -408,8 +412,13 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code = 1
+    try:
+        code = main()
+    except BaseException:  # noqa: BLE001 - told here, for the way out is not Python's
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # the author's code has closed it
+            stream.flush()
     # Not for the threads and processes that the author's code has left.
     os._exit(code)

@@ -15,14 +15,17 @@ _LONGEST = 500
 # last of which is what is told. A part has blanks only where another part follows.
 _LETTER = r"[^\s\\/:*?\"'<>|,;()]"
 _PART = rf"[\\/](?:{_LETTER}| (?=(?:{_LETTER}+ ){{0,2}}{_LETTER}+[\\/]))*"
+# Where it may begin: not in a URL, but for one of a file, and after the colon of a search path.
+_BEGIN = r"(?:(?<![\w:/.])|(?<=\w:)(?=/[^/])|(?<=file://))"
 _PATH = re.compile(
-    rf"(?:(?<![\w:/.])[A-Za-z]:|(?<!\\)\\(?=\\)|(?<![\w:/.]))(?:{_PART})*[\\/]({_LETTER}*)"
+    rf"(?:(?<![\w:/.])[A-Za-z]:|(?<!\\)\\(?=\\)|{_BEGIN})(?:{_PART})*[\\/]({_LETTER}*)"
 )
 
 
 def told(error: BaseException) -> str:
     """Give what the user is told of an error: its message in one line, or its kind without one."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    words = "".join(sign if sign.isprintable() else " " for sign in _text_of(error))
+    message = " ".join(words.split()) or type(error).__name__
     if not isinstance(error, (OSError, MemoryError)) and _is_technical(error):
         message = f"{type(error).__name__}: {message}"
     return scrubbed(message)[:_LONGEST]
@@ -57,13 +60,23 @@ def ended(code: int) -> str:
 
 def scrubbed(text: str) -> str:
     """Take out what says where this ran: folders, the user's name, the machine's."""
+    text = text.encode("utf-8", "replace").decode("utf-8")  # names that are no Unicode have halves
     text = _PATH.sub(lambda found: found.group(1) or "…", text)
-    names = {socket.gethostname(), socket.getfqdn(), Path.home().name}
-    with suppress(OSError, KeyError):  # a user without a name
+    names = {socket.gethostname(), socket.getfqdn()}
+    with suppress(OSError, KeyError, ImportError):  # a user without a name
         names.add(getpass.getuser())
+    with suppress(OSError, RuntimeError):  # or without a home
+        names.add(Path.home().name)
     for name in sorted(filter(_is_telling, names), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
     return text
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error of the author's that cannot even say what it is
+        return ""
 
 
 def _is_telling(name: str) -> bool:

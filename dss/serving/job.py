@@ -53,7 +53,13 @@ class Phase:
         self._end = end
 
     def progress(self, fraction: float) -> None:
-        """Tell how much of this part is done, 0 to 1."""
+        """Tell how much of this part is done, 0 to 1.
+
+        Raises:
+            ValueError: It is not.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"not a progress: {fraction}")
         self._job.progress(self._start + fraction * (self._end - self._start))
 
 

@@ -14,7 +14,8 @@ try:
     import psutil
 except ImportError as error:
     raise ServiceError(
-        "services need the package psutil; run: pip install 'snapws[service]'"
+        "services need the package psutil; run: pip install 'snapws[service]' "
+        "(in the checkout: '.[service]')"
     ) from error
 
 MARK = "DSS_JOB"

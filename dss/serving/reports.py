@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from dss.errors import DssError, NetworkFailed, OutcomeUnknown, ServerFailed, TicketDeleted
+from dss.errors import (
+    DssError,
+    NetworkFailed,
+    NotLoggedIn,
+    OutcomeUnknown,
+    ServerFailed,
+    TicketDeleted,
+)
 from dss.serving.job import Attached
+from dss.serving.outbox import Line, Outbox
 
 if TYPE_CHECKING:
     from dss.provider import Category, Provider
@@ -23,22 +30,17 @@ _LONGEST_PAUSE = 30.0
 _log = logging.getLogger(__name__)
 
 
-class _Line(NamedTuple):
-    category: Category
-    message: str
-
-
 class ServerReports:
     """Reports to the server, by a thread of its own.
 
     Lines and files arrive in the order in which they were told, each once or, where an answer was
     lost, perhaps not at all, but for errors: perhaps twice. Of the progress only the last value
-    counts. While the server is away they wait.
+    counts. While the server is away they wait, also for the next process.
 
     Args:
         provider: With a session that nobody else uses.
         ticket: The ticket.
-        folder: Where files wait, and the last value of the progress is kept: also of an earlier
+        folder: Where they wait, and the last value of the progress is kept: also of an earlier
             process, so that the user's bar never goes back.
         deleted: Is called when the server says that the ticket was deleted.
     """
@@ -48,29 +50,24 @@ class ServerReports:
     ) -> None:
         self._provider = provider
         self._ticket = ticket
-        self._folder = folder
         self._deleted = deleted
+        self._outbox = Outbox(folder)
         self._kept = folder / "progress"
         self._shown = self._read_progress()
         self._wanted = self._shown
-        self._items: deque[Attached | _Line] = deque()
-        self._count = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._no_login: NotLoggedIn | None = None
         self._thread = threading.Thread(target=self._deliver_all, name="reports", daemon=True)
-        folder.mkdir(exist_ok=True)
         self._thread.start()
 
     def attach(self, attached: Attached) -> None:
         """Take a file as it is now."""
-        self._count += 1
-        copy = self._folder / f"attached_{self._count:04d}"
-        shutil.copyfile(attached.file, copy)
-        self._put(attached._replace(file=copy))
+        self._put(attached)
 
     def log(self, category: Category, message: str) -> None:
         """Take a line for the ticket's log."""
-        self._put(_Line(category, message))
+        self._put(Line(category, message))
 
     def progress(self, value: float) -> None:
         """Take how much is done; less than the user has seen is not shown."""
@@ -79,9 +76,15 @@ class ServerReports:
             self._changed.notify_all()
 
     def flush(self, stopped: Callable[[], bool]) -> None:
-        """Wait until everything is delivered, or until `stopped` says so."""
+        """Wait until everything is delivered, or until `stopped` says so.
+
+        Raises:
+            NotLoggedIn: The server no longer knows the login.
+        """
         with self._changed:
-            while (self._items or self._wanted > self._shown) and not stopped():
+            while self._waits() and not stopped():
+                if self._no_login:
+                    raise self._no_login
                 if not self._thread.is_alive():
                     return
                 self._changed.wait(0.5)
@@ -92,58 +95,60 @@ class ServerReports:
             self._closing = True
             self._changed.notify_all()
 
-    def _put(self, item: Attached | _Line) -> None:
+    def _put(self, item: Attached | Line) -> None:
         with self._changed:
-            self._items.append(item)
+            self._outbox.put(item)
             self._changed.notify_all()
+
+    def _waits(self) -> bool:
+        return bool(self._outbox) or self._wanted > self._shown
 
     def _deliver_all(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             with self._changed:
-                while not (self._items or self._wanted > self._shown or self._closing):
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._waits() or self._closing)
                 if self._closing:
                     return
-                item = self._items[0] if self._items else None
+                item = self._outbox.first() if self._outbox else None
                 value = self._wanted
             try:
                 self._deliver(item, value)
-                pause = _FIRST_PAUSE
             except TicketDeleted:
                 self._deleted()
                 return
-            except (NetworkFailed, ServerFailed) as error:
-                # Nothing was done: lines and files of which that is not sure are OutcomeUnknown.
-                _log.info("ticket %d: %s; its reports wait", self._ticket, error)
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closing, pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                continue
-            except OutcomeUnknown as error:
-                _log.warning("ticket %d: %s", self._ticket, error)
-                if isinstance(item, _Line) and item.category == "error":
-                    # Why a ticket failed is better said twice than never.
+            except (NetworkFailed, ServerFailed, NotLoggedIn, OutcomeUnknown) as error:
+                if isinstance(error, NotLoggedIn):
+                    self._no_login = error
+                if item is not None and not isinstance(error, OutcomeUnknown):
+                    # Nothing was done: lines and files of which that is not sure are unknown.
+                    self._outbox.again()
+                if not isinstance(error, OutcomeUnknown) or _is_error(item):
+                    _log.info("ticket %d: %s; its reports wait", self._ticket, error)
                     with self._changed:
                         self._changed.wait_for(lambda: self._closing, pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
+                _log.warning("ticket %d: %s", self._ticket, error)
             except (DssError, OSError) as error:
                 _log.warning("ticket %d: not told: %s", self._ticket, error)
+            pause = _FIRST_PAUSE
             with self._changed:
                 if item is not None:
-                    self._items.popleft()
+                    self._outbox.done()
                 else:
                     self._shown = max(self._shown, value)
                 self._changed.notify_all()
 
-    def _deliver(self, item: Attached | _Line | None, value: float) -> None:
+    def _deliver(self, item: Attached | Line | None, value: float) -> None:
+        if item is None:
+            self._show(value)
+            return
+        self._outbox.begin()
         if isinstance(item, Attached):
             self._provider.attach(self._ticket, item.description, item.file, item.mime_type)
-            item.file.unlink(missing_ok=True)
-        elif item is not None:
-            self._provider.log(self._ticket, item.category, item.message)
         else:
-            self._show(value)
+            self._provider.log(self._ticket, item.category, item.message)
 
     def _show(self, value: float) -> None:
         # One part from 0 to 1, always: the server fails at parts of another division. What an
@@ -158,6 +163,10 @@ class ServerReports:
         with suppress(OSError, ValueError):
             return float(self._kept.read_text(encoding="ascii"))
         return 0.0
+
+
+def _is_error(item: Attached | Line | None) -> bool:
+    return isinstance(item, Line) and item.category == "error"
 
 
 class ToldReports:

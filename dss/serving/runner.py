@@ -164,7 +164,7 @@ class Runner:
                 raise
             _log.warning("%s", error)
         names = ", ".join(sorted(set(self._claims.services.values()))) or "its services"
-        _log.info("serving %s for %s", names, self._settings.provider)
+        _log.info("serving %s for %s; stop with Ctrl-C", names, self._settings.provider)
         self._claims.warn_of_lost()
 
     def _turn(self) -> None:
@@ -179,8 +179,10 @@ class Runner:
         now = time.monotonic()
         if self._stops and self._end is None:
             self._end = now + self._settings.grace
+            busy = len(self._busy())
             _log.info(
-                "stopping; %d at work: %g s for them", len(self._busy()), self._settings.grace
+                "stopping%s",
+                f"; {busy} at work, {self._settings.grace:g} s for them" if busy else "",
             )
         if now >= self._clean_at:
             self._clean_at = now + _CLEAN
@@ -283,13 +285,13 @@ class Runner:
 
     def _order(self, hand: _Hand, ticket: int) -> None:
         """Have a worker go on with a ticket where it stands."""
-        self._pending.pop(ticket, None)
         entry = self._entry(ticket)
         attempts = self._journal.begin(ticket)
         if attempts >= _TRIES and entry.step is Step.PROCESSING:
             self._fail(entry, f"the work was cut short {_TRIES} times")
             entry = self._entry(ticket)
         session = self._claims.session
+        self._pending.pop(ticket, None)
         hand.ticket = ticket
         hand.worker.order(
             Order(
@@ -397,7 +399,9 @@ class Runner:
         message = str(outcome or step) + (f": {reason}" if reason else "")
         failed = step is Step.FAILING or outcome is Outcome.FAILED
         level = logging.WARNING if failed else logging.INFO
-        self._tell(entry, message, level=level, step=step.value, seconds=seconds, bytes=moved)
+        # How long a ticket waited to be worked on says nothing.
+        took = None if step is Step.PROCESSING else seconds
+        self._tell(entry, message, level=level, step=step.value, seconds=took, bytes=moved)
         if outcome:
             self._outcomes[outcome] += 1
             if outcome in (Outcome.DELETED, Outcome.RELEASED):

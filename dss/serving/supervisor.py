@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,15 +111,19 @@ class Supervisor:
             except ValueError:  # cut off in the middle
                 continue
             self._note_time(words)
-            ended_well = ended_well or "end" in words or "broken" in words
+            if "end" in words or "broken" in words:
+                ended_well = True
+                self._kill_at = time.monotonic() + _GRACE
             self._heard(words)
         code = self._process.wait()
         self._process.stdout.close()
         with self._speaking:
             if self._process.stdin:
                 self._process.stdin.close()
-        printed = self._printed.read_text("utf-8", "replace")
-        self._printed.unlink(missing_ok=True)
+        printed = ""
+        with suppress(OSError):  # a runner that was started meanwhile has removed it
+            printed = self._printed.read_text("utf-8", "replace")
+            self._printed.unlink(missing_ok=True)
         if self._over:
             self._heard({"ended": self._over, "limit": True, "printed": printed})
         else:

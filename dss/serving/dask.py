@@ -1,0 +1,475 @@
+"""Jobs on the workers of a Dask cluster.
+
+A task of the cluster is a place for one job: it connects to the runner, starts the job's process as
+`LocalExecutor` does, and passes on what either says to the other, one JSON object a line. The line
+is the job's life: where it breaks, the job is ended on one side and begun again on the other. What
+goes through Dask itself names files and limits, and no login.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dss.serving.executors import Worker
+from dss.serving.order import Order
+from dss.serving.supervisor import Limits, Supervisor, Words
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+IDENTITY = "folder.id"
+"""File in a work folder by which a worker knows whether it has the runner's, or its own."""
+
+_LOST = "its Dask worker was lost"
+_PATIENCE = 10.0  # seconds to connect, and for the first words
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+_LONGEST_LINE = 2**26
+# Seconds after which a machine that says nothing is taken for gone. The worker gives up first, so
+# that a job is not at work in two places.
+_WORKER_GIVES_UP = 20
+_RUNNER_GIVES_UP = 60
+
+_log = logging.getLogger(__name__)
+
+
+def together(resources: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Give the resources with which each of several services can do its work: of each the most."""
+    most: dict[str, float] = {}
+    for one in resources:
+        for name, amount in one.items():
+            most[name] = max(amount, most.get(name, 0.0))
+    return most
+
+
+class DaskExecutor:
+    """Workers as tasks of a Dask cluster.
+
+    The service's file has to be at the same path on the workers. If the work folder is there too,
+    it is used; else a job has a folder of its own, which goes with it. A cluster that is away, or
+    has no room, is waited for.
+
+    Args:
+        scheduler: The scheduler's address: `tcp://HOST:8786`, or `tls://` with the certificates
+            that Dask's configuration names.
+        file: The service's file.
+        workdir: The work folder.
+        limits: What each job may use.
+        resources: What of a Dask worker each job takes up, besides one of its threads.
+    """
+
+    def __init__(
+        self,
+        scheduler: str,
+        file: Path,
+        workdir: Path,
+        limits: Limits,
+        resources: Mapping[str, float],
+    ) -> None:
+        self._scheduler = scheduler
+        self._file = file.absolute()
+        self._workdir = workdir.absolute()
+        self._limits = limits
+        self._resources = dict(resources)
+        self._client: Client | None = None
+        self._server: asyncio.Server | None = None
+        self._expected: dict[str, _Remote] = {}
+        self._remotes: set[_Remote] = set()
+        self._reaching = asyncio.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
+        self._thread.start()
+
+    def start(self, heard: Callable[[Words], None]) -> Worker:
+        """Ask the cluster for a place, and start a process there."""
+        remote = _Remote(self._loop, heard)
+        self._loop.call_soon_threadsafe(self._employ, remote)
+        return remote
+
+    def close(self) -> None:
+        """End all jobs, and leave the cluster."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    # ---------------------------------------------------------------- in the thread of the loop
+
+    def _employ(self, remote: _Remote) -> None:
+        self._remotes.add(remote)
+        remote.task = self._loop.create_task(self._see_to(remote))
+        remote.task.add_done_callback(lambda task: self._end(remote, task))
+
+    def _end(self, remote: _Remote, task: asyncio.Task[Words]) -> None:
+        self._expected.pop(remote.token, None)
+        self._remotes.remove(remote)
+        remote.hang_up()
+        remote.heard({"ended": None} if task.cancelled() else task.result())
+
+    async def _see_to(self, remote: _Remote) -> Words:
+        """Get a place for a worker, hear it out, and give how it ended."""
+        try:
+            while True:
+                future = await self._submit(remote)
+                try:
+                    if reader := await remote.line:
+                        return await remote.listen(reader)
+                    if future.status == "error":
+                        raise await future.exception()
+                finally:
+                    with suppress(Exception):  # the scheduler is away, and with it the task
+                        await future.cancel()
+                # The cluster went, or threw it out.
+                await asyncio.sleep(_FIRST_PAUSE)
+        except Exception as error:  # noqa: BLE001 - whatever Dask raises: the runner has to hear
+            return {"ended": f"Dask did not start it: {error or type(error).__name__}"}
+
+    async def _submit(self, remote: _Remote) -> Future[Any]:
+        """Submit a task; where it ends and has not connected, the line is given up."""
+        client = await self._reach()
+        host, port = await self._listen(client)
+        line = remote.line = self._loop.create_future()
+        self._expected[remote.token] = remote
+        place = _Place(
+            host=host,
+            port=port,
+            token=remote.token,
+            encrypted=_is_encrypted(client),
+            file=self._file,
+            workdir=self._workdir,
+            identity=_identify(self._workdir),
+            limits=self._limits,
+        )
+        future: Future[Any] = client.submit(
+            _work,
+            place,
+            key=f"dss-run-{secrets.token_hex(8)}",
+            pure=False,
+            retries=0,
+            resources=self._resources,
+        )
+
+        def give_up() -> None:
+            if not line.done():
+                line.set_result(None)
+
+        future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(give_up))
+        return future
+
+    async def _reach(self) -> Client:
+        """Connect to the scheduler, however long it takes for it to be there."""
+        from distributed import Client
+
+        # What it says of itself is said here, once and in the runner's form.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        async with self._reaching:
+            pause = 0.0
+            while self._client is None or self._client.status != "running":
+                before, self._client = self._client, None
+                try:
+                    if before:
+                        await before.close()
+                    self._client = await Client(
+                        self._scheduler,
+                        asynchronous=True,
+                        set_as_default=False,
+                        timeout=_PATIENCE,
+                        name="dss-run",
+                    )
+                    _log.info("jobs are done by the Dask cluster at %s", self._scheduler)
+                except Exception as error:  # noqa: BLE001 - as many kinds as ways to be away
+                    if not pause:
+                        what = f"{error or type(error).__name__}".splitlines()[0]
+                        _log.warning("no Dask cluster at %s: %s", self._scheduler, what)
+                    pause = min(2 * pause, _LONGEST_PAUSE) or _FIRST_PAUSE
+                    await asyncio.sleep(pause)
+            return self._client
+
+    async def _listen(self, client: Client) -> tuple[str, int]:
+        """Open the port that workers connect to, once; give its address."""
+        if self._server is None:
+            # The scheduler's own word for where it is: workers on other machines reach that.
+            contact = urlsplit(client.scheduler_info()["address"])
+            security = client.security.get_listen_args("client")
+            self._server = await asyncio.start_server(
+                self._answer,
+                _own_address(contact.hostname or "", contact.port or 0),
+                ssl=security["ssl_context"] if _is_encrypted(client) else None,
+                limit=_LONGEST_LINE,
+            )
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer whoever connects: a worker that is expected, once; for all others hang up."""
+        try:
+            _keep_alive(writer, _RUNNER_GIVES_UP)
+            first = await asyncio.wait_for(reader.readline(), _PATIENCE)
+            remote = self._expected.pop(first.decode("ascii", "replace").strip(), None)
+            if remote is not None:
+                remote.pick_up(reader, writer)
+                return
+        except (OSError, ValueError, asyncio.TimeoutError) as error:
+            _log.debug("somebody connected and said nothing: %s", error)
+        writer.close()
+
+    async def _close(self) -> None:
+        tasks = [remote.task for remote in self._remotes]
+        for remote in self._remotes:
+            remote.give_up()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._server:
+            self._server.close()
+        if self._client:
+            await self._client.close()
+
+
+class _Remote:
+    """A worker, as the runner has it; all but its first four methods is for the loop's thread.
+
+    Attributes:
+        heard: Is called with what it says.
+        token: By what it is known when it connects.
+        task: What sees to it.
+        line: What it says, once it has connected; None where it never will.
+    """
+
+    task: asyncio.Task[Words]
+    line: asyncio.Future[asyncio.StreamReader | None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, heard: Callable[[Words], None]) -> None:
+        self._loop = loop
+        self.heard = heard
+        self.token = secrets.token_hex(32)
+        self._writer: asyncio.StreamWriter | None = None
+
+    def order(self, order: Order) -> None:
+        """Tell it what to do."""
+        self._loop.call_soon_threadsafe(self._tell, {"order": order.as_json()})
+
+    def answer(self, number: int) -> None:
+        """Tell it that what it said is in the journal."""
+        self._loop.call_soon_threadsafe(self._tell, {"answer": number})
+
+    def cancel(self) -> None:
+        """End it soon; at once where it has not begun."""
+        self._loop.call_soon_threadsafe(self._tell, {"cancel": True})
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._loop.call_soon_threadsafe(self._tell, {"kill": True})
+
+    def pick_up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begin to speak with it."""
+        self._writer = writer
+        if self.line.done():
+            self.hang_up()
+            return
+        self.line.set_result(reader)
+        self._tell({"welcome": True})
+
+    async def listen(self, reader: asyncio.StreamReader) -> Words:
+        """Pass on what it says; give how it ended."""
+        ended: Words = {"ended": _LOST, "lost": True}
+        # A line that breaks off is an end like any other.
+        with suppress(OSError, ValueError):
+            async for line in reader:
+                words: Words = json.loads(line)
+                if "ended" in words:
+                    ended = words
+                else:
+                    self.heard(words)
+        return ended
+
+    def give_up(self) -> None:
+        """End it without a word."""
+        if self._writer:
+            self._writer.close()
+        else:
+            self.task.cancel()
+
+    def hang_up(self) -> None:
+        """End the line, which ends the job."""
+        if self._writer:
+            self._writer.close()
+
+    def _tell(self, words: Words) -> None:
+        if self._writer:
+            if not self._writer.is_closing():
+                self._writer.write(_as_line(words))
+        elif words.keys() & {"cancel", "kill"}:
+            self.give_up()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a task has to know; it passes through the scheduler, so there is no login in it.
+
+    Attributes:
+        host: Address of the runner.
+        port: The port it listens at.
+        token: What it is expected to say first; good for one connection.
+        encrypted: Whether the line is.
+        file: The service's file.
+        workdir: The work folder.
+        identity: What tells that folder from another of this path.
+        limits: What the job may use.
+    """
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+    encrypted: bool
+    file: Path
+    workdir: Path
+    identity: str
+    limits: Limits
+
+
+async def _work(place: _Place) -> None:
+    """Be a worker of a runner: the task that runs on the cluster."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    context: ssl.SSLContext | None = None
+    if place.encrypted:
+        context = worker.security.get_connection_args("worker")["ssl_context"]
+    reader, writer = await asyncio.wait_for(
+        asyncio.open_connection(place.host, place.port, ssl=context, limit=_LONGEST_LINE),
+        _PATIENCE,
+    )
+    try:
+        _keep_alive(writer, _WORKER_GIVES_UP)
+        writer.write(place.token.encode() + b"\n")
+        if not await reader.readline():
+            # The runner has no such job any more, or this is Dask's repetition of a lost one.
+            return
+        async with _folder(place, worker.local_directory) as folder:
+            await _relay(place, folder, reader, writer)
+    finally:
+        writer.close()
+
+
+async def _relay(
+    place: _Place, folder: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Start a job's process, and stand between it and the runner until one of them is no more."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    leaving = False
+
+    def pass_on(words: Words) -> None:
+        # What it says of being killed from here would look like a failure of its own.
+        if not leaving and not writer.is_closing():
+            writer.write(_as_line(words))
+        if "ended" in words:
+            ended.set()
+
+    def heard(words: Words) -> None:
+        with suppress(RuntimeError):  # the loop is closed: this worker is about to end
+            loop.call_soon_threadsafe(pass_on, words)
+
+    job = Supervisor(place.file, folder, place.limits, heard)
+    hearing = asyncio.ensure_future(_obey(job, folder, reader))
+    ending = asyncio.ensure_future(ended.wait())
+    try:
+        await asyncio.wait({hearing, ending}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hearing.cancel()
+        ending.cancel()
+        if not ended.is_set():  # the runner has hung up, or this worker is told to end
+            leaving = True
+            await asyncio.to_thread(job.kill)
+        with suppress(OSError):
+            await writer.drain()
+
+
+async def _obey(job: Supervisor, folder: Path, reader: asyncio.StreamReader) -> None:
+    """Do what the runner says until it hangs up."""
+    with suppress(OSError, ValueError):
+        async for line in reader:
+            words: Words = json.loads(line)
+            if "order" in words:
+                order = Order.from_json(words["order"])
+                job.order(replace(order, folder=folder / order.folder.name))
+            elif "answer" in words:
+                job.answer(words["answer"])
+            elif "cancel" in words:
+                job.cancel()
+            elif "kill" in words:
+                await asyncio.to_thread(job.kill)
+
+
+@asynccontextmanager
+async def _folder(place: _Place, local: str) -> AsyncIterator[Path]:
+    """Give the work folder, if it is the runner's that is here; else one that goes afterwards."""
+    if await asyncio.to_thread(_read_identity, place.workdir) == place.identity:
+        yield place.workdir
+        return
+    own = TemporaryDirectory(prefix="dss_", dir=local, ignore_cleanup_errors=True)
+    try:
+        yield Path(own.name)
+    finally:
+        await asyncio.to_thread(own.cleanup)
+
+
+def _identify(workdir: Path) -> str:
+    """Give what tells a work folder from others; it stays the same for its life.
+
+    Network file systems are slow to tell of changes: so it is made once.
+    """
+    with suppress(FileExistsError), (workdir / IDENTITY).open("x", encoding="ascii") as file:
+        file.write(secrets.token_hex(16))
+    return _read_identity(workdir) or ""
+
+
+def _read_identity(workdir: Path) -> str | None:
+    try:
+        return (workdir / IDENTITY).read_text(encoding="ascii")
+    except OSError:
+        return None
+
+
+def _as_line(words: Words) -> bytes:
+    return json.dumps(words).encode() + b"\n"
+
+
+def _is_encrypted(client: Client) -> bool:
+    return str(client.scheduler_info()["address"]).startswith("tls://")
+
+
+def _own_address(host: str, port: int) -> str:
+    """Give the address under which this machine is known where a host is."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as way:
+        way.connect(address)  # which sends nothing
+        return str(way.getsockname()[0])
+
+
+def _keep_alive(writer: asyncio.StreamWriter, seconds: int) -> None:
+    """Have a line break when the machine at its other end is gone, where the system can."""
+    line: Any = writer.get_extra_info("socket")
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    settings = {
+        "TCP_KEEPIDLE": seconds // 2,
+        "TCP_KEEPALIVE": seconds // 2,  # the same, on macOS
+        "TCP_KEEPINTVL": max(1, seconds // 10),
+        "TCP_KEEPCNT": 5,
+        "TCP_USER_TIMEOUT": 1000 * seconds,
+    }
+    for name, value in settings.items():
+        if hasattr(socket, name):
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
