@@ -9,6 +9,7 @@ whoever gave the order is no more.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import os
@@ -199,6 +200,7 @@ class _Work:
         except (DssError, WorkspaceError, OSError) as error:
             if step is Step.FAILING:
                 raise
+            self._make_room(error)
             return self._fail(failure.told(error))
 
     # ---------------------------------------------------------------- steps
@@ -234,11 +236,10 @@ class _Work:
         except BaseException as error:
             if job.cancelled:
                 raise JobCancelled(str(error)) from error
+            self._make_room(error)
             (self._order.folder / FAILURE).write_text(failure.full(error), encoding="utf-8")
             return self._fail(failure.told(error))
-        if not isinstance(result, (Workspace, type(None))):
-            return self._fail(f"the service gave {type(result).__name__} instead of a workspace")
-        (result or workspace).save(self._result)
+        result.save(self._result)
         return self._reach(Step.PROCESSED)
 
     def _package(self) -> Step:
@@ -297,6 +298,11 @@ class _Work:
             return outcome
 
         return self._finish(self._insist(report))
+
+    def _make_room(self, error: BaseException) -> None:
+        """Remove the function's files where they have filled the disk."""
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            shutil.rmtree(self._order.folder / WORK, ignore_errors=True)
 
     def _insist(self, call: Callable[[], T]) -> T:
         """Make a call that may be repeated, as long as it takes for the server to be back."""

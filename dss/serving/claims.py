@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -216,6 +217,11 @@ class Claims:
         """Whether there are lost claims whose tickets may still be found."""
         return self._adopt and bool(self._journal.lost_claims())
 
+    @property
+    def scanning(self) -> bool:
+        """Whether a search is under way, a little at each turn."""
+        return self._scan is not None
+
     def search(self) -> list[Claimed]:
         """Search a little further for the tickets of lost claims; give those that are found.
 
@@ -225,6 +231,10 @@ class Claims:
         lost = self._journal.lost_claims() if self._adopt else []
         now = time.monotonic()
         if not lost or (self._scan is None and now < self._search_at):
+            return []
+        if not self.services:  # of which a ticket that is found has to be one
+            self._search_at = now + self._interval
+            self._reach(self.find_services)
             return []
         if self._scan is None:
             self._scan, self._scan_began = self._unaccounted(), time.time()
@@ -306,9 +316,11 @@ class Claims:
             self._away = True
             _log.warning("%s; what is at work goes on", error)
         if isinstance(error, NotLoggedIn):
-            try:
-                session = self._open_session()
-            except DssError:
-                return
+            self.log_in_again()
+
+    def log_in_again(self) -> None:
+        """Open the session of the login that is kept now, if there is one."""
+        with suppress(DssError):
+            session = self._open_session()
             self.session.close()
             self.session = session

@@ -20,21 +20,21 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+from distributed import Client, Future, get_worker
 
 from dss.serving.executors import Worker
 from dss.serving.order import Order
 from dss.serving.supervisor import Limits, Supervisor, Words
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
 IDENTITY = "folder.id"
 """File in a work folder by which a worker knows whether it has the runner's, or its own."""
 
 _LOST = "its Dask worker was lost"
-_PATIENCE = 10.0  # seconds to connect, and for the first words
+_PATIENCE = 10.0  # seconds for a worker to connect, and for its first words
+_SCHEDULER_PATIENCE = 4.0  # for one try, of which there is no end
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _LONGEST_LINE = 2**26
@@ -171,8 +171,6 @@ class DaskExecutor:
 
     async def _reach(self) -> Client:
         """Connect to the scheduler, however long it takes for it to be there."""
-        from distributed import Client
-
         # What it says of itself is said here, once and in the runner's form.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         async with self._reaching:
@@ -186,7 +184,7 @@ class DaskExecutor:
                         self._scheduler,
                         asynchronous=True,
                         set_as_default=False,
-                        timeout=_PATIENCE,
+                        timeout=_SCHEDULER_PATIENCE,
                         name="dss-run",
                     )
                     _log.info("jobs are done by the Dask cluster at %s", self._scheduler)
@@ -341,8 +339,6 @@ class _Place:
 
 async def _work(place: _Place) -> None:
     """Be a worker of a runner: the task that runs on the cluster."""
-    from distributed import get_worker
-
     worker = get_worker()
     context: ssl.SSLContext | None = None
     if place.encrypted:

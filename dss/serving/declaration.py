@@ -37,9 +37,21 @@ class Service:
     resources: Mapping[str, float] = field(default_factory=dict)
     resumable: bool = True
 
-    def __call__(self, job: Job) -> Workspace | None:
-        """Do the work of the service."""
-        return self.function(job)
+    def __call__(self, job: Job) -> Workspace:
+        """Do the work of the service; give the workspace of its result.
+
+        Raises:
+            ServiceError: The function gave something else than a workspace, or nothing.
+            Exception: Whatever the function raises.
+        """
+        from snapws import Workspace
+
+        result = self.function(job)
+        if result is None:
+            return job.workspace
+        if not isinstance(result, Workspace):
+            raise ServiceError(f"the service gave {type(result).__name__}, which is no workspace")
+        return result
 
 
 def service(

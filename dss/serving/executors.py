@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dss.errors import ServiceError
+from dss.serving import failure
 from dss.serving.order import Order
 from dss.serving.supervisor import Limits, Supervisor, Words
 
@@ -95,5 +96,7 @@ def describe(file: Path) -> list[Words]:
             return declared
         if "broken" in words:
             raise ServiceError(f"{file} cannot be used: {words['broken']}")
+    if done.returncode < 0:
+        raise ServiceError(f"{file} cannot be imported: {failure.ended(done.returncode)}")
     last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
     raise ServiceError(f"{file} cannot be imported: {' '.join(last) or done.returncode}")

@@ -319,7 +319,7 @@ class Journal:
         """List tickets whose folder is to go: no longer ours, or finished before a time."""
         return self._entries(
             "where step = ? and not removed "
-            "and (outcome in ('deleted', 'released') or changed < ?)",
+            "and (outcome in ('deleted', 'released') or changed < ?) order by changed",
             (Step.FINISHED.value, before),
         )
 

@@ -252,7 +252,8 @@ def _steps(database: sqlite3.Connection) -> tuple[StepTimes, ...]:
     found = database.execute(
         "select service, events.step, count(*), total(max(seconds, 0)), "
         "coalesce(sum(bytes), 0) from events join tickets using (ticket) "
-        "where seconds is not null group by service, events.step"
+        "where seconds is not null and events.step != ? group by service, events.step",
+        (Step.PROCESSING.value,),  # what it waited until then says nothing
     )
     order = list(Step)
     times = [StepTimes(service, Step(step), *rest) for service, step, *rest in found]

@@ -22,6 +22,7 @@ MARK = "DSS_JOB"
 """Variable of the environment that says which job a process works for."""
 
 _PATIENCE = 5.0
+_LOOK = 0.02
 
 
 def memory(pid: int) -> int:
@@ -51,7 +52,7 @@ def kill(mark: str, *, beginning: bool = False) -> int:
             with suppress(psutil.Error):  # it has ended by itself
                 one.kill()
                 killed += 1
-        psutil.wait_procs(family, timeout=1.0)
+        time.sleep(_LOOK)  # to wait for one of our children would take its exit code away
         if time.monotonic() > end:
             break
     return killed

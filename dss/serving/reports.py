@@ -161,7 +161,8 @@ class ServerReports:
 
     def _read_progress(self) -> float:
         with suppress(OSError, ValueError):
-            return float(self._kept.read_text(encoding="ascii"))
+            value = float(self._kept.read_text(encoding="ascii"))
+            return value if 0 <= value <= 1 else 0.0
         return 0.0
 
 

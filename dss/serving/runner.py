@@ -25,6 +25,7 @@ from dss.serving.claims import Claimed, Claims
 from dss.serving.executors import Executor, LocalExecutor, Worker, describe
 from dss.serving.journal import Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
+from dss.serving.logs import size
 from dss.serving.order import Order
 from dss.serving.settings import Settings
 from dss.serving.supervisor import Words
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from dss.session import Session
 
 _TURN = 0.5  # seconds after which the loop looks around, if nobody says anything
+_SHORT_TURN = 0.05  # while there is something else to go on with
 _WATCH = 2.0  # seconds between two looks at the tickets that are worked on
 _CLEAN = 60.0
 _LINGER = 60.0  # seconds for which a worker without work is kept
 _FIRST_PAUSE = 0.5
 _RETRY = 30.0
+_LOGIN_PAUSE = 5.0  # before a ticket is gone on with whose login the server does not know
 _TRIES = 3  # how often a step is begun that ends with its process
 _END = 7.0  # seconds for workers to end that were told to
 
@@ -170,7 +173,7 @@ class Runner:
     def _turn(self) -> None:
         """Hear what is said, then do what is due."""
         try:
-            said = self._said.get(timeout=_TURN)
+            said = self._said.get(timeout=_SHORT_TURN if self._claims.scanning else _TURN)
             while True:
                 self._hear(*said)
                 said = self._said.get_nowait()
@@ -329,6 +332,8 @@ class Runner:
 
     def _note(self, hand: _Hand, ticket: int, words: Words) -> None:
         """Put what a worker says of its ticket into the journal, and tell it so."""
+        if words.get("end") == "login":
+            self._claims.log_in_again()
         if "waiting" in words:
             self._journal.remark(ticket, "waiting", words["waiting"])
             self._tell(self._entry(ticket), f"waits: {words['waiting']}")
@@ -363,7 +368,7 @@ class Runner:
         elif hand.reason or words.get("limit"):
             self._fail(entry, hand.reason or why)
         elif why is None:
-            self._pending[entry.ticket] = time.monotonic() + _RETRY
+            self._pending[entry.ticket] = time.monotonic() + _LOGIN_PAUSE
         elif (entry.step is Step.PROCESSING and not words.get("lost")) or (
             entry.attempts >= _TRIES and entry.step is not Step.FAILING
         ):
@@ -399,13 +404,13 @@ class Runner:
         message = str(outcome or step) + (f": {reason}" if reason else "")
         failed = step is Step.FAILING or outcome is Outcome.FAILED
         level = logging.WARNING if failed else logging.INFO
+        if outcome in (Outcome.DELETED, Outcome.RELEASED):
+            self._remove(entry.ticket)
+        if outcome:
+            self._outcomes[outcome] += 1
         # How long a ticket waited to be worked on says nothing.
         took = None if step is Step.PROCESSING else seconds
         self._tell(entry, message, level=level, step=step.value, seconds=took, bytes=moved)
-        if outcome:
-            self._outcomes[outcome] += 1
-            if outcome in (Outcome.DELETED, Outcome.RELEASED):
-                self._remove(entry.ticket)
 
     def _watch(self) -> None:
         """Find out which of the tickets at work are no longer wanted."""
@@ -428,11 +433,17 @@ class Runner:
     # ---------------------------------------------------------------- the disk
 
     def _has_room(self) -> bool:
+        """Tell whether there is room for another ticket; finished ones make some if need be."""
         settings = self._settings
-        full = workdir.free(settings.workdir) < settings.min_free
+        finished = iter(self._journal.expired(time.time()))
+        while full := workdir.free(settings.workdir) < settings.min_free:
+            entry = next(finished, None)
+            if entry is None:
+                break
+            self._remove(entry.ticket)
         if full and not self._full:
-            room = f"less than {settings.min_free / 1e9:.1f} GB are free"
-            _log.warning("no ticket is claimed: %s for %s", room, settings.workdir)
+            room = size(settings.min_free)
+            _log.warning("no ticket is claimed: less than %s free for %s", room, settings.workdir)
         self._full = full
         return not full
 

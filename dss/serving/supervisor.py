@@ -127,7 +127,8 @@ class Supervisor:
         if self._over:
             self._heard({"ended": self._over, "limit": True, "printed": printed})
         else:
-            why = None if ended_well and not code else failure.ended(code)
+            cancelled = self._kill_at is not None
+            why = None if not code and (ended_well or cancelled) else failure.ended(code)
             self._heard({"ended": why, "printed": printed})
 
     def _note_time(self, words: Words) -> None:

@@ -72,7 +72,7 @@ def run(
         workdir.mkdir(parents=True)
         job = Job(_TICKET, given, workdir, ToldReports(tell, output / "attached"))
         with _current_folder(workdir):
-            result = service(job) or given
+            result = service(job)
         return archive(result, output / "result").workspace
 
 
