@@ -50,7 +50,7 @@ class Service:
         if result is None:
             return job.workspace
         if not isinstance(result, Workspace):
-            raise ServiceError(f"the service gave {type(result).__name__}, which is no workspace")
+            raise ServiceError(f"the service gave {type(result).__name__} instead of a workspace")
         return result
 
 

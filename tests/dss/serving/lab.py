@@ -91,10 +91,10 @@ class Lab:
         """Have the server forget the provider's login, which is still kept here."""
         with Credentials(self.home).open_session() as session:
             cookie = session.cookie
-        with closing(sqlite3.connect(self.middleware.folder / "db.sqlite3", timeout=30)) as server:
-            with server:
-                words = "delete from sessions where session_id = ?"
-                gone = server.execute(words, (cookie and cookie.value,))
+        file = self.middleware.folder / "db.sqlite3"
+        with closing(sqlite3.connect(file, timeout=30)) as server, server:
+            words = "delete from sessions where session_id = ?"
+            gone = server.execute(words, (cookie and cookie.value,))
         assert gone.rowcount == 1
 
     def offer(self, name: str) -> str:
@@ -151,14 +151,16 @@ class Lab:
         )
 
     @contextmanager
-    def running(self, *options: object, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a runner, which is killed at the end of the block if it still runs.
+    def running(
+        self, *options: object, before: Sequence[object] = (), **variables: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a runner, as `run`, which is killed at the end of the block if it still runs.
 
         What it prints is in the file `runner.log` of the folder.
         """
         with (self.folder / "runner.log").open("ab") as log:
             process = subprocess.Popen(
-                self._words(*options),
+                [*map(str, before), *self._words(*options)],
                 env=self._environment(variables),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
