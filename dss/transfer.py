@@ -9,6 +9,7 @@ name, and an upload ends with a look at the list.
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import time
@@ -242,9 +243,10 @@ def download_archive(
 
     Raises:
         TransferFailed: No workspace among the files; a name not allowed; a file cut off or damaged;
-            files that keep changing; a folder that cannot be written.
+            files that keep changing; a layer that is not among them; a folder that cannot be
+            written.
     """
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - not through symbolic links
     if folder.is_file():
         raise TransferFailed(f"{folder} is a file: name a folder")
     for further in reversed(range(TRIES)):
@@ -260,7 +262,7 @@ def download_archive(
             with appearing(folder, last=workspace) as aside:
                 _fetch_all(session, area, listed, _Place(folder, aside), parallel)
                 _check_unchanged(session, area, listed)
-                _refuse_missing_layers(aside / workspace, {entry.name for entry in listed})
+                _refuse_foreign_layers(aside / workspace, folder, {entry.name for entry in listed})
                 _refuse_loss(folder, aside)
         except _Changed as changed:
             sign = changed
@@ -307,18 +309,30 @@ def _refuse_folders(files: Iterable[Path]) -> None:
             raise TransferFailed(f"{file} is a folder: download to another place")
 
 
-def _refuse_missing_layers(workspace: Path, listed: set[str]) -> None:
-    """Refuse a workspace whose images have not all come, as of one that is still being sent."""
-    from snapws import Workspace
-    from snapws.paths import is_url
+def _refuse_foreign_layers(workspace: Path, folder: Path, listed: set[str]) -> None:
+    """Refuse a workspace whose images and meshes are not all among the files that came.
 
-    for layer in Workspace.open(workspace).layers():
-        name = re.split(r"[/\\]", layer.stored_path)[-1]
-        if name not in listed and not is_url(layer.stored_path):
+    One that has not come may still be on its way. One that lies elsewhere would be a file of this
+    machine, which whoever sent the workspace would have sent back to him.
+    """
+    from snapws import Workspace
+    from snapws.paths import is_url, moved
+    from snapws.verify import named_files
+
+    sent = Workspace.open(workspace)
+    saved_in = sent.registry.get("SaveLocation")
+    for named in named_files(sent):
+        stored = sent.registry.get(named.key)
+        place = stored if is_url(stored) else moved(stored, saved_in, folder) or stored
+        name = re.split(r"[/\\]", place)[-1]
+        known = f"{named.where} of {workspace.name}, {shown(name)!r},"
+        if name not in listed and not is_url(stored):
             raise TransferFailed(
-                f"layer {layer.number:03d} of {workspace.name}, {shown(name)!r}, is not among the "
-                "files of the ticket: it may still be on its way, look again later"
+                f"{known} is not among the files of the ticket: it may still be on its way, look "
+                "again later"
             )
+        if is_url(stored) or Path(place).parent != folder:
+            raise TransferFailed(f"{known} is said to be elsewhere than beside the workspace")
 
 
 def _refuse_loss(folder: Path, aside: Path) -> None:

@@ -47,8 +47,8 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
     """
     if is_url(stored) or not stored:
         return stored
-    moved = _moved(stored, saved_in, folder)
-    return Path(moved).as_posix() if moved is not None and os.path.exists(moved) else stored  # noqa: PTH110
+    there = moved(stored, saved_in, folder)
+    return Path(there).as_posix() if there is not None and os.path.exists(there) else stored  # noqa: PTH110
 
 
 def rerooted(path: str, old: str, new: str) -> str | None:
@@ -65,7 +65,17 @@ def rerooted(path: str, old: str, new: str) -> str | None:
     return f"{root.rstrip('/')}/{relative.as_posix()}"
 
 
-def _moved(stored: str, saved_in: str, folder: Path) -> str | None:
+def moved(stored: str, saved_in: str, folder: Path) -> str | None:
+    """Give where a stored path would lead in the folder that the workspace is in now.
+
+    Args:
+        stored: as for `resolve`, no URL.
+        saved_in: as for `resolve`.
+        folder: as for `resolve`.
+
+    Returns:
+        The path, whether there is a file or not; None where the file cannot have moved along.
+    """
     windows = _WINDOWS.match(stored) or _WINDOWS.match(saved_in)
     pure = PureWindowsPath if windows else PurePosixPath
     path, root = pure(stored), pure(saved_in)

@@ -30,6 +30,7 @@ from dss.errors import (
     NetworkFailed,
     NotFound,
     NotLoggedIn,
+    NotPermitted,
     OutcomeUnknown,
     ServerFailed,
     ServiceError,
@@ -56,7 +57,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
-_SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at one and the same call
+_SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at, or refuse, the same call
 
 _RESULT = "result.itksnap"
 _REPORTS = "reports"
@@ -158,6 +159,8 @@ class _Work:
                 step = self._take(step)
         except TicketDeleted:
             self._finish(Outcome.DELETED)
+        except (NotFound, NotPermitted):  # for so long that it will not be ours again
+            self._finish(Outcome.RELEASED)
         finally:
             if self._reports:
                 self._reports.close()
@@ -317,7 +320,8 @@ class _Work:
                 raise
             except (NetworkFailed, OutcomeUnknown) as error:
                 failed_since, lost = None, error
-            except ServerFailed as error:
+            except (ServerFailed, NotFound, NotPermitted) as error:
+                # Perhaps an administrator takes back that this login is no provider any more.
                 failed_since, lost = failed_since or time.monotonic(), error
                 if time.monotonic() - failed_since > _SERVER_LIMIT:
                     raise

@@ -198,16 +198,17 @@ class DaskExecutor:
 
     async def _listen(self, client: Client) -> tuple[str, int]:
         """Open the port that workers connect to, once; give its address."""
-        if self._server is None:
-            # The scheduler's own word for where it is: workers on other machines reach that.
-            contact = urlsplit(client.scheduler_info()["address"])
-            security = client.security.get_listen_args("client")
-            self._server = await asyncio.start_server(
-                self._answer,
-                _own_address(contact.hostname or "", contact.port or 0),
-                ssl=security["ssl_context"] if _is_encrypted(client) else None,
-                limit=_LONGEST_LINE,
-            )
+        async with self._reaching:
+            if self._server is None:
+                # The scheduler's own word for where it is: workers on other machines reach that.
+                contact = urlsplit(client.scheduler_info()["address"])
+                security = client.security.get_listen_args("client")
+                self._server = await asyncio.start_server(
+                    self._answer,
+                    _own_address(contact.hostname or "", contact.port or 0),
+                    ssl=security["ssl_context"] if _is_encrypted(client) else None,
+                    limit=_LONGEST_LINE,
+                )
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 

@@ -121,7 +121,7 @@ class Job:
 
         path = self.workdir / file
         kind = mime_type or guess_type(path.name)[0] or "application/octet-stream"
-        self._reports.attach(Attached(description, path, kind))
+        self._reports.attach(Attached(str(description), path, kind))
 
     def progress(self, value: float) -> None:
         """Tell how much of the job is done, 0 to 1; less than was told before changes nothing."""
@@ -227,7 +227,7 @@ class Job:
         if attach is not None:
             description, file = attach if isinstance(attach, tuple) else (Path(attach).name, attach)
             self.attach(description, file)
-        self._reports.log(category, message)
+        self._reports.log(category, str(message))
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

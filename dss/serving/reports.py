@@ -57,9 +57,8 @@ class ServerReports:
         self._wanted = self._shown
         self._changed = threading.Condition()
         self._closing = False
-        self._no_login: NotLoggedIn | None = None
-        self._thread = threading.Thread(target=self._deliver_all, name="reports", daemon=True)
-        self._thread.start()
+        self._failure: Exception | None = None
+        threading.Thread(target=self._run, name="reports", daemon=True).start()
 
     def attach(self, attached: Attached) -> None:
         """Take a file as it is now."""
@@ -80,13 +79,13 @@ class ServerReports:
 
         Raises:
             NotLoggedIn: The server no longer knows the login.
+            TicketDeleted: Its owner has deleted the ticket.
+            Exception: Nothing is delivered any more, and why.
         """
         with self._changed:
             while self._waits() and not stopped():
-                if self._no_login:
-                    raise self._no_login
-                if not self._thread.is_alive():
-                    return
+                if self._failure:
+                    raise self._failure
                 self._changed.wait(0.5)
 
     def close(self) -> None:
@@ -103,6 +102,12 @@ class ServerReports:
     def _waits(self) -> bool:
         return bool(self._outbox) or self._wanted > self._shown
 
+    def _run(self) -> None:
+        try:
+            self._deliver_all()
+        except Exception as error:  # noqa: BLE001 - `flush` raises it where somebody looks
+            self._failure = error
+
     def _deliver_all(self) -> None:
         pause = _FIRST_PAUSE
         while True:
@@ -116,10 +121,9 @@ class ServerReports:
                 self._deliver(item, value)
             except TicketDeleted:
                 self._deleted()
-                return
+                raise
             except (NetworkFailed, ServerFailed, NotLoggedIn, OutcomeUnknown) as error:
-                if isinstance(error, NotLoggedIn):
-                    self._no_login = error
+                self._failure = error if isinstance(error, NotLoggedIn) else None
                 if item is not None and not isinstance(error, OutcomeUnknown):
                     # Nothing was done: lines and files of which that is not sure are unknown.
                     self._outbox.again()
@@ -132,7 +136,7 @@ class ServerReports:
                 _log.warning("ticket %d: %s", self._ticket, error)
             except (DssError, OSError) as error:
                 _log.warning("ticket %d: not told: %s", self._ticket, error)
-            pause = _FIRST_PAUSE
+            pause, self._failure = _FIRST_PAUSE, None
             with self._changed:
                 if item is not None:
                     self._outbox.done()

@@ -46,7 +46,8 @@ def simpleitk(path: Path | str = "image") -> ModuleType:
         import SimpleITK as sitk  # noqa: N813 - its usual name
     except ImportError:
         raise ImageUnsupported(
-            f"{path}: reading this format takes SimpleITK; run: pip install 'snapws[formats]' (in the checkout: '.[formats]')"
+            f"{path}: reading this format takes SimpleITK; run: pip install 'snapws[formats]' "
+            "(in the checkout: '.[formats]')"
         ) from None
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return sitk

@@ -441,6 +441,44 @@ def test_workspace_without_all_its_layers_is_refused(
     )
 
 
+@pytest.mark.parametrize(
+    ("saved_in", "stored"),
+    [
+        ("/archive", "/srv/secret/NAME"),
+        ("/archive", "/archive/../srv/NAME"),
+        ("/archive", "/archive/below/NAME"),
+        ("/a/b/c", "/a/b/other/NAME"),
+        ("", "../NAME"),
+        ("/archive", "https://example.org/NAME"),
+        ("C:\\archive", "C:\\srv\\NAME"),
+    ],
+)
+@pytest.mark.parametrize("of_mesh", [False, True])
+def test_a_layer_that_is_said_to_be_elsewhere_is_refused(
+    raw: RawServer,
+    tmp_path: Path,
+    layer: tuple[str, bytes],
+    saved_in: str,
+    stored: str,
+    of_mesh: bool,
+) -> None:
+    """Whoever sends a workspace would get a file of this machine back, named like one of his."""
+    name, body = layer
+    made = Workspace()
+    key = "Layers.Layer[000]"
+    made.registry[f"{key}.Role"] = "MainRole"
+    made.registry[f"{key}.AbsolutePath"] = f"{saved_in}/{name}" if of_mesh else stored
+    if of_mesh:
+        key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[000].PolyData[000]"
+    made.registry[f"{key}.AbsolutePath"] = stored
+    made.registry["SaveLocation"] = saved_in
+    text = registry_xml.to_bytes(made.registry).replace(b"NAME", name.encode())
+    names = listing(name, "w.itksnap")
+    with pytest.raises(TransferFailed, match="elsewhere than beside the workspace"):
+        get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap", text), names)
+    assert not (tmp_path / "out" / "w.itksnap").exists()
+
+
 def test_what_somebody_worked_on_is_not_replaced(raw: RawServer, tmp_path: Path) -> None:
     names = listing("w.itksnap")
     path = get(raw, tmp_path, names, sent("w.itksnap"), names)

@@ -1,0 +1,101 @@
+"""A Dask cluster of this machine, as processes to kill."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from tests.dss.serving.lab import until
+
+
+class Cluster:
+    """A scheduler, and the workers that are started; all end with the block.
+
+    Attributes:
+        address: The scheduler's address.
+        folder: What the processes print, and the workers' own folders.
+        workers: The workers' processes, by their names.
+    """
+
+    def __init__(self, folder: Path, *, protocol: str = "tcp", **variables: str) -> None:
+        self.folder = folder
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._options = ["--no-dashboard", "--protocol", protocol]
+        self._variables = variables
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = str(free.getsockname()[1])
+        self.address = f"{protocol}://127.0.0.1:{self._port}"
+        self.start_scheduler()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.drop()
+        self.kill_scheduler()
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, also again, at the same address."""
+        self._scheduler = self._start("scheduler", "--port", self._port, "--host", "127.0.0.1")
+
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler; the workers end by themselves then."""
+        self._scheduler.kill()
+        self._scheduler.wait()
+
+    def add(self, name: str, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker with one thread."""
+        own = ["--name", name, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1"]
+        local = ["--local-directory", str(self.folder)]
+        self.workers[name] = self._start("worker", self.address, *own, *local, *options)
+        return self.workers[name]
+
+    def drop(self) -> None:
+        """Kill all workers."""
+        for process in self.workers.values():
+            process.kill()
+            process.wait()
+        self.workers.clear()
+
+    def log(self, name: str) -> str:
+        """Give what a worker, or `scheduler`, has printed."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8")
+
+    def until_idle(self) -> None:
+        """Wait until no worker has a process of a job left."""
+
+        def children() -> list[psutil.Process]:
+            return [
+                child
+                for worker in self.workers.values()
+                if worker.poll() is None
+                for child in psutil.Process(worker.pid).children()
+                if child.status() != psutil.STATUS_ZOMBIE
+            ]
+
+        until(lambda: not children())
+
+    def _start(self, what: str, *words: str) -> subprocess.Popen[bytes]:
+        name = words[words.index("--name") + 1] if "--name" in words else what
+        # The workers are of another machine, so to speak: they have no login.
+        home = {"HOME": str(self.folder), "USERPROFILE": str(self.folder)}
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dask", what, *words, *self._options],
+                env={**os.environ, **home, **self._variables},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )

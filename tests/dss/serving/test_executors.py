@@ -1,0 +1,206 @@
+"""What holds wherever jobs are done: the same tests over every executor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from dss import Provider, TicketStatus
+from dss.login import Credentials
+from dss.serving.dask import DaskExecutor, together
+from dss.serving.executors import Executor, LocalExecutor
+from dss.serving.journal import Step
+from dss.serving.order import Order
+from dss.serving.supervisor import Limits, Words
+from dss.serving.workdir import folder_of
+from tests.dss.serving.cluster import Cluster
+from tests.dss.serving.lab import Lab, until
+
+HEADER = """
+    import os, time
+    from dss import service
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as running:
+        running.add("one")
+        running.add("two")
+        yield running
+
+
+@pytest.fixture(params=["local", "dask"])
+def options(request: pytest.FixtureRequest) -> list[str]:
+    """What `dss run` is told of its executor."""
+    if request.param == "local":
+        return []
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return ["--executor", "dask", "--scheduler", cluster.address]
+
+
+def test_a_ticket_succeeds(lab: Lab, options: list[str]) -> None:
+    ticket = lab.submit()
+    done = lab.run("--once", *options)
+    assert done.returncode == 0, done.stderr
+    assert lab.result(ticket).layer(tag="Result")
+    steps = [step for (step,) in lab.rows("select step from events order by id")]
+    assert steps == [step.value for step in Step if step is not Step.FAILING]
+
+
+def test_failures(lab: Lab, options: list[str]) -> None:
+    """An exception, a crash, and too much time: each fails its ticket, saying so."""
+    lab.write(
+        HEADER
+        + """
+    @service(name="NAME")
+    def work(job):
+        fate = open(f"{FOLDER}/fate_{job.ticket}").read()
+        if fate == "raise":
+            raise ValueError("no such vertebra")
+        if fate == "crash":
+            os.abort()
+        while not job.cancelled:
+            time.sleep(0.05)
+"""
+    )
+    fates = {"raise": "no such vertebra", "crash": "SIGABRT", "hang": "its time is up"}
+    tickets = {fate: lab.submit() for fate in fates}
+    for fate, ticket in tickets.items():
+        (lab.folder / f"fate_{ticket}").write_text(fate)
+    done = lab.run("--once", "--workers", 2, "--timeout", "1s", *options)
+    assert done.returncode == 0, done.stderr
+    for fate, reason in fates.items():
+        assert reason in lab.error(tickets[fate])
+
+
+def test_its_user_deletes_it(lab: Lab, options: list[str]) -> None:
+    lab.write(
+        HEADER
+        + """
+    @service(name="NAME")
+    def work(job):
+        open(FOLDER + "/begun", "w").close()
+        while not job.cancelled:
+            time.sleep(0.05)
+"""
+    )
+    ticket = lab.submit()
+    with lab.running("--max-tickets", 1, *options) as runner:
+        until((lab.folder / "begun").exists)
+        lab.user.delete(ticket)
+        assert runner.wait(60) == 0
+    assert lab.rows("select outcome from tickets") == [("deleted",)]
+    assert not folder_of(lab.workdir, ticket).exists()
+
+
+def test_two_at_once(lab: Lab, options: list[str]) -> None:
+    """Each of two jobs waits for the other."""
+    lab.write(
+        HEADER
+        + """
+    @service(name="NAME")
+    def work(job):
+        open(f"{FOLDER}/begun_{job.ticket}", "w").close()
+        while len([name for name in os.listdir(FOLDER) if name.startswith("begun_")]) < 2:
+            time.sleep(0.05)
+"""
+    )
+    tickets = [lab.submit(), lab.submit()]
+    done = lab.run("--once", "--workers", 2, *options, "--timeout", "30s")
+    assert done.returncode == 0, done.stderr
+    assert [lab.status(ticket) for ticket in tickets] == [TicketStatus.SUCCESS] * 2
+
+
+class Heard:
+    """What a worker says."""
+
+    def __init__(self) -> None:
+        self.words: SimpleQueue[Words] = SimpleQueue()
+
+    def until(self, name: str) -> Any:
+        """Give the next words that have a name."""
+        while True:
+            words = self.words.get(timeout=30)
+            if name in words:
+                return words
+
+
+@pytest.fixture(params=["local", "dask"])
+def executor(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Executor]:
+    lab.workdir.mkdir()
+    made: Executor
+    if request.param == "local":
+        made = LocalExecutor(lab.file, lab.workdir, Limits())
+    else:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        made = DaskExecutor(cluster.address, lab.file, lab.workdir, Limits(), {})
+    yield made
+    made.close()
+
+
+def test_a_conversation(lab: Lab, executor: Executor) -> None:
+    """A worker is ready, takes an order, and goes no step further before it is answered."""
+    lab.write(
+        HEADER
+        + """
+    @service(name="NAME", tags=["Target"], resources={"memory": 4})
+    def work(job):
+        while not job.cancelled:
+            time.sleep(0.05)
+"""
+    )
+    ticket = lab.submit()
+    session = Credentials(lab.home).open_session(lab.middleware.url)
+    assert session.cookie
+    assert Provider(session).claim([lab.hash], "testlab", "by hand")
+    heard = Heard()
+    worker = executor.start(heard.words.put)
+    (service,) = heard.until("ready")["ready"]
+    assert (service["name"], service["resources"]) == (lab.name, {"memory": 4})
+    order = Order(
+        ticket=ticket,
+        service=lab.name,
+        hash=lab.hash,
+        step=Step.CLAIMED,
+        reason="",
+        folder=folder_of(lab.workdir, ticket),
+        server=session.server,
+        cookie=session.cookie.value or "",
+        verify=True,
+        privacy="standard",
+        patience=20.0,
+    )
+    worker.order(order)
+    words = heard.until("step")
+    assert words["step"] == "downloaded"
+    assert not (order.folder / "work").exists()
+    worker.answer(words["number"])
+    words = heard.until("step")
+    assert words["step"] == "processing"
+    worker.answer(words["number"])
+    worker.cancel()
+    assert heard.until("end")["end"] == "cancelled"
+    assert heard.until("ended")["ended"] is None
+    session.close()
+
+
+def test_killed(lab: Lab, executor: Executor) -> None:
+    """A worker that is killed says so, once."""
+    heard = Heard()
+    worker = executor.start(heard.words.put)
+    heard.until("ready")
+    worker.kill()
+    heard.until("ended")
+    executor.start(heard.words.put).cancel()
+    assert heard.until("ended")["ended"] is None
+    assert heard.words.empty()
+
+
+def test_resources_together() -> None:
+    assert together([{"gpu": 1}, {"gpu": 2, "memory": 3}, {}]) == {"gpu": 2, "memory": 3}
+    assert together([]) == {}
