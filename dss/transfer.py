@@ -246,7 +246,7 @@ def download_archive(
             files that keep changing; a layer that is not among them; a folder that cannot be
             written.
     """
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - not through symbolic links
+    folder = Path(folder)
     if folder.is_file():
         raise TransferFailed(f"{folder} is a file: name a folder")
     for further in reversed(range(TRIES)):
@@ -321,6 +321,7 @@ def _refuse_foreign_layers(workspace: Path, folder: Path, listed: set[str]) -> N
 
     sent = Workspace.open(workspace)
     saved_in = sent.registry.get("SaveLocation")
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - not through symbolic links
     for named in named_files(sent):
         stored = sent.registry.get(named.key)
         place = stored if is_url(stored) else moved(stored, saved_in, folder) or stored

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -46,9 +47,10 @@ from dss.serving.journal import Outcome, Step
 from dss.serving.order import Order
 from dss.serving.outbox import Outbox
 from dss.serving.reports import ServerReports
-from dss.serving.workdir import FAILURE, OUTPUT, WORK
+from dss.serving.workdir import FAILURE, OUTPUT, TEMPORARY, WORK
 from dss.session import Session
 from snapws import Workspace, WorkspaceError
+from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from dss.transfer import Sent
@@ -124,9 +126,9 @@ class Channel:
             if self.cancelled.is_set():
                 self.on_cancel()
         # The runner is gone. Nothing of the job may outlive it: the next one begins it again.
-        mark = os.environ.get(processes.MARK)
-        if mark:
-            processes.kill(mark)
+        self.cancelled.set()
+        self.on_cancel()
+        processes.kill(os.environ.get(processes.MARK, ""))
         os._exit(1)
 
 
@@ -184,7 +186,8 @@ class _Work:
             return step
         if step is not Step.DOWNLOADED and not self._service.resumable:
             return self._fail("the work was cut short, and this service cannot take it up again")
-        return Step.DOWNLOADED if self._input.exists() else Step.CLAIMED
+        # From the download on: what the function may have changed of it is fetched again.
+        return Step.CLAIMED
 
     def _take(self, step: Step) -> Step:
         """Take one step; what goes wrong with it, other than the network, fails the ticket."""
@@ -210,11 +213,20 @@ class _Work:
 
     def _download(self) -> Step:
         aside = self._order.folder / "coming"
-        for left in self._order.folder.iterdir():  # of an earlier claim, or half done
-            if left.name not in (aside.name, OUTPUT):
+        if self._input.exists() and not aside.exists():
+            self._input.replace(aside)
+            for file in aside.iterdir():  # layers prove themselves; what cannot is fetched again
+                if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
+                    _remove(file)
+        # What is of an earlier claim goes, or half done; but not how far the user's bar is.
+        kept = (aside.name, OUTPUT, *([] if self._order.step is Step.CLAIMED else [_REPORTS]))
+        for left in self._order.folder.iterdir():
+            if left.name not in kept:
                 _remove(left)
         self._insist(lambda: self._provider.download(self._order.ticket, aside))
         aside.replace(self._input)
+        if self._order.step is not Step.CLAIMED:
+            return Step.DOWNLOADED  # as the journal knows: it counts how often the rest is begun
         moved = sum(file.stat().st_size for file in self._input.iterdir())
         return self._reach(Step.DOWNLOADED, moved=moved)
 
@@ -229,6 +241,7 @@ class _Work:
         self._result.unlink(missing_ok=True)
         workdir.mkdir()
         os.chdir(workdir)
+        self._use_own_temporary_folder()
         Outbox(self._order.folder / _REPORTS).clear()  # an earlier run's; this one tells it again
         reports = self._open_reports()
         job = Job(self._order.ticket, workspace, workdir, reports)
@@ -244,6 +257,14 @@ class _Work:
             return self._fail(failure.told(error))
         result.save(self._result)
         return self._reach(Step.PROCESSED)
+
+    def _use_own_temporary_folder(self) -> None:
+        """Keep temporary files among those of the ticket: unseen by others, and gone with it."""
+        folder = self._order.folder / TEMPORARY
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)))
+        tempfile.tempdir = None
 
     def _package(self) -> Step:
         from snapws.archive import archive
@@ -430,5 +451,6 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # the author's code has closed it
             stream.flush()
-    # Not for the threads and processes that the author's code has left.
+    processes.kill(os.environ.get(processes.MARK, ""))
+    # Not for the threads that the author's code has left.
     os._exit(code)

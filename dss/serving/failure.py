@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _LONGEST = 500
+_READ = 2**20
 # A path, of this or another system: a drive, a second backslash or nothing, then its parts, the
 # last of which is what is told. A part has blanks only where another part follows.
 _LETTER = r"[^\s\\/:*?\"'<>|,;()]"
@@ -56,6 +58,16 @@ def ended(code: int) -> str:
         name = f"signal {-code}"
     hint = ": perhaps for want of memory" if name == "SIGKILL" else ""
     return f"its process was ended by {name}{hint}"
+
+
+def printed(file: Path) -> str:
+    """Give the end of what a program printed, from a whole line on, scrubbed."""
+    with file.open("rb") as output:
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - _READ))
+        text = output.read().decode("utf-8", "replace")
+    # Half a path is not known for one.
+    return scrubbed(text if size <= _READ else text.partition("\n")[2])
 
 
 def scrubbed(text: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
 
 from dss.errors import CommandFailed, JobCancelled
+from dss.serving.failure import printed
 
 if TYPE_CHECKING:
     from dss.provider import Category
@@ -203,11 +204,15 @@ class Job:
             code = self._wait(child, program)
         finally:
             _end(child)
+        if code:
+            self._refuse_cancelled(program)  # then nothing has failed
         if code or (target and not target.exists()):
             reason = f"exit code {code}" if code else f"it did not make {makes}"
-            printed = output.read_text("utf-8", "replace").split("\n")
-            last = " / ".join(line for line in printed if line.strip())[-_LAST_LENGTH:]
-            self.attach(f"Output of {program}", output, "text/plain")
+            said = printed(output)
+            told = output.with_suffix(".told.txt")
+            told.write_text(said, encoding="utf-8")
+            self.attach(f"Output of {program}", told, "text/plain")
+            last = " / ".join(line for line in said.split("\n") if line.strip())[-_LAST_LENGTH:]
             raise CommandFailed(f"{program} failed, {reason}: {last or 'no word'}", output=output)
         return target or output
 

@@ -59,17 +59,22 @@ def kill(mark: str, *, beginning: bool = False) -> int:
 
 
 def _marked(mark: str, *, beginning: bool) -> list[psutil.Process]:
-    own = psutil.Process().pid
-    found = []
+    """Give the processes with a mark and their descendants, but for this one."""
+    own = psutil.Process()
+    found = set()
     for one in psutil.process_iter():
-        try:
+        with suppress(psutil.Error, OSError):  # ended meanwhile, or somebody else's
             value = one.environ().get(MARK, "")
-            alive = one.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OSError):  # ended meanwhile, or somebody else's
-            continue
-        if one.pid != own and alive and (value.startswith(mark) if beginning else value == mark):
-            found.append(one)
-    return found
+            if value and (value.startswith(mark) if beginning else value == mark):
+                found |= {one, *one.children(recursive=True)}
+    return [one for one in found - {own} if _is_alive(one)]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _held(process: psutil.Process) -> int:

@@ -163,6 +163,12 @@ class Supervisor:
 
 def _environment(mark: str) -> dict[str, str]:
     """The environment of a job: the runner's, with the mark, and no login that is not its own."""
-    own = {processes.MARK: mark, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    own = {
+        processes.MARK: mark,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+        # No word of the author's is one that cannot be printed.
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+    }
     kept = {name: value for name, value in os.environ.items() if name != "DSS_TOKEN"}
     return {**kept, **own}

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from dss.serving.failure import scrubbed
+from dss.serving.failure import printed
 
 FAILURE = "failure.txt"
 """File in a ticket's folder with more about a failure, for the user."""
@@ -16,6 +16,9 @@ OUTPUT = "output.txt"
 
 WORK = "work"
 """Folder there for the files of the service's function."""
+
+TEMPORARY = "tmp"
+"""Folder there for temporary files of the function and what it runs."""
 
 _TAIL = 4000  # characters of output that go along with a failure
 
@@ -52,15 +55,15 @@ def keep_output(workdir: Path, ticket: int) -> None:
     folder = folder_of(workdir, ticket)
     output = folder / OUTPUT
     if output.is_file():
-        text = output.read_text("utf-8", "replace")[-_TAIL:]
-        (folder / FAILURE).write_text(scrubbed(text), encoding="utf-8")
+        (folder / FAILURE).write_text(printed(output)[-_TAIL:], encoding="utf-8")
 
 
 def remove_work(workdir: Path, ticket: int) -> None:
     """Remove the files of a service's function, which may be what fills the disk."""
     folder = folder_of(workdir, ticket)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+    for name in (WORK, TEMPORARY):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:
