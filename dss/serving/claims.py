@@ -152,13 +152,9 @@ class Claims:
             ready = {hash_: ready[hash_] for hash_ in self._ready}
         self.waiting = None if ready is None else sum(ready.values())
         if self.waiting is None:
-            pause = self._interval
-        elif self.waiting:
-            pause = self._pause = _FIRST_PAUSE
-        else:
-            pause = self._pause = min(2 * self._pause, self._interval)
-        # Runners that became idle together do not all ask together.
-        self._look_at = now + pause * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+            self._wait(self._interval)
+        elif not self.waiting:
+            self._wait_longer()
 
     def claim(self) -> Claimed | None:
         """Claim one of the tickets that wait; it is in the journal when this returns."""
@@ -180,10 +176,21 @@ class Claims:
         if claim is None:
             self._journal.end_claim(number, "none")
             self.waiting = None if len(hashes) < len(self._ready) else 0
+            # Others were faster, or the server cannot tell whether tickets wait.
+            self._wait_longer()
             return None
         self.waiting = (self.waiting or 1) - 1 or None
-        self._look_at = 0.0
+        self._look_at, self._pause = 0.0, _FIRST_PAUSE
         return self._take(claim.ticket, claim.hash, number)
+
+    def _wait_longer(self) -> None:
+        self._pause = min(2 * self._pause, self._interval)
+        self._wait(self._pause)
+
+    def _wait(self, seconds: float) -> None:
+        # Runners that became idle together do not all ask together.
+        share = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        self._look_at = time.monotonic() + seconds * share
 
     def _take(self, ticket: int, hash_: str, number: int) -> Claimed:
         claimed = Claimed(ticket, self.services.get(hash_, hash_), hash_, number)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from dss.errors import ServiceError
+from dss.errors import JobCancelled, ServiceError
 from dss.serving import failure
 from dss.serving.order import Order
 from dss.serving.supervisor import Limits, Supervisor, Words
 
 _IMPORT_LIMIT = 600.0
+_LOOK = 0.2
 
 
 class Worker(Protocol):
@@ -70,33 +73,47 @@ class LocalExecutor:
         """Do nothing: its processes end with their line to this one."""
 
 
-def describe(file: Path) -> list[Words]:
+def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> list[Words]:
     """Ask a service's file, in a process of its own, which services it declares.
+
+    Args:
+        file: The file.
+        stopped: Whether to give up.
 
     Returns:
         For each its name, tags, resources, and whether it is resumable.
 
     Raises:
         ServiceError: It cannot be imported, or declares none.
+        JobCancelled: It was given up.
     """
-    try:
-        done = subprocess.run(  # noqa: S603 - our own words only
-            [sys.executable, "-m", "dss.serving.child", str(file)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_IMPORT_LIMIT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ServiceError(f"importing {file} took more than {_IMPORT_LIMIT:g} s") from None
-    for line in done.stdout.decode("utf-8", "replace").splitlines():
+    end = time.monotonic() + _IMPORT_LIMIT
+    with subprocess.Popen(  # noqa: S603 - our own words only
+        [sys.executable, "-m", "dss.serving.child", str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=os.name == "posix",  # an interrupt from the keyboard is for us
+    ) as process:
+        while True:
+            try:
+                said, printed = process.communicate(timeout=_LOOK)
+                break
+            except subprocess.TimeoutExpired:
+                if stopped() or time.monotonic() > end:
+                    process.kill()
+                if stopped():
+                    raise JobCancelled(f"stopped while {file} was imported") from None
+                if time.monotonic() > end:
+                    raise ServiceError(f"importing {file} took {_IMPORT_LIMIT:g} s") from None
+    for line in said.decode("utf-8", "replace").splitlines():
         words: Words = json.loads(line)
         if "ready" in words:
             declared: list[Words] = words["ready"]
             return declared
         if "broken" in words:
             raise ServiceError(f"{file} cannot be used: {words['broken']}")
-    if done.returncode < 0:
-        raise ServiceError(f"{file} cannot be imported: {failure.ended(done.returncode)}")
-    last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    raise ServiceError(f"{file} cannot be imported: {' '.join(last) or done.returncode}")
+    if process.returncode < 0:
+        raise ServiceError(f"{file} cannot be imported: {failure.ended(process.returncode)}")
+    last = printed.decode("utf-8", "replace").strip().splitlines()[-1:]
+    raise ServiceError(f"{file} cannot be imported: {' '.join(last) or process.returncode}")

@@ -175,10 +175,16 @@ class Job:
             The file that it had to make; else the file with what it printed, both streams.
 
         Raises:
+            ValueError: There are no words, or one is None.
             CommandFailed: It is not there, failed, or did not make its file.
             JobCancelled: The work is to end.
         """
-        words = [word if isinstance(word, str) else str(word) for word in command]
+        if not command or None in command:
+            raise ValueError(f"not the words of a command: {command}")
+        words = [
+            os.fsdecode(word) if isinstance(word, (bytes, os.PathLike)) else str(word)
+            for word in command
+        ]
         program = Path(words[0]).name
         self._refuse_cancelled(program)
         self._commands += 1

@@ -75,7 +75,9 @@ class ServerReports:
             self._changed.notify_all()
 
     def flush(self, stopped: Callable[[], bool]) -> None:
-        """Wait until everything is delivered, or until `stopped` says so.
+        """Wait until all lines and files are delivered, or until `stopped` says so.
+
+        Not for the progress: at the end of a ticket the server takes it for 1.
 
         Raises:
             NotLoggedIn: The server no longer knows the login.
@@ -83,7 +85,7 @@ class ServerReports:
             Exception: Nothing is delivered any more, and why.
         """
         with self._changed:
-            while self._waits() and not stopped():
+            while self._outbox and not stopped():
                 if self._failure:
                     raise self._failure
                 self._changed.wait(0.5)

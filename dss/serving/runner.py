@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from dss.errors import DssError, JournalError, NetworkFailed, NotFound, ServerFailed
+from dss.errors import DssError, JobCancelled, JournalError, NetworkFailed, NotFound, ServerFailed
 from dss.records import TicketStatus
 from dss.serving import processes, workdir
 from dss.serving.claims import Claimed, Claims
@@ -124,7 +124,11 @@ class Runner:
             self._journal = journal
             # What a killed runner has left running would work on a ticket that is begun again.
             processes.kill(f"{folder.resolve()}/", beginning=True)
-            declared = {str(one["name"]) for one in describe(self._file)}
+            try:
+                services = describe(self._file, lambda: self._stops > 0)
+            except JobCancelled:
+                return self._outcomes
+            declared = {str(one["name"]) for one in services}
             with closing(self._open_claims(declared)) as self._claims:
                 self._begin()
                 try:
@@ -358,7 +362,8 @@ class Runner:
             if not hand.ready:
                 self._wait_to_start()
                 if why and not self._stops:
-                    _log.error("%s: %s: %s", self._file, why, words.get("printed", "").strip())
+                    last = words.get("printed", "").strip().splitlines()[-1:]
+                    _log.error("%s: %s: %s", self._file, why, " ".join(last))
             return
         entry = self._entry(hand.ticket)
         if entry.step is Step.FINISHED or (self._stops and not hand.outcome):

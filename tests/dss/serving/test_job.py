@@ -1,0 +1,228 @@
+"""What a function is given: a job."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dss.errors import CommandFailed, JobCancelled
+from dss.provider import Category
+from dss.serving.job import Attached, Job
+from snapws import Workspace
+from tests.dss.serving.lab import until
+
+posix = pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")
+
+
+class Notes:
+    """Reports as a list."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.values: list[float] = []
+        self.files: list[Attached] = []
+        self.contents: list[bytes] = []
+
+    def attach(self, attached: Attached) -> None:
+        self.contents.append(attached.file.read_bytes())
+        self.files.append(attached)
+
+    def log(self, category: Category, message: str) -> None:
+        self.told.append((category, message))
+
+    def progress(self, value: float) -> None:
+        self.values.append(value)
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def job(notes: Notes, tmp_path: Path) -> Job:
+    workdir = tmp_path / "work dir"
+    workdir.mkdir()
+    return Job(7, Workspace(), workdir, notes)
+
+
+def python(job: Job, code: str, **options: str) -> Path:
+    return job.run(sys.executable, "-c", code, **options)
+
+
+# -------------------------------------------------------------------- what it tells
+
+
+def test_lines_and_files(job: Job, notes: Notes) -> None:
+    (job.workdir / "a.txt").write_text("first", encoding="ascii")
+    (job.workdir / "b.bin").write_bytes(b"\0")
+    job.log("one", attach="a.txt")
+    job.warn("two", attach=("All of it", job.workdir / "b.bin"))
+    job.attach("Again", "a.txt", "text/csv")
+    (job.workdir / "a.txt").write_text("second", encoding="ascii")
+    job.log("three")
+    assert notes.told == [("info", "one"), ("warning", "two"), ("info", "three")]
+    assert [(one.description, one.mime_type) for one in notes.files] == [
+        ("a.txt", "text/plain"),
+        ("All of it", "application/octet-stream"),
+        ("Again", "text/csv"),
+    ]
+    assert notes.contents == [b"first", b"\0", b"first"]
+    with pytest.raises(OSError, match="nowhere"):
+        job.attach("Lost", "nowhere.txt")
+
+
+def test_phases(job: Job, notes: Notes) -> None:
+    with job.phase("First", 0.0, 0.4) as phase:
+        phase.progress(0.5)
+        phase.progress(0.25)
+        phase.progress(0.5)
+        phase.progress(1.0)
+    with job.phase("Second", 0.4, 1.0) as phase:
+        phase.progress(0.5)
+        job.progress(0.1)
+    assert notes.values == pytest.approx([0.2, 0.4, 0.7, 1.0])
+    assert [message.split(" in ")[0] for _, message in notes.told] == [
+        "First: done",
+        "Second: done",
+    ]
+
+
+def test_failed_phase_is_not_done(job: Job, notes: Notes) -> None:
+    with pytest.raises(KeyError), job.phase("First", 0.0, 0.4):
+        raise KeyError
+    assert (notes.values, notes.told) == ([], [])
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.5, 0.4), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 1)])
+def test_no_phase(job: Job, start: float, end: float) -> None:
+    with pytest.raises(ValueError, match="not a part of a job"), job.phase("First", start, end):
+        pass
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
+def test_no_progress(job: Job, notes: Notes, value: float) -> None:
+    with pytest.raises(ValueError, match="not a progress"):
+        job.progress(value)
+    with job.phase("First", 0.0, 0.5) as phase, pytest.raises(ValueError, match="not a progress"):
+        phase.progress(value)
+    assert notes.values == [0.5]
+
+
+# -------------------------------------------------------------------- commands
+
+
+def test_output(job: Job, notes: Notes) -> None:
+    code = "import os, sys; print(os.getcwd(), flush=True); print('2', file=sys.stderr)"
+    first = python(job, code)
+    second = python(job, "print('second')")
+    assert first.read_text(encoding="utf-8").splitlines()[0] == str(job.workdir.resolve())
+    assert len(first.read_text(encoding="utf-8").splitlines()) == 2
+    assert second.read_text().strip() == "second"
+    assert notes.files == []
+
+
+def test_words_and_environment(job: Job) -> None:
+    code = "import os, sys; print(sys.argv[1:], os.environ['COLOUR'], sys.stdin.read() == '')"
+    made = job.run(sys.executable, "-c", code, 3, 0.5, job.workdir, env={"COLOUR": "red"})
+    assert made.read_text().strip() == f"{['3', '0.5', str(job.workdir)]} red True"
+
+
+def test_makes(job: Job, notes: Notes) -> None:
+    made = python(job, "open('a.mat', 'w').write('1')", makes="a.mat")
+    assert made == job.workdir / "a.mat"
+    # What an earlier command has made does not count.
+    with pytest.raises(CommandFailed, match="did not make a.mat: no word"):
+        python(job, "pass", makes="a.mat")
+    assert [one.mime_type for one in notes.files] == ["text/plain"]
+
+
+def test_failed(job: Job, notes: Notes) -> None:
+    code = "import sys; print('what it did'); sys.exit('no such transform')"
+    with pytest.raises(CommandFailed, match="failed, exit code 1: .*no such transform") as failed:
+        python(job, code)
+    assert failed.value.output.read_bytes() == notes.contents[0]
+    assert b"what it did" in notes.contents[0]
+    assert notes.files[0].description.startswith("Output of python")
+    assert str(job.workdir) not in str(failed.value)
+
+
+def test_unprintable_output(job: Job, notes: Notes) -> None:
+    with pytest.raises(CommandFailed) as failed:
+        python(job, r"import os; os.write(1, b'\xff\xfe\x1b[31m' + b'x' * 10**6); os._exit(3)")
+    assert len(str(failed.value)) < 500
+    assert len(notes.contents[0]) > 10**6
+
+
+def test_no_program(job: Job) -> None:
+    with pytest.raises(CommandFailed, match="no-such-program cannot be run: No such file"):
+        job.run("/somewhere/no-such-program", "-d", 3)
+
+
+@posix
+def test_not_executable(job: Job) -> None:
+    (job.workdir / "plain").write_text("text", encoding="ascii")
+    with pytest.raises(CommandFailed, match="plain cannot be run: Permission denied"):
+        job.run(job.workdir / "plain")
+
+
+FAMILY = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+time.sleep(600 if sys.argv[1:] else 0)
+"""
+
+
+def child_of(job: Job) -> int:
+    (file,) = job.workdir.glob(".output_*")
+    until(lambda: file.read_text().endswith("\n"))
+    return int(file.read_text())
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True
+
+
+def test_cancelled_with_its_children(job: Job) -> None:
+    children: list[int] = []
+
+    def cancel() -> None:
+        until(lambda: list(job.workdir.glob(".output_*")))
+        children.append(child_of(job))
+        job.cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(JobCancelled, match="the work on ticket 7 is to end"):
+        job.run(sys.executable, "-c", FAMILY, "stay")
+    thread.join()
+    until(lambda: is_gone(children[0]))
+    assert job.cancelled
+
+
+@posix
+def test_what_a_command_leaves(job: Job) -> None:
+    """A command that ends well and leaves a child: that ends with it."""
+    job.run(sys.executable, "-c", FAMILY)
+    pid = child_of(job)
+    until(lambda: is_gone(pid))
+
+
+def test_nothing_begins_once_cancelled(job: Job, notes: Notes) -> None:
+    assert not job.cancelled
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        python(job, "open('made', 'w')")
+    with pytest.raises(JobCancelled), job.phase("First", 0.0, 1.0):
+        pass
+    assert list(job.workdir.iterdir()) == []
+    assert notes.told == []

@@ -1,0 +1,259 @@
+"""The journal: what was written is there, whatever happens next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dss.errors import JournalError
+from dss.serving.journal import NAME, Journal, Outcome, Step, reading
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path)) as opened:
+        yield opened
+
+
+def test_a_ticket_from_claim_to_end(journal: Journal) -> None:
+    number = journal.begin_claim("h")
+    assert [lost.number for lost in journal.lost_claims()] == [number]
+    journal.add(12, "Service", "h", number)
+    assert journal.lost_claims() == []
+    assert journal.newest() == 12
+    entry = journal.entry(12)
+    assert entry
+    assert (entry.service, entry.hash, entry.step, entry.outcome) == (
+        "Service",
+        "h",
+        Step.CLAIMED,
+        None,
+    )
+    assert [one.ticket for one in journal.open_entries()] == [12]
+    assert journal.record(12, Step.DOWNLOADED, moved=34) >= 0
+    journal.sent(12, "a.gz", 5)
+    journal.sent(12, "a.gz", 6)
+    journal.remark(12, "waiting", "the server is away")
+    journal.record(12, Step.FAILING, reason="no head")
+    journal.record(12, Step.FINISHED, outcome=Outcome.FAILED)
+    entry = journal.entry(12)
+    assert entry
+    assert (entry.step, entry.outcome, entry.reason) == (Step.FINISHED, Outcome.FAILED, "no head")
+    assert journal.open_entries() == []
+    with reading(journal.file.parent) as database:
+        events = database.execute("select step, bytes, note from events order by id").fetchall()
+        files = database.execute("select ticket, name, size from files").fetchall()
+    assert events == [
+        ("claimed", None, ""),
+        ("downloaded", 34, ""),
+        ("waiting", None, "the server is away"),
+        ("failing", None, "no head"),
+        ("finished", None, "failed"),
+    ]
+    assert files == [(12, "a.gz", 6)]
+
+
+def test_attempts_are_of_a_step(journal: Journal) -> None:
+    journal.add(1, "S", "h")
+    assert [journal.begin(1), journal.begin(1)] == [1, 2]
+    journal.record(1, Step.PROCESSING)
+    assert journal.begin(1) == 1
+    journal.record(1, Step.PROCESSING)
+    assert journal.begin(1) == 2
+
+
+def test_claims(journal: Journal) -> None:
+    first, second, third = (journal.begin_claim(name) for name in ("a", "a,b", "b"))
+    journal.end_claim(first, "none")
+    journal.end_claim(second, "unknown")
+    lost = journal.lost_claims()
+    assert [(one.number, one.hashes) for one in lost] == [(second, "a,b"), (third, "b")]
+    journal.end_claim(third, "not found")
+    journal.add(5, "S", "a", second)
+    assert journal.lost_claims() == []
+
+
+def test_queued_again(journal: Journal) -> None:
+    journal.add(1, "S", "h")
+    journal.sent(1, "a.gz", 5)
+    journal.record(1, Step.FAILING, reason="no head")
+    journal.record(1, Step.FINISHED, outcome=Outcome.FAILED)
+    journal.removed(1)
+    journal.add(1, "S", "h")
+    entry = journal.entry(1)
+    assert entry
+    assert (entry.step, entry.outcome, entry.reason, entry.removed) == (
+        Step.CLAIMED,
+        None,
+        "",
+        False,
+    )
+    with reading(journal.file.parent) as database:
+        assert database.execute("select count(*) from files").fetchone() == (0,)
+
+
+def test_expired(journal: Journal) -> None:
+    for ticket, outcome in enumerate(Outcome, 1):
+        journal.add(ticket, "S", "h")
+        journal.record(ticket, Step.FINISHED, outcome=outcome)
+    journal.add(9, "S", "h")
+    gone = {3, 4}  # deleted, released
+    assert {one.ticket for one in journal.expired(0.0)} == gone
+    assert {one.ticket for one in journal.expired(time.time() + 1)} == {1, 2, *gone}
+    journal.removed(1)
+    journal.removed(3)
+    assert {one.ticket for one in journal.expired(time.time() + 1)} == {2, 4}
+
+
+def test_bound(journal: Journal) -> None:
+    journal.bind(server="https://one", provider="lab")
+    journal.bind(server="https://one", provider="lab")
+    with pytest.raises(JournalError, match="work folder for server https://one, not for https://t"):
+        journal.bind(server="https://two")
+    assert journal.value("instance", lambda: "made up") == "made up"
+    assert journal.value("instance", lambda: "again") == "made up"
+
+
+def test_opened_again(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        journal.add(3, "S", "h")
+    with closing(Journal(tmp_path)) as journal:
+        assert [one.ticket for one in journal.open_entries()] == [3]
+
+
+def test_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no journal in"), reading(tmp_path):
+        pass
+    (tmp_path / NAME).write_bytes(b"no database" * 1000)
+    with pytest.raises(JournalError, match="cannot be used: file is not a database"):
+        Journal(tmp_path)
+    with pytest.raises(JournalError, match="cannot be read"), reading(tmp_path) as database:
+        database.execute("select * from tickets")
+
+
+def test_read_only(journal: Journal) -> None:
+    folder = journal.file.parent
+    with pytest.raises(JournalError, match="readonly"), reading(folder) as database:
+        database.execute("delete from tickets")
+
+
+def test_read_meanwhile(journal: Journal) -> None:
+    """A reader in the middle of reading does not stop the writer, nor the other way."""
+    for ticket in range(200):
+        journal.add(ticket, "S" * 100, "h")
+    with reading(journal.file.parent) as database:
+        rows = database.execute("select ticket from tickets")
+        assert rows.fetchone() == (0,)
+        rows.close()
+        journal.record(0, Step.DOWNLOADED)
+        steps = database.execute("select step from tickets where ticket = 0").fetchall()
+        assert steps == [("downloaded",)]
+
+
+READ = """
+import sys
+from pathlib import Path
+from dss.serving.journal import reading
+print("begun", flush=True)
+for _ in range(30):
+    with reading(Path(sys.argv[1])) as database:
+        counts = database.execute(
+            "select (select count(*) from tickets), (select count(*) from events)"
+        ).fetchone()
+    assert counts[0] == counts[1], counts
+print("end")
+"""
+
+
+def test_read_by_another_process(journal: Journal) -> None:
+    """It sees whole changes only."""
+    words = [sys.executable, "-c", READ, str(journal.file.parent)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+        assert reader.stdout
+        reader.stdout.readline()
+        ticket = 0
+        while reader.poll() is None:
+            ticket += 1
+            journal.add(ticket, "S", "h")
+            time.sleep(0.01)  # whoever writes without a pause leaves no room for a reader
+        output, errors = reader.communicate()
+    assert output.strip() == b"end", errors
+    assert ticket > 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dss.serving.journal import Journal, Step
+journal = Journal(Path(sys.argv[1]))
+for ticket in range(1, 20):
+    journal.add(ticket, "S", "h")
+    journal.record(ticket, Step.DOWNLOADED)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is of POSIX")
+def test_killed_writer(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    with closing(Journal(tmp_path)) as journal:
+        assert [one.step for one in journal.open_entries()] == [Step.DOWNLOADED] * 19
+
+
+FULL = """
+import resource, signal, sys
+from contextlib import suppress
+from pathlib import Path
+from dss.errors import JournalError
+from dss.serving.journal import Journal, Step
+folder = Path(sys.argv[1])
+journal = Journal(folder)
+journal.add(1, "S", "h")
+with suppress(OSError), (folder / "much").open("wb", buffering=0) as file:
+    while file.write(bytes(4096)):
+        pass
+journal.record(1, Step.FAILING, reason="it filled the disk")
+assert not (folder / "journal.spare").exists()
+with suppress(OSError), (folder / "more").open("wb", buffering=0) as file:
+    while file.write(bytes(4096)):
+        pass
+try:
+    for _ in range(1000):
+        journal.remark(1, "waiting", "x" * 1000)
+except JournalError as error:
+    print(error)
+(folder / "much").unlink()
+(folder / "more").unlink()
+assert journal.entry(1).step is Step.FAILING
+journal.record(1, Step.FINISHED)
+journal.keep_spare()
+assert (folder / "journal.spare").stat().st_size == 4 << 20
+"""
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """A file system of 6 MB, mounted where only the child sees it."""
+    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = 'mount -t tmpfs -o size=6m none "$0"'
+    try:
+        possible = subprocess.run([*words, mount, tmp_path], capture_output=True, timeout=30)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare on this machine")
+    if possible.returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    line = [*words, mount + ' && "$@" "$0"', tmp_path, sys.executable, "-c", FULL]
+    done = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written" in done.stdout
+    assert "full" in done.stdout
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="cannot be used"):
+        Journal(tmp_path / "nowhere")

@@ -1,0 +1,115 @@
+"""The processes of a job, however they were started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dss.serving import processes
+from tests.dss.serving.lab import until
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
+
+FAMILY = """
+import os, subprocess, sys, time
+sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+open("pids", "a").write(f"{subprocess.Popen(sleep).pid} ")
+if os.name == "posix":
+    open("pids", "a").write(f"{subprocess.Popen(sleep, start_new_session=True).pid} ")
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            open("pids", "a").write(f"{os.getpid()} ")
+            time.sleep(600)
+        os._exit(0)
+open("pids", "a").write("end")
+time.sleep(600 if "stay" in sys.argv else 0)
+"""
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[list[int]]:
+    """Processes with the mark `here/1`, whose parent has ended."""
+    environment = {**os.environ, processes.MARK: "here/1"}
+    subprocess.run([sys.executable, "-c", FAMILY], env=environment, cwd=tmp_path, check=True)
+    count = 3 if os.name == "posix" else 1
+    file = tmp_path / "pids"
+    until(lambda: len(file.read_text().replace("end", "").split()) == count)
+    pids = [int(one) for one in file.read_text().replace("end", "").split()]
+    yield pids
+    for pid in pids:
+        if psutil.pid_exists(pid):
+            psutil.Process(pid).kill()
+
+
+def alive(pids: list[int]) -> list[int]:
+    def lives(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
+
+    return [pid for pid in pids if lives(pid)]
+
+
+def test_killed_by_mark(family: list[int]) -> None:
+    assert processes.kill("here/") == 0
+    assert processes.kill("here/11") == 0
+    assert alive(family) == family
+    assert processes.kill("here/1") == len(family)
+    assert alive(family) == []
+    assert processes.kill("here/1") == 0
+
+
+def test_killed_by_beginning(family: list[int]) -> None:
+    assert processes.kill("there/", beginning=True) == 0
+    assert alive(family) == family
+    assert processes.kill("here/", beginning=True) == len(family)
+    assert alive(family) == []
+
+
+def test_not_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "from dss.serving import processes; import os;"
+        "print(processes.kill(os.environ[processes.MARK]))"
+    )
+    environment = {**os.environ, processes.MARK: "self"}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert done.stdout.strip() == b"0"
+
+
+def test_memory() -> None:
+    """Of a process and its children; nothing of one that has ended."""
+    eat = "import sys; eaten = b'x' * 10**8; print(flush=True); sys.stdin.read()"
+    spawn = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {eat!r}])"
+    words = [sys.executable, "-c", spawn]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        parent.stdout.readline()
+        assert 10**8 < processes.memory(parent.pid) < 2 * 10**8
+    assert processes.memory(parent.pid) == 0
+
+
+@posix
+def test_shared_memory_counts_once() -> None:
+    fork = (
+        "import os, sys, time; eaten = b'x' * 10**8\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0: sys.stdin.read(); os._exit(0)\n"
+        "print(flush=True); sys.stdin.read()\n"
+    )
+    words = [sys.executable, "-c", fork]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        parent.stdout.readline()
+        if sys.platform == "linux":
+            assert processes.memory(parent.pid) < 2 * 10**8
+        assert parent.stdin
+        parent.stdin.close()

@@ -1,0 +1,117 @@
+"""A service run on a workspace with no server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+from nibabel.nifti1 import Nifti1Image
+
+from dss.errors import CommandFailed, ServiceError
+from dss.serving.trial import run
+from snapws import Workspace
+from snapws.verify import verify
+
+HEADER = "import pathlib\nfrom dss import service\n"
+SERVICE = (
+    HEADER
+    + """
+@service(name="Trial", tags=["Target"])
+def trial(job):
+    assert pathlib.Path.cwd() == job.workdir
+    assert list(job.workdir.iterdir()) == []
+    pathlib.Path("note.txt").write_text("note")
+    with job.phase("First", 0.0, 0.5):
+        job.log("a line", attach="note.txt")
+    copy = pathlib.Path(job.workspace.layer(tag="Target").path).read_bytes()
+    pathlib.Path("copy.nii.gz").write_bytes(copy)
+    job.workspace.add_overlay("copy.nii.gz", tags={"Copy"})
+"""
+)
+
+
+def service(folder: Path, text: str) -> Path:
+    file = folder / "trial_service.py"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_result(workspace: Workspace, tmp_path: Path) -> None:
+    lines: list[str] = []
+    before = Path.cwd()
+    given = Path(workspace.path or "")
+    bytes_before = given.read_bytes()
+    result = run(service(tmp_path, SERVICE), given, tmp_path / "out", tell=lines.append)
+    assert Path.cwd() == before
+    assert given.read_bytes() == bytes_before
+    verify(result)
+    found = Workspace.open(result)
+    voxels = [
+        numpy.asarray(Nifti1Image.from_filename(found.layer(tag=tag).path).dataobj)
+        for tag in ("Target", "Copy")
+    ]
+    assert numpy.array_equal(*voxels)
+    assert voxels[0].any()
+    assert lines[0].startswith("a line [note.txt: ")
+    assert lines[1:2] == ["50%"]
+    assert lines[2].startswith("First: done in ")
+    assert (tmp_path / "out" / "work" / "note.txt").is_file()
+    # The name of the folder of the study is nobody's business: the archive was taken.
+    assert "Jane" not in str(found.layer(tag="Target").path)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ('@service(name="A", tags=["Nope"])\ndef a(job): ...\n', ServiceError, "Nope"),
+        ('@service(name="A")\ndef a(job): raise KeyError("x")\n', KeyError, "x"),
+        ('@service(name="A")\ndef a(job): job.run("false")\n', CommandFailed, "false failed"),
+        ('@service(name="A")\ndef a(job): return 42\n', ServiceError, "gave int instead"),
+        (
+            'a = service(name="A")(print)\nb = service(name="B")(print)\n',
+            ServiceError,
+            "declares A, B: say which",
+        ),
+    ],
+)
+def test_failures(
+    workspace: Workspace, tmp_path: Path, text: str, error: type[Exception], said: str
+) -> None:
+    before = Path.cwd()
+    with pytest.raises(error, match=said):
+        run(
+            service(tmp_path, HEADER + text),
+            Path(workspace.path or ""),
+            tmp_path / "out",
+            tell=lambda _: None,
+        )
+    assert Path.cwd() == before
+    assert not (tmp_path / "out" / "result").exists()
+
+
+def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
+    lines: list[str] = []
+    text = (
+        'a = service(name="A")(lambda j: j.log("a"))\nb = service(name="B")(lambda j: j.log("b"))\n'
+    )
+    file = service(tmp_path, HEADER + text)
+    given = Path(workspace.path or "")
+    run(file, given, tmp_path / "out", name="B", tell=lines.append)
+    assert lines == ["b"]
+    with pytest.raises(ServiceError, match="declares no service C; it declares A, B"):
+        run(file, given, tmp_path / "other", name="C", tell=lines.append)
+    with pytest.raises(ServiceError, match="is not empty"):
+        run(file, given, tmp_path / "out", name="B", tell=lines.append)
+
+
+def test_description_beside_it(workspace: Workspace, tmp_path: Path) -> None:
+    """The tags of `service.json` count, as they do on the server."""
+    tag = {"name": "Head", "type": "Segmentation", "hint": "the head", "required": True}
+    about = {"shortdesc": "a", "longdesc": "a service", "url": "https://example.org"}
+    described = {"name": "A", "version": "1.0.0", **about, "tags": [tag]}
+    (tmp_path / "service.json").write_text(json.dumps(described), encoding="utf-8")
+    file = service(tmp_path, HEADER + '@service(name="A")\ndef a(job): ...\n')
+    with pytest.raises(ServiceError, match="Head"):
+        run(file, Path(workspace.path or ""), tmp_path / "out", tell=lambda _: None)
