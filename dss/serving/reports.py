@@ -75,9 +75,7 @@ class ServerReports:
             self._changed.notify_all()
 
     def flush(self, stopped: Callable[[], bool]) -> None:
-        """Wait until all lines and files are delivered, or until `stopped` says so.
-
-        Not for the progress: at the end of a ticket the server takes it for 1.
+        """Wait until everything is delivered, or until `stopped` says so.
 
         Raises:
             NotLoggedIn: The server no longer knows the login.
@@ -85,7 +83,7 @@ class ServerReports:
             Exception: Nothing is delivered any more, and why.
         """
         with self._changed:
-            while self._outbox and not stopped():
+            while self._waits() and not stopped():
                 if self._failure:
                     raise self._failure
                 self._changed.wait(0.5)
@@ -129,7 +127,9 @@ class ServerReports:
                 if item is not None and not isinstance(error, OutcomeUnknown):
                     # Nothing was done: lines and files of which that is not sure are unknown.
                     self._outbox.again()
-                if not isinstance(error, OutcomeUnknown) or _is_error(item):
+                # A server that cannot take a progress shall hold up nothing.
+                vain = item is None and isinstance(error, ServerFailed)
+                if not (vain or isinstance(error, OutcomeUnknown)) or _is_error(item):
                     _log.info("ticket %d: %s; its reports wait", self._ticket, error)
                     with self._changed:
                         self._changed.wait_for(lambda: self._closing, pause)
