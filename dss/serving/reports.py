@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+_PATIENCE = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ class ServerReports:
         self._changed = threading.Condition()
         self._closing = False
         self._failure: Exception | None = None
-        threading.Thread(target=self._run, name="reports", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
+        self._thread.start()
 
     def attach(self, attached: Attached) -> None:
         """Take a file as it is now."""
@@ -89,10 +91,11 @@ class ServerReports:
                 self._changed.wait(0.5)
 
     def close(self) -> None:
-        """Give up what is not delivered."""
+        """Leave what is not delivered in the outbox."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        self._thread.join(_PATIENCE)  # it may just be finding out that nothing was sent
 
     def _put(self, item: Attached | Line) -> None:
         with self._changed:
