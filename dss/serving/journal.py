@@ -152,9 +152,10 @@ class Journal:
         self._spare = folder / _SPARE
         try:
             self._database = sqlite3.connect(self.file, timeout=_BUSY)
+            self.file.chmod(0o600)  # reasons of failures are not for everybody
             self._database.execute("pragma synchronous = full")
             self._database.executescript(_SCHEMA)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.file} cannot be used: {error}") from error
         self.keep_spare()
 
