@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -262,7 +263,7 @@ def download_archive(
             with appearing(folder, last=workspace) as aside:
                 _fetch_all(session, area, listed, _Place(folder, aside), parallel)
                 _check_unchanged(session, area, listed)
-                _refuse_foreign_layers(aside / workspace, folder, {entry.name for entry in listed})
+                _refuse_foreign_layers(aside / workspace, {entry.name for entry in listed})
                 _refuse_loss(folder, aside)
         except _Changed as changed:
             sign = changed
@@ -309,11 +310,12 @@ def _refuse_folders(files: Iterable[Path]) -> None:
             raise TransferFailed(f"{file} is a folder: download to another place")
 
 
-def _refuse_foreign_layers(workspace: Path, folder: Path, listed: set[str]) -> None:
+def _refuse_foreign_layers(workspace: Path, listed: set[str]) -> None:
     """Refuse a workspace whose images and meshes are not all among the files that came.
 
     One that has not come may still be on its way. One that lies elsewhere would be a file of this
-    machine, which whoever sent the workspace would have sent back to him.
+    machine, which whoever sent the workspace would have sent back to him; and so would be what an
+    image of several files names as its voxels. Archives have images of one file, NIfTI, only.
     """
     from snapws import Workspace
     from snapws.paths import is_url, moved
@@ -321,10 +323,11 @@ def _refuse_foreign_layers(workspace: Path, folder: Path, listed: set[str]) -> N
 
     sent = Workspace.open(workspace)
     saved_in = sent.registry.get("SaveLocation")
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - not through symbolic links
+    # A folder that nobody can name: what leads into it is beside the workspace, wherever that is.
+    nowhere = Path(os.path.abspath(f"{os.sep}{secrets.token_hex(16)}"))  # noqa: PTH100
     for named in named_files(sent):
         stored = sent.registry.get(named.key)
-        place = stored if is_url(stored) else moved(stored, saved_in, folder) or stored
+        place = stored if is_url(stored) else moved(stored, saved_in, nowhere) or stored
         name = re.split(r"[/\\]", place)[-1]
         known = f"{named.where} of {workspace.name}, {shown(name)!r},"
         if name not in listed and not is_url(stored):
@@ -332,8 +335,10 @@ def _refuse_foreign_layers(workspace: Path, folder: Path, listed: set[str]) -> N
                 f"{known} is not among the files of the ticket: it may still be on its way, look "
                 "again later"
             )
-        if is_url(stored) or Path(place).parent != folder:
+        if is_url(stored) or Path(place).parent != nowhere:
             raise TransferFailed(f"{known} is said to be elsewhere than beside the workspace")
+        if not (named.is_mesh or name.lower().endswith((".nii", ".nii.gz"))):
+            raise TransferFailed(f"{known} is no NIfTI image, as all images of an archive are")
 
 
 def _refuse_loss(folder: Path, aside: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ def locked(folder: Path, owner: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (folder / NAME).open("a+", encoding="utf-8")
+        # `open` of a path knows no opener; it is closed below.
+        file = open(folder / NAME, "a+", encoding="utf-8", opener=_private)  # noqa: SIM115
     except OSError as error:
         raise JournalError(f"{folder} cannot be a work folder: {error.strerror}") from error
     with file:
@@ -58,6 +60,10 @@ def holder(folder: Path) -> str:
     with suppress(OSError):
         return (folder / NAME).read_text(encoding="utf-8").strip()
     return ""
+
+
+def _private(path: str, how: int) -> int:
+    return os.open(path, how, 0o600)
 
 
 def _take(file: IO[str], *, alone: bool = True) -> bool:

@@ -448,6 +448,7 @@ def test_workspace_without_all_its_layers_is_refused(
         ("/archive", "/archive/../srv/NAME"),
         ("/archive", "/archive/below/NAME"),
         ("/a/b/c", "/a/b/other/NAME"),
+        ("/a/b/c", "/a/b/out/NAME"),  # as the folder is called where it is now
         ("", "../NAME"),
         ("/archive", "https://example.org/NAME"),
         ("C:\\archive", "C:\\srv\\NAME"),
@@ -476,6 +477,25 @@ def test_a_layer_that_is_said_to_be_elsewhere_is_refused(
     names = listing(name, "w.itksnap")
     with pytest.raises(TransferFailed, match="elsewhere than beside the workspace"):
         get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap", text), names)
+    assert not (tmp_path / "out" / "w.itksnap").exists()
+
+
+@pytest.mark.parametrize("name", ["x.mhd", "x.nhdr", "x.mha", "x.hdr", "x.dcm", "x.nii.mhd"])
+def test_an_image_that_may_name_further_files_is_refused(
+    raw: RawServer, tmp_path: Path, name: str
+) -> None:
+    """Its header may say that the voxels are in any file of this machine."""
+    header = b"NDims = 1\nDimSize = 9\nElementType = MET_UCHAR\nElementDataFile = /etc/passwd\n"
+    names = listing(name, "w.itksnap")
+    with pytest.raises(TransferFailed, match="is no NIfTI image"):
+        get(
+            raw,
+            tmp_path / "out",
+            names,
+            sent(name, header),
+            sent("w.itksnap", workspace_of(name)),
+            names,
+        )
     assert not (tmp_path / "out" / "w.itksnap").exists()
 
 
