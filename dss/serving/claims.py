@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -22,24 +22,19 @@ from dss.errors import (
     OutcomeUnknown,
     Refused,
     ServerFailed,
-    WrongState,
 )
 from dss.provider import Provider
 from dss.records import TicketStatus
-from dss.serving.journal import Journal, Step
+from dss.serving.journal import Journal
+from dss.serving.lost import LostClaims
 
 if TYPE_CHECKING:
+    from dss.serving.settings import Settings
     from dss.session import Session
 
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.5
-_SETTLED = 60.0  # seconds after which a lost claim cannot arrive any more
-_SEARCH_PAUSE = 20.0
-_ARRIVAL = 2.0  # seconds within which a lost claim has arrived, unless the network holds it back
-_SEARCH_TURN = 0.2  # seconds for which a search holds up the loop
-_GAP = 500  # numbers without a ticket of ours after which there are no more
-_BEFORE = 5000  # numbers before the newest ticket known at which a search begins
 
 _log = logging.getLogger(__name__)
 
@@ -61,47 +56,38 @@ class Claims:
         open_session: Opens a session of the provider's login; again, when the server no longer
             knows it. Its calls should not be patient.
         journal: The journal.
-        provider: Name of the provider.
+        settings: How the runner works.
         instance: Name of the runner.
-        wanted: Names or hashes of the services; by default all that are declared.
-        declared: Names of the services that the runner can do.
-        interval: Seconds between two looks, at most.
-        adopt: Whether tickets whose claim had no answer are searched for.
+        declared: Names of the services that it can do.
 
     Attributes:
         session: The session.
         services: Names of the services that are served, by their hashes.
         waiting: How many tickets wait, as far as is known; None where it has to be asked.
+        lost: The claims whose answer was lost.
     """
 
     def __init__(
         self,
         open_session: Callable[[], Session],
         journal: Journal,
+        settings: Settings,
         *,
-        provider: str,
         instance: str,
-        wanted: tuple[str, ...],
         declared: set[str],
-        interval: float,
-        adopt: bool,
     ) -> None:
         self._open_session = open_session
         self._journal = journal
-        self._provider = provider
+        self._settings = settings
         self._instance = instance
-        self._wanted = wanted
         self._declared = declared
-        self._interval = interval
-        self._adopt = adopt
         self.session = open_session()
         self.services: dict[str, str] = {}
         self.waiting: int | None = None
+        self.lost = LostClaims(journal, adopt=settings.adopt)
         self._pause = _FIRST_PAUSE
-        self._look_at = self._search_at = 0.0
+        self._look_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
-        self._scan: Iterator[int | None] | None = None
-        self._scan_began = self._searched = 0.0
         self._away = False
 
     def close(self) -> None:
@@ -116,7 +102,7 @@ class Claims:
         Raises:
             NotFound: None, or not one that was asked for.
         """
-        lab, wanted = self._provider, self._wanted
+        lab, wanted = self._settings.provider, self._settings.services
         rows = [row for row in self._calls.services() if row.provider == lab]
         offered = ", ".join(sorted({row.name for row in rows})) or "none"
         for one in wanted:
@@ -152,21 +138,22 @@ class Claims:
             ready = {hash_: ready[hash_] for hash_ in self._ready}
         self.waiting = None if ready is None else sum(ready.values())
         if self.waiting is None:
-            self._wait(self._interval)
+            self._wait(self._settings.interval)
         elif not self.waiting:
             self._wait_longer()
 
     def claim(self) -> Claimed | None:
         """Claim one of the tickets that wait; it is in the journal when this returns."""
         # Of a ticket that is found again, nothing but its claim tells the service.
-        hashes = [random.choice(self._ready)] if self._adopt else self._ready  # noqa: S311
+        hashes = [random.choice(self._ready)] if self.lost.adopt else self._ready  # noqa: S311
         number = self._journal.begin_claim(",".join(hashes))
         try:
-            claim = self._calls.claim(hashes, self._provider, self._instance)
+            claim = self._calls.claim(hashes, self._settings.provider, self._instance)
         except OutcomeUnknown as error:
             self._journal.end_claim(number, "unknown")
             _log.warning("%s", error)
-            self.waiting, self._search_at = None, 0.0
+            self.waiting = None
+            self.lost.hurry()
             return None
         except DssError as error:
             self._journal.end_claim(number, "none")
@@ -184,7 +171,7 @@ class Claims:
         return self._take(claim.ticket, claim.hash, number)
 
     def _wait_longer(self) -> None:
-        self._pause = min(2 * self._pause, self._interval)
+        self._pause = min(2 * self._pause, self._settings.interval)
         self._wait(self._pause)
 
     def _wait(self, seconds: float) -> None:
@@ -198,17 +185,9 @@ class Claims:
         return claimed
 
     def _claimable(self) -> list[str]:
-        """Give the services to claim from.
-
-        While it has to be found out whether a lost claim took a ticket, that is its service alone:
-        another one that is lost meanwhile is then for the same.
-        """
-        unsearched = [
-            claim.hashes
-            for claim in self._journal.lost_claims()
-            if claim.hashes in self.services and claim.at + _ARRIVAL > self._searched
-        ]
-        return unsearched[-1:] if self._adopt and unsearched else list(self.services)
+        """Give the services to claim from."""
+        only = self.lost.unsearched(self.services)
+        return [only] if only else list(self.services)
 
     def _count_ready(self) -> dict[str, int]:
         """Count the tickets of each service that wait; a server that cannot tell may have one."""
@@ -217,88 +196,23 @@ class Claims:
             return dict.fromkeys(self.services, 1)
         return {one.hash: one.ready for one in available}
 
-    # ---------------------------------------------------------------- lost claims
-
-    @property
-    def searching(self) -> bool:
-        """Whether there are lost claims whose tickets may still be found."""
-        return self._adopt and bool(self._journal.lost_claims())
-
-    @property
-    def scanning(self) -> bool:
-        """Whether a search is under way, a little at each turn."""
-        return self._scan is not None
-
-    def search(self) -> list[Claimed]:
-        """Search a little further for the tickets of lost claims; give those that are found.
-
-        A claim that took one has it in the end among the tickets that this login has claimed and
-        that are not in the journal.
-        """
-        lost = self._journal.lost_claims() if self._adopt else []
-        now = time.monotonic()
-        if not lost or (self._scan is None and now < self._search_at):
-            return []
+    def search(self) -> Claimed | None:
+        """Search a little further for the tickets of lost claims; give one that is found."""
+        if not self.lost.due:
+            return None
         if not self.services:  # of which a ticket that is found has to be one
-            self._search_at = now + self._interval
+            self.lost.delay(self._settings.interval)
             self._reach(self.find_services)
-            return []
-        if self._scan is None:
-            self._scan, self._scan_began = self._unaccounted(), time.time()
-        found = []
+            return None
         try:
-            for ticket in self._scan:
-                if ticket is not None and lost:
-                    claim = lost.pop()  # for the older ones it was searched before
-                    found.append(self._take(ticket, claim.hashes, claim.number))
-                if time.monotonic() - now > _SEARCH_TURN:
-                    return found
+            found = self.lost.search(self._calls)
         except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
             self._note_away(error)
-            self._search_at = time.monotonic() + self._interval
-        else:
-            self._searched = self._scan_began
-            recent = any(claim.at + _ARRIVAL > self._searched for claim in lost)
-            self._search_at = time.monotonic() + (_ARRIVAL if recent else _SEARCH_PAUSE)
-            for claim in lost:
-                if claim.at < self._scan_began - _SETTLED:
-                    self._journal.end_claim(claim.number, "not found")
-        self._scan = None
-        self.waiting = self.waiting or None  # now others may be claimed, too
-        return found
-
-    def _unaccounted(self) -> Iterator[int | None]:
-        """Give the tickets that this login has claimed and the journal does not know to be open.
-
-        None comes for each that is not one.
-        """
-        newest = self._journal.newest()
-        ticket, gap = max(1, newest - _BEFORE), 0
-        while gap < _GAP:
-            found = None
-            try:
-                claimed = self._calls.status(ticket) is TicketStatus.CLAIMED
-                gap = 0
-                entry = self._journal.entry(ticket)
-                if claimed and (entry is None or entry.step is Step.FINISHED):
-                    self._calls.files(ticket)
-                    found = ticket
-            except NotFound:
-                gap += ticket > newest
-            except WrongState:  # another login has claimed it
-                found = None
-            yield found
-            ticket += 1
-
-    def warn_of_lost(self) -> None:
-        """Remark lost claims where nobody searches for their tickets."""
-        lost = self._journal.lost_claims()
-        if lost and not self._adopt:
-            _log.warning(
-                "%d claims had no answer: each may have taken a ticket that nobody works on; if no "
-                "other runner uses this login, --adopt finds them and works on them",
-                len(lost),
-            )
+            self.lost.delay(self._settings.interval)
+            return None
+        if not self.lost.scanning:
+            self.waiting = self.waiting or None  # now others may be claimed, too
+        return self._take(*found) if found else None
 
     # ---------------------------------------------------------------- the server
 

@@ -65,7 +65,8 @@ class Entry:
         reason: Why it fails or failed.
         claimed: When it was claimed, in seconds of the epoch.
         changed: When it came to this step.
-        attempts: How often the work was begun at this step.
+        attempts: How often the work was begun at this step; while it is processed, how often the
+            function was begun.
         removed: Whether its folder has been removed.
     """
 
@@ -268,7 +269,8 @@ class Journal:
         self._write(
             (
                 "update tickets set step = ?, outcome = ?, changed = ?, "
-                "attempts = case when step = ? then attempts else 0 end, "
+                "attempts = case when ? != 'processing' then 0 "
+                "when step = 'processing' then attempts + 1 else 1 end, "
                 "reason = case when ? = '' then reason else ? end where ticket = ?",
                 (step.value, ending, now, step.value, reason, reason, ticket),
             ),
@@ -291,7 +293,13 @@ class Journal:
 
     def begin(self, ticket: int) -> int:
         """Note that the work on a ticket is begun where it stands; give how often that was so."""
-        self._write(("update tickets set attempts = attempts + 1 where ticket = ?", (ticket,)))
+        self._write(
+            (
+                "update tickets set attempts = attempts + 1 "
+                "where ticket = ? and step != 'processing'",
+                (ticket,),
+            )
+        )
         (attempts,) = self._one("select attempts from tickets where ticket = ?", ticket)
         return int(attempts)
 

@@ -147,12 +147,9 @@ class Runner:
         claims = Claims(
             self._open_session,
             journal,
-            provider=settings.provider,
+            settings,
             instance=journal.value("instance", lambda: f"runner_{secrets.token_hex(3)}"),
-            wanted=settings.services,
             declared=declared,
-            interval=settings.interval,
-            adopt=settings.adopt,
         )
         journal.bind(server=claims.session.server, provider=settings.provider)
         return claims
@@ -172,12 +169,12 @@ class Runner:
             _log.warning("%s", error)
         names = ", ".join(sorted(set(self._claims.services.values()))) or "its services"
         _log.info("serving %s for %s; stop with Ctrl-C", names, self._settings.provider)
-        self._claims.warn_of_lost()
+        self._claims.lost.warn()
 
     def _turn(self) -> None:
         """Hear what is said, then do what is due."""
         try:
-            said = self._said.get(timeout=_SHORT_TURN if self._claims.scanning else _TURN)
+            said = self._said.get(timeout=_SHORT_TURN if self._claims.lost.scanning else _TURN)
             while True:
                 self._hear(*said)
                 said = self._said.get_nowait()
@@ -206,7 +203,7 @@ class Runner:
             late = self._end is not None and time.monotonic() >= self._end
             return self._stops > 1 or late or not self._busy()
         claims_no_more = self._enough() or (self._settings.once and self._claims.waiting == 0)
-        at_work = self._busy() or self._pending or self._claims.searching
+        at_work = self._busy() or self._pending or self._claims.lost.sought
         return claims_no_more and not at_work
 
     def _end_workers(self) -> None:
@@ -229,8 +226,9 @@ class Runner:
 
     def _feed(self, now: float) -> None:
         """Give workers what there is to do: tickets to go on with, then new ones."""
-        for claimed in self._claims.search():
-            self._take_on(claimed)
+        found = self._claims.search()
+        if found:
+            self._take_on(found)
         due = [ticket for ticket, at in self._pending.items() if at <= now]
         free = self._settings.workers - len(self._busy())
         claimable = 0

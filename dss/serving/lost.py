@@ -1,0 +1,142 @@
+"""Claims whose answer was lost, and the search for the tickets that they took.
+
+The server tells a provider neither which tickets it has claimed nor of which service one is. But it
+lists the files of a ticket only to who has claimed it: so a ticket that is claimed, that lists its
+files to this login and that the journal does not know to be open is that of a lost claim, if no
+other runner uses the login.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Container, Iterator
+from typing import NamedTuple
+
+from dss.errors import NotFound, WrongState
+from dss.provider import Provider
+from dss.records import TicketStatus
+from dss.serving.journal import Journal, Step
+
+_ARRIVAL = 2.0  # seconds within which a lost claim has arrived, unless the network holds it back
+_SETTLED = 60.0  # seconds after which it cannot arrive any more
+_PAUSE = 20.0  # seconds between two searches
+_TURN = 0.2  # seconds for which a search holds up the loop
+_GAP = 500  # numbers without a ticket of ours after which there are no more
+_BEFORE = 5000  # numbers before the newest ticket known at which a search begins
+
+_log = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """A ticket of a lost claim, the service that was claimed, and the claim in the journal."""
+
+    ticket: int
+    hash: str
+    number: int
+
+
+class LostClaims:
+    """The lost claims of a journal.
+
+    Args:
+        journal: The journal.
+        adopt: Whether their tickets are searched for.
+    """
+
+    def __init__(self, journal: Journal, *, adopt: bool) -> None:
+        self._journal = journal
+        self.adopt = adopt
+        self._scan: Iterator[int | None] | None = None
+        self._scan_began = self._searched = 0.0
+        self._search_at = 0.0
+
+    @property
+    def sought(self) -> bool:
+        """Whether there are some whose tickets may still be found."""
+        return self.adopt and bool(self._journal.lost_claims())
+
+    @property
+    def scanning(self) -> bool:
+        """Whether a search is under way, a little at each turn."""
+        return self._scan is not None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to search, or to go on with a search."""
+        return self.sought and (self.scanning or time.monotonic() >= self._search_at)
+
+    def warn(self) -> None:
+        """Remark them where nobody searches for their tickets."""
+        lost = self._journal.lost_claims()
+        if lost and not self.adopt:
+            _log.warning(
+                "%d claims had no answer: each may have taken a ticket that nobody works on; if no "
+                "other runner uses this login, --adopt finds them and works on them",
+                len(lost),
+            )
+
+    def hurry(self) -> None:
+        """Search at once: another claim was lost."""
+        self._search_at = 0.0
+
+    def delay(self, seconds: float) -> None:
+        """Give up a search that is under way, and begin another one later."""
+        self._scan, self._search_at = None, time.monotonic() + seconds
+
+    def unsearched(self, services: Container[str]) -> str | None:
+        """Give the service of the newest that was not searched for yet, of those that are served.
+
+        Until it is, only that service may be claimed: another claim that is lost meanwhile is then
+        for the same.
+        """
+        hashes = [
+            claim.hashes
+            for claim in self._journal.lost_claims()
+            if claim.hashes in services and claim.at + _ARRIVAL > self._searched
+        ]
+        return hashes[-1] if self.adopt and hashes else None
+
+    def search(self, provider: Provider) -> Found | None:
+        """Search a little further; give a ticket as soon as one is found.
+
+        Raises:
+            DssError: The server is away.
+        """
+        lost = self._journal.lost_claims()
+        end = time.monotonic() + _TURN
+        if self._scan is None:
+            self._scan, self._scan_began = self._unaccounted(provider), time.time()
+        for ticket in self._scan:
+            if ticket is not None and lost:
+                # For the older ones it was searched before.
+                return Found(ticket, lost[-1].hashes, lost[-1].number)
+            if time.monotonic() > end:
+                return None
+        self._searched = self._scan_began
+        recent = any(claim.at + _ARRIVAL > self._searched for claim in lost)
+        self.delay(_ARRIVAL if recent else _PAUSE)
+        for claim in lost:
+            if claim.at < self._scan_began - _SETTLED:
+                self._journal.end_claim(claim.number, "not found")
+        return None
+
+    def _unaccounted(self, provider: Provider) -> Iterator[int | None]:
+        """Give the tickets that are ours and not open in the journal; None for each other one."""
+        newest = self._journal.newest()
+        ticket, gap = max(1, newest - _BEFORE), 0
+        while gap < _GAP:
+            found = None
+            try:
+                claimed = provider.status(ticket) is TicketStatus.CLAIMED
+                gap = 0
+                entry = self._journal.entry(ticket)
+                if claimed and (entry is None or entry.step is Step.FINISHED):
+                    provider.files(ticket)
+                    found = ticket
+            except NotFound:
+                gap += ticket > newest
+            except WrongState:  # another login has claimed it
+                found = None
+            yield found
+            ticket += 1
