@@ -97,6 +97,6 @@ def _token(server: str, given: str | None) -> str:
             f"no terminal to ask for the token on: say --token -, or set {_VARIABLE}"
         )
     local = re.match(r"https?://(127\.0\.0\.1|localhost|\[::1\])[:/]", server)
-    place = "that dss middleware printed" if local else f"from {server.strip().rstrip('/')}/token"
-    prompt = f"Token ({place})"
+    place = f"from {server.strip().rstrip('/')}/token"
+    prompt = f"Token ({place}{', or printed by dss middleware' if local else ''})"
     return str(typer.prompt(prompt, hide_input=True, err=True))

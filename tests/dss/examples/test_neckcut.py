@@ -95,7 +95,7 @@ def cut(tmp_path: Path) -> Any:
         workspace, told = Workspace(), Told()
         workspace.add_anatomical(folder / "t1.nii", nickname="Scan", tags={"T1-MRI"})
         workspace.labels = labels
-        assert NECKCUT(Job(1, workspace, folder / "work", told)) is None
+        assert NECKCUT(Job(1, workspace, folder / "work", told)) is workspace
         return Outcome(nib.load(folder / "t1.nii"), workspace, told)
 
     return run
