@@ -253,7 +253,8 @@ class _Work:
             if job.cancelled:
                 raise JobCancelled(str(error)) from error
             self._make_room(error)
-            (self._order.folder / FAILURE).write_text(failure.full(error), encoding="utf-8")
+            more = failure.full(error, Path(sys.argv[1]))
+            (self._order.folder / FAILURE).write_text(more, encoding="utf-8")
             return self._fail(failure.told(error))
         result.save(self._result)
         return self._reach(Step.PROCESSED)

@@ -47,6 +47,7 @@ class Service:
         from snapws import Workspace
 
         result = self.function(job)
+        job.show_attached()
         if result is None:
             return job.workspace
         if not isinstance(result, Workspace):

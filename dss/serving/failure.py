@@ -43,9 +43,13 @@ def located(error: BaseException, file: Path) -> str:
     return told(error) + (f" ({file.name}, line {lines[-1]})" if lines else "")
 
 
-def full(error: BaseException) -> str:
-    """Give the traceback of an error, without paths and names of users and hosts."""
-    return scrubbed("".join(traceback.format_exception(error)))
+def full(error: BaseException, file: Path) -> str:
+    """Give the traceback of an error from a file on, without paths and names of users and hosts."""
+    begin = error.__traceback__
+    while begin and Path(begin.tb_frame.f_code.co_filename) != file:
+        begin = begin.tb_next
+    kind, trace = type(error), begin or error.__traceback__
+    return scrubbed("".join(traceback.format_exception(kind, error, trace)))
 
 
 def ended(code: int) -> str:

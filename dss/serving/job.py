@@ -82,6 +82,7 @@ class Job:
         self._progress = 0.0
         self._cancelled = threading.Event()
         self._commands = 0
+        self._loose: list[str] = []  # attached, and no line has come that shows it
 
     @property
     def cancelled(self) -> bool:
@@ -123,6 +124,12 @@ class Job:
         path = self.workdir / file
         kind = mime_type or guess_type(path.name)[0] or "application/octet-stream"
         self._reports.attach(Attached(str(description), path, kind))
+        self._loose.append(str(description))
+
+    def show_attached(self) -> None:
+        """Add a line for what was attached after the last one, where there is such."""
+        if self._loose:
+            self.log(f"Attached: {', '.join(self._loose)}")
 
     def progress(self, value: float) -> None:
         """Tell how much of the job is done, 0 to 1; less than was told before changes nothing."""
@@ -238,6 +245,7 @@ class Job:
         if attach is not None:
             description, file = attach if isinstance(attach, tuple) else (Path(attach).name, attach)
             self.attach(description, file)
+        self._loose.clear()
         self._reports.log(category, str(message))
 
 

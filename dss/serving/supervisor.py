@@ -128,7 +128,7 @@ class Supervisor:
             self._heard({"ended": self._over, "limit": True, "printed": printed})
         else:
             cancelled = self._kill_at is not None
-            why = None if not code and (ended_well or cancelled) else failure.ended(code)
+            why = None if ended_well or (cancelled and not code) else failure.ended(code)
             self._heard({"ended": why, "printed": printed})
 
     def _note_time(self, words: Words) -> None:

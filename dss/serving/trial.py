@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dss.errors import ServiceError
 from dss.records import ServiceTag, read_service
-from dss.serving import description
+from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job
 from dss.serving.reports import ToldReports
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TICKET = 1
+_OURS = ("work", "result", "attached")
 
 
 def run(
@@ -42,7 +44,7 @@ def run(
         file: The service's file.
         workspace: The workspace that a user would submit.
         output: A folder for the result, the function's files (`work`) and what it attached
-            (`attached`); it has to be empty or not there.
+            (`attached`), of which an earlier trial's go; nothing else may be in it.
         name: Which service, where the file declares several.
         tell: Is called with a line for whatever the job reports.
 
@@ -50,18 +52,22 @@ def run(
         The workspace of the result, as the user would download it.
 
     Raises:
-        ServiceError: The file cannot be used, or the workspace is not what the service asks for.
+        ServiceError: The file cannot be used, the workspace is not what the service asks for, or
+            the service failed.
         snapws.WorkspaceError: The workspace, or its result, cannot be archived.
-        Exception: Whatever the service raises.
     """
-    services = load(file)
+    try:
+        services = load(file)
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise ServiceError(f"{file} cannot be used: {failure.located(error, file)}") from error
     if name is None and len(services) > 1:
         raise ServiceError(f"{file} declares {', '.join(services)}: say which with --name")
     service = services.get(name or next(iter(services)))
     if service is None:
         raise ServiceError(f"{file} declares no service {name}; it declares {', '.join(services)}")
-    if output.exists() and any(output.iterdir()):
-        raise ServiceError(f"{output} is not empty: give another folder")
+    _clear(output)
     output = output.resolve()
     workdir = output / "work"
     with tempfile.TemporaryDirectory(prefix="dss-") as folder:
@@ -72,7 +78,13 @@ def run(
         workdir.mkdir(parents=True)
         job = Job(_TICKET, given, workdir, ToldReports(tell, output / "attached"))
         with _current_folder(workdir):
-            result = service(job)
+            try:
+                result = service(job)
+            except Exception as error:
+                for line in failure.full(error, file).splitlines():
+                    tell(line)
+                said = failure.told(error)
+                raise ServiceError(f"the service failed; its user would read: {said}") from error
         return archive(result, output / "result").workspace
 
 
@@ -86,6 +98,16 @@ def _tags(file: Path, declared: tuple[str, ...]) -> list[ServiceTag]:
         tags += read_service(json.loads(beside.read_text(encoding="utf-8"))).tags
     known = {tag.name for tag in tags}
     return tags + [ServiceTag(tag, "", "", True) for tag in declared if tag not in known]
+
+
+def _clear(output: Path) -> None:
+    """Remove what an earlier trial has left in a folder."""
+    left = list(output.iterdir()) if output.exists() else []
+    for path in left:
+        if path.name not in _OURS:
+            raise ServiceError(f"{output} has {path.name} in it: give another folder")
+    for path in left:
+        shutil.rmtree(path)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def test_declared() -> None:
     assert not example.resumable
     # It can still be called, as a test of its author would.
     given = Workspace()
-    job = SimpleNamespace(ticket=1, workspace=given)
+    job = SimpleNamespace(ticket=1, workspace=given, show_attached=lambda: None)
     assert example(cast(Any, job)) is given
     assert job.ticket == 2
 
@@ -60,8 +60,9 @@ def test_loaded(tmp_path: Path) -> None:
     declared = load(file)
     assert list(declared) == ["One", "Two"]
     assert cast(Any, declared["One"].function)(None) == "helped"
+    job = SimpleNamespace(workspace=Workspace(), show_attached=lambda: None)
     with pytest.raises(ServiceError, match="gave str instead of a workspace"):
-        declared["One"](cast(Any, SimpleNamespace(workspace=Workspace())))
+        declared["One"](cast(Any, job))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_told_of_anything() -> None:
             raise KeyError
 
     assert "Mute" in failure.told(Mute())
-    for text in (failure.told(RuntimeError("a \udce9")), failure.full(RuntimeError("a \ud800"))):
+    full = failure.full(RuntimeError("a \ud800"), Path(__file__))
+    for text in (failure.told(RuntimeError("a \udce9")), full):
         assert text.encode("utf-8")
 
 
@@ -98,7 +99,7 @@ def test_full() -> None:
     try:
         Path("/home/jane/lab").joinpath("scan.nii").read_bytes()
     except OSError as error:
-        text = failure.full(error)
+        text = failure.full(error, Path(__file__))
     assert text.startswith("Traceback (most recent call last):\n")
     assert 'File "test_failure.py", line' in text
     assert str(Path(__file__).parent) not in text

@@ -9,7 +9,7 @@ import numpy
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from dss.errors import CommandFailed, ServiceError
+from dss.errors import ServiceError
 from dss.serving.trial import run
 from snapws import Workspace
 from snapws.verify import verify
@@ -66,8 +66,12 @@ def test_result(workspace: Workspace, tmp_path: Path) -> None:
     ("text", "error", "said"),
     [
         ('@service(name="A", tags=["Nope"])\ndef a(job): ...\n', ServiceError, "Nope"),
-        ('@service(name="A")\ndef a(job): raise KeyError("x")\n', KeyError, "x"),
-        ('@service(name="A")\ndef a(job): job.run("false")\n', CommandFailed, "false failed"),
+        (
+            '@service(name="A")\ndef a(job): raise KeyError("x")\n',
+            ServiceError,
+            "would read: KeyError",
+        ),
+        ('@service(name="A")\ndef a(job): job.run("false")\n', ServiceError, "false failed"),
         ('@service(name="A")\ndef a(job): return 42\n', ServiceError, "gave int instead"),
         (
             'a = service(name="A")(print)\nb = service(name="B")(print)\n',
@@ -102,8 +106,32 @@ def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
     assert lines == ["b"]
     with pytest.raises(ServiceError, match="declares no service C; it declares A, B"):
         run(file, given, tmp_path / "other", name="C", tell=lines.append)
-    with pytest.raises(ServiceError, match="is not empty"):
+    run(file, given, tmp_path / "out", name="A", tell=lines.append)  # in place of the first trial
+    assert lines == ["b", "a"]
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(ServiceError, match=r"has mine.txt in it"):
         run(file, given, tmp_path / "out", name="B", tell=lines.append)
+    assert (tmp_path / "out" / "result" / "workspace.itksnap").is_file()
+
+
+def test_what_is_attached_last_is_shown(workspace: Workspace, tmp_path: Path) -> None:
+    """A file shows with the next line of the log: at the end there is one for it."""
+    lines: list[str] = []
+    text = '@service(name="A")\ndef a(job): job.attach("Code", __file__)\n'
+    file = service(tmp_path, HEADER + text)
+    run(file, Path(workspace.path or ""), tmp_path / "out", tell=lines.append)
+    (line,) = lines
+    assert line.startswith("Attached: Code [Code: ")
+
+
+def test_a_failure_is_told_from_the_service_on(workspace: Workspace, tmp_path: Path) -> None:
+    lines: list[str] = []
+    file = service(tmp_path, HEADER + '@service(name="A")\ndef a(job):\n    return [][1]\n')
+    with pytest.raises(ServiceError, match="list index out of range"):
+        run(file, Path(workspace.path or ""), tmp_path / "out", tell=lines.append)
+    frames = [line for line in lines if line.startswith("  File ")]
+    assert len(frames) == 1
+    assert file.name in frames[0]
 
 
 def test_description_beside_it(workspace: Workspace, tmp_path: Path) -> None:
