@@ -169,6 +169,9 @@ class Lab:
             )
         try:
             yield process
+        except BaseException:
+            sys.stdout.write(self.log)  # where whoever looks into a failure finds it
+            raise
         finally:
             process.kill()
             process.wait()
