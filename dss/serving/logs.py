@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TextIO
 
+from dss.serving.journal import Step
+
 FIELDS = ("ticket", "service", "step", "seconds", "bytes")
 """What a record may say besides its message."""
 
@@ -28,7 +30,8 @@ class Plain(logging.Formatter):
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         line = f"{' '.join(about)}: " if about else ""
         line += level + record.getMessage()
-        if "seconds" in said:
+        # Behind the reason of a failure, a time would read as if it belonged to it.
+        if "seconds" in said and said.get("step") != Step.FAILING.value:
             line += f" in {duration(float(str(said['seconds'])))}"
         if "bytes" in said:
             line += f", {size(int(str(said['bytes'])))}"

@@ -411,8 +411,8 @@ class Runner:
             self._remove(entry.ticket)
         if outcome:
             self._outcomes[outcome] += 1
-        # How long a ticket waited to be worked on says nothing, nor when it failed.
-        took = None if step in (Step.PROCESSING, Step.FAILING) else seconds
+        # How long a ticket waited to be worked on says nothing.
+        took = None if step is Step.PROCESSING else seconds
         self._tell(entry, message, level=level, step=step.value, seconds=took, bytes=moved)
 
     def _watch(self) -> None:
