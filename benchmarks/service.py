@@ -45,14 +45,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dss-benchmark-") as place:
         folder = Path(place)
         with Middleware(folder / "middleware") as middleware:
-            seconds, busy, idle = measure(middleware, folder)
-    print(
-        f"{TICKETS} tickets, claim to success, ms: median {statistics.median(seconds) * 1e3:.0f}, "
-    )
-    print(
-        f"least {min(seconds) * 1e3:.0f}, most {max(seconds) * 1e3:.0f} (bar: {SECONDS * 1e3:.0f})"
-    )
-    print(f"runner and a worker that is ready: {busy / 1e6:.0f} MB")
+            seconds, idle = measure(middleware, folder)
+    least, median, most = (f(seconds) * 1000 for f in (min, statistics.median, max))
+    bar = f"(bar: {SECONDS * 1000:.0f})"
+    print(f"{TICKETS} tickets, claim to success: {median:.0f} ms, {least:.0f} to {most:.0f} {bar}")
     print(f"runner, idle: {idle / 1e6:.0f} MB (bar: {MEGABYTES})")
     held = statistics.median(seconds) < SECONDS and idle < MEGABYTES * 1e6
     print("the bars hold" if held else "A BAR IS MISSED")
