@@ -210,8 +210,8 @@ def write_workspace(workspace: str, *images: str) -> Call:
     return lambda: made.save(workspace).stat().st_size
 
 
-def machine(peer: str) -> str:
-    """Name the machine, the system and the libraries, in a paragraph."""
+def machine(peer: str | None = None) -> str:
+    """Name the machine, the system and the libraries, in a paragraph; the peer's, too, if any."""
     cores = os.cpu_count()
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     mine = {name: metadata.version(name) for name in ("isal", "nibabel", "numpy")}
@@ -219,12 +219,15 @@ def machine(peer: str) -> str:
         "import importlib.metadata as m, platform as p; print('CPython ' + p.python_version(), "
         "*(f'{n} {m.version(n)}' for n in ('itksnap-dss', 'simpleitk')), sep=', ')"
     )
-    theirs = subprocess.run([peer, "-c", ask], check=True, capture_output=True, text=True).stdout
+    theirs = ""
+    if peer:
+        done = subprocess.run([peer, "-c", ask], check=True, capture_output=True, text=True)
+        theirs = f" Peer: {done.stdout.strip()}."
     versions = ", ".join(f"{name} {version}" for name, version in mine.items())
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
         f"Machine: {_processor()}, {cores} cores, {pages / 1e9:.0f} GB of memory, {_system()}; "
-        f"{python}, {versions}. Peer: {theirs.strip()}. {_load()} MB are 10^6 bytes."
+        f"{python}, {versions}.{theirs} {_load()} MB are 10^6 bytes."
     )
 
 

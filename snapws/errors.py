@@ -16,6 +16,7 @@ WorkspaceError                a workspace, or a file that it names, cannot be us
 ├── MeshError                 a mesh cannot be read
 │   ├── MeshDamaged           it is cut short, or not of its form
 │   └── MeshUnsupported       it is of a kind, or has a part, that is not known here
+├── PictureError              a picture cannot be drawn on this machine
 └── ArchiveError              an archive cannot be made
 
 Each message is one line: what is wrong, where, and what to do about it.
@@ -86,6 +87,10 @@ class MeshDamaged(MeshError):
 
 class MeshUnsupported(MeshError):
     """A mesh is of a kind, or has a part, that is not known here."""
+
+
+class PictureError(WorkspaceError):
+    """A picture cannot be drawn on this machine."""
 
 
 class ArchiveError(WorkspaceError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +22,8 @@ from snapws.registry import Registry
 from snapws.specifications import by_specification, by_text
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from snapws.annotations import Annotation, Landmark, LineSegment
     from snapws.labels import Label
     from snapws.timepoints import TimePoint
@@ -366,6 +368,23 @@ class Workspace:
         from snapws.annotations import add_line
 
         return add_line(self.registry, point1, point2, tags)
+
+    # ------------------------------------------------------------------------ pictures
+
+    def picture(
+        self,
+        *,
+        layers: Iterable[str | int] | None = None,
+        slices: Sequence[int] | None = None,
+        size: int = 320,
+        time_point: int = 1,
+    ) -> Image:
+        """Draw the three views through a voxel, layers over each other; see `snapws.pictures`."""
+        from snapws import pictures
+
+        return pictures.picture(
+            self, layers=layers, slices=slices, size=size, time_point=time_point
+        )
 
     # ------------------------------------------------------------- paths and registry
 

@@ -1,0 +1,89 @@
+"""``snapws show``: a workspace as a picture."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snapws.cli import render, terminal
+from snapws.cli.options import WorkspaceFile
+from snapws.errors import InvalidValue
+from snapws.workspace import Workspace
+
+PictureLayers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers",
+        metavar="LAYER,…",
+        help="The layers to draw, by number, M, S, O:N or A:N; all without it.",
+        show_default=False,
+    ),
+]
+
+
+def show(
+    workspace: WorkspaceFile,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PICTURE",
+            help="Save the picture here: .png, .jpg or .webp.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: PictureLayers = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I,J,K",
+            help="The voxel of the main image, from 0, that the views go through; without it the "
+            "centre of the segmentation, or of the image.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=16, max=4096, help="Pixels of the longest side of a view.")
+    ] = 320,
+    time_point: Annotated[
+        int, typer.Option(min=1, metavar="N", help="The time point of images that have several.")
+    ] = 1,
+) -> None:
+    """Draw the three views of a workspace.
+
+    The main image, with overlays and segmentations over it; right is on the left, as ITK-SNAP
+    shows it. Without -o the picture is drawn on the terminal, if
+    that can (kitty, iTerm2, sixel); else it is saved in a new folder for temporary files, and its
+    name is printed.
+    """
+    from snapws import pictures
+
+    opened = Workspace.open(workspace)
+    picture = opened.picture(
+        layers=layers.split(",") if layers is not None else None,
+        slices=_voxel(slices) if slices is not None else None,
+        size=size,
+        time_point=time_point,
+    )
+    protocol = terminal.drawing() if output is None else None
+    if protocol:
+        sys.stdout.write(terminal.encoded(picture, protocol))
+        sys.stdout.flush()
+        return
+    if output is None:
+        folder = Path(tempfile.mkdtemp(prefix="snapws-"))
+        output = folder / workspace.with_suffix(".png").name
+    pictures.save(picture, output)
+    render.result(str(output))
+
+
+def _voxel(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidValue(f"{text!r} is no voxel: say I,J,K (91,109,60)") from None

@@ -1,0 +1,304 @@
+"""A workspace as a picture: its three views through one point, the layers over each other.
+
+Pillow draws the letters and writes files (extra ``pictures``); `Scene` does without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapws import files, geometry, images, sampling
+from snapws.errors import InvalidValue, PictureError
+from snapws.layers import Layer, Role
+from snapws.rendering import Anatomy, Drawn, Segmentation
+from snapws.views import Grid, View
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+    from snapws.workspace import Workspace
+
+__all__ = ["Scene", "View", "picture"]
+
+#: Pixels of the longest side of a view, if nothing else is asked for.
+SIZE = 320
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
+_THREADS = 2  # that read layers, beside each other
+_FRONT = (235, 235, 235)
+_DIM = (150, 150, 150)
+
+
+class Scene:
+    """The layers of a workspace, ready to be drawn on slices of the main image.
+
+    Making one reads headers, no voxels.
+
+    Args:
+        workspace: The workspace. Its main image gives the views, whether it is drawn or not.
+        layers: Specifications of the image layers to draw (see `snapws.specifications`); all if
+            there are none. They lie over each other by number, segmentations on top; the lowest
+            is opaque.
+        time_point: Which time point of images that have several, from 1.
+
+    Raises:
+        LayerNotFound: There is no main image, or no such layer.
+        LayerFileMissing: A file is not on this machine.
+        InvalidValue: A mesh was asked for, or a layer's display settings are none.
+        ImageError: A header cannot be read.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        layers: Iterable[str | int] | None = None,
+        time_point: int = 1,
+    ) -> None:
+        main = workspace.layer(workspace.main.number)
+        header = images.read_header(main.path)
+        x, y, z = (max(1, length) for length in header.dimensions)
+        self.grid = Grid(geometry.affine(header), (x, y, z))
+        self._time_point = time_point
+        self._drawn: list[Drawn] = []
+        chosen = _chosen(workspace, layers)
+        for layer in chosen:
+            if layer.role is not Role.SEGMENTATION:
+                self._drawn.append(Anatomy(layer, self.grid, ground=not self._drawn))
+        self._segmentations = [
+            Segmentation(layer, self.grid, workspace.labels)
+            for layer in chosen
+            if layer.role is Role.SEGMENTATION
+        ]
+        self._drawn += self._segmentations
+
+    def cursor(self) -> tuple[int, int, int]:
+        """Give the voxel of the main image through which the views go, its indices from 0.
+
+        It is the centre of mass of the first segmentation that has any label, else the middle of
+        the image. Segmentations are read for it.
+
+        Raises:
+            InvalidValue: One has no such time point.
+            ImageError: One cannot be read.
+        """
+        for one in self._segmentations:
+            center = sampling.center_of_labels(one.header, self._time_point)
+            if center is not None:
+                return self._nearest((np.linalg.inv(one.matrix) @ (*center, 1))[:3])
+        return self._nearest((np.array(self.grid.shape) - 1) / 2)
+
+    def draw(self, slices: Sequence[tuple[View, int]], size: int) -> list[npt.NDArray[np.uint8]]:
+        """Draw slices, without letters; each layer is read once for all of them.
+
+        Args:
+            slices: Of each slice its view and its index, from 0.
+            size: Pixels of the longest side of the largest view; all are drawn to one scale.
+
+        Returns:
+            Of each slice its colours, (height, width, 3), 0 to 255.
+
+        Raises:
+            InvalidValue: The main image has no such slice, or an image no such time point; or the
+                size is less than 1.
+            ImageError: An image cannot be read.
+        """
+        for view, index in slices:
+            if not 0 <= index < self.grid.length(view):
+                last = self.grid.length(view) - 1
+                raise InvalidValue(f"there is no {view.value} slice {index}, only 0 to {last}")
+        pixel = self.pixel(size)
+        planes = [self.grid.plane(view, index, pixel) for view, index in slices]
+        canvases = [np.zeros((plane.height, plane.width, 3), dtype=np.float32) for plane in planes]
+
+        def colors(layer: Drawn) -> list[npt.NDArray[np.float64]]:
+            return layer.colors(planes, self._time_point)
+
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for found in threads.map(colors, self._drawn):
+                for canvas, color in zip(canvases, found, strict=True):
+                    canvas += (color[..., :3] - canvas) * color[..., 3:]
+        return [np.rint(canvas * 255).astype(np.uint8) for canvas in canvases]
+
+    def pixel(self, size: int) -> float:
+        """Give the size of a pixel in mm where the longest side of the largest view has `size`.
+
+        Raises:
+            InvalidValue: The size is less than 1.
+        """
+        if size < 1:
+            raise InvalidValue(f"a view cannot be drawn with {size} pixels")
+        return max(max(self.grid.millimetres(view)) for view in View) / size
+
+    def _nearest(self, point: npt.NDArray[np.float64]) -> tuple[int, int, int]:
+        last = np.array(self.grid.shape) - 1
+        i, j, k = (int(one) for one in np.clip(np.floor(point + 0.5), 0, last))
+        return i, j, k
+
+
+def picture(
+    workspace: Workspace,
+    *,
+    layers: Iterable[str | int] | None = None,
+    slices: Sequence[int] | None = None,
+    size: int = SIZE,
+    time_point: int = 1,
+) -> Image:
+    """Draw the axial, sagittal and coronal view of the main image through one of its voxels.
+
+    Overlays lie over it by their transforms, in their colour maps, contrast and opacity;
+    segmentations in the colours of the label table. Letters tell where the patient's right (R),
+    left (L), anterior (A), posterior (P), superior (S) and inferior (I) are; a bar tells the scale.
+    No text of the workspace is in it. Meshes and annotations are not drawn.
+
+    Args:
+        workspace: The workspace.
+        layers: Specifications of the image layers to draw, ``M`` or ``O:0`` for example (see
+            `snapws.specifications`); all if there are none.
+        slices: The voxel (i, j, k from 0) of the main image that the views go through; without it,
+            the centre of the segmentation, or of the image where there is none.
+        size: Pixels of the longest side of a view.
+        time_point: Which time point of images that have several, from 1.
+
+    Raises:
+        PictureError: Pillow is not installed.
+        LayerNotFound: There is no main image, or no such layer.
+        LayerFileMissing: A file is not on this machine.
+        InvalidValue: A mesh was asked for, the voxel is outside of the image, an image has no such
+            time point, or a display setting is none.
+        ImageError: An image cannot be read.
+    """
+    pillow()
+    scene = Scene(workspace, layers, time_point)
+    voxel = scene.cursor() if slices is None else tuple(slices)
+    if len(voxel) != 3:
+        raise InvalidValue(f"a voxel has three indices, i, j and k, not {len(voxel)}")
+    places = [(view, voxel[scene.grid.axis(view)]) for view in View]
+    return _composed(scene, places, size)
+
+
+def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
+    """Put pictures below each other, each with a caption above it.
+
+    Raises:
+        PictureError: Pillow is not installed.
+    """
+    image_module, draw_module = pillow()
+    line = 24
+    width = max(picture.width for _, picture in pictures)
+    height = sum(picture.height + line for _, picture in pictures)
+    canvas: Image = image_module.new("RGB", (width, height))
+    draw, top = draw_module.Draw(canvas), 0
+    for caption, image in pictures:
+        _write(draw, caption, (8, top + line // 2), 14, "lm", _FRONT)
+        canvas.paste(image, (0, top + line))
+        top += image.height + line
+    return canvas
+
+
+def save(image: Image, path: str | Path) -> None:
+    """Write a picture, in the format that the file's name ends in (``.png``, ``.jpg``, ``.webp``).
+
+    The file is the old one or the new one, never half.
+
+    Raises:
+        InvalidValue: The name has another ending.
+        OSError: The file cannot be written.
+    """
+    target = Path(path)
+    known = _FORMATS.get(target.suffix.lower())
+    if known is None:
+        raise InvalidValue(f"{path}: the name of a picture ends in {', '.join(_FORMATS)}")
+    with files.replacing(target) as aside:
+        image.save(aside, known)
+
+
+def pillow() -> tuple[Any, Any]:
+    """Give Pillow's modules `Image` and `ImageDraw`.
+
+    Raises:
+        PictureError: Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError:
+        raise PictureError(
+            "pictures need Pillow: install the extra pictures (pip install 'snapws[pictures]')"
+        ) from None
+    return Image, ImageDraw
+
+
+def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:
+    if layers is None:
+        return [workspace.layer(layer.number) for layer in workspace.layers()]
+    chosen = {found.number: found for found in (workspace.layer(one) for one in layers)}
+    if not chosen:
+        raise InvalidValue("no layer was chosen to draw")
+    return [chosen[number] for number in sorted(chosen)]
+
+
+def _composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Image:
+    """Put slices side by side, with letters around them and a bar below that tells the scale."""
+    image_module, draw_module = pillow()
+    text = max(9, min(18, size // 18))
+    margin, gap = round(text * 1.8), text
+    views = scene.draw(places, size)
+    height = max(view.shape[0] for view in views)
+    width = sum(max(view.shape[1], 4 * text) + 2 * margin + gap for view in views) - gap
+    canvas: Image = image_module.new("RGB", (width, height + 2 * margin + 2 * text))
+    draw = draw_module.Draw(canvas)
+    left, middle = margin, margin + height // 2
+    for (view, index), colors in zip(places, views, strict=True):
+        high, wide = colors.shape[:2]
+        column = max(wide, 4 * text)
+        x, y = left + (column - wide) // 2, margin + (height - high) // 2
+        canvas.paste(image_module.fromarray(colors), (x, y))
+        letters = scene.grid.letters(view)
+        anchors = (
+            (x - margin // 2, middle),
+            (x + wide + margin // 2, middle),
+            (x + wide // 2, y - margin // 2),
+            (x + wide // 2, y + high + margin // 2),
+        )
+        for letter, place in zip(letters, anchors, strict=True):
+            _write(draw, letter, place, text, "mm", _FRONT)
+        axis = "ijk"[scene.grid.axis(view)]
+        below = (left, height + 2 * margin + text // 2)
+        _write(draw, f"{view.value}  {axis} = {index}", below, round(text * 0.75), "lm", _DIM)
+        left += column + 2 * margin + gap
+    _draw_scale(draw, scene.pixel(size), size, canvas.size, text)
+    return canvas
+
+
+def _draw_scale(
+    draw: ImageDraw, pixel: float, size: int, canvas: tuple[int, int], text: int
+) -> None:
+    """Draw a bar of a round length, at most a third of a view, in the lower right corner."""
+    longest = size * pixel / 3
+    power = 10.0 ** np.floor(np.log10(longest))
+    length = power * max(step for step in (1, 2, 5) if step * power <= longest)
+    right, y = canvas[0] - text, canvas[1] - text
+    left = right - round(length / pixel)
+    draw.line([(left, y), (right, y)], fill=_FRONT, width=2)
+    for x in (left, right):
+        draw.line([(x, y - text // 3), (x, y + text // 3)], fill=_FRONT, width=2)
+    _write(draw, f"{length:g} mm", (left - text // 2, y), round(text * 0.75), "rm", _FRONT)
+
+
+def _write(
+    draw: ImageDraw,
+    text: str,
+    place: tuple[int, int],
+    size: int,
+    anchor: str,
+    color: tuple[int, int, int],
+) -> None:
+    from PIL import ImageFont
+
+    draw.text(place, text, fill=color, font=ImageFont.load_default(size), anchor=anchor)

@@ -1,0 +1,270 @@
+"""An image's values on planes through it, from one pass over its voxels.
+
+Only the slices that are being read and the values on the planes are in memory, whatever the size of
+the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from snapws.errors import InvalidValue
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from snapws.images import ImageHeader
+    from snapws.views import Plane
+
+# Bytes of voxels that are looked at together, and values of an image that its statistics are of.
+_SLAB = 1 << 23
+_VALUES = 1 << 18
+
+
+class Samples(NamedTuple):
+    """An image on planes.
+
+    Attributes:
+        planes: Of each plane its values, (height, width, components) float32; NaN outside the
+            image.
+        least: The least finite value of the image.
+        greatest: Its greatest.
+        some: Values on a regular grid through the image, (values, components) float32.
+    """
+
+    planes: list[npt.NDArray[np.float32]]
+    least: float
+    greatest: float
+    some: npt.NDArray[np.float32]
+
+
+def sample(
+    header: ImageHeader, planes: Sequence[Plane], *, time_point: int = 1, nearest: bool = False
+) -> Samples:
+    """Read an image on planes that are given in its voxel coordinates.
+
+    Args:
+        header: The image.
+        planes: The planes.
+        time_point: Which of its volumes, from 1; of an image with one volume, that one.
+        nearest: Whether a point has the value of the voxel that it is in, as labels have to, or
+            one that is interpolated linearly from the eight around it.
+
+    Raises:
+        InvalidValue: The image has no such time point.
+        ImageDamaged: It is cut short, or its checksum is wrong.
+        ImageError: It cannot be read.
+    """
+    volumes = _volumes(header, time_point)
+    parts = _parts(header.dtype)
+    points = [_Points(plane, header, nearest=nearest) for plane in planes]
+    count = len(volumes) * parts
+    values = [
+        np.full((plane.height * plane.width, count), np.nan, dtype=np.float32) for plane in planes
+    ]
+    limits: list[tuple[float, float]] = []
+    some: list[list[npt.NDArray[np.float32]]] = [[] for _ in volumes]
+    step = _stride(header, count)
+    for volume, first, slab in _slabs(header, volumes, overlap=not nearest):
+        # Of slices that come twice, for the sake of interpolation, the second time counts.
+        own = slab if first + len(slab) == _size(header)[2] or nearest else slab[:-1]
+        limits.append(_limits(own))
+        where = slice(-first % step, None, step)
+        some[volume].append(own[where, ::step, ::step].reshape(-1, parts).astype(np.float32))
+        columns = slice(volume * parts, (volume + 1) * parts)
+        for these, target in zip(points, values, strict=True):
+            these.gather(slab, first, len(own), target[:, columns])
+    slope, intercept = header.scaling or (1.0, 0.0)
+    if header.scaling:
+        values = [value * np.float32(slope) + np.float32(intercept) for value in values]
+    ends = [end * slope + intercept for limit in limits for end in limit if np.isfinite(end)]
+    return Samples(
+        [
+            value.reshape(plane.height, plane.width, count)
+            for plane, value in zip(planes, values, strict=True)
+        ],
+        min(ends, default=0.0),
+        max(ends, default=0.0),
+        np.hstack([np.vstack(pieces) for pieces in some]) * np.float32(slope)
+        + np.float32(intercept),
+    )
+
+
+def center_of_labels(header: ImageHeader, time_point: int = 1) -> tuple[float, ...] | None:
+    """Give the voxel coordinates (3) of the centre of mass of all that is not 0; None if all is.
+
+    Raises:
+        InvalidValue: The image has no such time point.
+        ImageDamaged: It is cut short, or its checksum is wrong.
+        ImageError: It cannot be read.
+    """
+    total, sums = 0, np.zeros(3)
+    for _, first, slab in _slabs(header, _volumes(header, time_point)[:1], overlap=False):
+        if slab.any():
+            labelled = slab.astype(bool)[..., 0]
+            along_x, along_y = labelled.sum((0, 1)), labelled.sum((0, 2))
+            along_z = labelled.sum((1, 2))
+            for axis, counts in enumerate((along_x, along_y, along_z)):
+                start = first if axis == 2 else 0
+                sums[axis] += counts @ np.arange(start, start + len(counts))
+            total += int(along_z.sum())
+    return tuple(float(one) / total for one in sums) if total else None
+
+
+class _Points:
+    """The points of a plane that lie in an image, in the order in which its slices come."""
+
+    def __init__(self, plane: Plane, header: ImageHeader, *, nearest: bool) -> None:
+        self._plane = plane
+        self._size = np.array(_size(header))
+        self._nearest = nearest
+        numbers = np.arange(plane.width * plane.height, dtype=np.int32)
+        places = self._places(numbers)
+        inside = np.all((places >= -0.5) & (places <= self._size[:, None] - 0.5), axis=0)
+        slices = self._slice_of(places[2, inside])
+        order = np.argsort(slices, kind="stable")
+        self._numbers = numbers[inside][order]
+        self._starts = np.searchsorted(slices[order], np.arange(self._size[2] + 1))
+
+    def gather(
+        self,
+        slab: npt.NDArray[Any],
+        first: int,
+        count: int,
+        target: npt.NDArray[np.float32],
+    ) -> None:
+        """Take the values of the points in `count` slices from `first` on; `slab` begins there."""
+        numbers = self._numbers[self._starts[first] : self._starts[first + count]]
+        if not len(numbers):
+            return
+        x, y, z = self._clipped(self._places(numbers))
+        if self._nearest:
+            i, j, k = (np.rint(axis).astype(np.intp) for axis in (x, y, z))
+            target[numbers] = slab[k - first, j, i]
+            return
+        found = np.zeros((len(numbers), slab.shape[3]), dtype=np.float64)
+        floors = [self._floor(axis, size) for axis, size in zip((x, y, z), self._size, strict=True)]
+        fractions = [axis - floor for axis, floor in zip((x, y, z), floors, strict=True)]
+        for corner in np.ndindex(2, 2, 2):
+            weight = np.ones(len(numbers))
+            index = []
+            for side, floor, fraction, size in zip(
+                corner, floors, fractions, self._size, strict=True
+            ):
+                weight = weight * (fraction if side else 1 - fraction)
+                index.append(np.minimum(floor + side, size - 1))
+            used = np.flatnonzero(weight)  # what has no weight may be infinite
+            i, j, k = (one[used] for one in index)
+            found[used] += weight[used, None] * slab[k - first, j, i]
+        target[numbers] = found
+
+    def _places(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """Give the voxel coordinates of points: shape (3, points)."""
+        down, across = np.divmod(numbers, self._plane.width)
+        places: npt.NDArray[np.float64] = (
+            self._plane.origin[:, None]
+            + self._plane.across[:, None] * across
+            + self._plane.down[:, None] * down
+        )
+        return places
+
+    def _clipped(self, places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.clip(places, 0, self._size[:, None] - 1)
+
+    def _slice_of(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """Give the slice with which the value of each point is found."""
+        clipped = np.clip(z, 0, self._size[2] - 1)
+        if self._nearest:
+            return np.rint(clipped).astype(np.intp)
+        return self._floor(clipped, self._size[2])
+
+    @staticmethod
+    def _floor(places: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.intp]:
+        return np.minimum(np.floor(places).astype(np.intp), size - 1)
+
+
+def _slabs(
+    header: ImageHeader, volumes: Sequence[int], *, overlap: bool
+) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+    """Give runs of whole slices of volumes.
+
+    Args:
+        header: The image.
+        volumes: Which volumes, by their place in the file; rising.
+        overlap: Whether each run, but for the last, ends with the first slice of the next one.
+
+    Yields:
+        Which of the volumes, the first slice, and values of shape (z, y, x, parts of a voxel); they
+        are good until the next run.
+    """
+    width, height, depth = _size(header)
+    parts = _parts(header.dtype)
+    kind = header.dtype.newbyteorder("<")
+    slice_size = width * height * kind.itemsize
+    together = max(1 + overlap, _SLAB // slice_size) * slice_size
+    volume_size, done = depth * slice_size, 0
+
+    buffer, filled = bytearray(together), 0
+    for piece in header.voxels():
+        taken = 0
+        while taken < len(piece):
+            volume, inside = divmod(done, volume_size)
+            if volume > volumes[-1]:
+                return
+            needed = min(together, volume_size - inside)
+            part = piece[taken : taken + needed - filled]
+            buffer[filled : filled + len(part)] = part
+            taken, filled = taken + len(part), filled + len(part)
+            if filled < needed:
+                break
+            if volume in volumes:
+                values = _numbers(buffer, kind, needed // kind.itemsize)
+                slab = values.reshape(-1, height, width, parts)
+                yield volumes.index(volume), inside // slice_size, slab
+            last = inside + needed == volume_size
+            filled = slice_size if overlap and not last else 0
+            buffer[:filled] = buffer[needed - filled : needed]
+            done += needed - filled
+
+
+def _numbers(voxels: bytearray, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+    """Give the numbers of stored voxels: of colours their parts, of complex ones the magnitude."""
+    values = np.frombuffer(voxels, kind, count)
+    if kind.names:
+        return values.view(kind[0])
+    return np.abs(values) if kind.kind == "c" else values
+
+
+def _volumes(header: ImageHeader, time_point: int) -> list[int]:
+    """Give the places, in the file, of the volumes that are the components at a time point."""
+    times = header.shape[3] if len(header.shape) > 3 else 1
+    if times > 1 and not 1 <= time_point <= times:
+        raise InvalidValue(f"{header.path}: it has time points 1 to {times}, not {time_point}")
+    at = time_point - 1 if times > 1 else 0
+    return [component * times + at for component in range(header.components)]
+
+
+def _size(header: ImageHeader) -> tuple[int, int, int]:
+    x, y, z = (max(1, length) for length in header.dimensions)
+    return x, y, z
+
+
+def _parts(dtype: np.dtype[Any]) -> int:
+    """Give how many numbers one stored voxel is: colours are several."""
+    return len(dtype.names) if dtype.names else 1
+
+
+def _stride(header: ImageHeader, components: int) -> int:
+    voxels = float(np.prod(_size(header))) * components
+    return max(1, int(np.ceil((voxels / _VALUES) ** (1 / 3))))
+
+
+def _limits(values: npt.NDArray[Any]) -> tuple[float, float]:
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return np.inf, -np.inf
+    return float(values.min()), float(values.max())

@@ -1,0 +1,399 @@
+"""Pictures: the right layer in the right colour at the right place, whatever the geometry."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from PIL import Image
+
+from snapws import (
+    ComponentMode,
+    ImageDamaged,
+    InvalidValue,
+    Label,
+    LayerFileMissing,
+    LayerNotFound,
+    PictureError,
+    Workspace,
+    pictures,
+)
+from snapws.pictures import Scene, View
+from snapws.rendering import made_up_color
+
+BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
+SHAPE = (20, 24, 16)
+
+
+def save(path: Path, voxels, affine=None, **fields) -> Path:
+    image = nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine)
+    for name, value in fields.items():
+        image.header[name] = value
+    image.to_filename(path)
+    return path
+
+
+@pytest.fixture
+def ws(tmp_path) -> Workspace:
+    """A workspace whose main image is black, with one white and one grey voxel for contrast."""
+    voxels = np.zeros(SHAPE, np.int16)
+    made = Workspace()
+    made.set_main(save(tmp_path / "main.nii.gz", voxels))
+    made.main.display.set_linear_contrast(0, 100)
+    return made
+
+
+def drawn(workspace: Workspace, view: View = View.AXIAL, index: int = 8, **options) -> np.ndarray:
+    """A slice at one pixel a voxel, seen as stored: [i, j] or so, colours 0 to 255."""
+    scene = Scene(workspace, **options)
+    (found,) = scene.draw([(view, index)], max(SHAPE))
+    # To the right is left, to below is posterior or inferior: turned back to how voxels run in RAS.
+    return found[::-1, ::-1].transpose(1, 0, 2)
+
+
+# ------------------------------------------------------------------ where things are
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "LPI", "ASR", "SLP", "IRA"])
+def test_a_brain_looks_the_same_however_its_voxels_run(tmp_path, codes):
+    original = nibabel.load(BRAIN / "target.nii.gz")
+    before = Workspace()
+    before.set_main(BRAIN / "target.nii.gz")
+    turn = ornt_transform(io_orientation(original.affine), axcodes2ornt(codes))
+    turned = original.as_reoriented(turn)
+    after = Workspace()
+    after.set_main(save(tmp_path / "turned.nii.gz", np.asarray(turned.dataobj), turned.affine))
+    point = (
+        (np.linalg.inv(turned.affine) @ original.affine @ (20, 40, 30, 1))[:3].round().astype(int)
+    )
+    one, other = Scene(before), Scene(after)
+    for view in View:
+        (expected,) = one.draw([(view, (20, 40, 30)[one.grid.axis(view)])], 128)
+        (found,) = other.draw([(view, point[other.grid.axis(view)])], 128)
+        assert one.grid.letters(view) == other.grid.letters(view)
+        np.testing.assert_allclose(found.astype(int), expected.astype(int), atol=1)
+
+
+def test_the_patients_right_is_on_the_left_and_anterior_and_superior_are_up(ws, tmp_path):
+    voxels = np.zeros(SHAPE, np.int16)
+    voxels[17, 20, 13] = 100  # right, anterior, superior, in RAS
+    save(tmp_path / "main.nii.gz", voxels)
+    scene = Scene(ws)
+    slices = [(View.AXIAL, 13), (View.SAGITTAL, 17), (View.CORONAL, 20)]
+    axial, sagittal, coronal = scene.draw(slices, max(SHAPE))
+    assert np.argwhere(axial[..., 0] == 255).tolist() == [[24 - 1 - 20, 20 - 1 - 17]]
+    assert np.argwhere(sagittal[..., 0] == 255).tolist() == [[16 - 1 - 13, 24 - 1 - 20]]
+    assert np.argwhere(coronal[..., 0] == 255).tolist() == [[16 - 1 - 13, 20 - 1 - 17]]
+    assert [scene.grid.letters(view) for view in View] == [
+        ("R", "L", "A", "P"),
+        ("A", "P", "S", "I"),
+        ("R", "L", "S", "I"),
+    ]
+
+
+def test_the_brains_hemispheres_are_where_the_header_says(tmp_path):
+    """The template's left half alone is painted: it is on the right of the screen."""
+    original = nibabel.load(BRAIN / "target.nii.gz")
+    voxels = np.asarray(original.dataobj).copy()
+    i = np.arange(voxels.shape[0])
+    x = original.affine[0, 0] * i + original.affine[0, 3]
+    voxels[x > 0] = 0
+    half = Workspace()
+    half.set_main(save(tmp_path / "left.nii.gz", voxels, original.affine))
+    (axial,) = Scene(half).draw([(View.AXIAL, voxels.shape[2] // 2)], 200)
+    left, right = np.array_split(axial.astype(float).mean(-1), 2, axis=1)
+    assert right.mean() > 20 * left.mean()
+
+
+def test_an_overlay_follows_its_own_geometry_and_transform(ws, tmp_path):
+    voxels = np.zeros((5, 6, 4), np.float32)
+    voxels[2, 3, 1] = 1
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = 1, 2, 3  # the bright voxel is at (5, 8, 5) mm
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", voxels, affine))
+    overlay.display.set_linear_contrast(0, 1)
+    overlay.display.opacity = 0.25
+    assert bright(drawn(ws, index=5)) == (5, 8)
+    overlay.transform = [[1, 0, 0, -4], [0, 1, 0, 3], [0, 0, 1, -2], [0, 0, 0, 1]]
+    # It leads from the main image to the overlay: what is at (5, 8, 5) shows at (9, 5, 7).
+    found = drawn(ws, index=7)
+    assert bright(found) == (9, 5)
+    assert found[9, 5].tolist() == [64, 64, 64]  # a quarter of white over black
+
+
+def bright(picture: np.ndarray) -> tuple[int, ...]:
+    weights = picture[..., 0].astype(float)
+    return tuple(
+        round(float(w)) for w in (np.indices(weights.shape) * weights).sum((1, 2)) / weights.sum()
+    )
+
+
+def test_views_go_through_the_centre_of_the_segmentation(ws, tmp_path):
+    assert Scene(ws).cursor() == (10, 12, 8)
+    labels = np.zeros((10, 12, 8), np.uint8)
+    labels[6:8, 3, 1:4] = 2
+    first = ws.add_segmentation(save(tmp_path / "empty.nii.gz", np.zeros(SHAPE, np.uint8)))
+    second = ws.add_segmentation(save(tmp_path / "labels.nii.gz", labels, np.diag([2.0, 2, 2, 1])))
+    assert Scene(ws).cursor() == (13, 6, 4)
+    assert Scene(ws, ["M", first.number]).cursor() == (10, 12, 8)
+    second.transform = np.diag([1, 1, 1, 1.0]) + np.array(
+        [[0] * 4, [0, 0, 0, -2], [0] * 4, [0] * 4]
+    )
+    assert Scene(ws).cursor() == (13, 8, 4)
+
+
+# ---------------------------------------------------------------------- how they look
+
+
+def test_labels_have_the_colours_opacity_and_visibility_of_the_table(ws, tmp_path):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[1, 1, 8], labels[2, 1, 8], labels[3, 1, 8], labels[4, 1, 8], labels[5, 1, 8] = (
+        1,
+        2,
+        3,
+        9,
+        700,
+    )
+    ws.add_segmentation(save(tmp_path / "labels.nii.gz", labels))
+    ws.labels = [
+        Label(1, "full", (200, 100, 50)),
+        Label(2, "half", (200, 100, 50), alpha=128),
+        Label(3, "hidden", (200, 100, 50), visible=False),
+    ]
+    found = drawn(ws)
+    assert found[1, 1].tolist() == [100, 50, 25]
+    assert found[2, 1].tolist() == [50, 25, 13]
+    assert found[3, 1].tolist() == [0, 0, 0]
+    for place, index in ((4, 9), (5, 700)):  # none that the table has
+        np.testing.assert_allclose(found[place, 1], np.array(made_up_color(index)) / 2, atol=1)
+    assert found[6:].max() == 0
+
+
+def test_made_up_colours_differ():
+    assert [made_up_color(index) for index in (1, 2, 3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    assert len({made_up_color(index) for index in range(1, 300)}) > 290
+
+
+def stripes(ws: Workspace, tmp_path: Path, values) -> None:
+    """Make the main image one of these intensities, one a voxel along its first axis."""
+    voxels = np.zeros(SHAPE, np.float32)
+    voxels[...] = np.resize(np.array(values, float), SHAPE[0])[:, None, None]
+    save(tmp_path / "main.nii.gz", voxels)
+
+
+def greys(ws: Workspace) -> list[int]:
+    return drawn(ws)[:, 5, 0].tolist()
+
+
+def test_contrast_by_a_curve_of_intensities_or_of_parts_of_the_range(ws, tmp_path):
+    stripes(ws, tmp_path, [-100, 0, 50, 100, 300])
+    assert greys(ws)[:5] == [0, 0, 128, 255, 255]
+    ws.main.display.contrast = ((0, 0), (50, 0.2), (100, 1))
+    assert greys(ws)[:5] == [0, 0, 51, 255, 255]
+    ws.main.display.contrast = ((0.25, 0), (0.5, 1))  # of -100 to 300: from 0 to 100
+    assert greys(ws)[:5] == [0, 0, 128, 255, 255]
+
+
+def test_without_a_curve_a_few_bright_voxels_do_not_darken_the_rest(ws, tmp_path):
+    ws.main.display.contrast = ()
+    voxels = np.tile(
+        np.linspace(0, 100, SHAPE[0], dtype=np.float32)[:, None, None], (1, *SHAPE[1:])
+    )
+    voxels[0, 0, :3] = 1e6
+    save(tmp_path / "main.nii.gz", voxels)
+    found = greys(ws)
+    assert found == sorted(found)
+    assert found[-1] == 255
+    assert abs(found[10] - 255 * 10 / 19) < 3
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
+def test_an_image_of_one_value_can_be_drawn(ws, tmp_path, value):
+    ws.main.display.contrast = ()
+    stripes(ws, tmp_path, [value])
+    assert set(greys(ws)) == {0}
+
+
+def test_a_nearly_empty_overlay_is_seen(ws, tmp_path):
+    voxels = np.zeros(SHAPE, np.float32)
+    voxels[3, 4, 8] = 5
+    ws.add_overlay(save(tmp_path / "sparse.nii.gz", voxels)).display.color_map = "Hot"
+    assert drawn(ws)[3, 4].tolist() == [128, 128, 128]  # white, half of it
+
+
+@pytest.mark.parametrize(
+    ("opacity", "sticky", "seen"),
+    [
+        (None, False, 0.5),
+        (255.0, False, 0.5),  # beside the main image, in ITK-SNAP
+        (1.0, False, 0.5),
+        (255.0, True, 1.0),
+        (1.0, True, 1.0),
+        (0.25, False, 0.25),
+        (51.0, True, 0.2),
+        (0.0, True, 0.0),
+    ],
+)
+def test_the_opacity_of_an_overlay(ws, tmp_path, opacity, sticky, seen):
+    voxels = np.ones(SHAPE, np.float32)
+    voxels[0] = 0
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", voxels))
+    overlay.display.set_linear_contrast(0, 1)
+    overlay.display.sticky = sticky
+    if opacity is not None:
+        overlay.display.opacity = opacity
+    assert drawn(ws)[5, 5, 0] == round(255 * seen)
+
+
+def test_what_is_drawn_can_be_chosen_and_the_lowest_is_opaque(ws, tmp_path):
+    stripes(ws, tmp_path, [100])
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.zeros(SHAPE, np.float32)))
+    overlay.display.set_linear_contrast(0, 100)
+    assert drawn(ws)[5, 5, 0] == 128
+    assert drawn(ws, layers=["M"])[5, 5, 0] == 255
+    assert drawn(ws, layers=["O:0"])[5, 5, 0] == 0
+    assert drawn(ws, layers=["1", "M"])[5, 5, 0] == 128  # by number, whatever the order
+    with pytest.raises(LayerNotFound):
+        Scene(ws, ["O:1"])
+    with pytest.raises(InvalidValue):
+        Scene(ws, [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "component", "grey"),
+    [
+        (ComponentMode.COMPONENT, 0, 3),
+        (ComponentMode.COMPONENT, 2, 2),
+        (ComponentMode.MAGNITUDE, 0, 7),
+        (ComponentMode.MAXIMUM, 0, 6),
+        (ComponentMode.AVERAGE, 0, 11 / 3),
+    ],
+)
+def test_several_components_as_one(ws, tmp_path, mode, component, grey):
+    vectors = np.zeros((*SHAPE, 1, 3), np.float32)
+    vectors[...] = 3, 6, 2
+    save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
+    ws.main.display.show(mode, component)
+    ws.main.display.set_linear_contrast(0, 10)
+    assert drawn(ws)[5, 5].tolist() == [round(25.5 * grey)] * 3
+
+
+def test_components_as_colours(ws, tmp_path):
+    vectors = np.zeros((*SHAPE, 1, 3), np.float32)
+    vectors[::2] = 0, 50, 100
+    save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
+    ws.main.display.show(ComponentMode.RGB)
+    assert drawn(ws)[4, 5].tolist() == [0, 128, 255]
+    colors = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    colors["G"] = 200
+    save(tmp_path / "main.nii.gz", colors)
+    plain = Workspace()
+    plain.set_main(tmp_path / "main.nii.gz")
+    assert drawn(plain)[4, 5].tolist() == [0, 200, 0]
+
+
+def test_a_displacement_field_as_a_grid(ws, tmp_path):
+    field = np.zeros((*SHAPE, 1, 3), np.float32)
+    save(tmp_path / "main.nii.gz", field, intent_code=1007)
+    ws.main.display.show(ComponentMode.GRID)
+    regular = drawn(ws)[..., 0] > 0
+    assert np.flatnonzero(regular[:, 4]).size == 3  # lines of 5 mm, in 20 mm
+    assert np.flatnonzero(regular[3]).size == 4  # and in 24 mm
+    field[..., 0] = 2.0  # LPS mm: all moves 2 mm to the left
+    save(tmp_path / "main.nii.gz", field, intent_code=1007)
+    moved = drawn(ws)[..., 0] > 0
+    there, was = (np.flatnonzero(one[:, 4])[0] % 5 for one in (moved, regular))
+    assert (was - there) % 5 in (2, 3)
+    np.testing.assert_array_equal(np.flatnonzero(moved[3]), np.flatnonzero(regular[3]))
+
+
+def test_the_time_point_that_is_shown(ws, tmp_path):
+    series = np.zeros((*SHAPE, 3), np.float32)
+    series[..., 1] = 100
+    save(tmp_path / "main.nii.gz", series)
+    assert [drawn(ws, time_point=time)[5, 5, 0] for time in (1, 2, 3)] == [0, 255, 0]
+    with pytest.raises(InvalidValue, match="time points 1 to 3"):
+        drawn(ws, time_point=4)
+
+
+# ----------------------------------------------------------------------- the picture
+
+
+def test_a_picture_has_the_three_views_through_a_voxel_its_letters_and_its_scale(ws, tmp_path):
+    voxels = np.zeros(SHAPE, np.int16)
+    voxels[3, 15, 11] = 100
+    save(tmp_path / "main.nii.gz", voxels)
+    through = np.asarray(ws.picture(slices=(3, 15, 11), size=240))
+    beside = np.asarray(ws.picture(slices=(4, 15, 11), size=240))
+    # What differs is the sagittal slice, which has the voxel or not, and its number.
+    columns = np.flatnonzero((through != beside).any((0, 2)))
+    assert through.shape[1] / 4 < columns.min() < columns.max() < through.shape[1] * 0.7
+    assert (through[..., 0] > 200).sum() > 100
+    assert ws.picture().size == ws.picture(slices=(10, 12, 8)).size
+
+
+def test_the_scale_is_of_the_length_that_it_says(ws):
+    """24 mm are 240 pixels: a bar of 5 mm is 50 pixels long."""
+    colors = np.asarray(ws.picture(size=240))[..., 0]
+    white = colors[-20:] > 200
+    runs = [len(run) for row in white for run in "".join(map(str, row.astype(int))).split("0")]
+    assert abs(max(runs) - 50) <= 2  # its ends are 2 pixels wide
+
+
+def test_a_picture_is_saved_whole_or_not_at_all(ws, tmp_path):
+    image = ws.picture(size=64)
+    for suffix in (".png", ".jpg", ".webp"):
+        pictures.save(image, tmp_path / f"a{suffix}")
+        with Image.open(tmp_path / f"a{suffix}") as saved:
+            assert saved.size == image.size
+    with pytest.raises(InvalidValue, match=r"ends in \.png"):
+        pictures.save(image, tmp_path / "a.itksnap")
+    with pytest.raises(OSError, match="No such file"):
+        pictures.save(image, tmp_path / "nowhere" / "a.png")
+    assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
+
+
+@pytest.mark.parametrize("slices", [(0, 0, 16), (-1, 0, 0), (20, 0, 0)])
+def test_a_voxel_outside_is_refused(ws, slices):
+    with pytest.raises(InvalidValue, match="there is no"):
+        ws.picture(slices=slices)
+
+
+def test_what_cannot_be_drawn_is_refused(ws, tmp_path):
+    with pytest.raises(InvalidValue, match="three indices"):
+        ws.picture(slices=(1, 2))
+    with pytest.raises(InvalidValue, match="0 pixels"):
+        ws.picture(size=0)
+    with pytest.raises(LayerNotFound, match="no main image"):
+        Workspace().picture()
+    data = (tmp_path / "main.nii.gz").read_bytes()
+    (tmp_path / "main.nii.gz").write_bytes(data[:-5])
+    with pytest.raises(ImageDamaged, match=r"main\.nii\.gz"):
+        ws.picture()
+    (tmp_path / "main.nii.gz").write_bytes(data)
+    ws.add_overlay(tmp_path / "gone.nii.gz")
+    with pytest.raises(LayerFileMissing, match=r"gone\.nii\.gz"):
+        ws.picture()
+    assert ws.picture(layers=["M"]).size
+
+
+def test_without_pillow_it_is_said_what_to_install(tmp_path):
+    program = """
+import sys
+sys.modules["PIL"] = None
+from snapws import PictureError, Workspace
+try:
+    Workspace().picture()
+except PictureError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "install the extra pictures" in done.stdout
+    assert PictureError.__doc__
