@@ -1,9 +1,13 @@
 """ITK-SNAP workspaces: read, edit, write and archive them.
 
->>> from snapws import Workspace
->>> ws = Workspace.open("study.itksnap")            # doctest: +SKIP
->>> target = ws.layer(tag="Target")                 # doctest: +SKIP
+>>> from snapws import Role, Workspace
+>>> ws = Workspace()
+>>> ws.registry["Layers.Layer[000].Role"] = "MainRole"
+>>> ws.main.nickname = "T1"
+>>> [layer.nickname for layer in ws.layers(role=Role.MAIN)]
+['T1']
 
+`Workspace.open` reads a file, `Workspace.layer` finds a layer by its tag, `Workspace.save` writes.
 Importing this package loads no array or image library; each comes with the first use of what
 needs it.
 """

@@ -60,6 +60,8 @@ def check(workspace: Workspace) -> tuple[Problem, ...]:
 
 def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
     """Give the problem of a layer's file, as text, that is not on this machine; None if it is."""
+    if not file:
+        return Problem("file", where, "it names no file")
     if paths.is_url(file):
         return Problem("file", where, f"its file {file} is on a server")
     if not (workspace.folder / file).exists():

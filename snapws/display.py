@@ -11,16 +11,17 @@ from snapws.fields import View, flag, integer, number, text
 from snapws.registry import Registry
 
 _CURVE = "LayerMetaData.DisplayMapping.Curve"
+_STICKY = "LayerMetaData.Sticky"
 
 
 class ComponentMode(str, Enum):
     """How a layer with several components a voxel is shown."""
 
     COMPONENT = "Component"  #: one of them; which one is `Display.component`
-    MAGNITUDE = "Magnitude"
-    MAXIMUM = "Maximum"
-    AVERAGE = "Average"
-    RGB = "RGB"
+    MAGNITUDE = "Magnitude"  #: the length of the vector
+    MAXIMUM = "Maximum"  #: the greatest of them
+    AVERAGE = "Average"  #: their mean
+    RGB = "RGB"  #: three of them as red, green and blue
     GRID = "Grid"  #: as a deformation grid
 
 
@@ -47,11 +48,16 @@ class Display(View):
 
     color_map = text("LayerMetaData.DisplayMapping.ColorMap.Preset")
     opacity = number("LayerMetaData.Alpha", 255.0)
-    sticky = flag("LayerMetaData.Sticky")
+    sticky = flag(_STICKY)
     component = integer("LayerMetaData.DisplayMapping.SelectedComponent")
     _rgb = flag("LayerMetaData.DisplayMapping.UseRGB")
     _grid = flag("LayerMetaData.DisplayMapping.RenderAsGrid")
     _representation = text("LayerMetaData.DisplayMapping.SelectedScalarRep")
+
+    @property
+    def beside(self) -> bool:
+        """Whether the file says that the layer is shown beside the main image, not over it."""
+        return _STICKY in self.registry and not self.sticky
 
     @property
     def mode(self) -> ComponentMode:

@@ -39,8 +39,26 @@ def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
     return np.asarray(found, dtype=np.float64)
 
 
+def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
+    """Give the 4x4 matrix from RAS mm to voxel indices (x, y, z from 0): the inverse of `affine`.
+
+    Raises:
+        ImageDamaged: there is none, because voxels have no extent along an axis.
+    """
+    try:
+        return np.asarray(np.linalg.inv(affine(header)))
+    except np.linalg.LinAlgError:
+        raise ImageDamaged(
+            f"{header.path}: the header is impossible: its voxels have no size along an axis"
+        ) from None
+
+
 def spacing(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """Give the distance of neighbouring voxels along x, y, z of an `affine`, in mm."""
+    """Give the distance of neighbouring voxels along x, y, z of an `affine`, in mm.
+
+    >>> spacing(np.diag([-1.0, -1.0, 2.0, 1.0]))
+    (1.0, 1.0, 2.0)
+    """
     # Headers hold it in single precision, which has no more digits.
     x, y, z = (round(float(length), 6) for length in np.linalg.norm(matrix[:3, :3], axis=0))
     return x, y, z
@@ -50,6 +68,9 @@ def orientation(matrix: npt.NDArray[np.float64]) -> str:
     """Give where the axes of an `affine` run to: ``RAS`` is right, anterior, superior.
 
     An axis along which nothing lies is ``?``.
+
+    >>> orientation(np.diag([-1.0, -1.0, 2.0, 1.0]))
+    'LPS'
     """
     codes = cast("tuple[str | None, ...]", aff2axcodes(matrix))
     return "".join(code or "?" for code in codes)

@@ -6,7 +6,7 @@ in `snapws.itk_formats`. Nothing here holds a whole image in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,35 +15,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
 from nibabel.freesurfer.mghformat import MGHHeader
-from nibabel.nifti1 import Nifti1Header, intent_codes
+from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from snapws import compression, streams
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
+from snapws.nifti import VOXEL_OFFSET, from_mgh, from_nifti
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-#: Where the voxels begin in the images that are written: after the header and no extension.
-VOXEL_OFFSET = 352
-
-# What of a NIfTI header says something about voxels and geometry, beside size and type.
-_QFORM_FIELDS = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
-_SFORM_FIELDS = ("srow_x", "srow_y", "srow_z")
-_INTENT_FIELDS = ("intent_p1", "intent_p2", "intent_p3")
-_KEPT_FIELDS = (
-    *("pixdim", "xyzt_units", "scl_slope", "scl_inter", "intent_code", *_INTENT_FIELDS),
-    *("qform_code", *_QFORM_FIELDS, "sform_code", *_SFORM_FIELDS),
-)
 
 # An old name of the field at this place, "regular", has one value that many programs write.
 _REGULAR = (38, ord("r"))
 
 _HEADER_SIZE = 4096
-_MAX_NIFTI1_LENGTH = 32767
-_MAX_AXES = 5  # x, y, z, time, component: what ITK reads
 _RGB_CODES = (128, 2304)
 _UNREAD_TYPES = (1, 1536, 2048)
 
@@ -239,7 +226,7 @@ def read_header(path: Path) -> ImageHeader:
             )
         offset = int(header.get_data_offset())
         dtype = header.get_data_dtype()
-        nifti = _from_mgh(header) if isinstance(header, MGHHeader) else _from_nifti(header)
+        nifti = from_mgh(header) if isinstance(header, MGHHeader) else from_nifti(header)
     except (
         *(HeaderDataError, WrapStructError),
         *(ValueError, ArithmeticError, KeyError),
@@ -289,67 +276,6 @@ def write_nifti(
         write(voxels)
     if compressor:
         file.write(compressor.flush())
-
-
-def new_header(shape: Sequence[int], dtype: np.dtype[Any]) -> Nifti1Header:
-    """Give a header as those that are written begin: little-endian, single file, no extension.
-
-    Raises:
-        ValueError: an axis is longer than the 32767 voxels that the header can say.
-    """
-    if max(shape) > _MAX_NIFTI1_LENGTH:
-        raise ValueError(f"an axis is longer than {_MAX_NIFTI1_LENGTH} voxels")
-    nifti = Nifti1Header(endianness="<")
-    nifti["vox_offset"] = VOXEL_OFFSET
-    nifti.set_data_dtype(dtype)
-    # Not set_data_shape, which folds long axes in a way that only one program understands.
-    nifti["dim"] = [len(shape), *shape, *[1] * (7 - len(shape))]
-    return nifti
-
-
-def _from_nifti(source: Any) -> Nifti1Header:
-    axes = int(source["dim"][0])
-    if not 1 <= axes <= _MAX_AXES:
-        raise ValueError(f"{axes} axes, where 1 to {_MAX_AXES} are possible")
-    shape = [int(length) for length in source["dim"][1 : axes + 1]]
-    nifti = new_header(shape, source.get_data_dtype())
-    names: tuple[str, ...] = _KEPT_FIELDS
-    if not isinstance(source, (Nifti1Header, Nifti2Header)):
-        names = ("pixdim",)  # Analyze knows neither scaling nor orientation
-        nifti["xyzt_units"] = 2  # mm
-    with np.errstate(over="raise"):
-        for name in names:
-            nifti[name] = source[name]
-    _blank_meaningless(nifti, axes)
-    return nifti
-
-
-def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
-    """Clear the fields that say nothing in this header, in which anything could stand."""
-    placed = int(nifti["qform_code"]) > 0  # then spacing counts along three axes
-    nifti["pixdim"][max(axes, 3 if placed else 0) + 1 :] = 1
-    if nifti["pixdim"][0] not in (-1, 0, 1):  # only its sign is read
-        nifti["pixdim"][0] = np.sign(nifti["pixdim"][0])
-    if not placed:
-        nifti["pixdim"][0] = 1
-        for name in _QFORM_FIELDS:
-            nifti[name] = 0
-    if int(nifti["sform_code"]) <= 0:
-        for name in _SFORM_FIELDS:
-            nifti[name] = 0
-    code = int(nifti["intent_code"])
-    parameters: Any = intent_codes.parameters.get(code, ())
-    for name in _INTENT_FIELDS[len(parameters) :]:
-        nifti[name] = 0
-
-
-def _from_mgh(source: MGHHeader) -> Nifti1Header:
-    nifti = new_header(source.get_data_shape(), source.get_data_dtype())
-    nifti["pixdim"][1:4] = source.get_zooms()[:3]
-    nifti.set_xyzt_units("mm")
-    nifti.set_qform(source.get_affine(), code="scanner")
-    nifti.set_sform(source.get_affine(), code="scanner")
-    return nifti
 
 
 def refuse_sheared(axes: npt.NDArray[np.float64], path: Path) -> None:

@@ -162,6 +162,10 @@ def shifted(labels: Iterable[Label], offset: int, pattern: str = "%s") -> tuple[
         offset: what is added to each index.
         pattern: a C ``printf`` pattern with one ``%s`` for the old name; ``%%`` is a percent sign.
 
+    >>> (label,) = shifted([Label(3, "Hippocampus", (255, 0, 0))], 100, "left %s")
+    >>> label.index, label.name
+    (103, 'left Hippocampus')
+
     Raises:
         InvalidValue: the pattern is not of that form, or an index leaves its range.
     """

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Role(str, Enum):
     """What an image is in the workspace, by the name that the file gives it."""
 
-    MAIN = "MainRole"
-    OVERLAY = "OverlayRole"
-    SEGMENTATION = "SegmentationRole"
+    MAIN = "MainRole"  #: the main image, whose voxels are the grid of the workspace
+    OVERLAY = "OverlayRole"  #: an image shown over it or beside it, on a grid of its own
+    SEGMENTATION = "SegmentationRole"  #: labels on the grid of the main image
     OTHER = ""  #: one that is not documented; the text is in the layer's registry
 
 
@@ -113,6 +113,9 @@ class Layer(WorkspaceObject):
 
         A path that leads nowhere on this machine is given as stored. Assigning makes a path
         absolute.
+
+        Raises:
+            InvalidValue: the path assigned is empty.
         """
         return self.workspace.resolve(self.stored_path)
 

@@ -28,6 +28,7 @@ from snapws.errors import (
     MeshUnsupported,
 )
 from snapws.images import ImageHeader
+from snapws.itk_formats.detached import refuse_elsewhere
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
 from snapws.names import LAYER_NAME
@@ -133,6 +134,7 @@ def pack(
         The report.
 
     Raises:
+        ArchiveError: as `snapws.archive.archive`.
         WorkspaceError: as `snapws.archive.archive`.
         OSError: `folder` cannot be written.
     """
@@ -252,6 +254,7 @@ class _Packer:
         unnamed = self._folder / f"layer_{number:03d}"
         try:
             before = _stamps([path])
+            refuse_elsewhere(path)
             header = images.read_header(path)
             before += _stamps(header.files)
             try:

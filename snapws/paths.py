@@ -52,9 +52,13 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
 
 
 def rerooted(path: str, old: str, new: str) -> str | None:
-    """Give a path below the folder `old` as one below the folder `new`, or None where it is not.
+    r"""Give a path below the folder `old` as one below the folder `new`, or None where it is not.
 
     Whole components are compared, as the system that wrote the path compares them.
+
+    >>> rerooted("C:\\Users\\Jane\\t1.nii", "c:/users/jane", "/data")
+    '/data/t1.nii'
+    >>> rerooted("/home/jane2/t1.nii", "/home/jane", "/data")
     """
     pure = PureWindowsPath if _WINDOWS.match(path) or _WINDOWS.match(old) else PurePosixPath
     try:

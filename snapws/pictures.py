@@ -5,7 +5,7 @@ Pillow draws the letters and writes files (extra ``pictures``); `Scene` does wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from snapws import files, geometry, images, sampling
 from snapws.errors import InvalidValue, PictureError
 from snapws.layers import Layer, Role
 from snapws.rendering import Anatomy, Drawn, Segmentation
-from snapws.views import Grid, View
+from snapws.views import Grid, View, round_length
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
+    from snapws.rendering import Colors
     from snapws.workspace import Workspace
 
 __all__ = ["Scene", "View", "picture"]
@@ -43,9 +44,9 @@ class Scene:
 
     Args:
         workspace: The workspace. Its main image gives the views, whether it is drawn or not.
-        layers: Specifications of the image layers to draw (see `snapws.specifications`); all if
-            there are none. They lie over each other by number, segmentations on top; the lowest
-            is opaque.
+        layers: Specifications of the image layers to draw (see `snapws.specifications`); without
+            them all but the overlays that the file says to be shown beside the main image (not
+            sticky). They lie over each other by number, segmentations on top; the lowest is opaque.
         time_point: Which time point of images that have several, from 1.
 
     Raises:
@@ -64,6 +65,7 @@ class Scene:
         main = workspace.layer(workspace.main.number)
         header = images.read_header(main.path)
         x, y, z = (max(1, length) for length in header.dimensions)
+        geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), (x, y, z))
         self._time_point = time_point
         self._drawn: list[Drawn] = []
@@ -91,7 +93,8 @@ class Scene:
         for one in self._segmentations:
             center = sampling.center_of_labels(one.header, self._time_point)
             if center is not None:
-                return self._nearest((np.linalg.inv(one.matrix) @ (*center, 1))[:3])
+                # A transform may flatten an image: then the nearest that leads there.
+                return self._nearest((np.linalg.pinv(one.matrix) @ (*center, 1))[:3])
         return self._nearest((np.array(self.grid.shape) - 1) / 2)
 
     def draw(self, slices: Sequence[tuple[View, int]], size: int) -> list[npt.NDArray[np.uint8]]:
@@ -115,16 +118,19 @@ class Scene:
                 raise InvalidValue(f"there is no {view.value} slice {index}, only 0 to {last}")
         pixel = self.pixel(size)
         planes = [self.grid.plane(view, index, pixel) for view, index in slices]
-        canvases = [np.zeros((plane.height, plane.width, 3), dtype=np.float32) for plane in planes]
 
-        def colors(layer: Drawn) -> list[npt.NDArray[np.float64]]:
+        def read(layer: Drawn) -> Iterator[Colors]:
             return layer.colors(planes, self._time_point)
 
         with ThreadPoolExecutor(_THREADS) as threads:
-            for found in threads.map(colors, self._drawn):
-                for canvas, color in zip(canvases, found, strict=True):
-                    canvas += (color[..., :3] - canvas) * color[..., 3:]
-        return [np.rint(canvas * 255).astype(np.uint8) for canvas in canvases]
+            layers = list(threads.map(read, self._drawn))
+        pictures = []
+        for plane in planes:
+            canvas = np.zeros((plane.height, plane.width, 3), dtype=np.float32)
+            for colors in map(next, layers):
+                canvas += (colors[..., :3] - canvas) * colors[..., 3:]
+            pictures.append(np.rint(canvas * 255).astype(np.uint8))
+        return pictures
 
     def pixel(self, size: int) -> float:
         """Give the size of a pixel in mm where the longest side of the largest view has `size`.
@@ -160,7 +166,8 @@ def picture(
     Args:
         workspace: The workspace.
         layers: Specifications of the image layers to draw, ``M`` or ``O:0`` for example (see
-            `snapws.specifications`); all if there are none.
+            `snapws.specifications`); without them all but the overlays that the file says to be
+            shown beside the main image (not sticky).
         slices: The voxel (i, j, k from 0) of the main image that the views go through; without it,
             the centre of the segmentation, or of the image where there is none.
         size: Pixels of the longest side of a view.
@@ -234,9 +241,15 @@ def pillow() -> tuple[Any, Any]:
     return Image, ImageDraw
 
 
+def is_beside(layer: Layer) -> bool:
+    """Tell whether a layer is an overlay that its file says to be shown beside the main image."""
+    return layer.role is Role.OVERLAY and layer.display.beside
+
+
 def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:
     if layers is None:
-        return [workspace.layer(layer.number) for layer in workspace.layers()]
+        shown = (layer for layer in workspace.layers() if not is_beside(layer))
+        return [workspace.layer(layer.number) for layer in shown]
     chosen = {found.number: found for found in (workspace.layer(one) for one in layers)}
     if not chosen:
         raise InvalidValue("no layer was chosen to draw")
@@ -280,9 +293,7 @@ def _draw_scale(
     draw: ImageDraw, pixel: float, size: int, canvas: tuple[int, int], text: int
 ) -> None:
     """Draw a bar of a round length, at most a third of a view, in the lower right corner."""
-    longest = size * pixel / 3
-    power = 10.0 ** np.floor(np.log10(longest))
-    length = power * max(step for step in (1, 2, 5) if step * power <= longest)
+    length = round_length(size * pixel / 3)
     right, y = canvas[0] - text, canvas[1] - text
     left = right - round(length / pixel)
     draw.line([(left, y), (right, y)], fill=_FRONT, width=2)

@@ -233,5 +233,11 @@ def kept_texts(registry: Registry, privacy: Privacy = "standard") -> tuple[KeptT
 
 
 def dropped_keys(before: Registry, after: Registry) -> Counter[str]:
-    """Count the entries of one tree that the other lacks, by key, indices written as ``[]``."""
+    """Count the entries of one tree that the other lacks, by key, indices written as ``[]``.
+
+    >>> before, after = Registry(), Registry()
+    >>> before["Layers.Layer[000].History"] = before["Layers.Layer[001].History"] = "/home/jane"
+    >>> dropped_keys(before, after)
+    Counter({'Layers.Layer[].History': 2})
+    """
     return Counter(re.sub(r"\[[0-9]+\]", "[]", key) for key, _ in before.walk() if key not in after)

@@ -3,6 +3,13 @@
 A folder holds entries (key and text) and folders. Keys join with dots, so a key with a dot in it
 always reaches into a folder: ``Layers.Layer[000].Role`` is entry ``Role`` of folder ``Layer[000]``
 of folder ``Layers``. An entry and a folder may have the same name.
+
+>>> registry = Registry()
+>>> registry["Layers.Layer[000].Role"] = "MainRole"
+>>> registry.folder("Layers.Layer[000]")["Role"]
+'MainRole'
+>>> list(registry.walk())
+[('Layers.Layer[000].Role', 'MainRole')]
 """
 
 from __future__ import annotations
@@ -117,7 +124,11 @@ class Registry:
         self._folders.clear()
 
     def rename_folder(self, key: str, new_name: str) -> None:
-        """Give the folder `key` another last name, in place of any folder that has it."""
+        """Give the folder `key` another last name, in place of any folder that has it.
+
+        Raises:
+            RegistryError: there is no such folder, or the name holds a character that XML cannot.
+        """
         folder, name = self._parent(key)
         if folder is None or name not in folder._folders:
             raise RegistryError(f"there is no registry folder {key!r}")

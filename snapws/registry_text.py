@@ -1,6 +1,12 @@
-"""The plain-text form of a registry: ``a.b.c = value`` lines, as ITK-SNAP dumps single folders.
+r"""The plain-text form of a registry: ``a.b.c = value`` lines, as ITK-SNAP dumps single folders.
 
 Bytes up to a blank, from 0x7f on and the percent sign are written as ``%xx`` of their UTF-8 form.
+
+>>> registry = parse(b"Name = Left%20Hippocampus", "example")
+>>> registry["Name"]
+'Left Hippocampus'
+>>> to_bytes(registry)
+b'Name = Left%20Hippocampus\n'
 """
 
 from __future__ import annotations

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import colorsys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from snapws import geometry, images, sampling
-from snapws.colormaps import color_map
+from snapws.colormaps import ColorMap, color_map
 from snapws.display import ComponentMode, Display
 from snapws.labels import MAX_INDEX, Label
 from snapws.sampling import Samples
 from snapws.views import Grid, Plane
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import numpy.typing as npt
 
     from snapws.layers import Layer
 
+    #: Red, green, blue and opacity of pixels, each 0 to 1: (height, width, 4).
+    Colors: TypeAlias = npt.NDArray[np.float32]
+
 #: Where a layer has no contrast curve, black and white are these percentiles of its intensities.
 ROBUST = (0.5, 99.5)
 
-#: How opaque an overlay is that has no opacity of its own, or that ITK-SNAP shows beside the main
-#: image, and not over it.
+#: How opaque an overlay is that has no opacity of its own, or a full one that is not meant for it:
+#: what is not sticky, ITK-SNAP shows beside the main image.
 OVERLAY_OPACITY = 0.5
 
 #: How opaque a label is whose own opacity is full: what lies below stays visible.
 SEGMENTATION_OPACITY = 0.5
 
+_STEPS = 4096  # of a colour map: more than a picture has shades
 _GRID_MM = 5.0  # between the lines of a deformation grid
 _FIRST_COLORS = (0.0, 1 / 3, 2 / 3, 1 / 6, 1 / 2, 5 / 6)  # hues of labels that have no colour
 _GOLDEN = 0.618033988749895
@@ -52,24 +58,29 @@ class Drawn(ABC):
         ImageError: Its header cannot be read.
     """
 
+    _nearest = False  # whether a point has the value of its voxel alone
+
     def __init__(self, layer: Layer, grid: Grid) -> None:
         self.header = images.read_header(layer.path)
         self._grid = grid
-        inverse = np.linalg.inv(geometry.affine(self.header))
-        self.matrix: npt.NDArray[np.float64] = inverse @ layer.transform @ grid.affine
+        to_voxels = geometry.to_voxels(self.header)
+        self.matrix: npt.NDArray[np.float64] = to_voxels @ layer.transform @ grid.affine
 
-    @abstractmethod
-    def colors(self, planes: Sequence[Plane], time_point: int) -> list[npt.NDArray[np.float64]]:
-        """Read the image on planes of the main one, and give its colours: (height, width, 4) each.
+    def colors(self, planes: Sequence[Plane], time_point: int) -> Iterator[Colors]:
+        """Read the image on planes of the main one, and then give its colours on each of them.
 
         Raises:
             InvalidValue: It has no such time point.
             ImageError: It cannot be read.
         """
-
-    def _sample(self, planes: Sequence[Plane], time_point: int, *, nearest: bool) -> Samples:
         mapped = [plane.mapped(self.matrix) for plane in planes]
-        return sampling.sample(self.header, mapped, time_point=time_point, nearest=nearest)
+        nearest = self._nearest
+        samples = sampling.sample(self.header, mapped, time_point=time_point, nearest=nearest)
+        return self._painted(samples, planes)
+
+    @abstractmethod
+    def _painted(self, samples: Samples, planes: Sequence[Plane]) -> Iterator[Colors]:
+        """Give the colours of samples, plane by plane: all of them at once would be large."""
 
 
 class Anatomy(Drawn):
@@ -97,61 +108,49 @@ class Anatomy(Drawn):
         if self.header.dtype.names and not said:
             self._mode = ComponentMode.RGB  # an image whose voxels are colours
 
-    def colors(self, planes: Sequence[Plane], time_point: int) -> list[npt.NDArray[np.float64]]:
-        """Read the image on planes of the main one, and give its colours: (height, width, 4) each.
-
-        Raises:
-            InvalidValue: It has no such time point.
-            ImageError: It cannot be read.
-        """
-        samples = self._sample(planes, time_point, nearest=False)
+    def _painted(self, samples: Samples, planes: Sequence[Plane]) -> Iterator[Colors]:
         several = samples.some.shape[1] > 1
         if several and self._mode is ComponentMode.GRID:
-            pairs = zip(planes, samples.planes, strict=True)
-            found = [_grid_lines(values, plane, self._grid) for plane, values in pairs]
+            pairs = zip(samples.planes, planes, strict=True)
+            found: Iterator[Colors] = (
+                _grid_lines(values, plane, self._grid) for values, plane in pairs
+            )
         elif several and self._mode is ComponentMode.RGB:
             found = self._as_rgb(samples)
         else:
             found = self._mapped(samples)
         for colors in found:
             colors[..., 3] *= self._opacity
-        return found
+            yield colors
 
-    def _as_rgb(self, samples: Samples) -> list[npt.NDArray[np.float64]]:
+    def _as_rgb(self, samples: Samples) -> Iterator[Colors]:
         low, high = (0.0, 255.0) if self.header.dtype.names else robust_range(samples)
-        found = []
         for values in samples.planes:
             # Two components are red and green.
-            colors = np.zeros((*values.shape[:2], 4))
+            colors = np.zeros((*values.shape[:2], 4), dtype=np.float32)
             parts = min(3, values.shape[2])
             colors[..., :parts] = np.clip((values[..., :parts] - low) / (high - low), 0, 1)
             colors[..., 3] = 1
             colors[np.isnan(values).any(-1)] = 0
-            found.append(colors)
-        return found
+            yield colors
 
-    def _mapped(self, samples: Samples) -> list[npt.NDArray[np.float64]]:
+    def _mapped(self, samples: Samples) -> Iterator[Colors]:
         def scalar(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             return _scalar(values, self._mode, self._component)
 
-        shown = Samples(
-            [scalar(values) for values in samples.planes],
-            samples.least,
-            samples.greatest,
-            scalar(samples.some),
-        )
+        shown = samples._replace(some=scalar(samples.some))
         if samples.some.shape[1] > 1:  # the range of all components is not that of what is shown
-            shown = shown._replace(
-                least=float(np.nanmin(shown.some)), greatest=float(np.nanmax(shown.some))
-            )
+            ends = float(np.nanmin(shown.some)), float(np.nanmax(shown.some))
+            shown = shown._replace(least=ends[0], greatest=ends[1])
         inputs, outputs = self._window(shown)
-        found = []
-        for values in shown.planes:
-            # Straight on outside of the window, so that a colour map can tell what is below it.
-            place = np.interp(values, inputs, outputs)
-            place = np.where(values < inputs[0], -1.0, np.where(values > inputs[-1], 2.0, place))
-            found.append(self._map(np.where(np.isnan(values), np.nan, place)))
-        return found
+        table = _table(self._map)
+        for several in samples.planes:
+            values = scalar(several)
+            place = 1 + np.rint(np.interp(values, inputs, outputs) * (_STEPS - 1))
+            place[values < inputs[0]] = 0
+            place[values > inputs[-1]] = _STEPS + 1
+            place[np.isnan(values)] = _STEPS + 2
+            yield table[place.astype(np.intp)]
 
     def _window(self, samples: Samples) -> tuple[list[float], list[float]]:
         """Give the contrast curve in intensities: inputs, and what each is shown as, 0 to 1."""
@@ -177,23 +176,25 @@ class Segmentation(Drawn):
         ImageError: Its header cannot be read.
     """
 
+    _nearest = True
+
     def __init__(self, layer: Layer, grid: Grid, table: Iterable[Label]) -> None:
         super().__init__(layer, grid)
         self._table = table
 
-    def colors(self, planes: Sequence[Plane], time_point: int) -> list[npt.NDArray[np.float64]]:
-        """Read the image on planes of the main one, and give its colours: (height, width, 4) each.
-
-        Raises:
-            InvalidValue: It has no such time point.
-            ImageError: It cannot be read.
-        """
-        palette = _palette(self._table)
-        samples = self._sample(planes, time_point, nearest=True)
-        return [
-            palette[np.clip(np.nan_to_num(values[..., 0]), 0, MAX_INDEX).astype(np.intp)]
+    def _painted(
+        self,
+        samples: Samples,
+        planes: Sequence[Plane],  # noqa: ARG002 - a deformation grid alone needs them
+    ) -> Iterator[Colors]:
+        found = [
+            np.clip(np.nan_to_num(values[..., 0]), 0, MAX_INDEX).astype(np.intp)
             for values in samples.planes
         ]
+        present = np.unique(np.concatenate([np.unique(labels) for labels in found]))
+        palette = _palette(self._table, present.tolist())
+        for labels in found:
+            yield palette[labels]
 
 
 def robust_range(samples: Samples) -> tuple[float, float]:
@@ -216,16 +217,23 @@ def made_up_color(index: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _palette(table: Iterable[Label]) -> npt.NDArray[np.float64]:
-    """Give the colours of all labels, by index: (labels, 4)."""
-    palette = np.empty((MAX_INDEX + 1, 4))
-    palette[:, :3] = [made_up_color(index) for index in range(MAX_INDEX + 1)]
-    palette[:, 3] = 255
-    for label in table:
-        palette[label.index] = (*label.color, label.alpha if label.visible else 0)
+def _palette(table: Iterable[Label], present: Sequence[int]) -> Colors:
+    """Give the colours of the labels that are present, by index: (greatest of them + 1, 4)."""
+    known = {label.index: label for label in table}
+    palette = np.zeros((max(present, default=0) + 1, 4), dtype=np.float32)
+    for index in present:
+        label = known.get(index) or Label(index, "", made_up_color(index))
+        palette[index] = (*label.color, label.alpha if label.visible else 0)
     palette[0] = 0
     palette[:, 3] *= SEGMENTATION_OPACITY
-    return palette / 255
+    palette /= 255
+    return palette
+
+
+def _table(color_map: ColorMap) -> Colors:
+    """Give a colour map by steps: what is below it, from 0 to 1, what is above, what is nothing."""
+    places = np.concatenate([[-1.0], np.linspace(0, 1, _STEPS), [2.0, np.nan]])
+    return np.asarray(color_map(places), dtype=np.float32)
 
 
 def _opacity(display: Display) -> float:
@@ -248,9 +256,7 @@ def _scalar(
     return np.asarray(np.linalg.norm(values, axis=-1))
 
 
-def _grid_lines(
-    displacement: npt.NDArray[np.float32], plane: Plane, grid: Grid
-) -> npt.NDArray[np.float64]:
+def _grid_lines(displacement: npt.NDArray[np.float32], plane: Plane, grid: Grid) -> Colors:
     """Draw the lines of a regular grid as a displacement field carries it to its target.
 
     Args:
@@ -278,4 +284,4 @@ def _grid_lines(
         lines[:, 1:] |= cell[:, 1:] != cell[:, :-1]
         lines[1:] |= cell[1:] != cell[:-1]
     lines &= ~np.isnan(displacement).any(-1)
-    return np.repeat(lines[..., None], 4, axis=2).astype(np.float64)
+    return np.repeat(lines[..., None], 4, axis=2).astype(np.float32)

@@ -140,25 +140,28 @@ class _Points:
         numbers = self._numbers[self._starts[first] : self._starts[first + count]]
         if not len(numbers):
             return
-        x, y, z = self._clipped(self._places(numbers))
+        places = np.clip(self._places(numbers), 0, self._size[:, None] - 1)
+        voxels = slab.reshape(-1, slab.shape[3])
+        width, height, _ = self._size
+        steps = np.array([1, width, width * height])
         if self._nearest:
-            i, j, k = (np.rint(axis).astype(np.intp) for axis in (x, y, z))
-            target[numbers] = slab[k - first, j, i]
+            indices = np.rint(places).astype(np.intp)
+            indices[2] -= first
+            target[numbers] = voxels[steps @ indices]
             return
-        found = np.zeros((len(numbers), slab.shape[3]), dtype=np.float64)
-        floors = [self._floor(axis, size) for axis, size in zip((x, y, z), self._size, strict=True)]
-        fractions = [axis - floor for axis, floor in zip((x, y, z), floors, strict=True)]
-        for corner in np.ndindex(2, 2, 2):
-            weight = np.ones(len(numbers))
-            index = []
-            for side, floor, fraction, size in zip(
-                corner, floors, fractions, self._size, strict=True
-            ):
-                weight = weight * (fraction if side else 1 - fraction)
-                index.append(np.minimum(floor + side, size - 1))
-            used = np.flatnonzero(weight)  # what has no weight may be infinite
-            i, j, k = (one[used] for one in index)
-            found[used] += weight[used, None] * slab[k - first, j, i]
+        floors = np.floor(places).astype(np.intp)
+        fractions = (places - floors).astype(np.float32)
+        floors[2] -= first
+        corner = steps @ floors
+        found = np.zeros((len(numbers), slab.shape[3]), dtype=np.float32)
+        for sides in np.ndindex(2, 2, 2):
+            weights = np.ones(len(numbers), dtype=np.float32)
+            for side, fraction in zip(sides, fractions, strict=True):
+                weights *= fraction if side else 1 - fraction
+            used = np.flatnonzero(weights)  # what has no weight may be infinite, or not there
+            if len(used):
+                values = voxels[corner[used] + steps @ sides]
+                found[used] += weights[used, None] * values.astype(np.float32)
         target[numbers] = found
 
     def _places(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
@@ -171,19 +174,10 @@ class _Points:
         )
         return places
 
-    def _clipped(self, places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.clip(places, 0, self._size[:, None] - 1)
-
     def _slice_of(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
         """Give the slice with which the value of each point is found."""
         clipped = np.clip(z, 0, self._size[2] - 1)
-        if self._nearest:
-            return np.rint(clipped).astype(np.intp)
-        return self._floor(clipped, self._size[2])
-
-    @staticmethod
-    def _floor(places: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.intp]:
-        return np.minimum(np.floor(places).astype(np.intp), size - 1)
+        return (np.rint if self._nearest else np.floor)(clipped).astype(np.intp)
 
 
 def _slabs(

@@ -4,6 +4,13 @@ A specification is one of the short names by which `itksnap-wt` and its users pi
 ``3`` or ``003`` is a layer by number; ``M`` or ``main`` the main image; ``S`` or ``seg`` the first
 segmentation; ``O:N`` or ``overlay:N`` the N-th overlay, ``A:N`` or ``anat:N`` the N-th anatomical
 (main or overlay) layer, ``mesh:N`` the N-th mesh layer, from 0, -1 being the last.
+
+>>> from snapws import Workspace
+>>> ws = Workspace()
+>>> for number, role in enumerate(("MainRole", "OverlayRole", "OverlayRole")):
+...     ws.registry[f"Layers.Layer[{number:03d}].Role"] = role
+>>> [ws.find(name).number for name in ("M", "main", "O:0", "O:-1", "A:1", "002")]
+[0, 0, 1, 2, 1, 2]
 """
 
 from __future__ import annotations

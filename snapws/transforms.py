@@ -3,6 +3,14 @@
 A transform maps points of the main image to points of the layer, both in millimetres, as ``c3d``
 and ``greedy`` write it. The registry (and ITK's transform files) hold the same map in LPS axes.
 Here a matrix is four rows of four floats, so that reading one needs no array library.
+
+>>> from snapws.registry import Registry
+>>> folder = Registry()
+>>> write(folder, checked([[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 2], [0, 0, 0, 1]]))
+>>> folder["Offset.Element[0]"], folder["Offset.Element[2]"]  # 5 mm to the right is -5 in LPS
+('-5', '2')
+>>> read(folder)[0]
+(1.0, 0.0, 0.0, 5.0)
 """
 
 from __future__ import annotations

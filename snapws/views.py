@@ -150,6 +150,12 @@ class Grid:
         return found[0], found[1]
 
 
+def round_length(longest: float) -> float:
+    """Give the longest round length (1, 2 or 5 times a power of ten) that is not above another."""
+    power = 10.0 ** np.floor(np.log10(longest))
+    return float(power * max(step for step in (1, 2, 5) if step * power <= longest))
+
+
 def _letters(direction: npt.NDArray[np.float64]) -> str:
     length = float(np.linalg.norm(direction))
     if not length:

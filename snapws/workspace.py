@@ -39,6 +39,15 @@ _LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
 class Workspace:
     """An ITK-SNAP workspace in memory.
 
+    >>> ws = Workspace()
+    >>> ws.registry["Layers.Layer[000].Role"] = "MainRole"
+    >>> ws.main.nickname, ws.main.tags = "T1", ["Target"]
+    >>> [(layer.number, layer.nickname, layer.tags) for layer in ws.layers(tag="Target")]
+    [(0, 'T1', ('Target',))]
+    >>> ws.layer(tag="Source")
+    Traceback (most recent call last):
+    snapws.errors.LayerNotFound: no layer has the tag 'Source'; tags in the new workspace: Target
+
     Attributes:
         registry: all that the file holds, what this package does not know included.
         comments: the comments that stand before the registry in the file.
@@ -153,6 +162,7 @@ class Workspace:
             LayerNotFound: there is none; the message names what the workspace has.
             AmbiguousLayer: several have the tag or the nickname.
             LayerFileMissing: its file is not on this machine.
+            InvalidValue: not exactly one of the three is given.
         """
         found = self.find(specification, tag=tag, nickname=nickname, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
@@ -183,6 +193,7 @@ class Workspace:
         Raises:
             LayerNotFound: there is none; the message names what the workspace has.
             AmbiguousLayer: several have the tag or the nickname.
+            InvalidValue: not exactly one of the three is given.
         """
         if [specification, tag, nickname].count(None) != 2:
             raise InvalidValue("a layer is asked for by a specification, by a tag or by a nickname")

@@ -7,7 +7,10 @@ from snapws.cli.frame import Listing, command, noun
 from snapws.cli.options import WorkspaceFile
 from snapws.workspace import Workspace
 
-app = noun("Landmarks and lines that a person drew.")
+app = noun(
+    "Landmarks and lines that a person drew.",
+    example="snapws annotations list study.itksnap --json",
+)
 
 
 @command(app, "list", example="snapws annotations list study.itksnap")

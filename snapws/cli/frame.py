@@ -25,6 +25,9 @@ from snapws.workspace import Workspace
 
 Function = Callable[..., None]
 
+#: The page, below docs/, where one reads more of a subcommand for which no other is named.
+REFERENCE = "reference/snapws.md"
+
 
 @dataclass
 class Manner:
@@ -98,28 +101,55 @@ def command(
     name: str,
     *,
     example: str,
+    more: str = REFERENCE,
     errors: tuple[type[Exception], ...] = (WorkspaceError,),
 ) -> Callable[[Function], Function]:
-    """Make a function a subcommand; its docstring is the help, the example is shown below it.
+    """Make a function a subcommand; its docstring, one line what and then the rest, is the help.
 
     Args:
         app: what it is a subcommand of.
         name: what is typed.
-        example: a command line that uses it.
+        example: a command line that uses it, or several lines.
+        more: the page below docs/ where one reads more.
         errors: those that are meant for people, besides `OSError`: one line, and exit code 1.
     """
 
     def add(function: Function) -> Function:
-        text = f"{inspect.getdoc(function)}\n\n\b\nExample:\n  $ {example}"
-        app.command(name, help=text)(_expanded(function, (*errors, OSError)))
+        run = _expanded(function, (*errors, OSError))
+        app.command(name, help=inspect.getdoc(function), epilog=epilog(example, more))(run)
         return function
 
     return add
 
 
-def noun(text: str) -> typer.Typer:
-    """Make a group of subcommands about one noun."""
-    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+def noun(text: str, *, example: str, more: str = REFERENCE) -> typer.Typer:
+    """Make a group of subcommands about one noun; for the rest see `command`."""
+    return typer.Typer(
+        help=text,
+        epilog=epilog(example, more),
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain lines, that any terminal and log can show
+    )
+
+
+def program(text: str, *, example: str, more: str) -> typer.Typer:
+    """Make the app of a program, which takes `options`; for the rest see `command`."""
+    app = typer.Typer(
+        help=text,
+        epilog=epilog(example, more),
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    return app
+
+
+def epilog(example: str, more: str) -> str:
+    """Give what the help of everything ends with: an example, and where one reads more."""
+    lines = "\n".join(f"  $ {line}" for line in example.splitlines())
+    return f"\b\nExample:\n{lines}\n\nMore: docs/{more}"
 
 
 def _print_version(context: typer.Context, wanted: bool) -> None:

@@ -14,7 +14,10 @@ from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import WorkspaceFile
 from snapws.workspace import Workspace
 
-app = noun("Segmentation labels: names and colours.")
+app = noun(
+    "Segmentation labels: names and colours.",
+    example="snapws labels export study.itksnap labels.txt",
+)
 
 LabelFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A label file of ITK-SNAP.", show_default=False)

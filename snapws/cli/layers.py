@@ -23,7 +23,10 @@ from snapws.errors import LayerNotFound
 from snapws.layers import Layer
 from snapws.workspace import Workspace
 
-app = noun("Image layers: main image, overlays, segmentations.")
+app = noun(
+    "Image layers: main image, overlays, segmentations.",
+    example="snapws layers list study.itksnap --role overlay",
+)
 
 OnlyRole = Annotated[RoleName | None, typer.Option("--role", help="Only those.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_default=False)]
@@ -127,7 +130,7 @@ def set_main(workspace: WorkspaceFile, file: File, properties: Properties, savin
         properties.apply(opened.set_main(existing(file)))
 
 
-@command(app, "set-segmentation", example="snapws layers set-segmentation study.itksnap s.nii.gz")
+@command(app, "set-segmentation", example="snapws layers set-segmentation study.itksnap seg.nii.gz")
 def set_segmentation(
     workspace: WorkspaceFile, file: File, properties: Properties, saving: Saving
 ) -> None:

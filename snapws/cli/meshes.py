@@ -11,7 +11,7 @@ from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import Nickname, OnlyTag, Tags, WorkspaceFile, existing
 from snapws.workspace import Workspace
 
-app = noun("Mesh layers: surfaces.")
+app = noun("Mesh layers: surfaces.", example="snapws meshes list study.itksnap")
 
 
 @command(app, "list", example="snapws meshes list study.itksnap")

@@ -19,7 +19,8 @@ PictureLayers = Annotated[
     typer.Option(
         "--layers",
         metavar="LAYER,…",
-        help="The layers to draw, by number, M, S, O:N or A:N; all without it.",
+        help="The layers to draw, by number, M, S, O:N or A:N; without it all but overlays that "
+        "ITK-SNAP shows beside the main image (not sticky).",
         show_default=False,
     ),
 ]
@@ -57,9 +58,8 @@ def show(
     """Draw the three views of a workspace.
 
     The main image, with overlays and segmentations over it; right is on the left, as ITK-SNAP
-    shows it. Without -o the picture is drawn on the terminal, if
-    that can (kitty, iTerm2, sixel); else it is saved in a new folder for temporary files, and its
-    name is printed.
+    shows it. Without -o the picture is drawn on the terminal, if that can (kitty, iTerm2, sixel);
+    else it is saved in a new folder for temporary files, and its name is printed.
     """
     from snapws import pictures
 

@@ -15,7 +15,10 @@ from snapws.errors import RegistryError
 from snapws.registry import Registry
 from snapws.workspace import Workspace
 
-app = noun("All keys and values of a workspace.")
+app = noun(
+    "All keys and values of a workspace.",
+    example="snapws registry get study.itksnap SaveLocation",
+)
 
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="Folders and name, by dots.", show_default=False)

@@ -7,7 +7,7 @@ from snapws.cli.frame import Saving, command, noun
 from snapws.cli.options import LayerName, TagNames, WorkspaceFile
 from snapws.errors import LayerNotFound
 
-app = noun("Tags of layers and mesh layers.")
+app = noun("Tags of layers and mesh layers.", example="snapws tags add study.itksnap O:0 Source")
 
 
 @command(app, "add", example="snapws tags add study.itksnap O:0 Source")

@@ -10,7 +10,7 @@ from snapws.cli.frame import Listing, command, noun
 from snapws.cli.options import WorkspaceFile
 from snapws.workspace import Workspace
 
-app = noun("Time points of a 4-D workspace.")
+app = noun("Time points of a 4-D workspace.", example="snapws timepoints list study.itksnap")
 
 
 @command(app, "list", example="snapws timepoints list study.itksnap --tag systole")

@@ -14,7 +14,10 @@ from snapws.cli.options import LayerName, WorkspaceFile
 from snapws.fields import format_number
 from snapws.workspace import Workspace
 
-app = noun("Affine transforms of layers, in RAS mm.")
+app = noun(
+    "Affine transforms of layers, in RAS mm.",
+    example="snapws transform set study.itksnap tag:Source affine.mat",
+)
 
 
 @command(app, "get", example="snapws transform get study.itksnap tag:Source > source.mat")

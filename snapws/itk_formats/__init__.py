@@ -17,10 +17,11 @@ from nibabel.nifti1 import Nifti1Header
 
 from snapws import compression
 from snapws.errors import ImageError, ImageUnsupported
-from snapws.images import ImageHeader, new_header, refuse_sheared
+from snapws.images import ImageHeader, refuse_sheared
 from snapws.itk_formats.reading import SUFFIXES, Grid, grid_of, read, read_information, simpleitk
 from snapws.itk_formats.series import find_series
 from snapws.itk_formats.whole import refuse_damaged, voxel_path
+from snapws.nifti import new_header
 
 _VECTOR_INTENT = 1007
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])

@@ -8,8 +8,20 @@ from typing import Any, NamedTuple
 
 from snapws.errors import ImageDamaged, ImageUnsupported
 
+# What reads them, by the ending of their name. It is not left to SimpleITK to choose by what is in
+# the file: some formats that it would take name further files.
+_READERS = {
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".gipl": "GiplImageIO",
+    ".gipl.gz": "GiplImageIO",
+    ".vtk": "VTKImageIO",
+}
+
 #: Endings of the names of these images. DICOM has none: its files are told by their content.
-SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr", ".gipl", ".gipl.gz", ".vtk")
+SUFFIXES = tuple(_READERS)
 
 
 class Grid(NamedTuple):
@@ -55,8 +67,9 @@ def simpleitk(path: Path | str = "image") -> ModuleType:
 
 def _reader(path: Path) -> Any:
     reader = simpleitk(path).ImageFileReader()
-    if not path.name.lower().endswith(SUFFIXES):
-        reader.SetImageIO("GDCMImageIO")
+    name = path.name.lower()
+    kinds = (kind for ending, kind in _READERS.items() if name.endswith(ending))
+    reader.SetImageIO(next(kinds, "GDCMImageIO"))
     reader.SetFileName(str(path))
     return reader
 

@@ -52,6 +52,8 @@ def print_help() -> None:
             print(f"\n{group}:")
         print(f"  {' '.join((*command.names, command.parameters))}")
         print(f"        {command.help}")
+    print("\nExample:\n  $ snapws-wt -P -i study.itksnap -llf Target")
+    print("\nMore: docs/howto/replace-itksnap-wt.md")
 
 
 def _all_commands() -> Iterator[Command]:

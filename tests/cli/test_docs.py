@@ -15,10 +15,9 @@ from dss import wt_commands
 from snapws import Workspace
 from snapws.cli.app import app
 from snapws.wt.commands import COMMANDS
-from tests.cli.console import Example, blocks
+from tests.docs.terminals import Inside
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cli.md", "itksnap-wt.md", "privacy.md")
 
 
 def commands(group=None, path=()):
@@ -37,23 +36,13 @@ def page(name: str) -> str:
     return (DOCS / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [(name, number) for name in PAGES for number in range(len(blocks(page(name))))],
-)
-def test_console_blocks(study, name, number):
-    for example in blocks(page(name))[number]:
-        assert example.run(study) == example.output, example.line
-
-
 def test_every_command_has_a_section_with_an_example():
-    sections = dict(
-        re.findall(r"^### `snapws ([a-z -]+)`\n(.*?)(?=^##|\Z)", page("cli.md"), re.M | re.S)
-    )
+    pattern = r"^### `snapws ([a-z -]+)`\n(.*?)(?=^##|\Z)"
+    sections = dict(re.findall(pattern, page("reference/snapws.md"), re.M | re.S))
     assert sections.keys() == COMMAND_NAMES.keys()
     for name, text in sections.items():
-        lines = [example.line for block in blocks(text) for example in block]
-        assert any(line.startswith(f"snapws {name} ") for line in lines), name
+        assert re.search(rf"^\$ snapws {name} ", text, re.M), name
+        assert f"_generated/commands/snapws-{name.replace(' ', '-')}.md" in text, name
         listed = any("--json" in option.opts for option in COMMAND_NAMES[name].params)
         assert listed == ("`--json`:" in text), name
 
@@ -66,7 +55,8 @@ def test_help_is_one_line_and_an_example_that_runs(snapws, study, name):
     example = re.search(r"Example:\n    \$ (.*)\n", text)[1]
     words = shlex.split(example)
     assert " ".join(words).startswith(f"snapws {name} ")
-    Example(example, "").run(study)
+    shown, code = Inside(study).run(example)
+    assert code == 0, shown
 
 
 def test_fields_of_json_are_documented(snapws):
@@ -84,11 +74,11 @@ def test_fields_of_json_are_documented(snapws):
         found = json.loads(result.stdout)
         for record in found if isinstance(found, list) else [found]:
             for field in record:
-                assert f"`{field}`" in page("cli.md"), (line, field)
+                assert f"`{field}`" in page("reference/snapws.md"), (line, field)
 
 
 def test_the_table_has_every_command_of_itksnap_wt():
-    rows = re.findall(r"^\| `(-\S+)` \| (.*) \| (.*?) ?\|$", page("itksnap-wt.md"), re.M)
+    rows = re.findall(r"^\| `(-\S+)` \| (.*) \| (.*?) ?\|$", page("reference/itksnap-wt.md"), re.M)
     everything = [*COMMANDS, *wt_commands.COMMANDS]
     assert [row[0] for row in rows] == [command.names[0] for command in everything]
     for _, ours, _ in rows:
@@ -97,7 +87,7 @@ def test_the_table_has_every_command_of_itksnap_wt():
 
 
 def test_the_python_of_the_table_is_there():
-    text = page("itksnap-wt.md")
+    text = page("reference/itksnap-wt.md")
     workspace = Workspace()
     for name in re.findall(r"\bws\.(\w+)", text):
         assert hasattr(Workspace, name) or hasattr(workspace, name), name

@@ -252,6 +252,57 @@ def test_voxels_in_several_files(tmp_path, name, header, voxels):
         content_hash(tmp_path / f"a{name}")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".mhd", META + MSB + "ElementDataFile = {elsewhere}\n"),
+        (".mha", META + MSB + "ElementDataFile = ../secret.raw\n"),
+        (".mhd", META + MSB + "ElementDataFile = sub/../../secret.raw\n"),
+        (".mhd", META + MSB + "ElementDataFile : {elsewhere}\n"),
+        (".mhd", META + MSB + "ElementDataFile\0 = {elsewhere}\n"),
+        (".mhd", META + MSB + "Element DataFile = LOCAL\nElementDataFile = {elsewhere}\n"),
+        (".mhd", META + MSB + "ElementDataFile = LIST 3\n{elsewhere}\n"),
+        (".mhd", "NRRD = 1\n\n" + META + MSB + "ElementDataFile = {elsewhere}\n"),
+        (".mhd", META + MSB + "ElementDataFile = ../secret%d.raw 0 0 1\n"),
+        (".mhd", META + MSB + "ElementDataFile = C:\\secret.raw\n"),
+        (".nhdr", NRRD + "endian: big\nencoding: raw\ndata file: {elsewhere}\n"),
+        (".nrrd", NRRD + "endian: big\nencoding: raw\nDATAFILE: ../secret.raw\n"),
+        (".nhdr", NRRD + "endian: big\nencoding: raw\ndata file: LIST 3\n../secret.raw\n"),
+    ],
+)
+def test_a_file_from_elsewhere_is_not_archived(tmp_path, name, text):
+    """A header that somebody else has made could name any file here."""
+    (tmp_path / "secret.raw").write_bytes(BIG)
+    folder = tmp_path / "study"
+    (folder / "sub").mkdir(parents=True)
+    text = text.replace("{elsewhere}", str(tmp_path / "secret.raw"))
+    (folder / f"a{name}").write_text(text)
+    with pytest.raises(ImageUnsupported, match="layer 000: .* which is not beside it: .*NIfTI"):
+        archived(folder / f"a{name}", tmp_path / "out")
+    assert not list(tmp_path.glob("out/*.nii.gz"))
+
+
+@pytest.mark.parametrize("value", ["b.raw", "sub/b.raw", "LIST\n{}", "s%d.raw 0 3 1"])
+def test_a_file_beside_its_header_is_archived(tmp_path, value):
+    (tmp_path / "sub").mkdir()
+    for file in ("b.raw", "sub/b.raw"):
+        (tmp_path / file).write_bytes(BIG)
+    slices = [f"s{number}.raw" for number in range(4)]
+    for number, file in enumerate(slices):
+        (tmp_path / file).write_bytes(BIG[number * 60 : (number + 1) * 60])
+    lines = value.format("\n".join(slices))
+    (tmp_path / "a.mhd").write_text(META + MSB + f"ElementDataFile = {lines}\n")
+    assert hash_of(VOXELS) in archived(tmp_path / "a.mhd", tmp_path / "out").name
+
+
+def test_a_file_is_read_as_what_its_name_says(tmp_path):
+    """Not as another format that SimpleITK finds in it."""
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS), tmp_path / "a.hdf5")
+    (tmp_path / "a.hdf5").rename(tmp_path / "a.mha")
+    with pytest.raises(ImageDamaged):
+        images.read_header(tmp_path / "a.mha")
+
+
 def test_what_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match="No such file"):
         images.read_header(tmp_path / "nothing.mha")

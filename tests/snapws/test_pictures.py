@@ -244,10 +244,20 @@ def test_the_opacity_of_an_overlay(ws, tmp_path, opacity, sticky, seen):
     voxels[0] = 0
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", voxels))
     overlay.display.set_linear_contrast(0, 1)
-    overlay.display.sticky = sticky
+    if sticky:
+        overlay.display.sticky = True
     if opacity is not None:
         overlay.display.opacity = opacity
     assert drawn(ws)[5, 5, 0] == round(255 * seen)
+
+
+def test_an_overlay_that_is_shown_beside_the_main_image_is_drawn_if_it_is_asked_for(ws, tmp_path):
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.full(SHAPE, 100, np.int16)))
+    overlay.display.set_linear_contrast(0, 100)
+    assert drawn(ws)[5, 5, 0] == 128
+    overlay.display.sticky = False  # now the file says so
+    assert drawn(ws)[5, 5, 0] == 0
+    assert drawn(ws, layers=["M", "O:0"])[5, 5, 0] == 128
 
 
 def test_what_is_drawn_can_be_chosen_and_the_lowest_is_opaque(ws, tmp_path):
@@ -267,20 +277,20 @@ def test_what_is_drawn_can_be_chosen_and_the_lowest_is_opaque(ws, tmp_path):
 @pytest.mark.parametrize(
     ("mode", "component", "grey"),
     [
-        (ComponentMode.COMPONENT, 0, 3),
-        (ComponentMode.COMPONENT, 2, 2),
-        (ComponentMode.MAGNITUDE, 0, 7),
-        (ComponentMode.MAXIMUM, 0, 6),
-        (ComponentMode.AVERAGE, 0, 11 / 3),
+        (ComponentMode.COMPONENT, 0, 30),
+        (ComponentMode.COMPONENT, 2, 20),
+        (ComponentMode.MAGNITUDE, 0, 70),
+        (ComponentMode.MAXIMUM, 0, 60),
+        (ComponentMode.AVERAGE, 0, 37),
     ],
 )
 def test_several_components_as_one(ws, tmp_path, mode, component, grey):
     vectors = np.zeros((*SHAPE, 1, 3), np.float32)
-    vectors[...] = 3, 6, 2
+    vectors[...] = 30, 60, 20
     save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
     ws.main.display.show(mode, component)
-    ws.main.display.set_linear_contrast(0, 10)
-    assert drawn(ws)[5, 5].tolist() == [round(25.5 * grey)] * 3
+    ws.main.display.set_linear_contrast(0, 255)
+    assert drawn(ws)[5, 5].tolist() == [grey] * 3
 
 
 def test_components_as_colours(ws, tmp_path):
@@ -380,6 +390,24 @@ def test_what_cannot_be_drawn_is_refused(ws, tmp_path):
     with pytest.raises(LayerFileMissing, match=r"gone\.nii\.gz"):
         ws.picture()
     assert ws.picture(layers=["M"]).size
+
+
+def test_voxels_without_a_size_are_refused(ws, tmp_path):
+    data = bytearray(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), None).to_bytes())
+    data[80:84] = np.float32(0).tobytes()  # the size of a voxel along x
+    (tmp_path / "flat.nii").write_bytes(data)
+    ws.add_overlay(tmp_path / "flat.nii")
+    with pytest.raises(ImageDamaged, match="no size along an axis"):
+        ws.picture()
+    ws.set_main(tmp_path / "flat.nii")
+    with pytest.raises(ImageDamaged, match="no size along an axis"):
+        ws.picture(layers=["O:0"])
+
+
+def test_a_transform_that_flattens_an_image_is_drawn_as_it_is(ws, tmp_path):
+    labels = save(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8))
+    ws.add_segmentation(labels).transform = np.diag([1.0, 1, 0, 1])
+    assert ws.picture(size=32).width
 
 
 def test_without_pillow_it_is_said_what_to_install(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
-from snapws.views import Grid, View
+from snapws.views import Grid, View, round_length
 
 SHAPE = (7, 8, 9)
 ORIENTATIONS = [
@@ -110,3 +110,11 @@ def test_an_axis_along_which_nothing_lies_is_no_obstacle():
     made = Grid(flat, (5, 6, 1))
     assert made.letters(View.AXIAL) == ("R", "L", "A", "P")
     assert made.letters(View.CORONAL)[2:] == ("?", "?")
+
+
+@pytest.mark.parametrize(
+    ("longest", "length"),
+    [(1, 1), (1.99, 1), (2, 2), (4.9, 2), (5, 5), (99, 50), (0.3, 0.2), (1000, 1000)],
+)
+def test_round_lengths(longest, length):
+    assert round_length(longest) == pytest.approx(length)

@@ -1,0 +1,43 @@
+"""``snapws report``: a workspace as a page for the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snapws.cli import render
+from snapws.cli.options import WorkspaceFile
+from snapws.workspace import Workspace
+
+
+def html_file(path: Path) -> Path:
+    """Give the name of a page, if it is one; what else a user names could be lost."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"a report's name ends in .html, not as that of {path}")
+    return path
+
+
+ReportFile = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE.html", help="The page to write.", show_default=False
+    ),
+]
+
+
+def report(workspace: WorkspaceFile, output: ReportFile) -> None:
+    """Write a page that shows a workspace, for the browser.
+
+    One file: slices to go through, layers, labels with their volumes, missing files, what an
+    archive would keep and remove. All images are read. The page shows paths and names: it is not
+    anonymous.
+    """
+    from snapws.report import report as page
+    from snapws.report import save
+
+    target = html_file(output)
+    opened = Workspace.open(workspace)
+    save(page(opened), target)
+    render.note(f"saved {target}")

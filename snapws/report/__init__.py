@@ -1,0 +1,74 @@
+"""A workspace as one page of HTML, which holds all that it shows and asks nobody for anything.
+
+What the page says is in `contents`, its slices in `slices`, its markup in `document`; its looks and
+its script are files beside them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from snapws.check import check
+from snapws.errors import WorkspaceError
+from snapws.files import write_bytes
+from snapws.report import contents
+from snapws.report.document import MARK, Element, element, instant, page, section, typed
+from snapws.report.slices import viewer
+from snapws.workspace import Workspace
+
+
+def report(workspace: Workspace) -> bytes:
+    """Give a page of HTML about a workspace: slices, layers, labels, problems, archive, versions.
+
+    All images are read, as streams. What is missing or damaged is told of in the page; it is no
+    error.
+    """
+    name, place = "New workspace", element("p", typed(str(workspace.folder)), class_="quiet")
+    if workspace.path:
+        name = workspace.path.name
+        if workspace.path.exists():
+            changed = datetime.fromtimestamp(workspace.path.stat().st_mtime, timezone.utc)
+            place.append(element("span", ", last changed ", instant(changed)))
+    header = [
+        element("p", "ITK-SNAP workspace", class_="kind"),
+        element("h1", typed(name)),
+        place,
+        contents.notice("texts of the workspace"),
+    ]
+    return page(name, header, [*sections(workspace), contents.versions(workspace)])
+
+
+def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
+    """Give the parts of the page that tell of the workspace itself; the first has a title."""
+    found = check(workspace)
+    unreadable = [
+        layer.number
+        for layer in workspace.layers()
+        if any(
+            one.where == f"layer {layer.number:03d}" and one.kind in ("file", "image")
+            for one in found
+        )
+    ]
+    return [
+        contents.summary(workspace, found, title),
+        section("Pictures", *viewer(workspace, unreadable)),
+        contents.problems(found),
+        contents.layers(workspace),
+        contents.labels(workspace, unreadable),
+        contents.archive(workspace, found),
+    ]
+
+
+def save(data: bytes, target: Path) -> None:
+    """Write a page to a file; an earlier page is replaced, and nothing else.
+
+    Raises:
+        WorkspaceError: The file is there and is no page of ours.
+        OSError: It cannot be written.
+    """
+    if target.exists():
+        with target.open("rb") as file:
+            if MARK not in file.read(1000):
+                raise WorkspaceError(f"{target} is there and is no report: choose another name")
+    write_bytes(target, data)

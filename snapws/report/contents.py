@@ -1,0 +1,349 @@
+"""What a report says of a workspace, part by part."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Iterator, Sequence, Sized
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from snapws import images, mesh_formats
+from snapws.check import Problem
+from snapws.errors import InvalidValue, MeshError, MeshUnsupported, WorkspaceError
+from snapws.labels import Label
+from snapws.layers import Layer, Role, folder_key
+from snapws.meshes import MeshLayer
+from snapws.privacy import NEUTRAL_ROOT, KeptText, dropped_keys, kept_texts, scrubbed
+from snapws.report.document import (
+    Cell,
+    Content,
+    Element,
+    element,
+    facts,
+    instant,
+    paragraph,
+    section,
+    swatch,
+    table,
+    typed,
+)
+from snapws.summary import image_summary
+from snapws.volumes import LabelVolumes, label_volumes
+from snapws.workspace import FORMAT_VERSION, Workspace
+
+_PROGRAMS = ("snapws", "numpy", "nibabel", "lxml", "Pillow", "SimpleITK")
+
+_YES = {True: "yes", False: "no"}
+
+_KINDS = {
+    "no-main": "main image",
+    "file": "missing file",
+    "image": "image",
+    "geometry": "geometry",
+    "labels": "labels",
+    "mesh": "mesh",
+}
+
+
+def notice(texts: str) -> Element:
+    """Say what a page gives away: whose texts, besides paths."""
+    return element(
+        "p",
+        f"This page shows file names and paths of this machine and {texts}: do not pass it on as "
+        "anonymous.",
+        class_="note",
+        role="note",
+    )
+
+
+def summary(workspace: Workspace, found: Sequence[Problem], title: str) -> Element:
+    """Give what a workspace is, in a few numbers."""
+    pairs: list[tuple[str, Cell]] = [
+        ("Image layers", len(workspace.layers())),
+        ("Segmentations", len(workspace.layers(role=Role.SEGMENTATION))),
+        ("Labels", _count(lambda: workspace.labels)),
+        ("Mesh layers", len(workspace.meshes())),
+        ("Annotations", _count(lambda: workspace.annotations)),
+        ("Time points described", _count(lambda: workspace.time_points)),
+        ("Problems", len(found)),
+        ("Saved in", typed(workspace.registry.get("SaveLocation") or "no known folder")),
+    ]
+    return section(title, facts(pairs))
+
+
+def problems(found: Sequence[Problem]) -> Element:
+    """List missing files, and what else is wrong."""
+    title = "Missing files and other problems"
+    if not found:
+        well = "Every file is there and can be read to its end; segmentations fit the main image."
+        return section(title, paragraph(well, class_="good"))
+    rows = [(typed(one.where), _KINDS.get(one.kind, one.kind), _text(one.message)) for one in found]
+    return section(title, table(f"{len(rows)} found", ("Where", "What", "Problem"), rows))
+
+
+def layers(workspace: Workspace) -> Element:
+    """List image layers and mesh layers."""
+    columns = (
+        *("Layer", "Role", "Nickname", "Tags", "File", "Size", "Spacing, mm"),
+        *("Type", "Axes", "Transform"),
+    )
+    rows = [_layer(layer) for layer in workspace.layers()]
+    content = [
+        table("Image layers", columns, rows),
+        paragraph(
+            "Axes: where the voxel axes run to; RAS is right, anterior, superior. Transform: the "
+            "4 by 4 matrix from the main image's RAS mm to the layer's, without its last row.",
+            class_="quiet",
+        ),
+    ]
+    meshes = [
+        (
+            f"mesh:{mesh.number}",
+            _text(mesh.nickname),
+            _tags(mesh),
+            typed(mesh.type),
+            str(one.time_point),
+            _text(_from_here(workspace, one.file)),
+            typed(one.format),
+        )
+        for mesh in workspace.meshes()
+        for one in mesh.polydata()
+    ]
+    if meshes:
+        names = ("Mesh", "Nickname", "Tags", "Kind", "Time point", "File", "Format")
+        content.append(table("Meshes", names, meshes))
+    return section("Layers", *content)
+
+
+def labels(workspace: Workspace, unreadable: Sequence[int]) -> Element:
+    """List the labels, with the volume that each has in each segmentation.
+
+    Args:
+        workspace: The workspace.
+        unreadable: Numbers of layers whose images cannot be read.
+    """
+    try:
+        known = {label.index: label for label in workspace.labels}
+    except WorkspaceError as error:
+        known, remark = {}, [paragraph(f"There is no label table: {error}", class_="bad")]
+    else:
+        remark = []
+    content: list[Content] = []
+    for layer in workspace.layers(role=Role.SEGMENTATION):
+        if layer.number in unreadable:
+            continue
+        name = f"Segmentation, layer {layer.number:03d}"
+        try:
+            header = images.read_header(layer.path)
+            content.append(_volumes(name, known, label_volumes(header)))
+        except WorkspaceError as error:
+            content.append(paragraph(f"{name}: {error}"))
+    if not content:
+        rows = [(index, *_label(label)) for index, label in known.items()]
+        content = [
+            paragraph("No segmentation can be read: there are no volumes."),
+            table("Labels", ("Label", "Name", "In slices", "In 3-D"), rows),
+        ]
+    return section("Labels and volumes", *remark, *content)
+
+
+def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
+    """Tell what an archive of a workspace would keep and remove; see `snapws.archive`.
+
+    Args:
+        workspace: The workspace.
+        found: What is wrong with its files.
+    """
+    title = "What an archive would keep and remove"
+    hindered = [one for one in found if one.kind in ("no-main", "file", "image", "mesh")]
+    try:
+        draft, strict = (scrubbed(workspace, "standard"), scrubbed(workspace, "strict"))
+    except WorkspaceError as error:
+        return section(title, paragraph(f"No archive can be made: {error}", class_="bad"))
+    written = [*_archived(workspace)]
+    for key, _, _ in written:
+        draft.registry[key] = NEUTRAL_ROOT
+    kept = [
+        (one.kind, _text(one.text), _code(one.key), _stays(strict.registry.get(one.key), one.text))
+        for one in sorted(kept_texts(draft.registry), key=_in_order)
+    ]
+    removed = sorted(dropped_keys(workspace.registry, draft.registry).items())
+    content = [
+        table(
+            "Files of the archive",
+            ("Of", "File", "Becomes"),
+            [
+                (_code(key.rpartition(".")[0]), _text(_from_here(workspace, old)), _code(new))
+                for key, old, new in written
+            ],
+        ),
+        table("Texts that it keeps", ("Kind", "Text", "Registry key", "With --strict"), kept)
+        if kept
+        else paragraph("It keeps no text that somebody typed."),
+        table(
+            "Registry entries that it leaves out, by key",
+            ("Registry key", "Entries"),
+            [(_code(key), count) for key, count in removed],
+        )
+        if removed
+        else paragraph("It leaves out no entry of the registry."),
+        paragraph(
+            "Also left out: where files are and were, comments of the workspace, and of headers "
+            "all but size, voxel type, scaling and geometry. Voxels are never changed: a scan of a "
+            "head can still show a face."
+        ),
+    ]
+    if hindered:
+        places = ", ".join(dict.fromkeys(one.where for one in hindered))
+        remark = f"No archive can be made before this is mended: {places}."
+        content.insert(0, paragraph(remark, class_="bad"))
+    return section(title, *content)
+
+
+def versions(workspace: Workspace | None = None) -> Element:
+    """Tell what made the page, from what, and when."""
+    pairs: list[tuple[str, Cell]] = [("Page made", instant(datetime.now(timezone.utc)))]
+    if workspace is not None:
+        known = workspace.registry.get("Version") or "none given"
+        pairs.append(("Format of the workspace", typed(known)))
+        pairs.append(("Format written here", FORMAT_VERSION))
+    pairs += [("Python", platform.python_version()), ("System", platform.platform())]
+    pairs += [(name, _version(name)) for name in _PROGRAMS]
+    return section("Versions", facts(pairs))
+
+
+def _version(program: str) -> str:
+    try:
+        return version(program)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _count(read: Callable[[], Sized]) -> Cell:
+    try:
+        return len(read())
+    except WorkspaceError as error:
+        return _text(str(error))
+
+
+def _layer(layer: Layer) -> list[Cell]:
+    image = image_summary(layer)
+    role = layer.registry.get("Role").removesuffix("Role").lower()
+    file = _text(_from_here(layer.workspace, layer.file), "file")
+    if image.problem:
+        file.append(element("span", " (see the problems)", class_="bad"))
+    spacing = " × ".join(f"{length:g}" for length in image.spacing or ())
+    size = " × ".join(map(str, image.size or ()))
+    kind = image.voxel_type or ""
+    if image.components not in (1, None):
+        kind += f", {image.components} components"
+    return [
+        f"{layer.number:03d}",
+        typed(role),
+        _text(layer.nickname),
+        _tags(layer),
+        file,
+        element("span", size, class_="nowrap"),
+        element("span", spacing, class_="nowrap"),
+        kind,
+        image.orientation or "",
+        _transform(layer),
+    ]
+
+
+def _transform(layer: Layer) -> Cell:
+    try:
+        matrix = layer.transform
+    except InvalidValue as error:
+        return _text(str(error))
+    if (matrix == np.eye(4)).all():
+        return "identity"
+    numbers = [[f"{number:.4f}" for number in row] for row in matrix[:3]]
+    width = max(len(number) for row in numbers for number in row)
+    rows = (" ".join(number.rjust(width) for number in row) for row in numbers)
+    return element("pre", "\n".join(rows), class_="matrix")
+
+
+def _tags(layer: Layer | MeshLayer) -> Element:
+    return _text(", ".join(layer.tags))
+
+
+def _volumes(name: str, known: dict[int, Label], volumes: LabelVolumes) -> Element:
+    several = len(volumes.voxels) > 1
+    rows: list[list[Cell]] = []
+    for time_point, counts in enumerate(volumes.voxels, 1):
+        # Of several time points, only what is there: every label at every one would fill pages.
+        listed = {*counts} if several else {*known, *counts}
+        for index in sorted(listed - {0}):
+            count = counts.get(index, 0)
+            rows.append(
+                [
+                    index,
+                    *([time_point] if several else []),
+                    *_label(known.get(index)),
+                    count,
+                    count * volumes.voxel_volume,
+                ]
+            )
+    columns = (
+        "Label",
+        *(["Time point"] if several else []),
+        *("Name", "In slices", "In 3-D", "Voxels", "Volume, mm³"),
+    )
+    return table(f"{name} (a voxel has {volumes.voxel_volume:g} mm³)", columns, rows)
+
+
+def _label(label: Label | None) -> tuple[Cell, Cell, Cell]:
+    if label is None:
+        return element("span", "not in the label table", class_="bad"), "", ""
+    name = element("span", swatch(label.color), typed(label.name))
+    return name, _YES[label.visible], _YES[label.mesh_visible]
+
+
+def _archived(workspace: Workspace) -> Iterator[tuple[str, str, str]]:
+    """Give for each file of an archive: the key of its path, its present path, its name there."""
+    for number, layer in enumerate(workspace.layers()):
+        key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
+        yield key, layer.file, f"layer_{number:03d}_<hash of the voxels>.nii.gz"
+    for number, mesh in enumerate(workspace.meshes()):
+        for one in mesh.polydata():
+            folder = folder_key(MeshLayer.SECTION, number)
+            try:
+                mesh_formats.scrubbed(workspace.folder / one.file)
+                name = f"mesh_{number:03d}_{one.time_point:03d}_{one.number:03d}_<hash>"
+            except MeshUnsupported:
+                name = "refused: it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
+            except (MeshError, OSError):
+                name = "refused: it cannot be read"
+            yield f"{folder}.{one.key}.{Layer.stored_path.key}", one.file, name
+
+
+def _in_order(one: KeptText) -> tuple[str, list[tuple[int, str]]]:
+    """Give what sorts texts by their kind and then, numbers by their value, by their key."""
+    parts = re.findall("[0-9]+|[^0-9]+", one.key)
+    return one.kind, [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def _from_here(workspace: Workspace, file: str) -> str:
+    """Give a path as seen from the folder of a workspace, which the head of the page names."""
+    path = Path(file)
+    below = path.is_relative_to(workspace.folder)
+    return path.relative_to(workspace.folder).as_posix() if below else file
+
+
+def _stays(strict: str, text: str) -> Cell:
+    if strict == text:
+        return "stays"
+    return f"becomes {strict!r}" if strict else "goes"
+
+
+def _text(text: str, class_: str = "text") -> Element:
+    return element("span", typed(text), class_=class_)
+
+
+def _code(text: str) -> Element:
+    return element("code", typed(text))

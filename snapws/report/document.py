@@ -1,0 +1,202 @@
+"""A page of HTML in one file: its elements, and what it may do.
+
+Text enters a page through `element` only, which keeps it text, whoever wrote it. The page asks
+nobody for anything, and runs nothing but the script that comes with this package.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from importlib.resources import files
+
+from lxml import etree
+
+Element = etree._Element
+Content = str | Element
+Cell = str | int | float | Element
+
+#: How much of one text is shown, in characters, and of one table, in rows.
+MOST_TEXT = 10_000
+MOST_ROWS = 1000
+
+#: Stands in the head of every page that is made here.
+MARK = b'<meta name="generator" content="snapws">'
+
+# Line ends; and what scripts that join their letters, and joined pictographs, are not readable
+# without.
+_KEPT = "\n\u200c\u200d"
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+
+
+def element(name: str, /, *content: Content | None, **attributes: str) -> Element:
+    """Make an element.
+
+    Args:
+        name: Its name.
+        content: Texts and elements, in order; None is left out. Of a text, what is no sign but
+            steers the page (control characters, changes of direction) becomes the sign of
+            something unreadable; line ends stay.
+        attributes: Its attributes: ``class_`` is class, ``aria_label`` aria-label.
+    """
+    made = etree.Element(name)
+    for key, value in attributes.items():
+        made.set(key.rstrip("_").replace("_", "-"), _clean(value))
+    for part in content:
+        if isinstance(part, str):
+            if len(made):
+                made[-1].tail = (made[-1].tail or "") + _clean(part)
+            else:
+                made.text = (made.text or "") + _clean(part)
+        elif part is not None:
+            made.append(part)
+    return made
+
+
+def typed(text: str) -> Element:
+    """Give a text that somebody typed, whose direction does not change that of its surroundings."""
+    return element("bdi", text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} … (cut)")
+
+
+def lines(text: str) -> Element:
+    """Give a text that somebody typed with its lines."""
+    return element("span", typed(text), class_="lines")
+
+
+def instant(time: datetime) -> Element:
+    """Give a time, in that of this place."""
+    here = time.astimezone()
+    return element("time", f"{here:%Y-%m-%d %H:%M:%S}", datetime=here.isoformat(timespec="seconds"))
+
+
+def swatch(color: tuple[int, int, int]) -> Element:
+    """Give a small square of a colour."""
+    square = element("rect", width="100%", height="100%", fill="#{:02x}{:02x}{:02x}".format(*color))
+    return element("svg", square, class_="swatch", aria_hidden="true")
+
+
+def section(title: str, *content: Content | None) -> Element:
+    """Make a part of the page with a heading."""
+    name = title.lower().replace(" ", "-")
+    return element(
+        "section", element("h2", title, id=name), *content, aria_labelledby=name, class_=name
+    )
+
+
+def paragraph(*content: Content, class_: str = "") -> Element:
+    """Make a paragraph."""
+    return element("p", *content, **({"class_": class_} if class_ else {}))
+
+
+def facts(pairs: Iterable[tuple[str, Cell]]) -> Element:
+    """Make a list of names, each with what it stands for."""
+    rows = [element("div", element("dt", name), element("dd", _shown(one))) for name, one in pairs]
+    return element("dl", *rows)
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Element:
+    """Make a table; the first cell of a row names it, numbers stand below each other.
+
+    Of more than `MOST_ROWS` rows, it says how many are left out.
+    """
+    more = f" ({len(rows) - MOST_ROWS:,} more are not shown)" if len(rows) > MOST_ROWS else ""
+    kinds = [_kind(cell) for cell in rows[0]] if rows else [{} for _ in columns]
+    head = [
+        element("th", name, scope="col", **kind) for name, kind in zip(columns, kinds, strict=True)
+    ]
+    body = [
+        element(
+            "tr",
+            element("th", _shown(row[0]), scope="row", **_kind(row[0])),
+            *(element("td", _shown(cell), **_kind(cell)) for cell in row[1:]),
+        )
+        for row in rows[:MOST_ROWS]
+    ]
+    made = element(
+        "table",
+        element("caption", caption + more),
+        element("thead", element("tr", *head)),
+        element("tbody", *body),
+    )
+    # Wide tables move sideways, by keyboard, too.
+    return element(
+        "div", made, class_="scroll", tabindex="0", role="region", aria_label=f"Table: {caption}"
+    )
+
+
+def page(title: str, header: Sequence[Element], sections: Sequence[Element]) -> bytes:
+    """Give the file of a page.
+
+    Args:
+        title: Its title.
+        header: What stands above all sections, its main heading first.
+        sections: Its sections.
+    """
+    style, script = _part("report.css"), _part("report.js")
+    allowed = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="generator", content="snapws"),
+        element("meta", http_equiv="Content-Security-Policy", content=allowed),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        # Else a browser would ask for one.
+        element("link", rel="icon", href="data:,"),
+        element("title", title),
+        _raw("style", style),
+    )
+    contents = [
+        element("li", element("a", heading.text or "", href=f"#{heading.get('id')}"))
+        for one in sections
+        for heading in one.findall("h2")
+    ]
+    body = element(
+        "body",
+        element("header", *header),
+        element("nav", element("ul", *contents), aria_label="Sections"),
+        element("main", *sections),
+        _raw("script", script),
+    )
+    document = etree.ElementTree(element("html", head, body, lang="en"))
+    return etree.tostring(document, method="html", encoding="utf-8", doctype="<!DOCTYPE html>")
+
+
+def _clean(text: str) -> str:
+    return "".join(
+        sign if sign.isprintable() or sign in _KEPT else _UNREADABLE
+        for sign in text.replace("\r\n", "\n").expandtabs()
+    )
+
+
+def _shown(cell: Cell) -> Content:
+    if isinstance(cell, float):
+        return f"{cell:,.1f}"
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _kind(cell: Cell) -> dict[str, str]:
+    return {"class_": "number"} if isinstance(cell, (int, float)) else {}
+
+
+def _part(name: str) -> str:
+    """Read a file of this package, its line ends as a browser takes them, which count in a hash."""
+    return (files(__package__) / name).read_text("utf-8").replace("\r\n", "\n")
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest())
+    return f"'sha256-{digest.decode()}'"
+
+
+def _raw(name: str, text: str) -> Element:
+    """Make an element whose text no browser takes for markup."""
+    made = etree.Element(name)
+    made.text = text
+    return made

@@ -1,0 +1,207 @@
+"""The slices of a workspace, to go through in a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from snapws.errors import WorkspaceError
+from snapws.layers import Role
+from snapws.pictures import Scene, View, is_beside, pillow
+from snapws.report.document import Element, element, paragraph
+from snapws.views import round_length
+from snapws.workspace import Workspace
+
+#: Of each view at most so many slices, their longest side so many pixels.
+MOST_SLICES = 48
+SIZE = 256
+
+#: What all pictures of a page may come to, in characters: a page stays below 10 MB.
+BUDGET = 7_500_000
+
+_QUALITIES = (85, 65, 40, 15)  # of WebP: the first with which the pictures fit
+_DIRECTIONS = {
+    "R": "right",
+    "L": "left",
+    "A": "anterior",
+    "P": "posterior",
+    "S": "superior",
+    "I": "inferior",
+    "?": "unknown",
+}
+
+
+def viewer(workspace: Workspace, unreadable: Collection[int]) -> list[Element]:
+    """Give the three views of a workspace, each with a slider, and what is to be said of them.
+
+    Where there is no picture, it is said why.
+
+    Args:
+        workspace: The workspace.
+        unreadable: Numbers of the layers whose image is missing or damaged; they are left out.
+    """
+    usable = [layer for layer in workspace.layers() if layer.number not in unreadable]
+    remarks = []
+    if not usable:
+        return [paragraph("There is no picture: no image of the workspace can be read.")]
+    if unreadable:
+        left_out = ", ".join(f"{number:03d}" for number in sorted(unreadable))
+        remarks.append(paragraph(f"Not in the pictures: layer {left_out}.", class_="bad"))
+    try:
+        if usable[0].role is Role.MAIN or workspace.main.number not in unreadable:
+            over = [layer.number for layer in usable if not is_beside(layer)]
+            beside = [f"{layer.number:03d}" for layer in usable if is_beside(layer)]
+            if beside:
+                remarks.append(
+                    paragraph(
+                        f"Layer {', '.join(beside)} is not in the pictures: the workspace says "
+                        "that it is shown beside the main image, not over it."
+                    )
+                )
+            scene = Scene(workspace, over)
+        else:
+            alone = Workspace()
+            alone.set_main(usable[0].path)
+            scene = Scene(alone)
+            remarks.append(
+                paragraph(
+                    "The main image cannot be read: the pictures show layer "
+                    f"{usable[0].number:03d} alone, along its own axes."
+                )
+            )
+        return [*remarks, *_views(scene)]
+    except WorkspaceError as error:
+        return [*remarks, paragraph(f"There is no picture: {error}")]
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """Give a file as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def webp(pictures: Iterable[Any], quality: int) -> list[str]:
+    """Give pictures of Pillow as addresses that hold them."""
+    found = []
+    for picture in pictures:
+        file = io.BytesIO()
+        picture.save(file, "WEBP", quality=quality)
+        found.append(data_uri(file.getvalue(), "image/webp"))
+    return found
+
+
+def _views(scene: Scene) -> list[Element]:
+    image, _ = pillow()
+    cursor = scene.cursor()
+    chosen = {
+        view: _chosen(scene.grid.length(view), cursor[scene.grid.axis(view)]) for view in View
+    }
+    drawn = scene.draw([(view, index) for view in View for index in chosen[view]], SIZE)
+    frames = iter(zip(drawn, _addresses([image.fromarray(one) for one in drawn]), strict=True))
+    figures = []
+    for view in View:
+        own = list(islice(frames, len(chosen[view])))
+        height, width = own[0][0].shape[:2]
+        start = cursor[scene.grid.axis(view)]
+        addresses = [address for _, address in own]
+        figures.append(_figure(scene, view, (width, height), chosen[view], start, addresses))
+    most = max(scene.grid.length(view) for view in View)
+    some = f", at most {MOST_SLICES} slices of each view" if most > MOST_SLICES else ""
+    return [
+        element("div", *figures, class_="views"),
+        paragraph(
+            element("span", "Each slider moves through the slices of its view. ", class_="moving"),
+            "Letters at the edges: R right, L left, A anterior, P posterior, S superior, I "
+            f"inferior of the patient. The pictures are at most {SIZE} pixels wide and high{some}, "
+            "and compressed: they are no diagnostic images.",
+            class_="quiet",
+        ),
+    ]
+
+
+def _chosen(length: int, start: int) -> range:
+    """Choose slices at even distances, among them the one to begin with."""
+    step = -(-length // MOST_SLICES)
+    return range(start % step, length, step)
+
+
+def _addresses(pictures: Sequence[Any]) -> list[str]:
+    found: list[str] = []
+    for quality in _QUALITIES:
+        found = webp(pictures, quality)
+        if sum(map(len, found)) <= BUDGET:
+            break
+    return found
+
+
+def _figure(
+    scene: Scene,
+    view: View,
+    size: tuple[int, int],
+    slices: Sequence[int],
+    start: int,
+    addresses: Sequence[str],
+) -> Element:
+    name, letters = view.value, scene.grid.letters(view)
+    length = scene.grid.length(view)
+    edges = zip(("left", "right", "top", "bottom"), letters, strict=True)
+    directions = ", ".join(f"{_words(letter)} at the {edge}" for edge, letter in edges)
+    width, height = map(str, size)
+    images = []
+    for index, address in zip(slices, addresses, strict=True):
+        place = f"{name.capitalize()} slice {index + 1} of {length}"
+        images.append(
+            element(
+                "img",
+                src=address,
+                alt=f"{place}: {directions}",
+                width=width,
+                height=height,
+                decoding="sync",
+                data_place=place,
+                **({} if index == start else {"hidden": ""}),
+            )
+        )
+    first = slices.index(start)
+    bar, share = _bar(scene.grid.millimetres(view)[0])
+    shown = element("output", images[first].get("data-place") or "", for_=name, aria_live="off")
+    slider = element(
+        "input",
+        type="range",
+        id=name,
+        min="0",
+        max=str(len(slices) - 1),
+        value=str(first),
+        autocomplete="off",
+        hidden="",
+    )
+    stage = element(
+        "div",
+        *images,
+        *(
+            element("span", letter, class_=f"letter {edge}", aria_hidden="true")
+            for edge, letter in zip(("left", "right", "top", "bottom"), letters, strict=True)
+        ),
+        element(
+            "svg",
+            element("rect", x="8", width=f"{share:.2%}", height="100%", fill="#fff"),
+            class_="scale",
+            aria_hidden="true",
+        ),
+        element("span", bar, class_="length"),
+        class_="stage",
+    )
+    label = element("label", name.capitalize(), for_=name)
+    return element("figure", stage, element("figcaption", label, shown, slider), class_="view")
+
+
+def _words(letters: str) -> str:
+    return "-".join(_DIRECTIONS[letter] for letter in letters)
+
+
+def _bar(width: float) -> tuple[str, float]:
+    """Give a round length, at most a third of a view's width in mm, and its share of that."""
+    length = round_length(width / 3)
+    return f"{length:g} mm", float(length / width)

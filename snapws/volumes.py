@@ -1,0 +1,72 @@
+"""How much of an image is which label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapws import geometry
+from snapws.errors import ImageUnsupported
+from snapws.images import ImageHeader
+from snapws.labels import MAX_INDEX
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class LabelVolumes:
+    """The labels of a segmentation's voxels, counted.
+
+    Attributes:
+        voxels: of each time point, in order, how many voxels have each label that is there, the
+            background (0) included.
+        voxel_volume: the volume of one voxel in mm3.
+    """
+
+    voxels: tuple[dict[int, int], ...]
+    voxel_volume: float
+
+
+def label_volumes(header: ImageHeader) -> LabelVolumes:
+    """Count the voxels of each label in a segmentation, as a stream: memory stays flat.
+
+    What is no label (a whole number from 0 to 65535, scaling applied) is not counted.
+
+    Raises:
+        ImageUnsupported: the image has not one real number a voxel.
+        ImageDamaged: it is cut short or its checksum is wrong; known at the end.
+        ImageError: it cannot be read.
+    """
+    if header.components > 1 or header.dtype.kind not in "iuf":
+        raise ImageUnsupported(
+            f"{header.path}: it has not one real number a voxel, as a segmentation has"
+        )
+    dtype = header.dtype.newbyteorder("<")
+    size = int(np.prod(header.shape[:3]))
+    found: list[dict[int, int]] = []
+    counts, missing = np.zeros(MAX_INDEX + 1, np.int64), size
+    for piece in header.voxels():
+        values = np.frombuffer(piece, dtype)
+        while len(values):
+            here, values = values[:missing], values[missing:]
+            counts += np.bincount(_labels(here, header.scaling), minlength=len(counts))
+            missing -= len(here)
+            if not missing:
+                found.append({int(label): int(counts[label]) for label in np.nonzero(counts)[0]})
+                counts[:], missing = 0, size
+    return LabelVolumes(tuple(found), float(abs(np.linalg.det(geometry.affine(header)[:3, :3]))))
+
+
+def _labels(values: npt.NDArray[Any], scaling: tuple[float, float] | None) -> npt.NDArray[np.intp]:
+    """Give those of an image's stored values that are labels."""
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not scaling:
+        return values.astype(np.intp)
+    slope, intercept = scaling or (1.0, 0.0)
+    numbers = values.astype(np.float64) * slope + intercept
+    with np.errstate(invalid="ignore"):
+        labels = numbers[(numbers >= 0) & (numbers <= MAX_INDEX) & (numbers == np.floor(numbers))]
+    found: npt.NDArray[np.intp] = labels.astype(np.intp)
+    return found

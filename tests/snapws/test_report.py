@@ -1,0 +1,273 @@
+"""The page about a workspace: what it says, whatever the workspace is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+
+import nibabel
+import numpy as np
+import pytest
+from lxml import html
+from PIL import Image
+
+from snapws import Label, Workspace, WorkspaceError
+from snapws.archive import archive
+from snapws.report import report, save, slices
+from snapws.report.document import MOST_ROWS, MOST_TEXT, element, table, typed
+
+
+def image(path, voxels, spacing=(1, 1, 1)):
+    nibabel.Nifti1Image(voxels, np.diag([*spacing, 1])).to_filename(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Draw small pictures: what tests look at is not in them."""
+    monkeypatch.setattr(slices, "SIZE", 32)
+
+
+@pytest.fixture
+def ws(tmp_path) -> Workspace:
+    """A main image, an overlay and a segmentation of two labels, one of which has a name."""
+    main = np.arange(24 * 20 * 60, dtype=np.int16).reshape(24, 20, 60)
+    labels = np.zeros(main.shape, np.uint8)
+    labels[2:4, 3:6, 6:11] = 1
+    labels[0, 0, 0] = 2
+    spacing = (-2, 1, 0.5)
+    made = Workspace()
+    made.set_main(image(tmp_path / "t1.nii.gz", main, spacing)).nickname = "T1"
+    made.add_overlay(image(tmp_path / "pet.nii.gz", -main, spacing), tags=["Source"])
+    made.add_segmentation(image(tmp_path / "seg.nii.gz", labels, spacing), nickname="Draft")
+    made.labels = [Label(1, "Liver", (255, 0, 16)), Label(5, "Spleen", visible=False)]
+    made.layers()[1].transform = [[1, 0, 0, 12.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    made.save(tmp_path / "study.itksnap")
+    return made
+
+
+def made(workspace: Workspace) -> html.HtmlElement:
+    return html.document_fromstring(report(workspace))
+
+
+def rows(page, caption: str) -> list[list[str]]:
+    """Give the texts of the cells of the table whose caption begins so, its head first."""
+    (found,) = (
+        one for one in page.iter("table") if one.find("caption").text_content().startswith(caption)
+    )
+    return [[cell.text_content() for cell in row] for row in found.iter("tr")]
+
+
+def section(page, name: str) -> str:
+    (found,) = (one for one in page.iter("section") if one.find("h2").text == name)
+    return found.text_content()
+
+
+def test_layers(ws, tmp_path):
+    head, main, overlay, segmentation = rows(made(ws), "Image layers")
+    assert head == [
+        *("Layer", "Role", "Nickname", "Tags", "File", "Size", "Spacing, mm", "Type", "Axes"),
+        "Transform",
+    ]
+    assert main == [
+        *("000", "main", "T1", "", "t1.nii.gz", "24 × 20 × 60", "2 × 1 × 0.5", "int16", "LAS"),
+        "identity",
+    ]
+    assert overlay[1:4] == ["overlay", "", "Source"]
+    numbers = [float(number) for number in overlay[9].split()]
+    assert numbers == [1, 0, 0, 12.5, 0, 1, 0, 0, 0, 0, 1, 0]
+    assert segmentation[7] == "uint8"
+
+
+def test_labels_with_their_volumes(ws):
+    page = made(ws)
+    assert rows(page, "Segmentation, layer 002 (a voxel has 1 mm³)") == [
+        ["Label", "Name", "In slices", "In 3-D", "Voxels", "Volume, mm³"],
+        ["1", "Liver", "yes", "yes", "30", "30.0"],
+        ["2", "not in the label table", "", "", "1", "1.0"],
+        ["5", "Spleen", "no", "yes", "0", "0.0"],
+    ]
+    assert "#ff0010" in [one.get("fill") for one in page.iter("rect")]
+    assert ["layer 002", "labels", "its labels 2 are not in the label table"] in rows(page, "1 ")
+
+
+def test_labels_of_several_time_points(ws, tmp_path):
+    voxels = np.zeros((24, 20, 60, 2), np.uint8)
+    voxels[0, 0, :3, 1] = 1
+    ws.set_segmentation(image(tmp_path / "moving.nii.gz", voxels))
+    assert rows(made(ws), "Segmentation, layer 002")[1:] == [
+        ["1", "2", "Liver", "yes", "yes", "3", "3.0"]
+    ]
+
+
+def test_an_archive_keeps_and_removes_what_the_page_says(ws, tmp_path):
+    """The page foretells the report of the archive, which is made here to compare."""
+    (tmp_path / "cortex.vtk").write_text(
+        "# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\nPOINTS 3 float\n"
+        "0 0 0 1 0 0 0 1 0\nPOLYGONS 1 4\n3 0 1 2\n"
+    )
+    ws.add_mesh(tmp_path / "cortex.vtk", nickname="Cortex")
+    ws.add_landmark((1, 2, 3), "here", tags=["seen"])
+    ws.registry["Unknown.Key"] = "secret"
+    for number in range(2):
+        ws.registry[f"Unknown.Array[{number}].Name"] = "x"
+    page, real = made(ws), archive(ws, tmp_path / "archive")
+    kept = rows(page, "Texts that it keeps")[1:]
+    assert sorted(row[:3] for row in kept) == sorted(
+        [one.kind, one.text, one.key] for one in real.kept
+    )
+    strict = archive(ws, tmp_path / "strict", privacy="strict")
+    stay = sorted(row[2] for row in kept if row[3] == "stays")
+    assert stay == sorted(one.key for one in strict.kept)
+    registry = Workspace.open(strict.workspace).registry
+    for _, _, key, then in kept:
+        text = registry.get(key)
+        assert then in ("stays", f"becomes {text!r}" if text else "goes")
+    removed = dict(rows(page, "Registry entries that it leaves out")[1:])
+    assert {key: int(count) for key, count in removed.items()} == real.dropped
+    files = [row[2] for row in rows(page, "Files of the archive")[1:]]
+    assert len(files) == len(real.files) - 1
+    for told, there in zip(files, real.files, strict=False):
+        assert there.name.startswith(told.partition("<")[0])
+
+
+def test_versions_and_what_the_page_gives_away(ws):
+    page = made(ws)
+    assert f"snapws{version('snapws')}" in section(page, "Versions")
+    assert page.find(".//p[@role='note']").text_content() == (
+        "This page shows file names and paths of this machine and texts of the workspace: "
+        "do not pass it on as anonymous."
+    )
+
+
+def test_slices_at_even_distances_and_the_one_through_the_segmentation(ws):
+    figure, *_ = (one for one in made(ws).iter("figure"))
+    frames = figure.findall(".//img")
+    places = [int(re.search("slice ([0-9]+) of 60", one.get("data-place"))[1]) for one in frames]
+    assert places == [*range(1, 61, 2)]
+    (shown,) = (one for one in frames if one.get("hidden") is None)
+    assert shown.get("data-place") == "Axial slice 9 of 60"  # the labels lie on 6 to 10, from 0
+    assert shown.get("alt") == (
+        "Axial slice 9 of 60: right at the left, left at the right, anterior at the top, "
+        "posterior at the bottom"
+    )
+    (slider,) = figure.iter("input")
+    assert (slider.get("max"), slider.get("value")) == ("29", "4")
+    assert figure.find(".//output").text == "Axial slice 9 of 60"
+
+
+@pytest.mark.parametrize("harm", ["absent", "cut", "on a server", "no name"])
+def test_a_layer_that_cannot_be_read_is_named_and_the_others_are_shown(ws, tmp_path, harm):
+    overlay = ws.layers()[1]
+    if harm == "absent":
+        overlay.path.unlink()
+    elif harm == "cut":
+        overlay.path.write_bytes(overlay.path.read_bytes()[:-100])
+    else:
+        overlay.stored_path = "" if harm == "no name" else "https://example.org/pet.nii.gz"
+    page = made(ws)
+    assert "layer 001" in [row[0] for row in rows(page, "2 found")]
+    assert "Not in the pictures: layer 001." in section(page, "Pictures")
+    assert len(list(page.iter("figure"))) == 3
+    assert "No archive can be made before this is mended: layer 001." in page.text_content()
+    assert "see the problems" in rows(page, "Image layers")[2][4] or harm == "cut"
+
+
+def test_without_the_main_image_another_is_shown_alone(ws):
+    ws.main.path.unlink()
+    page = made(ws)
+    assert "the pictures show layer 001 alone" in section(page, "Pictures")
+    assert len(list(page.iter("figure"))) == 3
+    assert rows(page, "Segmentation, layer 002")[1][4] == "30"
+
+
+def test_without_any_image_it_is_said_why_there_is_no_picture(ws):
+    for layer in ws.layers():
+        layer.path.unlink()
+    page = made(ws)
+    assert "There is no picture: no image of the workspace can be read." in page.text_content()
+    assert rows(page, "Labels")[1] == ["1", "Liver", "yes", "yes"]
+
+
+def test_a_workspace_of_nothing():
+    page = made(Workspace())
+    assert page.find(".//h1").text_content() == "New workspace"
+    assert "has no main image" in section(page, "Missing files and other problems")
+
+
+def test_values_that_are_none_are_told_of(ws):
+    ws.main.registry["ProjectMetaData.IRIS.LabelTable.Element[0].Color"] = "red"
+    ws.layers()[1].registry["ImageTransform.Matrix.Element[0][0]"] = "x"
+    page = made(ws)
+    assert "There is no label table: " in section(page, "Labels and volumes")
+    assert "'x'" in rows(page, "Image layers")[2][9]
+    assert "There is no picture: " in section(page, "Pictures")
+
+
+def test_without_pillow_there_are_no_pictures(ws, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    page = made(ws)
+    assert "There is no picture: pictures need Pillow" in section(page, "Pictures")
+    assert rows(page, "Segmentation, layer 002")[1][4] == "30"
+
+
+def test_pictures_that_take_much_room_are_made_to_fit(monkeypatch):
+    monkeypatch.undo()  # the real size
+    rng, side = np.random.default_rng(1), slices.SIZE
+    noise = [Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)) for _ in range(3)]
+    most = slices.MOST_SLICES * 3 // len(noise) * sum(map(len, slices.webp(noise, 15)))
+    assert most < slices.BUDGET  # nothing is harder to compress
+    fine = sum(map(len, slices.webp(noise, 85)))
+    assert slices.MOST_SLICES * 3 // len(noise) * fine > slices.BUDGET
+
+
+def test_the_first_quality_that_fits_is_taken(monkeypatch):
+    rng = np.random.default_rng(1)
+    noise = [Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)) for _ in range(2)]
+    fine, coarse = (sum(map(len, slices.webp(noise, quality))) for quality in (85, 40))
+    assert sum(map(len, slices._addresses(noise))) == fine
+    monkeypatch.setattr(slices, "BUDGET", coarse)
+    assert sum(map(len, slices._addresses(noise))) == coarse
+
+
+HOSTILE = '</script><script>document.title="x"</script>"\'&amp;<img src=x onerror=alert(1)>'
+
+
+def test_texts_stay_texts(ws):
+    ws.main.nickname = HOSTILE
+    ws.main.tags = (HOSTILE,)
+    ws.labels = [Label(1, HOSTILE)]
+    ws.add_landmark((0, 0, 0), HOSTILE)
+    page = made(ws)
+    assert rows(page, "Image layers")[1][2:4] == [HOSTILE, HOSTILE]
+    assert rows(page, "Segmentation, layer 002")[1][1] == HOSTILE
+    assert len(list(page.iter("script"))) == 1
+    assert all(one.get("src").startswith("data:image/webp;base64,") for one in page.iter("img"))
+
+
+def test_signs_that_steer_are_shown_as_unreadable():
+    signs = "a\x00b\x1b[31m\u202ec\u2066d\ud800e\ufffff\x7f\x85\u2028"
+    shown = typed(signs).text
+    assert shown == "a�b�[31m�c�d�e�f���"
+    assert typed("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645").text.count("\u200c") == 1
+    assert typed("one\r\ntwo").text == "one\ntwo"
+    assert element("p", title="\x00").get("title") == "�"
+
+
+def test_much_is_cut():
+    assert len(typed("x" * 10 * MOST_TEXT).text) < MOST_TEXT + 20
+    long = table("Many", ("A", "B"), [(str(i), i) for i in range(MOST_ROWS + 1234)])
+    assert len(list(long.iter("tr"))) == MOST_ROWS + 1
+    assert long.find(".//caption").text == "Many (1,234 more are not shown)"
+
+
+def test_a_page_replaces_a_page_and_nothing_else(ws, tmp_path):
+    target = tmp_path / "page.html"
+    save(report(Workspace()), target)
+    save(data := report(ws), target)
+    assert target.read_bytes() == data
+    target.write_text("mine")
+    with pytest.raises(WorkspaceError, match=r"page.html is there and is no report: choose anoth"):
+        save(data, target)
+    assert target.read_text() == "mine"
