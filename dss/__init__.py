@@ -1,10 +1,15 @@
 """The Distributed Segmentation Service: its users, providers and administrators.
 
->>> from dss import Client
->>> from dss.login import login
->>> session = login("https://dss.itksnap.org", token)    # doctest: +SKIP
->>> Client(session).services()                           # doctest: +SKIP
+>>> from dss import TicketStatus, service
+>>> TicketStatus("failed").final
+True
+>>> @service(name="Bright", tags=["Target"])
+... def bright(job):
+...     job.log("Hello")
+>>> bright.name, bright.tags
+('Bright', ('Target',))
 
+`dss.login.login` gives a `Session`; `Client`, `Provider` and `Admin` are made from one.
 Importing this package loads no other; each comes with the first use of what needs it.
 """
 

@@ -92,7 +92,7 @@ class Admin:
             ref: Branch, tag or full hash of a commit.
 
         Returns:
-            Hash of the service: that of the commit.
+            Hash of the service, which is that of the commit.
 
         Raises:
             Refused: The repository or the ref cannot be fetched, or another commit has the same

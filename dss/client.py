@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dss.errors import (
-    BadAnswer,
-    DssError,
-    NetworkFailed,
-    NotFound,
-    OutcomeUnknown,
-    ServerFailed,
-    TicketDeleted,
-    TimedOut,
-    TransferFailed,
-    Unfinished,
-    WrongState,
-    shown,
-)
+from dss.areas import list_files
+from dss.downloads import download_archive, download_file
+from dss.errors import BadAnswer, NotFound, TicketDeleted, TransferFailed, WrongState, shown
+from dss.following import follow
 from dss.records import (
     Attachment,
     FileEntry,
@@ -46,14 +33,8 @@ from dss.records import (
     word,
 )
 from dss.session import Session
-from dss.transfer import (
-    Sent,
-    archived,
-    download_archive,
-    download_file,
-    list_files,
-    upload_archive,
-)
+from dss.submitting import kept, kept_or_deleted, newest
+from dss.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -61,12 +42,7 @@ if TYPE_CHECKING:
 
 Area = Literal["input", "results"]
 
-_LOOK = 1.0  # seconds that the only look at a ticket may take where none are given to wait
-_LAST_LOOK = 0.2  # seconds before the end of a wait at which the last look begins, at least
-
 _FIXED = "its files are fixed, only a ticket in state init takes more"
-
-_log = logging.getLogger(__name__)
 
 
 class Client:
@@ -119,18 +95,9 @@ class Client:
             OutcomeUnknown: The answer was lost.
         """
         if not re.fullmatch("[0-9a-f]{40}", service):
-            service = self._newest(service)
+            service = newest(self.services(), service).hash
         doubt = "a ticket may have been made; it is the last of your tickets, and in state init"
         return self.session.post_form("api/tickets", {"githash": service}, read_int, doubt=doubt)
-
-    def _newest(self, name: str) -> str:
-        """Give the hash of a service; the server would take one that was withdrawn, too."""
-        listed = self.services()
-        versions = [one for one in listed if one.name == name]
-        if not versions:
-            names = ", ".join(sorted({one.name for one in listed})) or "none"
-            raise NotFound(f"no service is named {name!r}; services: {shown(names)}")
-        return max(versions, key=lambda one: _numbers(one.version)).hash
 
     def submit(
         self,
@@ -168,19 +135,9 @@ class Client:
         with archived(workspace, privacy) as files:
             first = next(files)
             ticket = self.create(service)
-            try:
+            with kept_or_deleted(ticket, self.delete):
                 self._upload(ticket, chain([first], files), verify=verify, sent=sent)
                 self.make_ready(ticket)
-            except OutcomeUnknown:
-                raise  # it may be queued, and somebody at work on it
-            except (NetworkFailed, ServerFailed) as error:
-                raise _unfinished(ticket, error) from error
-            except Exception as error:
-                self._abandon(ticket, error)
-                raise
-            except BaseException:
-                self._abandon(ticket, None)
-                raise
         return ticket
 
     def upload(
@@ -214,11 +171,9 @@ class Client:
         with (
             self._state_matters(ticket, _FIXED, TicketStatus.INIT),
             archived(workspace, privacy) as files,
+            kept(ticket),
         ):
-            try:
-                self._upload(ticket, files, verify=verify, sent=sent)
-            except (NetworkFailed, ServerFailed) as error:
-                raise _unfinished(ticket, error) from error
+            self._upload(ticket, files, verify=verify, sent=sent)
 
     def _upload(
         self,
@@ -341,45 +296,11 @@ class Client:
             NotFound: The user has no such ticket.
             TimedOut: It was not over in time; it goes on on the server.
         """
-        begin = time.monotonic()
-        seen: TicketDetail | None = None
-        since = 0
 
-        def left() -> float | None:
-            return None if timeout is None else max(0.0, begin + timeout - time.monotonic())
+        def look(since: int, within: float | None) -> TicketDetail:
+            return self._detail(ticket, since, within)
 
-        last = timeout == 0
-        within = _LOOK if last else timeout
-        while True:
-            look = time.monotonic()
-            try:
-                now = self._detail(ticket, since, within)
-            except (NetworkFailed, ServerFailed) as error:
-                if left() != 0:
-                    raise
-                raise TimedOut(f"{timeout:g} s are over, and ticket {ticket}: {error}") from error
-            # A look takes about as long as the one before.
-            margin = max(_LAST_LOOK, 2 * (time.monotonic() - look))
-            since = max((entry.id for entry in now.log), default=since)
-            if now != seen:
-                yield now
-            if now.status.final:
-                return
-            seen = replace(now, log=())
-            within = left()
-            if within is None:
-                time.sleep(interval)
-            elif not last:
-                rest = max(0.0, within - margin)
-                last = interval >= rest
-                time.sleep(min(interval, rest))
-                within = left()
-            else:
-                time.sleep(within)
-                raise TimedOut(
-                    f"ticket {ticket} is still {now.status} after {timeout:g} s; it goes on: "
-                    "look again later"
-                )
+        return follow(look, ticket, timeout=timeout, interval=interval)
 
     def files(self, ticket: int, area: Area) -> list[FileEntry]:
         """List the files of a ticket: its input, or its results.
@@ -407,7 +328,8 @@ class Client:
 
         Raises:
             NotFound: The user has no such ticket.
-            TransferFailed: There is no result, or it did not come whole.
+            TransferFailed: The result did not come whole.
+            WrongState: The ticket has no result, or none yet.
         """
         area = f"api/tickets/{ticket}/files/results"
         name = f"ticket_{ticket:08d}_results.itksnap"
@@ -477,32 +399,6 @@ class Client:
             raise kind(
                 f"ticket {ticket} is {status}: {rule}", status=error.status, text=error.text
             ) from error
-
-    def _abandon(self, ticket: int, cause: Exception | None) -> None:
-        """Delete a ticket that cannot be filled; where that fails, it is not kept without a word.
-
-        Raises:
-            Unfinished: It could not be deleted, and there is a cause to report it with.
-        """
-        try:
-            self.delete(ticket)
-        except DssError as error:
-            if cause is not None:
-                raise _unfinished(ticket, cause) from error
-            _log.warning("ticket %d stays and counts towards the quota: %s", ticket, error)
-
-
-def _numbers(version: str) -> list[int]:
-    """Give the numbers in a version, of which 1.10 has higher ones than 1.9."""
-    return [int(number) for number in re.findall("[0-9]+", version)]
-
-
-def _unfinished(ticket: int, cause: Exception) -> Unfinished:
-    return Unfinished(
-        f"{cause}; ticket {ticket} is kept, but not queued: go on with "
-        f"`dss submit WORKSPACE --ticket {ticket}`",
-        ticket=ticket,
-    )
 
 
 def _blob(url: str) -> str:

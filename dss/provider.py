@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
+from dss.areas import list_files
 from dss.client import Area
+from dss.downloads import download_archive
 from dss.errors import (
     BadAnswer,
     NetworkFailed,
@@ -30,7 +32,7 @@ from dss.records import (
     word,
 )
 from dss.session import Session
-from dss.transfer import Sent, archived, download_archive, list_files, upload_archive
+from dss.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -68,7 +70,7 @@ class Provider:
         """List those of the services that have tickets to claim; claims nothing.
 
         Returns:
-            None where the server is too old to tell: claim instead.
+            None where the server is too old to tell; claim instead.
 
         Raises:
             NotPermitted: The user does not provide one of the services.
@@ -188,6 +190,10 @@ class Provider:
 
         Returns:
             The number of the log entry.
+
+        Raises:
+            ValueError: There is no such category.
+            OutcomeUnknown: The answer was lost; the line may be in the log.
         """
         if category not in get_args(Category):
             raise ValueError(f"{category!r} is not one of {', '.join(get_args(Category))}")
@@ -229,6 +235,10 @@ class Provider:
             value: 0 to 1. Zero removes every part between `start` and `end`.
             start: Where the part begins, 0 to 1.
             end: Where it ends.
+
+        Raises:
+            ValueError: The part or the value is not within 0 to 1.
+            ServerFailed: The server knows this `start` with another `end`.
         """
         if not (0 <= value <= 1 and 0 <= start < end <= 1):
             raise ValueError(f"not a progress: {value} of the part from {start} to {end}")
@@ -324,6 +334,10 @@ class Provider:
         """Report the ticket as `success` or `failed`, without a word in its log.
 
         The server takes any report of a claimed ticket, also one that contradicts an earlier one.
+
+        Raises:
+            TicketDeleted: Its owner has deleted it.
+            OutcomeUnknown: The answer was lost, or its owner has queued the ticket again.
         """
         doubt = f"ticket {ticket} may be {status}; ask for its status"
 

@@ -30,13 +30,13 @@ R = TypeVar("R")
 class TicketStatus(str, Enum):
     """Where a ticket stands, in the server's words."""
 
-    INIT = "init"
-    READY = "ready"
-    CLAIMED = "claimed"
-    SUCCESS = "success"
-    FAILED = "failed"
-    TIMEOUT = "timeout"
-    DELETED = "deleted"
+    INIT = "init"  #: made, its files not all sent
+    READY = "ready"  #: waits for a provider
+    CLAIMED = "claimed"  #: a provider works on it
+    SUCCESS = "success"  #: its result can be fetched
+    FAILED = "failed"  #: its log says why
+    TIMEOUT = "timeout"  #: the server has given it up
+    DELETED = "deleted"  #: its files are gone
 
     def __str__(self) -> str:
         return self.value
@@ -57,7 +57,14 @@ _FINAL = (
 
 @dataclass(frozen=True)
 class Service:
-    """A service that tickets can be made for; `hash` is the 40 hex digits of its git commit."""
+    """A service that tickets can be made for.
+
+    Attributes:
+        name: Its name; several versions may have the same.
+        hash: The 40 hexadecimal digits of its git commit, which name the version.
+        version: Its version, as it calls it.
+        description: What it does, in a line.
+    """
 
     name: str
     hash: str
@@ -67,7 +74,14 @@ class Service:
 
 @dataclass(frozen=True)
 class ServiceTag:
-    """A layer that a service asks for: its tag, and the role ("MainImage", …) of the layer."""
+    """A layer that a service asks for.
+
+    Attributes:
+        name: The tag that the layer has to have.
+        type: ``MainImage``, ``OverlayImage``, ``AnatomicImage`` (either) or ``Segmentation``.
+        hint: What the user is told to choose.
+        required: Whether a ticket without it is refused.
+    """
 
     name: str
     type: str
@@ -77,7 +91,17 @@ class ServiceTag:
 
 @dataclass(frozen=True)
 class ServiceDetail:
-    """What a service says of itself; `json` is its `service.json`, whole."""
+    """What a service says of itself.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        description: What it does, in a line.
+        long_description: The same, at length.
+        url: Its web page, or empty.
+        tags: The layers that it asks for.
+        json: Its `service.json`, whole.
+    """
 
     name: str
     version: str
@@ -90,7 +114,15 @@ class ServiceDetail:
 
 @dataclass(frozen=True)
 class ServiceStats:
-    """How busy a service is; `last_heard` is how long ago one of its providers asked for work."""
+    """How busy a service is.
+
+    Attributes:
+        succeeded: How many of its tickets were a success.
+        failed: How many failed.
+        mean_duration: How long a ticket took, None if none did.
+        last_heard: How long ago one of its providers asked for work, None if never.
+        queue_length: How many tickets wait.
+    """
 
     succeeded: int
     failed: int
@@ -101,7 +133,13 @@ class ServiceStats:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A ticket in the list of its owner; `service` is the service's name."""
+    """A ticket in the list of its owner.
+
+    Attributes:
+        id: Its number.
+        service: The service's name.
+        status: Where it stands.
+    """
 
     id: int
     service: str
@@ -110,7 +148,14 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file attached to a log entry. Whoever has the `url` can read it, without a login."""
+    """A file attached to a log entry.
+
+    Attributes:
+        id: Its number.
+        description: What it is, for people.
+        mime_type: Its type, ``text/plain`` for example.
+        url: Its address. Whoever has it can read the file, without a login.
+    """
 
     id: int
     description: str
@@ -120,7 +165,15 @@ class Attachment:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A line of a ticket's log; `category` is info, warning or error."""
+    """A line of a ticket's log.
+
+    Attributes:
+        id: Its number, which grows.
+        time: When it was written, with its time zone.
+        category: ``info``, ``warning`` or ``error``.
+        message: What it says.
+        attachments: The files that show with it.
+    """
 
     id: int
     time: datetime
@@ -148,7 +201,12 @@ class TicketDetail:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file of a ticket. `index` is its present place by time: it shifts when files change."""
+    """A file of a ticket.
+
+    Attributes:
+        index: Its present place by time, which shifts when files change.
+        name: Its name.
+    """
 
     index: int
     name: str
@@ -156,7 +214,14 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ProvidedService:
-    """A service as one provider offers it; several providers give several of the same `hash`."""
+    """A service as one provider offers it.
+
+    Attributes:
+        name: The service's name.
+        version: Its version.
+        hash: Its hash; several providers give several of the same.
+        provider: The provider.
+    """
 
     name: str
     version: str
@@ -166,7 +231,13 @@ class ProvidedService:
 
 @dataclass(frozen=True)
 class Available:
-    """A service with tickets ready to be claimed, and how many."""
+    """A service with tickets ready to be claimed.
+
+    Attributes:
+        hash: The service's hash.
+        name: Its name.
+        ready: How many tickets wait.
+    """
 
     hash: str
     name: str
@@ -175,7 +246,13 @@ class Available:
 
 @dataclass(frozen=True)
 class Claim:
-    """A ticket that was claimed, and the service that it is for."""
+    """A ticket that was claimed.
+
+    Attributes:
+        ticket: Its number.
+        hash: Hash of the service that it is for.
+        status: Where it stands.
+    """
 
     ticket: int
     hash: str
@@ -184,7 +261,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class ProviderUser:
-    """A user who may provide services for a provider."""
+    """A user who may provide services for a provider.
+
+    Attributes:
+        id: The user's number.
+        email: The address that is logged in with.
+        admin: Whether the user may say who else may.
+    """
 
     id: int
     email: str
@@ -193,7 +276,15 @@ class ProviderUser:
 
 @dataclass(frozen=True)
 class AnyTicket:
-    """A ticket in the administrator's list; `minutes` from its first to its last event."""
+    """A ticket in the administrator's list.
+
+    Attributes:
+        id: Its number.
+        email: Its owner.
+        service: The service's name.
+        status: Where it stands.
+        minutes: Time from its first to its last event.
+    """
 
     id: int
     email: str
@@ -203,7 +294,11 @@ class AnyTicket:
 
 
 def read_word(text: str, *allowed: str) -> str:
-    """Read an answer of one word, which has to be one of those `allowed`."""
+    """Read an answer of one word, which has to be one of those `allowed`.
+
+    Raises:
+        BadAnswer: It is none.
+    """
     word = text.strip()
     if word not in allowed:
         raise BadAnswer(f"the server answered {shown(text)!r} instead of {' or '.join(allowed)}")
@@ -216,14 +311,22 @@ def word(*allowed: str) -> Callable[[str], str]:
 
 
 def read_int(text: str) -> int:
-    """Read a number that is an id or a count: decimal digits and nothing else."""
+    """Read a number that is an id or a count: decimal digits and nothing else.
+
+    Raises:
+        BadAnswer: It is none.
+    """
     if not re.fullmatch("[0-9]{1,18}", text.strip()):
         raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
     return int(text)
 
 
 def read_number(text: str) -> float:
-    """Read a number that need not be whole."""
+    """Read a number that need not be whole.
+
+    Raises:
+        BadAnswer: It is none.
+    """
     try:
         number = float(text)
     except ValueError:
@@ -239,7 +342,11 @@ def read_status(text: str) -> TicketStatus:
 
 
 def read_time(value: object) -> datetime:
-    """Read a time: seconds of the epoch, or a date and time without a zone, taken for UTC."""
+    """Read a time: seconds of the epoch, or a date and time without a zone, taken for UTC.
+
+    Raises:
+        BadAnswer: It is none.
+    """
     try:
         if isinstance(value, str) and not value.isdecimal():
             form = "%Y-%m-%d %H:%M:%S.%f" if "." in value else "%Y-%m-%d %H:%M:%S"
@@ -252,7 +359,11 @@ def read_time(value: object) -> datetime:
 
 
 def read_duration(value: object) -> timedelta | None:
-    """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none."""
+    """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none.
+
+    Raises:
+        BadAnswer: It is none.
+    """
     if value is None or value == "":
         return None
     text = str(value)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dss.client import Client
     from dss.provider import Provider
     from dss.records import FileEntry, LogEntry
-    from dss.transfer import Sent
+    from dss.uploads import Sent
 
 COMMANDS: list[Command] = []
 

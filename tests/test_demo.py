@@ -61,10 +61,10 @@ def test_the_result_is_a_workspace_of_six_layers(demonstration):
         (Role.OVERLAY, "Subject", ("Source",)),
         (Role.OVERLAY, "Subject's tissues", ("SourceSeg",)),
         (Role.OVERLAY, "Resliced source", ()),
-        (Role.OVERLAY, "Deformation field", ()),
         (Role.SEGMENTATION, "Resliced labels", ("Result",)),
+        (Role.OVERLAY, "Deformation field", ()),
     ]
-    assert workspace.layers()[4].display.color_map == "Jet"
+    assert workspace.layers()[5].display.color_map == "Jet"
     assert [label.name for label in workspace.labels] == ["Grey matter", "White matter"]
     for layer in workspace.layers():
         assert re.fullmatch(r"layer_\d{3}_[0-9a-f]{32}\.nii\.gz", layer.path.name)
@@ -74,7 +74,12 @@ def test_the_result_is_a_workspace_of_six_layers(demonstration):
 def test_every_step_is_told(demonstration):
     _, _, lines = demonstration
     text = "\n".join(lines)
-    for step in ("Affine", "Deformable", "Reslicing", "[Affine matrix]"):
+    pictures = (
+        "After affine registration",
+        "After deformable registration",
+        "Labels on the target",
+    )
+    for step in ("Affine", "Deformable", "[Affine matrix]", *(f"[{one}]" for one in pictures)):
         assert step in text
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from dss.cli.shared import Connection, ServiceName, as_record, command, find_service
+from dss.cli.shared import Connection, ServiceName, as_record, command, find_service, noun
 from dss.errors import NotFound
 from snapws.cli import render
-from snapws.cli.frame import Listing, noun
+from snapws.cli.frame import Listing
 
-app = noun("What an administrator does.")
-providers = noun("Providers of services.")
-users = noun("Who may provide services for a provider.")
-services = noun("The services that a provider offers.")
-tickets = noun("The tickets of all users.")
+app = noun("What an administrator does.", example="dss admin tickets list")
+providers = noun("Providers of services.", example="dss admin providers add testlab")
+users = noun(
+    "Who may provide services for a provider.",
+    example="dss admin users add testlab jane@example.org",
+)
+services = noun("The services that a provider offers.", example="dss admin services list testlab")
+tickets = noun("The tickets of all users.", example="dss admin tickets purge completed --hours 720")
 app.add_typer(providers, name="providers")
 app.add_typer(users, name="users")
 app.add_typer(services, name="services")
@@ -137,6 +141,8 @@ def add_service(
     from dss.admin import Admin
 
     with connection.open() as session:
+        if (folder := Path(repository)).is_dir():  # from here, not from where the server is
+            repository = str(folder.absolute())
         listing.show_lines([Admin(session).add_service(provider, repository, ref)])
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from dss.cli import login, run, submit, trials
 from dss.cli.admin import app as admin
 from dss.cli.provider import app as provider
@@ -17,31 +15,34 @@ _HELP = """Have workspaces processed by ITK-SNAP's Distributed Segmentation Serv
 
 A user submits a workspace as a ticket for a service; a provider claims the ticket, works on it and
 delivers the result; an administrator says who provides what.
-
-\b
-Examples:
-  $ dss login https://dss.itksnap.org
-  $ dss services list
-  $ dss submit study.itksnap RegistrationExample --wait --download result/
-  $ dss provider claim --wait 600
 """
 
-app = typer.Typer(
-    help=_HELP,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain lines, that any terminal and log can show
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.callback()(frame.options)
+_EXAMPLE = """\
+dss login https://dss.itksnap.org
+dss services list
+dss submit study.itksnap RegistrationExample --wait --download result/
+dss provider claim --wait 600
+"""
+
+app = frame.program(_HELP, example=_EXAMPLE, more="tutorial.md")
 
 command(app, "login", example="dss login https://dss.itksnap.org")(login.login)
 command(app, "logout", example="dss logout")(login.logout)
 command(app, "whoami", example="dss whoami")(login.whoami)
 command(app, "submit", example="dss submit study.itksnap RegistrationExample --wait")(submit.submit)
-command(app, "run", example="dss run my_service.py --provider testlab")(run.run)
-command(app, "demo", example="dss demo my-demo")(trials.demo)
-command(app, "middleware", example="dss middleware --port 8080")(trials.middleware)
+command(
+    app,
+    "run",
+    example="dss run my_service.py --provider testlab",
+    more="howto/write-a-service.md",
+)(run.run)
+command(app, "demo", example="dss demo my-demo", more="tutorial.md")(trials.demo)
+command(
+    app,
+    "middleware",
+    example="dss middleware --port 8080",
+    more="howto/local-middleware.md",
+)(trials.middleware)
 
 app.add_typer(services, name="services")
 app.add_typer(service, name="service")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dss.cli.shared import as_record
+from dss.cli.shared import Interval, as_record
 from dss.errors import shown
 from snapws.cli import render
 from snapws.cli.frame import Listing
@@ -31,10 +31,7 @@ def dashboard(
     watch: Annotated[
         bool, typer.Option("--watch", help="Look again and again, until interrupted.")
     ] = False,
-    interval: Annotated[
-        float,
-        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Time between two looks."),
-    ] = 2.0,
+    interval: Interval = "2s",  # type: ignore[assignment] # which the parser reads
 ) -> None:
     """Show what a runner does: running, waiting, failed.
 
@@ -66,16 +63,31 @@ def _show(found: Overview, workdir: Path) -> None:
     render.result(render.plain(f"Runner: {who}, {state}"))
     if found.lost_claims:
         render.result(f"Claims without an answer: {found.lost_claims} (see dss run --adopt)")
-    columns = ("ticket", "service", "step", "since", "for", "attempts", "sent", "note")
+    columns = (
+        "ticket",
+        "service",
+        "step",
+        "progress",
+        "since",
+        "for",
+        "times_begun",
+        "result_sent",
+        "note",
+    )
     _section("Running" if runner.up else "Open", _open(found.running), columns)
     _section("Waiting for the server", _open(found.waiting), columns)
     _section(
         "Last failures",
         [
-            {**vars(row), "at": _moment(row.at), "reason": shown(row.reason)}
+            {
+                **vars(row),
+                "at": _moment(row.at),
+                "files": row.folder,
+                "reason": shown(row.reason),
+            }
             for row in found.failures
         ],
-        ("ticket", "service", "at", "reason"),
+        ("ticket", "service", "at", "files", "reason"),
     )
     _section(
         "Finished",
@@ -112,11 +124,17 @@ def _open(tickets: Sequence[OpenTicket]) -> list[Record]:
             "step": ticket.step.value,
             "since": _moment(ticket.since),
             "for": duration(ticket.seconds),
-            "sent": f"{size(ticket.bytes)} in {ticket.files}" if ticket.files else "",
+            "progress": "" if ticket.progress is None else f"{ticket.progress:.0%}",
+            "times_begun": ticket.attempts,
+            "result_sent": _sent(size(ticket.bytes), ticket.files),
             "note": shown(ticket.note),
         }
         for ticket in tickets
     ]
+
+
+def _sent(size: str, files: int) -> str:
+    return f"{size} in {files} file{'s' if files > 1 else ''}" if files else ""
 
 
 def _mean(seconds: float | None) -> str:

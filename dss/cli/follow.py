@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dss.cli.shared import as_record
+from dss.cli.shared import Interval, as_record, seconds
 from dss.errors import shown
 from snapws.cli import render
 
@@ -24,16 +24,13 @@ class Waiting:
         float | None,
         typer.Option(
             "--timeout",
-            metavar="SECONDS",
-            min=0,
+            parser=seconds,
+            metavar="TIME",
             help="How long to wait; the ticket goes on after that.",
             show_default="for ever",
         ),
     ] = None
-    interval: Annotated[
-        float,
-        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Time between two looks."),
-    ] = 5.0
+    interval: Interval = "5s"  # type: ignore[assignment] # which the parser reads
 
 
 def show_log(log: tuple[LogEntry, ...]) -> None:

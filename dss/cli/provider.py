@@ -11,6 +11,7 @@ from dss.cli.dashboard import dashboard
 from dss.cli.shared import (
     Connection,
     Folder,
+    Interval,
     Parallel,
     TicketNumber,
     Upload,
@@ -18,12 +19,14 @@ from dss.cli.shared import (
     command,
     find_service,
     not_unheard,
+    noun,
     open_for_sending,
+    seconds,
     show_sent,
 )
 from dss.errors import Refused, WrongState
 from snapws.cli import render
-from snapws.cli.frame import Listing, noun
+from snapws.cli.frame import Listing
 from snapws.cli.options import WorkspaceFile
 
 if TYPE_CHECKING:
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
 
     from dss.provider import Provider
 
-app = noun("What a provider does with tickets.")
+app = noun(
+    "What a provider does with tickets.",
+    example="dss provider claim RegistrationExample --wait 600",
+)
 
 ServiceNames = Annotated[
     list[str] | None,
@@ -86,12 +92,9 @@ def claim(
     ] = "instance_1",
     wait: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0, help="How long to wait for a ticket to come."),
-    ] = 0.0,
-    interval: Annotated[
-        float,
-        typer.Option("--interval", metavar="SECONDS", min=0.1, help="Time between two looks."),
-    ] = 5.0,
+        typer.Option(parser=seconds, metavar="TIME", help="How long to wait for a ticket to come."),
+    ] = "0s",  # type: ignore[assignment] # which the parser reads
+    interval: Interval = "5s",  # type: ignore[assignment]
 ) -> None:
     """Claim the oldest ticket that waits; print its number.
 
@@ -267,7 +270,12 @@ def fail(
     render.note(f"ticket {ticket}: failed")
 
 
-command(app, "dashboard", example="dss provider dashboard --watch")(dashboard)
+command(
+    app,
+    "dashboard",
+    example="dss provider dashboard --watch",
+    more="howto/scale-a-service.md",
+)(dashboard)
 
 
 def _refuse_over(provider: Provider, ticket: int) -> None:

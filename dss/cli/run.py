@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dss.cli.shared import Connection
+from dss.cli.shared import Connection, seconds
 from dss.errors import ServiceError
 from snapws.cli import render
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dss.serving.settings import Settings
     from dss.session import Session
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _QUICK = (5.0, 20.0)  # time-outs of a loop that has other things to see to
 
@@ -31,14 +30,6 @@ class ExecutorName(str, Enum):
 
     LOCAL = "local"
     DASK = "dask"
-
-
-def seconds(text: str) -> float:
-    """Read a time: `90`, `90s`, `2m`, `1.5h`, `7d`."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
-    if form is None:
-        raise typer.BadParameter(f"{text!r} is no time: give it like 90s, 2m, 1.5h or 7d")
-    return float(form[1]) * _UNITS[form[2]]
 
 
 def size(text: str) -> int:
@@ -204,6 +195,6 @@ def _dask(scheduler: str, file: Path, settings: Settings) -> Executor:
         ) from error
     declared = describe(file)
     # What a service needs that was chosen by its hash is not known yet: then all of them count.
-    chosen = [one for one in declared if one["name"] in settings.services] or declared
-    needed = together(one["resources"] for one in chosen)
+    chosen = [one for one in declared if one.name in settings.services] or declared
+    needed = together(one.resources for one in chosen)
     return DaskExecutor(scheduler, file, settings.workdir, settings.limits, needed)

@@ -9,14 +9,16 @@ from typing import Annotated
 
 import typer
 
-from dss.cli.shared import as_record, command
+from dss.cli.shared import as_record, command, noun
 from snapws.cli import render
-from snapws.cli.frame import Listing, noun
+from snapws.cli.frame import Listing
 
-app = noun("Write a service.")
+HOWTO = "howto/write-a-service.md"
+
+app = noun("Write a service.", example="dss service init neckcut", more=HOWTO)
 
 
-@command(app, "init", example="dss service init neckcut --name MRI-NeckCut")
+@command(app, "init", example="dss service init neckcut --name MRI-NeckCut", more=HOWTO)
 def init(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Where to begin it; made if need be.")
@@ -41,7 +43,7 @@ def init(
     render.note(f"wrote {code}: write in it how, then dss service test {code} WORKSPACE")
 
 
-@command(app, "check", example="dss service check my_service/")
+@command(app, "check", example="dss service check my_service/", more=HOWTO)
 def check(
     path: Annotated[
         Path,
@@ -65,10 +67,12 @@ def check(
             render.result(render.plain(f"{problem.severity}: {problem}"))
     if any(problem.severity == "error" for problem in found):
         raise typer.Exit(1)
-    render.note(f"{path}: no errors")
+    code = (path if path.is_dir() else path.parent) / description.CODE
+    then = f"; try its code: dss service test {code} WORKSPACE" if code.exists() else ""
+    render.note(f"{path}: no errors{then}")
 
 
-@command(app, "test", example="dss service test my_service.py study.itksnap -o result/")
+@command(app, "test", example="dss service test my_service.py study.itksnap -o result/", more=HOWTO)
 def try_out(
     file: Annotated[
         Path, typer.Argument(metavar="SERVICE.py", help="The service's code.", show_default=False)
@@ -95,7 +99,9 @@ def try_out(
 
     Prints the file of the resulting workspace.
     """
-    from dss.serving import trial
+    from dss.serving import description, trial
 
     folder = output or Path(tempfile.mkdtemp(prefix="dss-service-"))
     render.result(str(trial.run(file, workspace, folder, name=name, tell=render.note)))
+    if (told := file.with_name(description.FILE)).exists():
+        render.note(f"the code works; look at its description: dss service check {told}")

@@ -21,11 +21,42 @@ from snapws.cli import frame, render
 if TYPE_CHECKING:
     from dss.records import ProvidedService, Service
     from dss.session import Session
-    from dss.transfer import Sent
+    from dss.uploads import Sent
     from snapws.privacy import Privacy
 
+_LEAST_PAUSE = 0.1  # seconds
+
+#: The page, below docs/, where one reads more of a subcommand for which no other is named.
+REFERENCE = "reference/dss.md"
+
 #: Declares a subcommand; see `snapws.cli.frame.command`.
-command = functools.partial(frame.command, errors=(DssError, WorkspaceError))
+command = functools.partial(frame.command, more=REFERENCE, errors=(DssError, WorkspaceError))
+
+#: Makes a group of subcommands; see `snapws.cli.frame.noun`.
+noun = functools.partial(frame.noun, more=REFERENCE)
+
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str) -> float:
+    """Read a time: `90`, `90s`, `2m`, `1.5h`, `7d`."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if form is None:
+        raise typer.BadParameter(f"{text!r} is no time: give it like 90s, 2m, 1.5h or 7d")
+    return float(form[1]) * _UNITS[form[2]]
+
+
+def _pause(text: str) -> float:
+    if (pause := seconds(text)) < _LEAST_PAUSE:
+        raise typer.BadParameter(f"{text!r} is too short: at least {_LEAST_PAUSE:g}s")
+    return pause
+
+
+Interval = Annotated[
+    float,
+    typer.Option("--interval", parser=_pause, metavar="TIME", help="Time between two looks."),
+]
 
 
 @dataclass
@@ -49,11 +80,11 @@ class Link:
         float,
         typer.Option(
             "--patience",
-            metavar="SECONDS",
-            min=0,
+            parser=seconds,
+            metavar="TIME",
             help="How long a request that failed is repeated, where that is safe.",
         ),
-    ] = 60.0
+    ] = "60s"  # type: ignore[assignment] # which the parser reads
 
     @property
     def verify(self) -> bool | str:

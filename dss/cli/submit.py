@@ -16,7 +16,7 @@ from dss.cli.shared import (
     open_for_sending,
     show_sent,
 )
-from dss.errors import Refused
+from dss.errors import Refused, shown
 from snapws.cli import render
 from snapws.cli.frame import Listing
 from snapws.cli.options import WorkspaceFile
@@ -78,7 +78,7 @@ def submit(
             _check_service(client, ticket, hash_)
         opened = open_for_sending(workspace, upload.privacy)
         if hash_:
-            _warn_of_missing_tags(opened, client.service_detail(hash_))
+            _refuse_missing_tags(opened, client.service_detail(hash_))
         if ticket is None:
             number = client.submit(
                 opened, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent
@@ -104,13 +104,16 @@ def submit(
                 render.result(result)
 
 
-def _warn_of_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
-    """Warn of layers that a service asks for and a workspace has not: it would fail, but later."""
+def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
+    """Refuse a workspace without a layer that a service requires: the ticket would fail at once."""
     there = {tag for layer in (*workspace.layers(), *workspace.meshes()) for tag in layer.tags}
     for tag in service.tags:
         if tag.required and tag.name not in there:
-            render.note(
-                f"warning: {service.name} asks for a layer with the tag {tag.name}, and none has it"
+            hint = f" ({shown(tag.hint)})" if tag.hint.strip() else ""
+            raise Refused(
+                f"no layer of {workspace.path} has the tag {tag.name}{hint}, which {service.name} "
+                f"requires; nothing was sent: give it to one, as with snapws tags add "
+                f"{workspace.path} LAYER {tag.name}"
             )
 
 

@@ -18,14 +18,16 @@ from dss.cli.shared import (
     TicketNumbers,
     as_record,
     command,
+    noun,
 )
 from snapws.cli import render
-from snapws.cli.frame import Listing, noun
+from snapws.cli.frame import Listing
+from snapws.cli.report import ReportFile, html_file
 
 if TYPE_CHECKING:
     from dss.records import Attachment
 
-app = noun("Your tickets.")
+app = noun("Your tickets.", example="dss tickets show 1")
 
 
 @command(app, "list", example="dss tickets list")
@@ -75,7 +77,7 @@ def log(ticket: TicketNumber, connection: Connection, listing: Listing) -> None:
         show_log(entries)
 
 
-@command(app, "wait", example="dss tickets wait 1 --timeout 3600")
+@command(app, "wait", example="dss tickets wait 1 --timeout 1h")
 def wait(ticket: TicketNumber, waiting: Waiting, connection: Connection, listing: Listing) -> None:
     """Follow a ticket to its end; exit 1 if it fails.
 
@@ -106,6 +108,23 @@ def download(
     with connection.open() as session:
         result = Client(session).download(ticket, folder, parallel=parallel)
     listing.show_lines([str(result)])
+
+
+@command(app, "report", example="dss tickets report 1 -o ticket.html")
+def report(ticket: TicketNumber, output: ReportFile, connection: Connection) -> None:
+    """Write a page that shows a ticket, for the browser.
+
+    One file: status and times, the log, what is attached, and the result as snapws report shows it,
+    which is fetched for it and not kept. The page is not anonymous.
+    """
+    from dss.client import Client
+    from dss.report import report as page
+    from snapws.report import save
+
+    target = html_file(output)
+    with connection.open() as session:
+        save(page(Client(session), ticket), target)
+    render.note(f"saved {target}")
 
 
 @command(app, "delete", example="dss tickets delete 1")
@@ -157,10 +176,11 @@ def attachments(
         client = Client(session)
         entries = client.log(ticket)
         if download is None:
-            listing.show(
-                [{**as_record(one), "log": e.id} for e in entries for one in e.attachments],
-                ("id", "description", "mime_type", "url"),
-            )
+            found = [{**as_record(one), "log": e.id} for e in entries for one in e.attachments]
+            if not (found or listing.json):
+                render.note(f"nothing is attached to ticket {ticket}")
+                return
+            listing.show(found, ("id", "description", "mime_type", "url"))
             return
         download.mkdir(parents=True, exist_ok=True)
         files = []

@@ -1,47 +1,54 @@
-"""Jobs on the workers of a Dask cluster.
+"""Jobs on the workers of a Dask cluster, as the runner has them.
 
-A task of the cluster is a place for one job: it connects to the runner, starts the job's process as
-`LocalExecutor` does, and passes on what either says to the other, one JSON object a line. The line
-is the job's life: where it breaks, the job is ended on one side and begun again on the other. What
-goes through Dask itself names files and limits, and no login.
+A task of the cluster (`dss.serving.dask_worker`) is a place for one job. It connects to the runner;
+where the line breaks, the job is ended on one side and begun again on the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import socket
-import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future
 
+from dss.serving.dask_worker import (
+    IDENTITY,
+    LONGEST_LINE,
+    PATIENCE,
+    Place,
+    keep_alive,
+    read_identity,
+    work,
+)
 from dss.serving.executors import Worker
-from dss.serving.order import Order
-from dss.serving.supervisor import Limits, Supervisor, Words
-
-IDENTITY = "folder.id"
-"""File in a work folder by which a worker knows whether it has the runner's, or its own."""
+from dss.serving.messages import (
+    Answer,
+    Cancel,
+    Ended,
+    Heard,
+    Kill,
+    Order,
+    Told,
+    Welcome,
+    as_line,
+    from_line,
+)
+from dss.serving.supervisor import Limits
 
 _LOST = "its Dask worker was lost"
-_PATIENCE = 10.0  # seconds for a worker to connect, and for its first words
 _SCHEDULER_PATIENCE = 4.0  # for one try, of which there is no end
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
-_LONGEST_LINE = 2**26
-# Seconds after which a machine that says nothing is taken for gone. The worker gives up first, so
-# that a job is not at work in two places.
-_WORKER_GIVES_UP = 20
-_RUNNER_GIVES_UP = 60
+# Seconds after which a worker's machine that says nothing is taken for gone: it gives up earlier.
+_GIVES_UP = 60
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +100,7 @@ class DaskExecutor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
         self._thread.start()
 
-    def start(self, heard: Callable[[Words], None]) -> Worker:
+    def start(self, heard: Callable[[Heard], None]) -> Worker:
         """Ask the cluster for a place, and start a process there."""
         remote = _Remote(self._loop, heard)
         self._loop.call_soon_threadsafe(self._employ, remote)
@@ -113,13 +120,13 @@ class DaskExecutor:
         remote.task = self._loop.create_task(self._see_to(remote))
         remote.task.add_done_callback(lambda task: self._end(remote, task))
 
-    def _end(self, remote: _Remote, task: asyncio.Task[Words]) -> None:
+    def _end(self, remote: _Remote, task: asyncio.Task[Ended]) -> None:
         self._expected.pop(remote.token, None)
         self._remotes.remove(remote)
         remote.hang_up()
-        remote.heard({"ended": None} if task.cancelled() else task.result())
+        remote.heard(Ended(None) if task.cancelled() else task.result())
 
-    async def _see_to(self, remote: _Remote) -> Words:
+    async def _see_to(self, remote: _Remote) -> Ended:
         """Get a place for a worker, hear it out, and give how it ended."""
         try:
             while True:
@@ -135,7 +142,7 @@ class DaskExecutor:
                 # The cluster went, or threw it out.
                 await asyncio.sleep(_FIRST_PAUSE)
         except Exception as error:  # noqa: BLE001 - whatever Dask raises: the runner has to hear
-            return {"ended": f"Dask did not start it: {error or type(error).__name__}"}
+            return Ended(f"Dask did not start it: {error or type(error).__name__}")
 
     async def _submit(self, remote: _Remote) -> Future[Any]:
         """Submit a task; where it ends and has not connected, the line is given up."""
@@ -143,7 +150,7 @@ class DaskExecutor:
         host, port = await self._listen(client)
         line = remote.line = self._loop.create_future()
         self._expected[remote.token] = remote
-        place = _Place(
+        place = Place(
             host=host,
             port=port,
             token=remote.token,
@@ -154,7 +161,7 @@ class DaskExecutor:
             limits=self._limits,
         )
         future: Future[Any] = client.submit(
-            _work,
+            work,
             place,
             key=f"dss-run-{secrets.token_hex(8)}",
             pure=False,
@@ -207,7 +214,7 @@ class DaskExecutor:
                     self._answer,
                     _own_address(contact.hostname or "", contact.port or 0),
                     ssl=security["ssl_context"] if _is_encrypted(client) else None,
-                    limit=_LONGEST_LINE,
+                    limit=LONGEST_LINE,
                 )
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
@@ -215,8 +222,8 @@ class DaskExecutor:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer whoever connects: a worker that is expected, once; for all others hang up."""
         try:
-            _keep_alive(writer, _RUNNER_GIVES_UP)
-            first = await asyncio.wait_for(reader.readline(), _PATIENCE)
+            keep_alive(writer, _GIVES_UP)
+            first = await asyncio.wait_for(reader.readline(), PATIENCE)
             remote = self._expected.pop(first.decode("ascii", "replace").strip(), None)
             if remote is not None:
                 remote.pick_up(reader, writer)
@@ -246,10 +253,10 @@ class _Remote:
         line: What it says, once it has connected; None where it never will.
     """
 
-    task: asyncio.Task[Words]
+    task: asyncio.Task[Ended]
     line: asyncio.Future[asyncio.StreamReader | None]
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, heard: Callable[[Words], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, heard: Callable[[Heard], None]) -> None:
         self._loop = loop
         self.heard = heard
         self.token = secrets.token_hex(32)
@@ -257,19 +264,19 @@ class _Remote:
 
     def order(self, order: Order) -> None:
         """Tell it what to do."""
-        self._loop.call_soon_threadsafe(self._tell, {"order": order.as_json()})
+        self._loop.call_soon_threadsafe(self._tell, order)
 
     def answer(self, number: int) -> None:
         """Tell it that what it said is in the journal."""
-        self._loop.call_soon_threadsafe(self._tell, {"answer": number})
+        self._loop.call_soon_threadsafe(self._tell, Answer(number))
 
     def cancel(self) -> None:
         """End it soon; at once where it has not begun."""
-        self._loop.call_soon_threadsafe(self._tell, {"cancel": True})
+        self._loop.call_soon_threadsafe(self._tell, Cancel())
 
     def kill(self) -> None:
         """End it at once."""
-        self._loop.call_soon_threadsafe(self._tell, {"kill": True})
+        self._loop.call_soon_threadsafe(self._tell, Kill())
 
     def pick_up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Begin to speak with it."""
@@ -278,19 +285,19 @@ class _Remote:
             self.hang_up()
             return
         self.line.set_result(reader)
-        self._tell({"welcome": True})
+        self._tell(Welcome())
 
-    async def listen(self, reader: asyncio.StreamReader) -> Words:
+    async def listen(self, reader: asyncio.StreamReader) -> Ended:
         """Pass on what it says; give how it ended."""
-        ended: Words = {"ended": _LOST, "lost": True}
+        ended = Ended(_LOST, lost=True)
         # A line that breaks off is an end like any other.
         with suppress(OSError, ValueError):
             async for line in reader:
-                words: Words = json.loads(line)
-                if "ended" in words:
-                    ended = words
+                said = from_line(line)
+                if isinstance(said, Ended):
+                    ended = said
                 else:
-                    self.heard(words)
+                    self.heard(said)
         return ended
 
     def give_up(self) -> None:
@@ -305,122 +312,12 @@ class _Remote:
         if self._writer:
             self._writer.close()
 
-    def _tell(self, words: Words) -> None:
+    def _tell(self, message: Told) -> None:
         if self._writer:
             if not self._writer.is_closing():
-                self._writer.write(_as_line(words))
-        elif words.keys() & {"cancel", "kill"}:
+                self._writer.write(as_line(message))
+        elif isinstance(message, (Cancel, Kill)):
             self.give_up()
-
-
-@dataclass(frozen=True)
-class _Place:
-    """What a task has to know; it passes through the scheduler, so there is no login in it.
-
-    Attributes:
-        host: Address of the runner.
-        port: The port it listens at.
-        token: What it is expected to say first; good for one connection.
-        encrypted: Whether the line is.
-        file: The service's file.
-        workdir: The work folder.
-        identity: What tells that folder from another of this path.
-        limits: What the job may use.
-    """
-
-    host: str
-    port: int
-    token: str = field(repr=False)
-    encrypted: bool
-    file: Path
-    workdir: Path
-    identity: str
-    limits: Limits
-
-
-async def _work(place: _Place) -> None:
-    """Be a worker of a runner: the task that runs on the cluster."""
-    worker = get_worker()
-    context: ssl.SSLContext | None = None
-    if place.encrypted:
-        context = worker.security.get_connection_args("worker")["ssl_context"]
-    reader, writer = await asyncio.wait_for(
-        asyncio.open_connection(place.host, place.port, ssl=context, limit=_LONGEST_LINE),
-        _PATIENCE,
-    )
-    try:
-        _keep_alive(writer, _WORKER_GIVES_UP)
-        writer.write(place.token.encode() + b"\n")
-        if not await reader.readline():
-            # The runner has no such job any more, or this is Dask's repetition of a lost one.
-            return
-        async with _folder(place, worker.local_directory) as folder:
-            await _relay(place, folder, reader, writer)
-    finally:
-        writer.close()
-
-
-async def _relay(
-    place: _Place, folder: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """Start a job's process, and stand between it and the runner until one of them is no more."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    leaving = False
-
-    def pass_on(words: Words) -> None:
-        # What it says of being killed from here would look like a failure of its own.
-        if not leaving and not writer.is_closing():
-            writer.write(_as_line(words))
-        if "ended" in words:
-            ended.set()
-
-    def heard(words: Words) -> None:
-        with suppress(RuntimeError):  # the loop is closed: this worker is about to end
-            loop.call_soon_threadsafe(pass_on, words)
-
-    job = Supervisor(place.file, folder, place.limits, heard)
-    hearing = asyncio.ensure_future(_obey(job, folder, reader))
-    ending = asyncio.ensure_future(ended.wait())
-    try:
-        await asyncio.wait({hearing, ending}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        hearing.cancel()
-        ending.cancel()
-        if not ended.is_set():  # the runner has hung up, or this worker is told to end
-            leaving = True
-            await asyncio.to_thread(job.kill)
-        with suppress(OSError):
-            await writer.drain()
-
-
-async def _obey(job: Supervisor, folder: Path, reader: asyncio.StreamReader) -> None:
-    """Do what the runner says until it hangs up."""
-    with suppress(OSError, ValueError):
-        async for line in reader:
-            words: Words = json.loads(line)
-            if "order" in words:
-                order = Order.from_json(words["order"])
-                job.order(replace(order, folder=folder / order.folder.name))
-            elif "answer" in words:
-                job.answer(words["answer"])
-            elif "cancel" in words:
-                job.cancel()
-            elif "kill" in words:
-                await asyncio.to_thread(job.kill)
-
-
-@asynccontextmanager
-async def _folder(place: _Place, local: str) -> AsyncIterator[Path]:
-    """Give the work folder, if it is the runner's that is here; else one that goes afterwards."""
-    if await asyncio.to_thread(_read_identity, place.workdir) == place.identity:
-        yield place.workdir
-        return
-    own = TemporaryDirectory(prefix="dss_", dir=local, ignore_cleanup_errors=True)
-    try:
-        yield Path(own.name)
-    finally:
-        await asyncio.to_thread(own.cleanup)
 
 
 def _identify(workdir: Path) -> str:
@@ -430,18 +327,7 @@ def _identify(workdir: Path) -> str:
     """
     with suppress(FileExistsError), (workdir / IDENTITY).open("x", encoding="ascii") as file:
         file.write(secrets.token_hex(16))
-    return _read_identity(workdir) or ""
-
-
-def _read_identity(workdir: Path) -> str | None:
-    try:
-        return (workdir / IDENTITY).read_text(encoding="ascii")
-    except OSError:
-        return None
-
-
-def _as_line(words: Words) -> bytes:
-    return json.dumps(words).encode() + b"\n"
+    return read_identity(workdir) or ""
 
 
 def _is_encrypted(client: Client) -> bool:
@@ -454,19 +340,3 @@ def _own_address(host: str, port: int) -> str:
     with socket.socket(family, kind) as way:
         way.connect(address)  # which sends nothing
         return str(way.getsockname()[0])
-
-
-def _keep_alive(writer: asyncio.StreamWriter, seconds: int) -> None:
-    """Have a line break when the machine at its other end is gone, where the system can."""
-    line: Any = writer.get_extra_info("socket")
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    settings = {
-        "TCP_KEEPIDLE": seconds // 2,
-        "TCP_KEEPALIVE": seconds // 2,  # the same, on macOS
-        "TCP_KEEPINTVL": max(1, seconds // 10),
-        "TCP_KEEPCNT": 5,
-        "TCP_USER_TIMEOUT": 1000 * seconds,
-    }
-    for name, value in settings.items():
-        if hasattr(socket, name):
-            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -72,6 +72,9 @@ def service(
         tags: As for `Service`.
         resources: As for `Service`.
         resumable: As for `Service`.
+
+    Raises:
+        ServiceError: `tags` is one text.
     """
     if isinstance(tags, str):
         raise ServiceError(f"tags of {name}: give a list, not the text {tags!r}")

@@ -11,12 +11,13 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from dss.errors import ServiceError, shown
 from dss.records import ServiceTag
+from dss.serving.json_lines import Lines, joined
 from snapws import LayerFileMissing, Role, Workspace, files
 
 FILE = "service.json"
@@ -79,8 +80,6 @@ class _Rule:
 
 _REFUSED = "the server refuses a service without it"
 _BLANK_PAGE = "the server's page of services fails for everybody without it"
-
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}:,]|[^][{}:,"\s]+')
 
 _SERVICE: Mapping[str, _Rule] = {
     "name": _Rule(
@@ -320,37 +319,12 @@ def _lacking(tag: ServiceTag, workspace: Workspace) -> str:
     )
 
 
-@dataclass
-class _Open:
-    """An object or a list that a walk through JSON is in.
-
-    Attributes:
-        parent: Where it is.
-        place: The key of the value that follows, None before it; in a list its number.
-        keys: Where the values of an object are that have come so far.
-    """
-
-    parent: str
-    place: str | int | None
-    keys: set[str] = field(default_factory=set)
-
-    @property
-    def where(self) -> str:
-        """Where the value that follows is."""
-        return self.parent if self.place is None else _joined(self.parent, self.place)
-
-    def next(self) -> None:
-        """Go past a comma."""
-        self.place = self.place + 1 if isinstance(self.place, int) else None
-
-
 class _Check:
     """Finds what is wrong with a document that was read from `text`."""
 
     def __init__(self, text: str) -> None:
-        self._found: list[Problem] = []
-        self._lines: dict[str, int] = {}
-        self._look_through(text)
+        self._lines = Lines(text)
+        self._found = [Problem("error", *oddity) for oddity in self._lines.oddities]
 
     def document(self, document: object) -> list[Problem]:
         """Hold the document against the rules."""
@@ -384,15 +358,15 @@ class _Check:
     def _fields(self, parent: str, thing: Mapping[str, object], rules: Mapping[str, _Rule]) -> None:
         for name, rule in rules.items():
             if name in thing:
-                self._fits(_joined(parent, name), thing[name], rule)
+                self._fits(joined(parent, name), thing[name], rule)
             elif rule.absent is not None:
-                self._add(_joined(parent, name), f"is missing, and {rule.absent}", rule.remedy)
+                self._add(joined(parent, name), f"is missing, and {rule.absent}", rule.remedy)
         for name in thing:
             if name not in rules:
                 remedy = (
                     f"leave it out, unless a client of yours reads it; known: {', '.join(rules)}"
                 )
-                self._add(_joined(parent, name), "is not known", remedy, "note")
+                self._add(joined(parent, name), "is not known", remedy, "note")
 
     def _fits(self, where: str, value: object, rule: _Rule) -> None:
         if not isinstance(value, rule.kind):
@@ -410,49 +384,4 @@ class _Check:
     def _add(
         self, where: str, what: str, remedy: str, severity: Literal["error", "note"] = "error"
     ) -> None:
-        line = self._lines.get(where, self._lines.get(where.rpartition(".")[0]))
-        self._found.append(Problem(severity, where, line, what, remedy))
-
-    def _look_through(self, text: str) -> None:
-        """Note the line of each value, and what a reader of JSON lets pass.
-
-        The text has been read before: it is JSON, but for NaN and infinities.
-        """
-        inside: list[_Open] = []
-        line, before = 1, 0
-        for token in _TOKEN.finditer(text):
-            word = token[0]
-            line += text.count("\n", before, token.start())
-            before = token.start()
-            within = inside[-1] if inside else None
-            where = within.where if within else ""
-            if word in ("]", "}"):
-                inside.pop()
-            elif within and word == ",":
-                within.next()
-            elif within and within.place is None:
-                within.place = json.loads(word)
-                where, first = within.where, self._lines.get(within.where)
-                self._lines[where] = line
-                if where in within.keys:
-                    self._add(where, f"is there twice, in line {first} too", "leave one out")
-                within.keys.add(where)
-            elif word != ":":
-                self._lines.setdefault(where, line)
-                if word in ("{", "["):
-                    inside.append(_Open(where, None if word == "{" else 0))
-                elif word in ("NaN", "Infinity", "-Infinity"):
-                    self._add(where, f"is {word}, which JSON does not have", "write a number")
-                else:
-                    self._hold(where, json.loads(word))
-
-    def _hold(self, where: str, value: object) -> None:
-        # Half a surrogate pair can be written in JSON; the server's pages break off at it.
-        if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
-            self._add(where, "has half a sign, \\ud800 to \\udfff alone", "write the sign itself")
-
-
-def _joined(where: str, part: str | int) -> str:
-    if isinstance(part, str) and re.fullmatch("[A-Za-z0-9_-]+", part):
-        return f"{where}.{part}" if where else part
-    return f"{where}[{json.dumps(part)}]"
+        self._found.append(Problem(severity, where, self._lines.of(where), what, remedy))

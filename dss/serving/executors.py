@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from typing import Protocol
 
 from dss.errors import JobCancelled, ServiceError
 from dss.serving import failure
-from dss.serving.order import Order
-from dss.serving.supervisor import Limits, Supervisor, Words
+from dss.serving.messages import Broken, Declared, Heard, Order, Ready, from_line
+from dss.serving.supervisor import Limits, Supervisor
 
 _IMPORT_LIMIT = 600.0
 _LOOK = 0.2
@@ -39,12 +38,11 @@ class Worker(Protocol):
 class Executor(Protocol):
     """What gives workers."""
 
-    def start(self, heard: Callable[[Words], None]) -> Worker:
+    def start(self, heard: Callable[[Heard], None]) -> Worker:
         """Start a worker.
 
         Args:
-            heard: Is called, from any thread, with what it says: `ready` with the services of its
-                file, or `broken`; what `dss.serving.child` says; at its end `ended`, once.
+            heard: Is called, from any thread, with what it says, as `dss.serving.messages` has it.
         """
 
     def close(self) -> None:
@@ -65,7 +63,7 @@ class LocalExecutor:
         self._workdir = workdir
         self._limits = limits
 
-    def start(self, heard: Callable[[Words], None]) -> Worker:
+    def start(self, heard: Callable[[Heard], None]) -> Worker:
         """Start a process."""
         return Supervisor(self._file, self._workdir, self._limits, heard)
 
@@ -73,15 +71,12 @@ class LocalExecutor:
         """Do nothing: its processes end with their line to this one."""
 
 
-def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> list[Words]:
+def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[Declared, ...]:
     """Ask a service's file, in a process of its own, which services it declares.
 
     Args:
         file: The file.
         stopped: Whether to give up.
-
-    Returns:
-        For each its name, tags, resources, and whether it is resumable.
 
     Raises:
         ServiceError: It cannot be imported, or declares none.
@@ -106,13 +101,12 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> list[Wo
                     raise JobCancelled(f"stopped while {file} was imported") from None
                 if time.monotonic() > end:
                     raise ServiceError(f"importing {file} took {_IMPORT_LIMIT:g} s") from None
-    for line in said.decode("utf-8", "replace").splitlines():
-        words: Words = json.loads(line)
-        if "ready" in words:
-            declared: list[Words] = words["ready"]
-            return declared
-        if "broken" in words:
-            raise ServiceError(f"{file} cannot be used: {words['broken']}")
+    for line in said.splitlines():
+        first = from_line(line)
+        if isinstance(first, Ready):
+            return first.services
+        if isinstance(first, Broken):
+            raise ServiceError(f"{file} cannot be used: {first.why}")
     if process.returncode < 0:
         raise ServiceError(f"{file} cannot be imported: {failure.ended(process.returncode)}")
     last = printed.decode("utf-8", "replace").strip().splitlines()[-1:]

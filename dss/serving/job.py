@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
@@ -25,7 +25,13 @@ File = Union[str, "os.PathLike[str]"]
 
 
 class Attached(NamedTuple):
-    """A file for the user: what it is, where it is here, and its MIME type."""
+    """A file for the user.
+
+    Attributes:
+        description: What it is, for people.
+        file: Where it is on this machine.
+        mime_type: Its type, ``text/plain`` for example.
+    """
 
     description: str
     file: Path
@@ -82,6 +88,7 @@ class Job:
         self._progress = 0.0
         self._cancelled = threading.Event()
         self._commands = 0
+        self._pictures = 0
         self._loose: list[str] = []  # attached, and no line has come that shows it
 
     @property
@@ -126,13 +133,45 @@ class Job:
         self._reports.attach(Attached(str(description), path, kind))
         self._loose.append(str(description))
 
+    def attach_picture(
+        self,
+        description: str,
+        *,
+        layers: Iterable[str | int] | None = None,
+        slices: Sequence[int] | None = None,
+    ) -> None:
+        """Attach a picture of the workspace as it is now to the next line of the log.
+
+        The user sees it among the ticket's results: the three views, without any text of the
+        workspace; see `snapws.pictures.picture`.
+
+        Args:
+            description: What the user sees of it.
+            layers: Specifications of the layers to draw; all if there are none.
+            slices: The voxel (i, j, k from 0) of the main image that the views go through; without
+                it, the centre of the segmentation, or of the image.
+
+        Raises:
+            snapws.WorkspaceError: It cannot be drawn; see there.
+        """
+        from snapws import pictures
+
+        self._pictures += 1
+        file = self.workdir / f".picture_{self._pictures:03d}.png"
+        pictures.save(self.workspace.picture(layers=layers, slices=slices), file)
+        self.attach(description, file, "image/png")
+
     def show_attached(self) -> None:
         """Add a line for what was attached after the last one, where there is such."""
         if self._loose:
             self.log(f"Attached: {', '.join(self._loose)}")
 
     def progress(self, value: float) -> None:
-        """Tell how much of the job is done, 0 to 1; less than was told before changes nothing."""
+        """Tell how much of the job is done, 0 to 1; less than was told before changes nothing.
+
+        Raises:
+            ValueError: It is not within 0 to 1.
+        """
         if not 0 <= value <= 1:
             raise ValueError(f"not a progress: {value}")
         if value > self._progress:
@@ -222,9 +261,10 @@ class Job:
         if code or (target and not target.exists()):
             reason = f"exit code {code}" if code else f"it did not make {makes}"
             said = printed(output)
-            told = output.with_suffix(".told.txt")
-            told.write_text(said, encoding="utf-8")
-            self.attach(f"Output of {program}", told, "text/plain")
+            if said.strip():
+                told = output.with_suffix(".told.txt")
+                told.write_text(said, encoding="utf-8")
+                self.attach(f"Output of {program}", told, "text/plain")
             last = " / ".join(line for line in said.split("\n") if line.strip())[-_LAST_LENGTH:]
             raise CommandFailed(f"{program} failed, {reason}: {last or 'no word'}", output=output)
         return target or output

@@ -27,26 +27,26 @@ _BUSY = 30.0  # seconds to wait for a reader
 class Step(str, Enum):
     """How far a ticket is; every step can be taken again after it broke off."""
 
-    CLAIMED = "claimed"
-    DOWNLOADED = "downloaded"
-    PROCESSING = "processing"
-    PROCESSED = "processed"
-    PACKAGED = "packaged"
-    UPLOADED = "uploaded"
-    FAILING = "failing"
-    FINISHED = "finished"
+    CLAIMED = "claimed"  #: it is this provider's
+    DOWNLOADED = "downloaded"  #: its files are here, whole
+    PROCESSING = "processing"  #: the function is at work
+    PROCESSED = "processed"  #: the function has given a workspace
+    PACKAGED = "packaged"  #: which is archived
+    UPLOADED = "uploaded"  #: and sent, read back and compared
+    FAILING = "failing"  #: it fails; the reason has to be delivered
+    FINISHED = "finished"  #: it has an `Outcome`
 
     def __str__(self) -> str:
         return self.value
 
 
 class Outcome(str, Enum):
-    """How a ticket ended; `released` is one that is no longer this provider's."""
+    """How a ticket ended."""
 
-    SUCCESS = "success"
-    FAILED = "failed"
-    DELETED = "deleted"
-    RELEASED = "released"
+    SUCCESS = "success"  #: its user has the result
+    FAILED = "failed"  #: its user has the reason
+    DELETED = "deleted"  #: its user has deleted it
+    RELEASED = "released"  #: it is no longer this provider's
 
     def __str__(self) -> str:
         return self.value

@@ -26,8 +26,15 @@ def locked(folder: Path, owner: str) -> Iterator[None]:
         owner: Who holds it, for whoever else wants it.
 
     Raises:
-        JournalError: Another process holds it, or it cannot be made.
+        JournalError: Another process holds it, it cannot be made, or its path is no Unicode text.
     """
+    path = str(folder.absolute())
+    known = path.encode("utf-8", "backslashreplace").decode()
+    if known != path:
+        # Neither the journal nor the environment of a job could name it.
+        raise JournalError(
+            f"{known} cannot be a work folder: its path is not UTF-8; give another with --workdir"
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # `open` of a path knows no opener; it is closed below.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from dss.serving import workdir
 from dss.serving.journal import Outcome, Step, reading
 from dss.serving.lock import held
 
@@ -47,6 +48,8 @@ class OpenTicket:
         since: When it came to this step.
         seconds: How long ago that is.
         attempts: How often the work was begun at this step.
+        progress: How much of its job is done, 0 to 1, as its user was told; None where nothing
+            was told, or a job elsewhere keeps it.
         note: Why it waits, or fails; empty otherwise.
         files: How many files of its result the server has.
         bytes: How much that is.
@@ -59,6 +62,7 @@ class OpenTicket:
     since: datetime
     seconds: float
     attempts: int
+    progress: float | None
     note: str
     files: int
     bytes: int
@@ -66,12 +70,22 @@ class OpenTicket:
 
 @dataclass(frozen=True)
 class Failure:
-    """A ticket that failed: for which reason, and when."""
+    """A ticket that failed.
+
+    Attributes:
+        ticket: Its number.
+        service: Name of its service.
+        reason: For which reason.
+        at: When.
+        folder: The folder of its files, in which `failure.txt` says more and `output.txt` is what
+            was printed; empty where it is not there (any more).
+    """
 
     ticket: int
     service: str
     reason: str
     at: datetime
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,14 @@ class StepTimes:
 
 @dataclass(frozen=True)
 class Finished:
-    """How often tickets of a service ended in a way, and when the last one did."""
+    """How often tickets of a service ended in a way.
+
+    Attributes:
+        service: Name of the service.
+        outcome: The way.
+        count: How often.
+        last: When the last one did.
+    """
 
     service: str
     outcome: Outcome
@@ -167,13 +188,13 @@ def overview(folder: Path, *, now: float | None = None) -> Overview:
         database.execute("begin")
         up = held(folder)
         at = time.time() if now is None else now
-        running, waiting = _open_tickets(database, at)
+        running, waiting = _open_tickets(database, folder, at)
         return Overview(
             at=_utc(at),
             runner=_runner(database, up=up),
             running=running,
             waiting=waiting,
-            failures=_failures(database),
+            failures=_failures(database, folder),
             periods=tuple(_period(database, at, hours) for hours in _PERIODS),
             steps=_steps(database),
             finished=_finished(database),
@@ -188,7 +209,7 @@ def _runner(database: sqlite3.Connection, *, up: bool) -> Runner:
 
 
 def _open_tickets(
-    database: sqlite3.Connection, now: float
+    database: sqlite3.Connection, folder: Path, now: float
 ) -> tuple[tuple[OpenTicket, ...], tuple[OpenTicket, ...]]:
     """List the open tickets: those that wait for the server are the second list."""
     # With max(), SQLite gives the other columns of the same row.
@@ -219,6 +240,7 @@ def _open_tickets(
                 since=_utc(since),
                 seconds=max(0.0, now - since),
                 attempts=attempts,
+                progress=workdir.progress(folder, ticket),
                 note=note if waits else reason,
                 files=files,
                 bytes=size,
@@ -227,14 +249,16 @@ def _open_tickets(
     return tuple(running), tuple(waiting)
 
 
-def _failures(database: sqlite3.Connection) -> tuple[Failure, ...]:
+def _failures(database: sqlite3.Connection, folder: Path) -> tuple[Failure, ...]:
     found = database.execute(
         "select ticket, service, reason, changed from tickets where outcome = ? "
         "order by changed desc, ticket desc limit ?",
         (Outcome.FAILED.value, _FAILURES),
     )
     return tuple(
-        Failure(ticket, service, reason, _utc(at)) for ticket, service, reason, at in found
+        Failure(ticket, service, reason, _utc(at), str(files) if files.is_dir() else "")
+        for ticket, service, reason, at in found
+        for files in [workdir.folder_of(folder, ticket)]
     )
 
 

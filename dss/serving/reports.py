@@ -6,7 +6,6 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from dss.errors import (
 )
 from dss.serving.job import Attached
 from dss.serving.outbox import Line, Outbox
+from dss.serving.workdir import PROGRESS, read_progress
 
 if TYPE_CHECKING:
     from dss.provider import Category, Provider
@@ -53,8 +53,8 @@ class ServerReports:
         self._ticket = ticket
         self._deleted = deleted
         self._outbox = Outbox(folder)
-        self._kept = folder / "progress"
-        self._shown = self._read_progress()
+        self._kept = folder / PROGRESS
+        self._shown = read_progress(folder) or 0.0
         self._wanted = self._shown
         self._changed = threading.Condition()
         self._closing = False
@@ -167,12 +167,6 @@ class ServerReports:
             self._provider.reset_progress(self._ticket)
         self._kept.write_text(f"{value:.6f}", encoding="ascii")
         self._provider.progress(self._ticket, value)
-
-    def _read_progress(self) -> float:
-        with suppress(OSError, ValueError):
-            value = float(self._kept.read_text(encoding="ascii"))
-            return value if 0 <= value <= 1 else 0.0
-        return 0.0
 
 
 def _is_error(item: Attached | Line | None) -> bool:

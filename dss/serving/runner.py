@@ -12,23 +12,32 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from dss.errors import DssError, JobCancelled, JournalError, NetworkFailed, NotFound, ServerFailed
+from dss.errors import JobCancelled, JournalError, NetworkFailed, NotFound, ServerFailed
 from dss.records import TicketStatus
 from dss.serving import processes, workdir
 from dss.serving.claims import Claimed, Claims
-from dss.serving.executors import Executor, LocalExecutor, Worker, describe
+from dss.serving.executors import Executor, LocalExecutor, describe
 from dss.serving.journal import Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
-from dss.serving.logs import size
-from dss.serving.order import Order
+from dss.serving.messages import (
+    Broken,
+    Deleted,
+    Delivered,
+    Ended,
+    Order,
+    Over,
+    Reached,
+    Ready,
+    Said,
+    Waits,
+)
+from dss.serving.room import Room
 from dss.serving.settings import Settings
-from dss.serving.supervisor import Words
+from dss.serving.slots import Slot, Slots
 
 if TYPE_CHECKING:
     from dss.session import Session
@@ -37,35 +46,11 @@ _TURN = 0.5  # seconds after which the loop looks around, if nobody says anythin
 _SHORT_TURN = 0.05  # while there is something else to go on with
 _WATCH = 2.0  # seconds between two looks at the tickets that are worked on
 _CLEAN = 60.0
-_LINGER = 60.0  # seconds for which a worker without work is kept
-_FIRST_PAUSE = 0.5
-_RETRY = 30.0
 _LOGIN_PAUSE = 5.0  # before a ticket is gone on with whose login the server does not know
 _TRIES = 3  # how often a step is begun that ends with its process
 _END = 7.0  # seconds for workers to end that were told to
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class _Hand:
-    """A worker, and what the runner has with it.
-
-    Attributes:
-        worker: Where it is told something.
-        ticket: What it works on, None while it has no order.
-        ready: Whether it can take an order.
-        since: When it began to wait for one.
-        outcome: How its ticket ends when it has ended, because the runner wants so.
-        reason: Why its ticket fails then.
-    """
-
-    worker: Worker = field(init=False)
-    ticket: int | None = None
-    ready: bool = False
-    since: float = field(default_factory=time.monotonic)
-    outcome: Outcome | None = None
-    reason: str = ""
 
 
 class Runner:
@@ -90,21 +75,18 @@ class Runner:
         self._open_session = open_session
         self._settings = settings
         self._executor = executor or LocalExecutor(file, settings.workdir, settings.limits)
-        self._said: SimpleQueue[tuple[_Hand, Words]] = SimpleQueue()
-        self._hands: list[_Hand] = []
+        self._slots = Slots(self._executor)
         self._pending: dict[int, float] = {}  # tickets to go on with, and when
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._claimed = 0
         self._stops = 0
         self._end: float | None = None
-        self._watch_at = self._clean_at = self._start_at = 0.0
-        self._start_pause = _FIRST_PAUSE
-        self._full = False
+        self._watch_at = self._clean_at = 0.0
 
     def stop(self) -> None:
         """End soon, or at once when said again; may be called from a signal handler."""
         self._stops += 1
-        self._said.put((_Hand(), {}))
+        self._slots.wake()
 
     def run(self) -> dict[Outcome, int]:
         """Work until there is nothing to do (`once`, `max_tickets`), or until it is stopped.
@@ -121,14 +103,14 @@ class Runner:
         folder = self._settings.workdir
         owner = f"{self._settings.instance or 'a runner'}, process {os.getpid()}"
         with locked(folder, owner), closing(Journal(folder)) as journal:
-            self._journal = journal
+            self._journal, self._room = journal, Room(journal, self._settings)
             # What a killed runner has left running would work on a ticket that is begun again.
             processes.kill(f"{folder.resolve()}/", beginning=True)
             try:
                 services = describe(self._file, lambda: self._stops > 0)
             except JobCancelled:
                 return self._outcomes
-            declared = {str(one["name"]) for one in services}
+            declared = {one.name for one in services}
             with closing(self._open_claims(declared)) as self._claims:
                 self._begin()
                 try:
@@ -173,26 +155,20 @@ class Runner:
 
     def _turn(self) -> None:
         """Hear what is said, then do what is due."""
-        try:
-            said = self._said.get(timeout=_SHORT_TURN if self._claims.lost.scanning else _TURN)
-            while True:
-                self._hear(*said)
-                said = self._said.get_nowait()
-        except Empty:
-            pass
+        self._hear(_SHORT_TURN if self._claims.lost.scanning else _TURN)
         now = time.monotonic()
         if self._stops and self._end is None:
             self._end = now + self._settings.grace
-            busy = len(self._busy())
+            busy = len(self._slots.busy())
             _log.info(
                 "stopping%s",
                 f"; {busy} at work, {self._settings.grace:g} s for them" if busy else "",
             )
         if now >= self._clean_at:
             self._clean_at = now + _CLEAN
-            self._clean()
+            self._room.clean()
         self._keep_room()
-        if now >= self._watch_at and self._busy():
+        if now >= self._watch_at and self._slots.busy():
             self._watch_at = now + _WATCH
             self._watch()
         if not self._stops:
@@ -201,9 +177,9 @@ class Runner:
     def _is_over(self) -> bool:
         if self._stops:
             late = self._end is not None and time.monotonic() >= self._end
-            return self._stops > 1 or late or not self._busy()
+            return self._stops > 1 or late or not self._slots.busy()
         claims_no_more = self._enough() or (self._settings.once and self._claims.waiting == 0)
-        at_work = self._busy() or self._pending or self._claims.lost.sought
+        at_work = self._slots.busy() or self._pending or self._claims.lost.sought
         return claims_no_more and not at_work
 
     def _end_workers(self) -> None:
@@ -211,13 +187,12 @@ class Runner:
         end = time.monotonic()
         if self._stops < 2:
             end += _END
-            for hand in self._hands:
-                hand.worker.cancel()
-        while self._hands and time.monotonic() < end and self._stops < 2:
-            with suppress(Empty):
-                self._hear(*self._said.get(timeout=0.1))
-        for hand in self._hands:
-            hand.worker.kill()
+            for slot in self._slots:
+                slot.worker.cancel()
+        while self._slots and time.monotonic() < end and self._stops < 2:
+            self._hear(0.1)
+        for slot in self._slots:
+            slot.worker.kill()
         self._executor.close()
         for entry in self._journal.open_entries():
             self._tell(entry, "left for the next start", step=entry.step.value)
@@ -230,17 +205,15 @@ class Runner:
         if found:
             self._take_on(found)
         due = [ticket for ticket, at in self._pending.items() if at <= now]
-        free = self._settings.workers - len(self._busy())
+        free = self._settings.workers - len(self._slots.busy())
         claimable = 0
         if free > len(due) and self._may_claim():
             self._claims.look()
             claimable = self._claims.waiting or 0
         needed = min(free, len(due) + claimable)
-        idle = [hand for hand in self._hands if hand.ticket is None]
-        for _ in range(needed - len(idle)):
-            if now >= self._start_at:
-                self._start()
-        for hand in [hand for hand in idle if hand.ready]:
+        idle = self._slots.idle()
+        self._slots.start(needed - len(idle))
+        for slot in [slot for slot in idle if slot.ready]:
             if not due and claimable and self._may_claim():
                 new = self._claims.claim()
                 claimable = self._claims.waiting or 0
@@ -248,47 +221,28 @@ class Runner:
                     self._take_on(new)
                     due.append(new.ticket)
             if due:
-                self._order(hand, due.pop(0))
-            elif now - hand.since > _LINGER:
-                hand.ready = False
-                hand.worker.cancel()
+                self._order(slot, due.pop(0))
+            else:
+                self._slots.linger(slot)
 
     def _may_claim(self) -> bool:
-        return not self._enough() and self._has_room()
+        return not self._enough() and self._room.suffices()
 
     def _enough(self) -> bool:
         most = self._settings.max_tickets
         return most is not None and self._claimed >= most
 
-    def _busy(self) -> list[_Hand]:
-        return [hand for hand in self._hands if hand.ticket is not None]
-
-    def _start(self) -> None:
-        hand = _Hand()
-        try:
-            hand.worker = self._executor.start(lambda words: self._said.put((hand, words)))
-        except (DssError, OSError) as error:
-            _log.error("no worker can be started: %s", error)
-            self._wait_to_start()
-            return
-        self._hands.append(hand)
-
-    def _wait_to_start(self) -> None:
-        self._start_at = time.monotonic() + self._start_pause
-        self._start_pause = min(2 * self._start_pause, _RETRY)
-
     def _take_on(self, claimed: Claimed) -> None:
         """Begin with a ticket that is ours from now on."""
-        for hand in self._busy():
-            if hand.ticket == claimed.ticket:
+        for slot in self._slots.busy():
+            if slot.ticket == claimed.ticket:
                 # Its owner queued it again while it was worked on, and it came back.
-                self._hands.remove(hand)
-                hand.worker.kill()
+                self._slots.give_up(slot)
         self._claimed += 1
         self._pending[claimed.ticket] = 0.0
         self._tell(self._entry(claimed.ticket), "claimed", step=Step.CLAIMED.value)
 
-    def _order(self, hand: _Hand, ticket: int) -> None:
+    def _order(self, slot: Slot, ticket: int) -> None:
         """Have a worker go on with a ticket where it stands."""
         entry = self._entry(ticket)
         attempts = self._journal.begin(ticket)
@@ -297,8 +251,8 @@ class Runner:
             entry = self._entry(ticket)
         session = self._claims.session
         self._pending.pop(ticket, None)
-        hand.ticket = ticket
-        hand.worker.order(
+        slot.ticket = ticket
+        slot.worker.order(
             Order(
                 ticket=ticket,
                 service=entry.service,
@@ -316,63 +270,60 @@ class Runner:
 
     # ---------------------------------------------------------------- what workers say
 
-    def _hear(self, hand: _Hand, words: Words) -> None:
-        if hand not in self._hands:  # one that was given up
-            return
-        if "ready" in words:
-            hand.ready, hand.since = True, time.monotonic()
-            self._start_pause = _FIRST_PAUSE
-        elif "broken" in words:
-            _log.error("%s cannot be used any more: %s", self._file, words["broken"])
-        elif "deleted" in words:
-            self._drop(hand, Outcome.DELETED)
-        elif "ended" in words:
-            self._hands.remove(hand)
-            self._note_end(hand, words)
-        elif hand.ticket is not None:
-            self._note(hand, hand.ticket, words)
+    def _hear(self, within: float) -> None:
+        """Wait so many seconds for what workers say, and see to it."""
+        for slot, said in self._slots.hear(within):
+            match said:
+                case Ready():
+                    self._slots.keep_ready(slot)
+                case Broken(why):
+                    _log.error("%s cannot be used any more: %s", self._file, why)
+                case Deleted():
+                    self._drop(slot, Outcome.DELETED)
+                case Ended():
+                    self._note_end(slot, said)
+                case _ if slot.ticket is not None:
+                    self._note(slot, slot.ticket, said)
 
-    def _note(self, hand: _Hand, ticket: int, words: Words) -> None:
+    def _note(self, slot: Slot, ticket: int, said: Said) -> None:
         """Put what a worker says of its ticket into the journal, and tell it so."""
-        if words.get("end") == "login":
-            self._claims.log_in_again()
-        if "waiting" in words:
-            self._journal.remark(ticket, "waiting", words["waiting"])
-            self._tell(self._entry(ticket), f"waits: {words['waiting']}")
-        if "step" in words:
-            outcome = Outcome(words["outcome"]) if "outcome" in words else None
-            self._reach_step(
-                self._entry(ticket),
-                Step(words["step"]),
-                outcome=outcome,
-                reason=words.get("reason", ""),
-                moved=words.get("moved"),
-            )
-        elif "sent" in words:
-            self._journal.sent(ticket, words["sent"], words["size"])
-        if "number" in words:
-            hand.worker.answer(words["number"])
+        match said:
+            case Reached():
+                self._reach_step(
+                    self._entry(ticket),
+                    said.step,
+                    outcome=said.outcome,
+                    reason=said.reason,
+                    moved=said.moved,
+                )
+                slot.worker.answer(said.number)
+            case Delivered():
+                self._journal.sent(ticket, said.name, said.size)
+                slot.worker.answer(said.number)
+            case Waits(why):
+                self._journal.remark(ticket, "waiting", why)
+                self._tell(self._entry(ticket), f"waits: {why}")
+            case Over("login"):
+                self._claims.log_in_again()
 
-    def _note_end(self, hand: _Hand, words: Words) -> None:
+    def _note_end(self, slot: Slot, ended: Ended) -> None:
         """See to the ticket of a worker that has ended, if it has not ended it."""
-        why = words["ended"]
-        if hand.ticket is None:
-            if not hand.ready:
-                self._wait_to_start()
-                if why and not self._stops:
-                    last = words.get("printed", "").strip().splitlines()[-1:]
-                    _log.error("%s: %s: %s", self._file, why, " ".join(last))
+        why = ended.why
+        if slot.ticket is None:
+            if why and not (slot.ready or self._stops):
+                last = ended.printed.strip().splitlines()[-1:]
+                _log.error("%s: %s: %s", self._file, why, " ".join(last))
             return
-        entry = self._entry(hand.ticket)
-        if entry.step is Step.FINISHED or (self._stops and not hand.outcome):
+        entry = self._entry(slot.ticket)
+        if entry.step is Step.FINISHED or (self._stops and not slot.outcome):
             return
-        if hand.outcome:
-            self._reach_step(entry, Step.FINISHED, outcome=hand.outcome)
-        elif hand.reason or words.get("limit"):
-            self._fail(entry, hand.reason or why)
+        if slot.outcome:
+            self._reach_step(entry, Step.FINISHED, outcome=slot.outcome)
+        elif reason := slot.reason or (why if ended.limit else None):
+            self._fail(entry, reason)
         elif why is None:
             self._pending[entry.ticket] = time.monotonic() + _LOGIN_PAUSE
-        elif (entry.step is Step.PROCESSING and not words.get("lost")) or (
+        elif (entry.step is Step.PROCESSING and not ended.lost) or (
             entry.attempts >= _TRIES and entry.step is not Step.FAILING
         ):
             self._fail(entry, why, printed=True)
@@ -408,7 +359,7 @@ class Runner:
         failed = step is Step.FAILING or outcome is Outcome.FAILED
         level = logging.WARNING if failed else logging.INFO
         if outcome in (Outcome.DELETED, Outcome.RELEASED):
-            self._remove(entry.ticket)
+            self._room.remove(entry.ticket)
         if outcome:
             self._outcomes[outcome] += 1
         # How long a ticket waited to be worked on says nothing.
@@ -417,64 +368,35 @@ class Runner:
 
     def _watch(self) -> None:
         """Find out which of the tickets at work are no longer wanted."""
-        for hand in self._busy():
-            if hand.ticket is None or hand.outcome:
+        for slot in self._slots.busy():
+            if slot.ticket is None or slot.outcome:
                 continue
-            status = self._claims.status(hand.ticket)
+            status = self._claims.status(slot.ticket)
             if status is None:
                 return
             if status is TicketStatus.DELETED:
-                self._drop(hand, Outcome.DELETED)
+                self._drop(slot, Outcome.DELETED)
             elif status in (TicketStatus.INIT, TicketStatus.READY):
-                self._drop(hand, Outcome.RELEASED)
+                self._drop(slot, Outcome.RELEASED)
 
-    def _drop(self, hand: _Hand, outcome: Outcome) -> None:
+    def _drop(self, slot: Slot, outcome: Outcome) -> None:
         """End the work on a ticket that is no longer wanted."""
-        hand.outcome = outcome
-        hand.worker.cancel()
-
-    # ---------------------------------------------------------------- the disk
-
-    def _has_room(self) -> bool:
-        """Tell whether there is room for another ticket; finished ones make some if need be."""
-        settings = self._settings
-        finished = iter(self._journal.expired(time.time()))
-        while full := workdir.free(settings.workdir) < settings.min_free:
-            entry = next(finished, None)
-            if entry is None:
-                break
-            self._remove(entry.ticket)
-        if full and not self._full:
-            room = size(settings.min_free)
-            _log.warning("no ticket is claimed: less than %s free for %s", room, settings.workdir)
-        self._full = full
-        return not full
+        slot.outcome = outcome
+        slot.worker.cancel()
 
     def _keep_room(self) -> None:
         """End the job that has written most, before the disk is full for all."""
-        settings = self._settings
-        if not self._busy() or workdir.free(settings.workdir) >= settings.min_free / 4:
+        if not (self._slots.busy() and self._room.is_short()):
             return
         jobs = {
-            hand.ticket: hand
-            for hand in self._busy()
-            if hand.ticket and self._entry(hand.ticket).step is Step.PROCESSING
+            slot.ticket: slot
+            for slot in self._slots.busy()
+            if slot.ticket and self._entry(slot.ticket).step is Step.PROCESSING
         }
-        largest = workdir.largest(settings.workdir, jobs)
+        largest = workdir.largest(self._settings.workdir, jobs)
         if largest is not None and not jobs[largest].reason:
             jobs[largest].reason = "it filled the disk"
             jobs[largest].worker.kill()
-
-    def _clean(self) -> None:
-        """Remove the files of tickets that are finished long since."""
-        for entry in self._journal.expired(time.time() - self._settings.keep):
-            self._remove(entry.ticket)
-        if not self._full:
-            self._journal.keep_spare()
-
-    def _remove(self, ticket: int) -> None:
-        if workdir.remove(self._settings.workdir, ticket):
-            self._journal.removed(ticket)
 
     # ---------------------------------------------------------------- words
 

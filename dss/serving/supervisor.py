@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,17 +11,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dss.serving import failure, processes
 from dss.serving.journal import Step
-from dss.serving.order import Order
+from dss.serving.messages import (
+    Answer,
+    Broken,
+    Cancel,
+    Ended,
+    Heard,
+    Order,
+    Over,
+    Reached,
+    Told,
+    as_line,
+    from_line,
+)
 
 _LOOK = 0.25
 _LONGEST_LOOK = 1.0
 _GRACE = 5.0
-
-Words = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,11 @@ class Supervisor:
         workdir: The work folder.
         limits: What the job may use.
         heard: Is called, from another thread, with what the process says, and at its end with
-            `{"ended": why}`: why is None where it ended as it should, else the reason in words;
-            `limit` says besides whether that was a limit.
+            `Ended`.
     """
 
     def __init__(
-        self, file: Path, workdir: Path, limits: Limits, heard: Callable[[Words], None]
+        self, file: Path, workdir: Path, limits: Limits, heard: Callable[[Heard], None]
     ) -> None:
         self._limits = limits
         self._heard = heard
@@ -76,28 +83,28 @@ class Supervisor:
 
     def order(self, order: Order) -> None:
         """Tell the process what to do."""
-        self._say(order.as_json())
+        self._say(order)
 
     def answer(self, number: int) -> None:
         """Tell it that what it said is in the journal."""
-        self._say({"answer": number})
+        self._say(Answer(number))
 
     def cancel(self) -> None:
         """Tell it to end, and end it where it does not."""
         self._kill_at = self._kill_at or time.monotonic() + _GRACE
-        self._say({"cancel": True})
+        self._say(Cancel())
 
     def kill(self) -> None:
         """End it at once."""
         self._kill_at = 0.0
         processes.kill(self._mark)
 
-    def _say(self, words: Words) -> None:
+    def _say(self, message: Told) -> None:
         pipe = self._process.stdin
         try:
             with self._speaking:
                 if pipe and not pipe.closed:
-                    pipe.write((json.dumps(words) + "\n").encode())
+                    pipe.write(as_line(message))
                     pipe.flush()
         except OSError:  # it has ended, which `_listen` tells
             return
@@ -107,17 +114,19 @@ class Supervisor:
         ended_well = False
         for line in self._process.stdout:
             try:
-                words = json.loads(line)
+                said = from_line(line)
             except ValueError:  # cut off in the middle
                 continue
-            self._note_time(words)
-            if "end" in words or "broken" in words:
+            if isinstance(said, Reached):
+                self._began = time.monotonic() if said.step is Step.PROCESSING else None
+            elif isinstance(said, (Broken, Over)):
                 ended_well = True
                 self._kill_at = time.monotonic() + _GRACE
-            self._heard(words)
+            self._heard(said)
         code = self._process.wait()
         self._process.stdout.close()
-        with self._speaking:
+        # What could not be said to it is tried once more by closing the line.
+        with self._speaking, suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
         printed = ""
@@ -125,17 +134,11 @@ class Supervisor:
             printed = self._printed.read_text("utf-8", "replace")
             self._printed.unlink(missing_ok=True)
         if self._over:
-            self._heard({"ended": self._over, "limit": True, "printed": printed})
+            self._heard(Ended(self._over, printed, limit=True))
         else:
             cancelled = self._kill_at is not None
             why = None if ended_well or (cancelled and not code) else failure.ended(code)
-            self._heard({"ended": why, "printed": printed})
-
-    def _note_time(self, words: Words) -> None:
-        if words.get("step") == Step.PROCESSING.value:
-            self._began = time.monotonic()
-        elif "step" in words:
-            self._began = None
+            self._heard(Ended(why, printed))
 
     def _watch(self) -> None:
         look = _LOOK

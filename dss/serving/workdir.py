@@ -19,6 +19,12 @@ OUTPUT = "output.txt"
 WORK = "work"
 """Folder there for the files of the service's function."""
 
+REPORTS = "reports"
+"""Folder there for what its user is told."""
+
+PROGRESS = "progress"
+"""File in that folder with how much of the job is done, 0 to 1."""
+
 TEMPORARY = "tmp"
 """Folder there for temporary files of the function and what it runs."""
 
@@ -48,6 +54,19 @@ def largest(workdir: Path, tickets: Iterable[int]) -> int | None:
     return max(sizes, key=sizes.__getitem__, default=None)
 
 
+def progress(workdir: Path, ticket: int) -> float | None:
+    """Give how much of a ticket's job is done, 0 to 1; None where its folder does not say."""
+    return read_progress(folder_of(workdir, ticket) / REPORTS)
+
+
+def read_progress(reports: Path) -> float | None:
+    """Give what the file `PROGRESS` of a folder says; None where it is none, or damaged."""
+    with suppress(OSError, ValueError):
+        value = float((reports / PROGRESS).read_text(encoding="ascii"))
+        return value if 0 <= value <= 1 else None
+    return None
+
+
 def keep_output(workdir: Path, ticket: int) -> None:
     """Keep the end of what a job printed as what there is to say about its failure.
 
@@ -56,8 +75,8 @@ def keep_output(workdir: Path, ticket: int) -> None:
     """
     folder = folder_of(workdir, ticket)
     output = folder / OUTPUT
-    if output.is_file():
-        (folder / FAILURE).write_text(printed(output)[-_TAIL:], encoding="utf-8")
+    if output.is_file() and (said := printed(output)[-_TAIL:]).strip():
+        (folder / FAILURE).write_text(said, encoding="utf-8")
 
 
 def remove_work(workdir: Path, ticket: int) -> None:

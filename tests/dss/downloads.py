@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy
 
-from dss.transfer import download_archive
+from dss.downloads import download_archive
 from tests.dss.raw_server import RawServer
 
 AREA = "api/tickets/1/files/results"

@@ -28,9 +28,10 @@ from dss import (
     TransferFailed,
 )
 from dss.answers import Received
+from dss.areas import list_files
 from dss.login import login
 from dss.multipart import FileBody
-from dss.transfer import list_files, upload_files
+from dss.uploads import upload_files
 from snapws import Workspace
 from tests.dss.raw_server import (
     DROP,

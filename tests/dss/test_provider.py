@@ -20,7 +20,7 @@ from dss import (
     WrongState,
 )
 from dss.multipart import FileBody
-from dss.transfer import Sent
+from dss.uploads import Sent
 from snapws import Workspace
 from tests.dss.raw_server import DROP, RawServer, answer
 

@@ -12,9 +12,11 @@ import pytest
 
 from dss import Client, NetworkFailed, Provider, ServerFailed, Session, TransferFailed
 from dss.answers import Received
+from dss.areas import list_files
+from dss.downloads import download_archive, download_file
 from dss.errors import TicketDeleted, WrongState
 from dss.multipart import FileBody
-from dss.transfer import download_archive, download_file, list_files, upload_files
+from dss.uploads import upload_files
 from snapws import Workspace, registry_xml
 from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
 from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dss import Client, NetworkFailed, Session, TransferFailed
+from dss.areas import list_files
 from dss.multipart import FileBody
-from dss.transfer import archived, list_files, upload_files
+from dss.uploads import archived, upload_files
 from snapws import Workspace, WorkspaceError
 from tests.dss.downloads import AREA
 from tests.dss.raw_server import RawServer, answer, listing

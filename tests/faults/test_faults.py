@@ -21,7 +21,9 @@ def test_fault(place: Site, scenario: Scenario) -> None:
 
 def test_the_page_has_every_row() -> None:
     """Its last columns were true when the page was made; `test_fault` holds them each time."""
-    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md").read_text(
+        encoding="utf-8"
+    )
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
     found = {
         f"{cells[0].strip('| ')}: {cells[1]} at {cells[2]}".replace("`", ""): cells[3].strip("`")

@@ -299,7 +299,7 @@ def test_waiting_shows_what_comes(
             lambda: office.provider.succeed(ticket),
         ]
     )
-    monkeypatch.setattr("dss.client.time.sleep", lambda _: next(steps)())
+    monkeypatch.setattr("dss.following.time.sleep", lambda _: next(steps)())
     out = run("-dss-tickets-wait", ticket, "0")
     assert [line.split()[-1] for line in out.splitlines() if " info " in line][-1] == "half"
     assert out.count("#") == 78, "the bar is drawn in the end, and on terminals"

@@ -41,7 +41,7 @@ def test_users(administrator, lab):
     administrator.fails(f"admin users add {lab} no@example.org", "Email unrecognized")
 
 
-def test_services(administrator, lab, middleware, tmp_path):
+def test_services(administrator, lab, middleware, tmp_path, monkeypatch):
     name = f"Service{next(_numbers)}"
     text = json.dumps({**DESCRIPTION, "name": name})
     (tmp_path / "service.json").write_text(text, encoding="utf-8")
@@ -53,6 +53,8 @@ def test_services(administrator, lab, middleware, tmp_path):
     )
     words = ["admin", "services", "add", lab, str(repository)]
     assert administrator(words).output == f"{service}\n"
+    monkeypatch.chdir(repository.parent)  # where the server is not
+    assert administrator(f"admin services add {lab} {repository.name}").output == f"{service}\n"
     assert json.loads(administrator([*words, "--ref", service, "--json"]).stdout) == [service]
     found = json.loads(administrator(f"admin services list {lab} --json").stdout)
     assert [(one["name"], one["hash"]) for one in found] == [(name, service)]

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from dss.cli import dashboard as module
 from dss.cli.shared import command
 from dss.serving.journal import Journal, Outcome, Step
+from dss.serving.workdir import PROGRESS, REPORTS, folder_of
 from snapws.cli import frame
 
 HASH = "0" * 40
@@ -57,6 +58,10 @@ def work(tmp_path_factory):
         journal.sent(4, "layer", 1_234_567)
         journal.remark(4, "waiting", "the server is away")
         journal.end_claim(journal.begin_claim(HASH), "unknown")
+    folder_of(folder, 2).mkdir()
+    reports = folder_of(folder, 3) / REPORTS
+    reports.mkdir(parents=True)
+    (reports / PROGRESS).write_text("0.250000", encoding="ascii")
     return folder
 
 
@@ -99,12 +104,16 @@ def test_the_page_has_all_sections(folder):
         "Time to a step",
     ]
     columns = parts["Open"][1].split()
-    assert " ".join(columns) == "Ticket Service Step Since For Attempts Sent Note"
-    assert parts["Open"][2].split()[:3] == ["3", "Brain", "claimed"]
+    assert (
+        " ".join(columns) == "Ticket Service Step Progress Since For Times begun Result sent Note"
+    )
+    assert parts["Open"][2].split()[:4] == ["3", "Brain", "claimed", "25%"]
     assert parts["Open"][2].endswith("  1")
     waits = parts["Waiting for the server"][2]
     assert waits.split()[:3] == ["4", "Brain", "packaged"]
-    assert waits.endswith("1.2 MB in 1  the server is away")
+    assert waits.endswith("1.2 MB in 1 file  the server is away")
+    assert parts["Last failures"][1].split() == ["Ticket", "Service", "At", "Files", "Reason"]
+    assert f"  {folder_of(folder, 2)}  " in parts["Last failures"][2]
     assert [line.split()[:-2] for line in parts["Finished"][2:]] == [
         ["hour", "1", "1"],
         ["24", "hours", "1", "1"],
@@ -121,7 +130,7 @@ def test_a_reason_stays_on_its_line(folder):
     (row,) = parts["Last failures"][2:]
     assert "no head in [2Jit xxx" in row
     assert row.isprintable()
-    assert len(row) < 400
+    assert len(row) < 400 + len(str(folder))
 
 
 def test_a_new_folder_has_nothing_to_show(tmp_path):
@@ -144,6 +153,8 @@ def test_json_is_one_document(folder):
         "up": False,
     }
     assert [(row["ticket"], row["step"]) for row in found["running"]] == [(3, "claimed")]
+    assert found["running"][0]["progress"] == 0.25
+    assert found["waiting"][0]["progress"] is None
     assert found["waiting"][0]["note"] == "the server is away"
     assert found["waiting"][0]["since"].endswith("+00:00")
     assert found["failures"][0]["reason"].startswith("no head in\n\x1b[2Jit x")

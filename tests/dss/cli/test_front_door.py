@@ -21,7 +21,7 @@ EVERYTHING = """
     service init, service check, service test,
     services list, services show, services stats,
     tickets list, tickets show, tickets log, tickets wait, tickets download, tickets delete,
-    tickets retry, tickets attachments,
+    tickets retry, tickets attachments, tickets report,
     provider services, provider available, provider claim, provider download, provider status,
     provider log, provider attach, provider progress, provider upload, provider success,
     provider fail, provider dashboard,

@@ -170,7 +170,7 @@ def test_waiting_stops_by_the_clock(user, client, service):
     assert result.stdout.endswith("Ticket received and queued for processing\n")
     assert result.stderr.startswith("dss: error: ")
     assert f"ticket {ticket}" in result.stderr
-    found = json.loads(user(f"tickets wait {ticket} --timeout 1 --json", 1).stdout)
+    found = json.loads(user(f"tickets wait {ticket} --timeout 0.01m --json", 1).stdout)
     assert (found["ticket"], found["status"], len(found["log"])) == (ticket, "ready", 1)
 
 
@@ -244,6 +244,14 @@ def test_attachments(user, finished, tmp_path):
     user.fails(["tickets", "attachments", str(finished), "--download", str(files[0])], "exists")
 
 
+def test_nothing_attached(user, client, service):
+    ticket = client.create(service)
+    result = user(f"tickets attachments {ticket}")
+    assert result.stdout == ""
+    assert result.stderr == f"dss: nothing is attached to ticket {ticket}\n"
+    assert json.loads(user(f"tickets attachments {ticket} --json").stdout) == []
+
+
 def test_downloading(user, finished, tmp_path):
     words = ["tickets", "download", str(finished), str(tmp_path / "a"), "--parallel", "2"]
     workspace = user(words).stdout.strip()
@@ -291,6 +299,8 @@ def test_refusals_are_one_line(user, service, tmp_path, monkeypatch, line, parts
         "tickets show 0",
         "tickets delete",
         "tickets wait 1 --interval 0",
+        "tickets wait 1 --timeout 2w",
+        "tickets wait 1 --timeout -1",
         "provider progress 1 0.5 --start 0.5 --end 0.5",
         "provider log 1 text --category debug",
         "admin tickets purge some --hours 1",
@@ -325,8 +335,14 @@ def test_a_layer_that_the_service_asks_for_is_missed(user, service, study, clien
     edited = Workspace.open(study)
     edited.main.tags = ()
     edited.save(study)
-    told = user(["submit", str(study), NAME]).stderr
-    assert f"warning: {NAME} asks for a layer with the tag Target, and none has it" in told
+    told = user(["submit", str(study), NAME], 1).stderr.splitlines()[-1]
+    assert told.startswith(f"dss: error: no layer of {study} has the tag Target (a scan), which")
+    assert "nothing was sent" in told
+    assert told.endswith(f"snapws tags add {study} LAYER Target")
+    assert client.tickets() == []
+    edited.main.tags = ("Target",)
+    edited.save(study)
+    assert user(["submit", str(study), NAME]).stdout == f"{client.tickets()[0].id}\n"
 
 
 def test_a_folder_for_the_result_that_is_none(user, service, study, tmp_path):

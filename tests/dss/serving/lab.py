@@ -215,7 +215,7 @@ class Lab:
                     found.append(process)
             except (psutil.Error, OSError):  # ended meanwhile, or somebody else's
                 continue
-        return [one for one in found if _lives(one)]
+        return [one for one in found if lives(one)]
 
     def _words(self, *options: object) -> list[str]:
         program = str(Path(sys.executable).with_name("dss"))
@@ -237,7 +237,7 @@ class Lab:
         return study
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:

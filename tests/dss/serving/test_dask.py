@@ -19,9 +19,10 @@ from dss import Session, TicketStatus
 from dss.login import Credentials
 from dss.serving.dask import DaskExecutor
 from dss.serving.journal import Outcome
+from dss.serving.messages import Ended, Heard
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
-from dss.serving.supervisor import Limits, Words
+from dss.serving.supervisor import Limits
 from dss.serving.workdir import folder_of
 from tests.dss.serving.cluster import Cluster
 from tests.dss.serving.lab import Lab, stop, until
@@ -232,17 +233,17 @@ def test_strangers_are_not_heard(
         return server
 
     monkeypatch.setattr("asyncio.start_server", noted)
-    words: SimpleQueue[Words] = SimpleQueue()
+    heard: SimpleQueue[Heard] = SimpleQueue()
     lab.workdir.mkdir()
     executor = DaskExecutor(cluster.address, lab.file, lab.workdir, Limits(), {})
-    worker = executor.start(words.put)
+    worker = executor.start(heard.put)
     with socket.create_connection(("127.0.0.1", ports.get(timeout=30))) as line:
         line.sendall(b"0" * 64 + b"\n")
         assert line.recv(100) == b""
     # The job still waits for a place.
-    assert words.empty()
+    assert heard.empty()
     worker.cancel()
-    assert words.get(timeout=30) == {"ended": None}
+    assert heard.get(timeout=30) == Ended(None)
     executor.close()
 
 

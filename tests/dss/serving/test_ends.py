@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from threading import Thread
 
+import psutil
 import pytest
 
 from dss import Client, Provider, TicketStatus
+from dss.login import Credentials
 from dss.middleware import ADMINISTRATOR
 from dss.serving.outbox import Line, Outbox
+from dss.serving.runner import Runner
+from dss.serving.settings import Settings
 from dss.serving.workdir import folder_of
-from tests.dss.serving.lab import LAB, Lab, until
+from tests.dss.serving.lab import LAB, Lab, lives, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills as POSIX does")
 
@@ -52,6 +57,47 @@ def test_a_ticket_that_was_queued_again_is_let_go(lab: Lab) -> None:
         assert runner.wait(60) == 0
     assert lab.status(ticket) is TicketStatus.READY
     assert lab.rows("select outcome, removed from tickets") == [("released", 1)]
+
+
+def test_a_ticket_that_comes_back_while_it_is_worked_on_is_begun_anew(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner queues it again, and the runner claims it before it looks after it."""
+    monkeypatch.setattr("dss.serving.runner._WATCH", 600.0)
+    lab.write(SERVICE)
+    ticket = lab.submit()
+    lab.hold({ticket: "function"})  # once
+    settings = Settings(LAB, lab.workdir, workers=2, max_tickets=2, min_free=0, interval=0.1)
+    runner = Runner(lab.file, lambda: Credentials(lab.home).open_session(patience=0.0), settings)
+    running = Thread(target=runner.run)
+    running.start()
+    try:
+        until(lambda: lab.held(ticket))
+        first = psutil.Process(lab.held(ticket))
+        with lab.middleware.login(ADMINISTRATOR) as session:
+            Client(session).retry(ticket)
+        until(lambda: lab.status(ticket) is TicketStatus.SUCCESS)
+        until(lambda: not lives(first), limit=10)
+    finally:
+        lab.let_go()
+        runner.stop()
+        running.join()
+    steps = [step for (step,) in lab.rows("select step from events order by id")]
+    assert steps.count("claimed") == 2
+    assert steps.count("processed") == steps.count("finished") == 1
+
+
+def test_a_result_that_the_server_has_not_kept_is_sent_again(lab: Lab) -> None:
+    lab.write(SERVICE)
+    ticket = lab.submit()
+    lab.hold({ticket: "after a file"})
+    with lab.running("--once") as runner:
+        until(lambda: lab.held(ticket))
+        (layer,) = lab.middleware.folder.glob(f"store/**/{ticket:08d}/results/layer_*")
+        layer.write_bytes(layer.read_bytes()[:-1] + b"?")
+        lab.let_go()
+        assert runner.wait(60) == 0
+    assert lab.result(ticket).layer(tag="Target")
 
 
 def test_the_bar_of_an_earlier_try_holds_up_nothing(lab: Lab) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
@@ -14,11 +14,13 @@ from dss.login import Credentials
 from dss.serving.dask import DaskExecutor, together
 from dss.serving.executors import Executor, LocalExecutor
 from dss.serving.journal import Step
-from dss.serving.order import Order
-from dss.serving.supervisor import Limits, Words
+from dss.serving.messages import Declared, Ended, Heard, Order, Over, Reached, Ready
+from dss.serving.supervisor import Limits
 from dss.serving.workdir import folder_of
 from tests.dss.serving.cluster import Cluster
 from tests.dss.serving.lab import Lab, until
+
+Message = TypeVar("Message")
 
 HEADER = """
     import os, time
@@ -116,18 +118,18 @@ def test_two_at_once(lab: Lab, options: list[str]) -> None:
     assert [lab.status(ticket) for ticket in tickets] == [TicketStatus.SUCCESS] * 2
 
 
-class Heard:
+class Ear:
     """What a worker says."""
 
     def __init__(self) -> None:
-        self.words: SimpleQueue[Words] = SimpleQueue()
+        self.said: SimpleQueue[Heard] = SimpleQueue()
 
-    def until(self, name: str) -> Any:
-        """Give the next words that have a name."""
+    def until(self, kind: type[Message]) -> Message:
+        """Give the next message of a kind."""
         while True:
-            words = self.words.get(timeout=30)
-            if name in words:
-                return words
+            said = self.said.get(timeout=30)
+            if isinstance(said, kind):
+                return said
 
 
 @pytest.fixture(params=["local", "dask"])
@@ -158,10 +160,9 @@ def test_a_conversation(lab: Lab, executor: Executor) -> None:
     session = Credentials(lab.home).open_session(lab.middleware.url)
     assert session.cookie
     assert Provider(session).claim([lab.hash], "testlab", "by hand")
-    heard = Heard()
-    worker = executor.start(heard.words.put)
-    (service,) = heard.until("ready")["ready"]
-    assert (service["name"], service["resources"]) == (lab.name, {"memory": 4})
+    ear = Ear()
+    worker = executor.start(ear.said.put)
+    assert ear.until(Ready).services == (Declared(lab.name, {"memory": 4}),)
     order = Order(
         ticket=ticket,
         service=lab.name,
@@ -176,29 +177,29 @@ def test_a_conversation(lab: Lab, executor: Executor) -> None:
         patience=20.0,
     )
     worker.order(order)
-    words = heard.until("step")
-    assert words["step"] == "downloaded"
+    reached = ear.until(Reached)
+    assert reached.step is Step.DOWNLOADED
     assert not (order.folder / "work").exists()
-    worker.answer(words["number"])
-    words = heard.until("step")
-    assert words["step"] == "processing"
-    worker.answer(words["number"])
+    worker.answer(reached.number)
+    reached = ear.until(Reached)
+    assert reached.step is Step.PROCESSING
+    worker.answer(reached.number)
     worker.cancel()
-    assert heard.until("end")["end"] == "cancelled"
-    assert heard.until("ended")["ended"] is None
+    assert ear.until(Over).how == "cancelled"
+    assert ear.until(Ended).why is None
     session.close()
 
 
 def test_killed(lab: Lab, executor: Executor) -> None:
     """A worker that is killed says so, once."""
-    heard = Heard()
-    worker = executor.start(heard.words.put)
-    heard.until("ready")
+    ear = Ear()
+    worker = executor.start(ear.said.put)
+    ear.until(Ready)
     worker.kill()
-    heard.until("ended")
-    executor.start(heard.words.put).cancel()
-    assert heard.until("ended")["ended"] is None
-    assert heard.words.empty()
+    ear.until(Ended)
+    executor.start(ear.said.put).cancel()
+    assert ear.until(Ended).why is None
+    assert ear.said.empty()
 
 
 def test_resources_together() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from dss.errors import CommandFailed, JobCancelled
 from dss.provider import Category
 from dss.serving.job import Attached, Job
-from snapws import Workspace
+from snapws import LayerFileMissing, Workspace
 from tests.dss.serving.lab import until
+
+BRAIN = Path(__file__).parents[3] / "fixtures" / "brain"
 
 posix = pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")
 
@@ -139,6 +143,9 @@ def test_makes(job: Job, notes: Notes) -> None:
     # What an earlier command has made does not count.
     with pytest.raises(CommandFailed, match="did not make a.mat: no word"):
         python(job, "pass", makes="a.mat")
+    assert notes.files == []  # it printed nothing that could be attached
+    with pytest.raises(CommandFailed, match="did not make a.mat: I cannot"):
+        python(job, "print('I cannot')", makes="a.mat")
     assert [one.mime_type for one in notes.files] == ["text/plain"]
 
 
@@ -226,3 +233,27 @@ def test_nothing_begins_once_cancelled(job: Job, notes: Notes) -> None:
         pass
     assert list(job.workdir.iterdir()) == []
     assert notes.told == []
+
+
+# ---------------------------------------------------------------------- what it shows
+
+
+def test_a_picture_of_the_workspace_as_it_is(job: Job, notes: Notes) -> None:
+    job.workspace.set_main(BRAIN / "target.nii.gz")
+    job.attach_picture("Before")
+    job.workspace.add_segmentation(BRAIN / "target_labels.nii.gz")
+    job.attach_picture("After", layers=["M", "S"], slices=(28, 35, 30))
+    job.attach_picture("Again", layers=["M"])
+    before, after, again = notes.contents
+    assert [(one.description, one.mime_type) for one in notes.files] == [
+        ("Before", "image/png"),
+        ("After", "image/png"),
+        ("Again", "image/png"),
+    ]
+    with Image.open(io.BytesIO(after)) as picture:
+        assert picture.size[0] > 3 * 200
+    assert before == again != after
+    job.workspace.add_overlay("gone.nii")
+    with pytest.raises(LayerFileMissing, match=r"gone\.nii"):
+        job.attach_picture("Never")
+    assert len(notes.files) == 3

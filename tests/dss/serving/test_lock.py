@@ -68,6 +68,16 @@ def test_no_folder(tmp_path: Path) -> None:
         pass
 
 
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    """As Python has a path of bytes that are not UTF-8."""
+    folder = tmp_path / "w\udce4rk" / "a"
+    with pytest.raises(JournalError) as refused, locked(folder, "me"):
+        pass
+    assert "its path is not UTF-8; give another with --workdir" in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="permissions are of POSIX")
 def test_private(tmp_path: Path) -> None:
     with locked(tmp_path / "work", "me"):

@@ -19,6 +19,7 @@ from dss.errors import JournalError
 from dss.serving import journal as journal_module
 from dss.serving.journal import Journal, Outcome, Step
 from dss.serving.overview import Period, overview
+from dss.serving.workdir import folder_of
 
 HASH = "0" * 40
 
@@ -145,6 +146,7 @@ def test_an_open_ticket_runs_since_its_last_step(clock, journal, tmp_path):
         "since": at(start + 3),
         "seconds": 60.0,
         "attempts": 2,
+        "progress": None,
         "note": "",
         "files": 2,
         "bytes": 100,
@@ -208,6 +210,7 @@ def test_the_last_ten_failures_are_listed_newest_first(clock, journal, tmp_path)
         journal.record(ticket, Step.FINISHED, outcome=Outcome.FAILED)
     journal.add(13, "Neck", HASH)
     journal.record(13, Step.FINISHED, outcome=Outcome.DELETED)
+    folder_of(tmp_path, 12).mkdir()
     failures = overview(tmp_path).failures
     assert [failure.ticket for failure in failures] == list(range(12, 2, -1))
     assert asdict(failures[0]) == {
@@ -215,7 +218,9 @@ def test_the_last_ten_failures_are_listed_newest_first(clock, journal, tmp_path)
         "service": "Neck",
         "reason": "reason 12",
         "at": at(clock.now),
+        "folder": str(folder_of(tmp_path, 12)),
     }
+    assert failures[1].folder == ""
 
 
 def test_rates_are_those_of_the_last_hour_and_day(clock, journal, tmp_path):

@@ -1,30 +1,20 @@
-"""Files of a ticket, up and down, as streams: memory stays flat at any size of a file.
-
-A ticket has two areas of files, reached as `api/tickets/T/files/input` and `…/results` (by its
-owner) and as `api/pro/tickets/T/files/…` (by its provider). The server lists names only, stores
-under a name whatever came last, and addresses a file by its place in the order of times, which
-shifts when a file is sent again. So a download is checked on every side before a file gets its
-name, and an upload ends with a look at the list.
-"""
+"""Files of a ticket on their way down, as streams: memory stays flat at any size of a file."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
-from unicodedata import normalize
 
-from dss.errors import NetworkFailed, ServerFailed, TransferFailed, shown
-from dss.multipart import FileBody
-from dss.records import FileEntry, read_csv, word
+from dss.areas import TRIES, Changed, check_told, list_files
+from dss.errors import ServerFailed, TransferFailed, shown
+from dss.records import FileEntry
 from dss.whole import check_framed, check_whole, digest, named_by_content, same_header
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
@@ -33,192 +23,8 @@ from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from dss.session import Session
-    from snapws import Workspace
-    from snapws.privacy import Privacy
-
-TRIES = 3
-"""How often a file is fetched that comes damaged, or a ticket whose files changed meanwhile."""
 
 _START = 64 * 2**10
-# Names that Windows gives to devices, with any extension.
-_DEVICE = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE
-)
-
-
-class Sent(NamedTuple):
-    """A file that the server has now.
-
-    Attributes:
-        file: The file here.
-        name: What it is called there.
-        size: Its bytes.
-        seconds: How long it took to send it, or to find that it was there.
-    """
-
-    file: Path
-    name: str
-    size: int
-    seconds: float
-
-
-class _Changed(Exception):
-    """The list of files is out of date; says what shows it."""
-
-
-def list_files(session: Session, area: str) -> list[FileEntry]:
-    """List the files of an area of a ticket, by time.
-
-    Raises:
-        TransferFailed: A name must not be given to a file on a disk.
-    """
-    listed = session.get_text(area, _read_list)
-    seen: set[str] = set()
-    for entry in listed:
-        _check_name(entry.name)
-        if (one := _folded(entry.name)) in seen:
-            raise TransferFailed(
-                f"the server lists {shown(entry.name)!r} twice: on some disks the two are one file"
-            )
-        seen.add(one)
-    return listed
-
-
-def _folded(name: str) -> str:
-    """Give what is the same of all names that are one to some file system."""
-    return normalize("NFC", normalize("NFC", name).casefold())
-
-
-def _read_list(text: str) -> list[FileEntry]:
-    if "\0" in text:  # which Python 3.10 does not take for CSV
-        _check_name(text)
-    return read_csv(FileEntry, ("index", "name"), text)
-
-
-def _check_name(name: str) -> None:
-    """Refuse what is not the bare, visible name of a file on every system."""
-    bare = not re.search(r'[/\\:*?"<>|]', name) and all(c.isprintable() for c in name)
-    ends = not name.startswith(".") and not name.endswith((".", " "))
-    if not name or not bare or not ends or _DEVICE.fullmatch(name):
-        raise TransferFailed(
-            f"the server lists a file named {shown(repr(name))}, which is not a plain file name: "
-            "the files of this ticket cannot be put on a disk"
-        )
-
-
-def upload_files(
-    session: Session,
-    area: str,
-    files: Iterable[tuple[Path, str]],
-    *,
-    verify: bool = False,
-    sent: Callable[[Sent], None] | None = None,
-) -> None:
-    """Send files one after the other and make sure that the server lists them.
-
-    What the server lists before is read back, and not sent again if it is the same: so an upload
-    that broke is taken up at the file where it stopped.
-
-    Args:
-        session: The login.
-        area: Path of the ticket's area.
-        files: Each file and the name it shall have there; a workspace should be the last, so that
-            it is there only when its layers are.
-        verify: Whether everything is read back in the end.
-        sent: Is told of each file that the server has.
-
-    Raises:
-        TransferFailed: A name is not allowed, a file cannot be read, is not listed afterwards, or
-            comes back as something else.
-    """
-    there = {entry.name for entry in list_files(session, area)}
-    new: list[tuple[Path, str]] = []
-    for file, name in files:
-        begin = time.monotonic()
-        if not (name in there and _holds(session, area, file, name)):
-            _send(session, area, file, name)
-            new.append((file, name))
-        if sent:
-            sent(Sent(file, name, file.stat().st_size, time.monotonic() - begin))
-    listed = {entry.name for entry in list_files(session, area)}
-    missing = sorted({name for _, name in new} - listed)
-    if missing:
-        raise TransferFailed(f"{session.server} does not list what was sent: {missing}")
-    for file, name in new if verify else ():
-        _verify(session, area, file, name)
-
-
-def _send(session: Session, area: str, file: Path, name: str) -> None:
-    body = FileBody(file, name, {"filename": name, "submit": "send"})
-    # Twice the same under the same name is once.
-    session.post_body(area, body, word("success"), doubt=None)
-
-
-def _verify(session: Session, area: str, file: Path, name: str) -> None:
-    """Make sure that the server has a file as it is here; send it again where it has not."""
-    for _ in range(TRIES - 1):
-        if _holds(session, area, file, name):
-            return
-        _send(session, area, file, name)
-    if not _holds(session, area, file, name):
-        raise TransferFailed(f"{session.server} has not stored {name} as it was sent")
-
-
-def _holds(session: Session, area: str, file: Path, name: str) -> bool:
-    """Read a file of an area back, and tell whether it is the same as the one here."""
-    for _ in range(TRIES):
-        index = next((e.index for e in list_files(session, area) if e.name == name), None)
-        if index is None:
-            return False
-        try:
-            told, sha256 = session.get_digest(f"{area}/{index}")
-            _check_told(told, name, f"{area}/{index}")
-        except TransferFailed as error:
-            raise NetworkFailed(f"{name} could not be read back: {error}") from error
-        except _Changed:
-            continue
-        return sha256 == digest(file)
-    return False
-
-
-@contextmanager
-def archived(
-    workspace: Workspace | str | Path, privacy: Privacy = "standard"
-) -> Iterator[Iterator[Path]]:
-    """Archive a workspace into a temporary folder that lives as long as the context.
-
-    Args:
-        workspace: The workspace, or the path of its file.
-        privacy: What typed text goes along, as for `snapws.archive.archive`.
-
-    Yields:
-        The files, each as soon as it is complete, while others are being made: the layers, and
-        last the workspace.
-    """
-    from snapws import Workspace
-    from snapws.packing import pack
-
-    if isinstance(workspace, (str, Path)):
-        workspace = Workspace.open(workspace)
-    with (
-        tempfile.TemporaryDirectory(prefix="dss-") as folder,
-        closing(pack(workspace, Path(folder), "workspace.itksnap", privacy=privacy)) as files,
-    ):
-        yield files
-
-
-def upload_archive(
-    session: Session,
-    area: str,
-    files: Iterable[Path],
-    name: str,
-    *,
-    verify: bool = False,
-    sent: Callable[[Sent], None] | None = None,
-) -> None:
-    """Send the files of an archive under their own names, but for the workspace: that as `name`."""
-    named = ((file, name if file.suffix == ".itksnap" else file.name) for file in files)
-    upload_files(session, area, named, verify=verify, sent=sent)
 
 
 def download_archive(
@@ -265,7 +71,7 @@ def download_archive(
                 _check_unchanged(session, area, listed)
                 _refuse_foreign_layers(aside / workspace, {entry.name for entry in listed})
                 _refuse_loss(folder, aside)
-        except _Changed as changed:
+        except Changed as changed:
             sign = changed
             continue
         except OSError as error:
@@ -356,7 +162,7 @@ def _refuse_loss(folder: Path, aside: Path) -> None:
 
 def _check_unchanged(session: Session, area: str, listed: Sequence[FileEntry]) -> None:
     if list_files(session, area) != listed:
-        raise _Changed("the list became another")
+        raise Changed("the list became another")
 
 
 class _Place(NamedTuple):
@@ -408,7 +214,7 @@ def _fetch(
     """Fetch one file, unless it is there.
 
     Raises:
-        _Changed: The list is out of date.
+        Changed: The list is out of date.
         TransferFailed: The file came damaged each time.
     """
     path = f"{area}/{entry.index}"
@@ -419,7 +225,7 @@ def _fetch(
         for further in reversed(range(TRIES)):
             received = session.get_file(path, target)
             try:
-                _check_told(received.name, entry.name, path)
+                check_told(received.name, entry.name, path)
                 proved = check_whole(received, target)
                 break
             except TransferFailed:
@@ -432,22 +238,6 @@ def _fetch(
     known = place.folder / entry.name
     if proved and not (known.exists() or known.is_symlink()):
         target.replace(known)
-
-
-def _check_told(told: str | None, name: str, path: str) -> None:
-    """Make sure that an answer says that it is the file that was listed.
-
-    Raises:
-        _Changed: It is another.
-        TransferFailed: It does not say which it is.
-    """
-    if told is None:
-        raise TransferFailed(
-            f"{name} came without its name ({path}): something between here and the server takes "
-            "Content-Disposition from its answers"
-        )
-    if told != name:
-        raise _Changed(f"{shown(told)!r} came instead of {name!r}")
 
 
 def _is_there(session: Session, path: str, file: Path) -> bool:
@@ -464,5 +254,5 @@ def _is_there(session: Session, path: str, file: Path) -> bool:
     name, start = session.get_start(path, _START)
     if name is None:
         return False
-    _check_told(name, file.name, path)
+    check_told(name, file.name, path)
     return same_header(file, start)

@@ -1,0 +1,321 @@
+"""A ticket's way through a job, step by step.
+
+Each step leaves its result as a whole in the ticket's folder, and begins afresh what it finds half
+done; the next begins when the runner has answered that it is in the journal.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from dss.client import Client
+from dss.errors import (
+    DssError,
+    JobCancelled,
+    NetworkFailed,
+    NotFound,
+    NotLoggedIn,
+    NotPermitted,
+    OutcomeUnknown,
+    ServerFailed,
+    TicketDeleted,
+)
+from dss.provider import Provider
+from dss.records import ServiceTag, TicketStatus
+from dss.serving import failure
+from dss.serving.description import missing
+from dss.serving.job import Attached, Job
+from dss.serving.journal import Outcome, Step
+from dss.serving.messages import Deleted, Delivered, Order, Reached, Waits
+from dss.serving.outbox import Outbox
+from dss.serving.reports import ServerReports
+from dss.serving.workdir import FAILURE, OUTPUT, REPORTS, TEMPORARY, WORK
+from snapws import Workspace, WorkspaceError
+from snapws.names import LAYER_NAME, MESH_NAME
+
+if TYPE_CHECKING:
+    from dss.serving.channel import Channel
+    from dss.serving.declaration import Service
+    from dss.session import Session
+    from dss.uploads import Sent
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+_SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at, or refuse, the same call
+
+_RESULT = "result.itksnap"
+
+
+class Work:
+    """A ticket, taken from where it stands to its end.
+
+    Args:
+        service: Its service.
+        file: The file of that.
+        order: What there is to do.
+        session: The login.
+        channel: The line to the runner.
+    """
+
+    def __init__(
+        self, service: Service, file: Path, order: Order, session: Session, channel: Channel
+    ) -> None:
+        self._service = service
+        self._file = file
+        self._order = order
+        self._session = session
+        self._provider = Provider(session)
+        self._channel = channel
+        self._reason = order.reason
+        self._input = order.folder / "input"
+        self._result = order.folder / _RESULT
+        self._archive = order.folder / "result"
+        self._reports: ServerReports | None = None
+
+    def do(self) -> None:
+        """Take the steps that are left.
+
+        Raises:
+            JobCancelled: The work is to end.
+            NotLoggedIn: The server no longer knows the login.
+        """
+        step = self._order.step
+        try:
+            step = self._begin(step)
+            while step is not Step.FINISHED:
+                step = self._take(step)
+        except TicketDeleted:
+            self._finish(Outcome.DELETED)
+        except (NotFound, NotPermitted):  # for so long that it will not be ours again
+            self._finish(Outcome.RELEASED)
+        finally:
+            if self._reports:
+                self._reports.close()
+
+    def _begin(self, step: Step) -> Step:
+        """Find out where to begin: the server and the disk may have changed meanwhile."""
+        status = self._insist(lambda: self._provider.status(self._order.ticket))
+        if status is TicketStatus.DELETED:
+            return self._finish(Outcome.DELETED)
+        if status is not TicketStatus.CLAIMED:
+            # A report whose answer was lost with its process; else somebody else's doing.
+            ours = {Step.UPLOADED: Outcome.SUCCESS, Step.FAILING: Outcome.FAILED}.get(step)
+            return self._finish(ours if ours and ours.value == status else Outcome.RELEASED)
+        needed = {
+            Step.DOWNLOADED: self._input,
+            Step.PROCESSING: self._input,
+            Step.PROCESSED: self._result,
+            Step.PACKAGED: self._archive,
+        }.get(step)
+        if needed is None or (needed.exists() and step is not Step.PROCESSING):
+            return step
+        if step is not Step.DOWNLOADED and not self._service.resumable:
+            return self._fail("the work was cut short, and this service cannot take it up again")
+        # From the download on: what the function may have changed of it is fetched again.
+        return Step.CLAIMED
+
+    def _take(self, step: Step) -> Step:
+        """Take one step; what goes wrong with it, other than the network, fails the ticket."""
+        take = {
+            Step.CLAIMED: self._download,
+            Step.DOWNLOADED: self._process,
+            Step.PROCESSED: self._package,
+            Step.PACKAGED: self._upload,
+            Step.UPLOADED: self._succeed,
+            Step.FAILING: self._report_failure,
+        }[step]
+        try:
+            return take()
+        except (JobCancelled, NotLoggedIn, TicketDeleted):
+            raise
+        except (DssError, WorkspaceError, OSError) as error:
+            if step is Step.FAILING:
+                raise
+            self._make_room(error)
+            return self._fail(failure.told(error))
+
+    # ---------------------------------------------------------------- steps
+
+    def _download(self) -> Step:
+        aside = self._order.folder / "coming"
+        if self._input.exists() and not aside.exists():
+            self._input.replace(aside)
+            for file in aside.iterdir():  # layers prove themselves; what cannot is fetched again
+                if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
+                    _remove(file)
+        # What is of an earlier claim goes, or half done; but not how far the user's bar is.
+        kept = (aside.name, OUTPUT, *([] if self._order.step is Step.CLAIMED else [REPORTS]))
+        for left in self._order.folder.iterdir():
+            if left.name not in kept:
+                _remove(left)
+        self._insist(lambda: self._provider.download(self._order.ticket, aside))
+        aside.replace(self._input)
+        if self._order.step is not Step.CLAIMED:
+            return Step.DOWNLOADED  # as the journal knows: it counts how often the rest is begun
+        return self._reach(Reached(Step.DOWNLOADED, moved=_size(self._input.iterdir())))
+
+    def _process(self) -> Step:
+        (file,) = sorted(self._input.glob("*.itksnap"))[:1] or [self._input / "workspace.itksnap"]
+        workspace = Workspace.open(file)
+        lacking = missing(self._insist(self._tags), workspace)
+        if lacking:
+            return self._fail("; ".join(lacking))
+        workdir = self._order.folder / WORK
+        shutil.rmtree(workdir, ignore_errors=True)
+        self._result.unlink(missing_ok=True)
+        workdir.mkdir()
+        os.chdir(workdir)
+        self._use_own_temporary_folder()
+        Outbox(self._order.folder / REPORTS).clear()  # an earlier run's; this one tells it again
+        reports = self._open_reports()
+        job = Job(self._order.ticket, workspace, workdir, reports)
+        self._channel.on_cancel = job.cancel
+        self._reach(Reached(Step.PROCESSING))
+        try:
+            result = self._service(job)
+        except BaseException as error:
+            if job.cancelled:
+                raise JobCancelled(str(error)) from error
+            self._make_room(error)
+            more = failure.full(error, self._file)
+            (self._order.folder / FAILURE).write_text(more, encoding="utf-8")
+            return self._fail(failure.told(error))
+        result.save(self._result)
+        return self._reach(Reached(Step.PROCESSED))
+
+    def _use_own_temporary_folder(self) -> None:
+        """Keep temporary files among those of the ticket: unseen by others, and gone with it."""
+        folder = self._order.folder / TEMPORARY
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)))
+        tempfile.tempdir = None
+
+    def _package(self) -> Step:
+        from snapws.archive import archive
+
+        report = archive(Workspace.open(self._result), self._archive, privacy=self._order.privacy)
+        return self._reach(Reached(Step.PACKAGED, moved=_size(report.files)))
+
+    def _upload(self) -> Step:
+        files = sorted(self._archive.iterdir(), key=lambda file: file.suffix == ".itksnap")
+
+        def sent(file: Sent) -> None:
+            self._channel.tell(Delivered(file.name, file.size))
+
+        self._insist(lambda: self._provider.send(self._order.ticket, files, verify=True, sent=sent))
+        return self._reach(Reached(Step.UPLOADED, moved=_size(files)))
+
+    def _succeed(self) -> Step:
+        return self._end_with(Outcome.SUCCESS)
+
+    def _report_failure(self) -> Step:
+        more, reports = self._order.folder / FAILURE, self._open_reports()
+        told = self._order.folder / "failure_told"
+        if not told.exists():
+            if more.exists():
+                reports.attach(Attached("What went wrong", more, "text/plain"))
+            reports.log("error", self._reason)
+            told.touch()
+        return self._end_with(Outcome.FAILED)
+
+    # ---------------------------------------------------------------- how they are taken
+
+    def _reach(self, reached: Reached) -> Step:
+        self._channel.tell(reached)
+        return reached.step
+
+    def _fail(self, reason: str) -> Step:
+        self._reason = reason
+        return self._reach(Reached(Step.FAILING, reason=reason))
+
+    def _finish(self, outcome: Outcome) -> Step:
+        return self._reach(Reached(Step.FINISHED, outcome))
+
+    def _end_with(self, outcome: Outcome) -> Step:
+        """Deliver what the user has not been told yet, then report the ticket's end, once."""
+        status = TicketStatus(outcome.value)
+
+        def report() -> Outcome:
+            now = self._provider.status(self._order.ticket)
+            if now is TicketStatus.CLAIMED:
+                self._open_reports().flush(self._channel.cancelled.is_set)
+                self._refuse_cancelled()
+                self._provider.set_status(self._order.ticket, status)
+            elif now is not status:
+                return Outcome.DELETED if now is TicketStatus.DELETED else Outcome.RELEASED
+            return outcome
+
+        return self._finish(self._insist(report))
+
+    def _make_room(self, error: BaseException) -> None:
+        """Remove the function's files where they have filled the disk."""
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            shutil.rmtree(self._order.folder / WORK, ignore_errors=True)
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        """Make a call that may be repeated, as long as it takes for the server to be back."""
+        begin, pause = time.monotonic(), _FIRST_PAUSE
+        failed_since: float | None = None
+        lost: DssError
+        while True:
+            self._refuse_cancelled()
+            try:
+                return call()
+            except NotLoggedIn:
+                raise
+            except (NetworkFailed, OutcomeUnknown) as error:
+                failed_since, lost = None, error
+            except (ServerFailed, NotFound, NotPermitted) as error:
+                # Perhaps an administrator takes back that this login is no provider any more.
+                failed_since, lost = failed_since or time.monotonic(), error
+                if time.monotonic() - failed_since > _SERVER_LIMIT:
+                    raise
+            waited = time.monotonic() - begin
+            self._channel.say(Waits(f"{lost} (for {waited:.0f} s)"))
+            self._channel.cancelled.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _tags(self) -> list[ServiceTag]:
+        """Give what a workspace has to have: as the server's description says, and the author."""
+        try:
+            described = list(Client(self._session).service_detail(self._order.hash).tags)
+        except NotFound:  # withdrawn since the ticket was made
+            described = []
+        known = {tag.name for tag in described if tag.required}
+        further = [ServiceTag(tag, "", "", True) for tag in self._service.tags if tag not in known]
+        return described + further
+
+    def _open_reports(self) -> ServerReports:
+        if self._reports is None:
+            self._reports = ServerReports(
+                Provider(self._session.another()),
+                self._order.ticket,
+                self._order.folder / REPORTS,
+                deleted=lambda: self._channel.say(Deleted()),
+            )
+        return self._reports
+
+    def _refuse_cancelled(self) -> None:
+        if self._channel.cancelled.is_set():
+            raise JobCancelled(f"the work on ticket {self._order.ticket} is to end")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,75 @@
+"""What a runner and its processes say to each other, as lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dss.serving.journal import Outcome, Step
+from dss.serving.messages import (
+    Answer,
+    Broken,
+    Cancel,
+    Declared,
+    Deleted,
+    Delivered,
+    Ended,
+    Heard,
+    Kill,
+    Order,
+    Over,
+    Reached,
+    Ready,
+    Told,
+    Waits,
+    Welcome,
+    as_line,
+    from_line,
+)
+
+ORDER = Order(
+    ticket=1,
+    service="Neck",
+    hash="0" * 40,
+    step=Step.FAILING,
+    reason="no\nhead",
+    folder=Path("/work/w\udce4rk"),
+    server="https://dss.example.org",
+    cookie="secret",
+    verify="bundle.pem",
+    patience=20.0,
+    privacy="strict",
+)
+
+MESSAGES: list[Heard | Told] = [
+    Ready((Declared("Neck", {"gpu": 1}), Declared("Brain", {}))),
+    Broken("no such module"),
+    Reached(Step.DOWNLOADED, moved=7, number=1),
+    Reached(Step.FINISHED, Outcome.RELEASED, number=2),
+    Delivered("layer", 10**12, 3),
+    *(Waits("…"), Deleted(), Over("login")),
+    *(Ended(None), Ended("its time is up", "text\n", limit=True), Ended("gone", lost=True)),
+    *(ORDER, Answer(3), Cancel(), Kill(), Welcome()),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
+def test_it_arrives_as_it_was_said(message: Heard | Told) -> None:
+    line = as_line(message)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    there = from_line(line)
+    assert there == message
+    assert [type(value) for value in vars(there).values()] == [
+        type(value) for value in vars(message).values()
+    ]
+    json.loads(line)
+    for cut in range(1, len(line) - 1):
+        with pytest.raises(ValueError, match=r"line 1"):
+            from_line(line[:cut])
+
+
+def test_an_order_does_not_show_its_login() -> None:
+    assert "secret" not in repr(ORDER)
