@@ -1,4 +1,4 @@
-"""The README's Python, run as it stands: on real files, and against the real middleware."""
+"""The README's Python, run as it stands, on real files; and what it links to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from dss import Admin, Middleware, demo
-from dss.middleware import ADMINISTRATOR
+from dss import demo
+from dss.serving.declaration import load
 from snapws import Workspace
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -25,32 +27,29 @@ def study(tmp_path, monkeypatch) -> Path:
 
 
 def test_a_workspace(study, capsys):
-    exec(BLOCKS[0], {})
+    names: dict[str, object] = {}
+    exec(BLOCKS[0], names)
+    exec(BLOCKS[1], names)
     result = Workspace.open("result.itksnap")
     assert result.layer(tag="Result").nickname == "Result"
     assert len(list(Path("upload").glob("layer_*.nii.gz"))) == 4
-    assert "Template" in capsys.readouterr().out
+    assert "Result" in capsys.readouterr().out
+    with Image.open("result.png") as picture:
+        assert picture.width > 900
 
 
-def test_a_ticket(study, capsys):
-    """User and provider of the README, one after the other, but for the wait in between."""
-    user_side, provider_side = re.split(r"\n(?=with )", BLOCKS[1])[1:]
-    submit, rest = user_side.split("    for news", 1)
-    with Middleware() as middleware:
-        middleware.publish(demo.EXAMPLES["registration"].folder, "testlab")
-        names = {"token": middleware.add_user("user@localhost")}
-        names["provider_token"] = middleware.add_user("provider@localhost")
-        with middleware.login(ADMINISTRATOR) as session:
-            Admin(session).add_user("testlab", "provider@localhost")
+def test_the_service_is_one(study, tmp_path):
+    (tmp_path / "my_service.py").write_text(BLOCKS[2], encoding="utf-8")
+    assert list(load(tmp_path / "my_service.py")) == ["Brightness"]
 
-        def run(code: str) -> None:
-            exec(BLOCKS[1].split("\nwith ")[0] + "\nfrom snapws import Workspace\n", names)
-            exec(code.replace("https://dss.itksnap.org", middleware.url), names)
 
-        run(submit)
-        run(provider_side)
-        names["token"] = middleware.add_user("user@localhost")
-        header = submit.split("    ticket = ")[0]
-        run(f"{header}    for news{rest}")
-        assert "success" in capsys.readouterr().out
-        assert names["result"].name == "ticket_00000001_results.itksnap"
+def test_all_its_python_is_run():
+    assert len(BLOCKS) == 3
+
+
+def test_it_is_short_and_its_files_are_there():
+    assert README.count("\n") < 150
+    linked = re.findall(r"\]\(([^)#]+)", README)
+    local = [one for one in linked if not one.startswith("http")]
+    assert len(local) > 15
+    assert [one for one in local if not (ROOT / one).is_file()] == []

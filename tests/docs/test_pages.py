@@ -1,0 +1,113 @@
+"""Every block of every page is run, and what the pages show is what comes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.docs import scenes
+from tests.docs.pages import Block, blocks, names, text
+from tests.docs.reader import LANGUAGES
+
+#: Where a page is read, if not at the study.
+SCENES = {
+    "tutorial.md": partial(scenes.home, work="dss-tutorial"),
+    "howto/anonymise.md": scenes.brain,
+    "howto/local-middleware.md": partial(scenes.home, work="dss-trial"),
+    "howto/look-at-a-workspace.md": scenes.brain,
+    "howto/move-a-workspace.md": scenes.brain,
+    "howto/read-from-python.md": scenes.brain,
+    "howto/scale-a-service.md": scenes.lab,
+    "howto/work-offline.md": partial(scenes.home, work="dss-offline"),
+    "howto/write-a-service.md": scenes.lab,
+    "index.md": partial(scenes.home, work="."),
+    "reference/formats.md": scenes.brain,
+    "reference/dss.md": partial(scenes.lab, story=True),
+}
+
+#: Pages whose blocks begin afresh each; those of other pages follow on each other.
+AFRESH = ("reference/snapws.md", "reference/itksnap-wt.md")
+
+#: What is not run, by page: the first line of each block. The page says why.
+NOT_RUN = {
+    "index.md": [
+        '$ python3 -m venv .venv && . .venv/bin/activate && python -m pip install --quiet ".[demo]"'
+    ],
+    "howto/scale-a-service.md": ["$ pip install dask-jobqueue"],
+    "howto/tickets-from-python.md": ["from dss import Client, Provider, TicketStatus"],
+    "tutorial.md": ["$ python3 -m venv .venv"],
+    "explanation/reliability.md": [
+        "$ python -m tests.chaos --seconds 600 --tickets 200 --seed 100"
+    ],
+}
+
+
+def chapters() -> list[tuple[str, list[Block]]]:
+    """Give what is read in one go: a page, or one block."""
+    found = []
+    for name in names():
+        page = [block for block in blocks(text(name)) if block.language != "text"]
+        page = blocks(text(name)) if page else []
+        if name in AFRESH:
+            found += [(name, [block]) for block in page]
+        elif page:
+            found.append((name, page))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "chapter"),
+    [pytest.param(*one, id=f"{one[0]}-{one[1][0].number}") for one in chapters()],
+)
+def test_what_is_shown_is_what_comes(name, chapter, tmp_path, monkeypatch):
+    for variable in ("ITKSNAP_WT_DSS_SERVER", "DSS_TOKEN", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "here"
+    with SCENES.get(name, scenes.study)(folder) as reader:
+        monkeypatch.chdir(folder)
+        try:
+            for block in chapter:
+                reader.do(block)
+        finally:
+            reader.close()
+        assert name in AFRESH or not reader.meanwhile
+
+
+def test_every_language_is_one_that_is_run():
+    for name in names():
+        for block in blocks(text(name)):
+            assert block.language.partition(" ")[0] in LANGUAGES, (name, block.text)
+            assert block.language != "text" or not block.text.startswith("$ "), (name, block.text)
+            assert text(name).count("\n```") == 2 * len(blocks(text(name))), name
+
+
+def test_what_is_not_run_says_why():
+    left_out = {
+        name: [block for block in blocks(text(name)) if block.mark == "not run"] for name in names()
+    }
+    first_lines = {
+        name: [block.text.splitlines()[0] for block in found]
+        for name, found in left_out.items()
+        if found
+    }
+    assert first_lines == NOT_RUN
+    assert all(len(block.said.split()) > 5 for found in left_out.values() for block in found)
+
+
+def test_a_wrong_page_is_noticed(tmp_path):
+    """The reader itself: what does not come as it is shown, ends it."""
+    pages = (
+        "```console\n$ snapws layers pick study.itksnap M\n/data/study/other.nii.gz\n```\n",
+        "```console\n$ snapws layers pick study.itksnap M\n```\n",
+        "```console\n$ snapws layers files study.itksnap --tag Nothing\n```\n",
+        "```python\nprint(1)\n```\n\n```text\n2\n```\n",
+        "```python\nprint(1)\n```\n",
+        "```json\n{\n```\n",
+        "```cobol\nDISPLAY 1\n```\n",
+    )
+    for number, page in enumerate(pages):
+        (block, *_) = blocks(page)
+        refused = pytest.raises((AssertionError, ValueError, KeyError))
+        with scenes.study(tmp_path / str(number)) as reader, refused:
+            reader.do(block)
