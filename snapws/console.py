@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 INTERRUPTED = 130
 
@@ -14,12 +15,17 @@ def run(command: Callable[[], int | None], *, encoding: str | None = None) -> in
     """Run a command and give its exit code: what it returns or exits with.
 
     An interrupt from the keyboard ends it quietly with 130, a closed pipe with 1. A letter that the
-    terminal lacks is printed as its number rather than ending the command.
+    terminal lacks is printed as its number rather than ending the command. Where there is no
+    standard output or error at all (``>&-``), what is printed is lost.
 
     Args:
         command: what to run.
         encoding: of the output; the terminal's own if None.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding, errors="backslashreplace")

@@ -88,7 +88,8 @@ class Display(View):
     def contrast(self) -> tuple[tuple[float, float], ...]:
         """The contrast curve as (input, output) points, output from 0 to 1; none: automatic.
 
-        The input is an intensity, or a fraction of the intensity range in files of the program.
+        The input is an intensity, or, in files of the program, a part of the intensity range: it is
+        read so where all inputs are within 0 to 1.
         """
         folder = self.registry.folder(_CURVE)
         if folder is None:
@@ -123,5 +124,11 @@ class Display(View):
             self.registry.make_folder(_CURVE).update(draft)
 
     def set_linear_contrast(self, low: float, high: float) -> None:
-        """Map intensity `low` to black and `high` to white, straight in between."""
+        """Map intensity `low` to black and `high` to white, straight in between.
+
+        Where both are within 0 to 1, they are parts of the intensity range: see `contrast`.
+
+        Raises:
+            InvalidValue: `low` is not below `high`.
+        """
         self.contrast = ((low, 0.0), ((low + high) / 2, 0.5), (high, 1.0))

@@ -208,12 +208,7 @@ class Layer(WorkspaceObject):
         if not target.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")
         header = images.read_header(source)
-        for layer in self.workspace.layers():
-            if not paths.is_url(layer.file) and _same_file(target, layer.path):
-                whose = (
-                    "itself" if layer.registry is self.registry else f"of layer {layer.number:03d}"
-                )
-                raise InvalidValue(f"{target} is the image {whose}: choose another name")
+        self.workspace.refuse_image(target)
         level = LEVEL if target.name.lower().endswith(".gz") else 0
         try:
             with files.replacing(target) as aside, aside.open("wb") as file:
@@ -227,10 +222,6 @@ class Layer(WorkspaceObject):
 
     def __repr__(self) -> str:
         return f"<Layer {self.number:03d} {self.role.name.lower()} {self.nickname!r} {self.file}>"
-
-
-def _same_file(path: Path, other: Path) -> bool:
-    return path.exists() and other.exists() and path.samefile(other)
 
 
 def folder_key(section: str, number: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ __all__ = ["Scene", "View", "picture"]
 #: Pixels of the longest side of a view, if nothing else is asked for.
 SIZE = 320
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _THREADS = 2  # that read layers, beside each other
 _FRONT = (235, 235, 235)
 _DIM = (150, 150, 150)
@@ -52,7 +53,7 @@ class Scene:
     Raises:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
-        InvalidValue: A mesh was asked for, or a layer's display settings are none.
+        InvalidValue: The layers are no list, or a layer's display settings are none.
         ImageError: A header cannot be read.
     """
 
@@ -127,8 +128,10 @@ class Scene:
         pictures = []
         for plane in planes:
             canvas = np.zeros((plane.height, plane.width, 3), dtype=np.float32)
-            for colors in map(next, layers):
-                canvas += (colors[..., :3] - canvas) * colors[..., 3:]
+            # The length of a vector may be beyond float32, and is bright then.
+            with np.errstate(over="ignore", invalid="ignore"):
+                for colors in map(next, layers):
+                    canvas += (colors[..., :3] - canvas) * colors[..., 3:]
             pictures.append(np.rint(canvas * 255).astype(np.uint8))
         return pictures
 
@@ -158,7 +161,8 @@ def picture(
 ) -> Image:
     """Draw the axial, sagittal and coronal view of the main image through one of its voxels.
 
-    Overlays lie over it by their transforms, in their colour maps, contrast and opacity;
+    Overlays lie over it by their transforms, in their colour maps, contrast and opacity (a curve
+    whose inputs are all within 0 to 1 is of parts of the intensity range, as ITK-SNAP saves it);
     segmentations in the colours of the label table. Letters tell where the patient's right (R),
     left (L), anterior (A), posterior (P), superior (S) and inferior (I) are; a bar tells the scale.
     No text of the workspace is in it. Meshes and annotations are not drawn.
@@ -177,15 +181,15 @@ def picture(
         PictureError: Pillow is not installed.
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
-        InvalidValue: A mesh was asked for, the voxel is outside of the image, an image has no such
+        InvalidValue: The layers are no list, the voxel is none of the image's, an image has no such
             time point, or a display setting is none.
         ImageError: An image cannot be read.
     """
     pillow()
     scene = Scene(workspace, layers, time_point)
     voxel = scene.cursor() if slices is None else tuple(slices)
-    if len(voxel) != 3:
-        raise InvalidValue(f"a voxel has three indices, i, j and k, not {len(voxel)}")
+    if len(voxel) != 3 or not all(isinstance(index, Integral) for index in voxel):
+        raise InvalidValue(f"a voxel has three indices, i, j and k: {slices!r} is none")
     places = [(view, voxel[scene.grid.axis(view)]) for view in View]
     return _composed(scene, places, size)
 
@@ -209,19 +213,26 @@ def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
     return canvas
 
 
-def save(image: Image, path: str | Path) -> None:
+def save(image: Image, path: str | Path, *workspaces: Workspace) -> None:
     """Write a picture, in the format that the file's name ends in (``.png``, ``.jpg``, ``.webp``).
 
     The file is the old one or the new one, never half.
 
+    Args:
+        image: The picture.
+        path: The file.
+        workspaces: What it shows: none of their images is overwritten.
+
     Raises:
-        InvalidValue: The name has another ending.
+        InvalidValue: The name has another ending, or is that of an image of a workspace.
         OSError: The file cannot be written.
     """
     target = Path(path)
     known = _FORMATS.get(target.suffix.lower())
     if known is None:
         raise InvalidValue(f"{path}: the name of a picture ends in {', '.join(_FORMATS)}")
+    for workspace in workspaces:
+        workspace.refuse_image(target)
     with files.replacing(target) as aside:
         image.save(aside, known)
 
@@ -247,6 +258,8 @@ def is_beside(layer: Layer) -> bool:
 
 
 def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:
+    if isinstance(layers, str):
+        raise InvalidValue(f"layers to draw are a list: [{layers!r}]")
     if layers is None:
         shown = (layer for layer in workspace.layers() if not is_beside(layer))
         return [workspace.layer(layer.number) for layer in shown]
@@ -264,7 +277,7 @@ def _composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Im
     views = scene.draw(places, size)
     height = max(view.shape[0] for view in views)
     width = sum(max(view.shape[1], 4 * text) + 2 * margin + gap for view in views) - gap
-    canvas: Image = image_module.new("RGB", (width, height + 2 * margin + 2 * text))
+    canvas: Image = image_module.new("RGB", (width, height + 2 * margin + 3 * text))
     draw = draw_module.Draw(canvas)
     left, middle = margin, margin + height // 2
     for (view, index), colors in zip(places, views, strict=True):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import colorsys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from snapws import geometry, images, sampling
 from snapws.colormaps import ColorMap, color_map
-from snapws.display import ComponentMode, Display
+from snapws.display import ComponentMode
+from snapws.errors import InvalidValue
 from snapws.labels import MAX_INDEX, Label
 from snapws.sampling import Samples
 from snapws.views import Grid, Plane
@@ -99,9 +101,9 @@ class Anatomy(Drawn):
 
     def __init__(self, layer: Layer, grid: Grid, *, ground: bool) -> None:
         super().__init__(layer, grid)
-        self._opacity = 1.0 if ground else _opacity(layer.display)
+        self._opacity = 1.0 if ground else _opacity(layer)
         self._map = color_map(layer.display)
-        self._curve = layer.display.contrast
+        self._curve = _curve(layer)
         self._component = layer.display.component
         self._mode = layer.display.mode
         said = layer.registry.get("LayerMetaData.DisplayMapping.SelectedScalarRep")
@@ -124,12 +126,13 @@ class Anatomy(Drawn):
             yield colors
 
     def _as_rgb(self, samples: Samples) -> Iterator[Colors]:
-        low, high = (0.0, 255.0) if self.header.dtype.names else robust_range(samples)
+        plain = (0.0, 255.0) if self.header.dtype.names else robust_range(samples)
+        inputs, outputs = self._window(samples, plain)
         for values in samples.planes:
             # Two components are red and green.
             colors = np.zeros((*values.shape[:2], 4), dtype=np.float32)
             parts = min(3, values.shape[2])
-            colors[..., :parts] = np.clip((values[..., :parts] - low) / (high - low), 0, 1)
+            colors[..., :parts] = np.interp(values[..., :parts], inputs, outputs).clip(0, 1)
             colors[..., 3] = 1
             colors[np.isnan(values).any(-1)] = 0
             yield colors
@@ -140,22 +143,30 @@ class Anatomy(Drawn):
 
         shown = samples._replace(some=scalar(samples.some))
         if samples.some.shape[1] > 1:  # the range of all components is not that of what is shown
-            ends = float(np.nanmin(shown.some)), float(np.nanmax(shown.some))
+            finite = shown.some[np.isfinite(shown.some)]
+            ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
             shown = shown._replace(least=ends[0], greatest=ends[1])
-        inputs, outputs = self._window(shown)
+        inputs, outputs = self._window(shown, robust_range(shown))
         table = _table(self._map)
         for several in samples.planes:
             values = scalar(several)
-            place = 1 + np.rint(np.interp(values, inputs, outputs) * (_STEPS - 1))
+            place = 1 + np.rint(np.interp(values, inputs, outputs).clip(0, 1) * (_STEPS - 1))
             place[values < inputs[0]] = 0
             place[values > inputs[-1]] = _STEPS + 1
             place[np.isnan(values)] = _STEPS + 2
             yield table[place.astype(np.intp)]
 
-    def _window(self, samples: Samples) -> tuple[list[float], list[float]]:
-        """Give the contrast curve in intensities: inputs, and what each is shown as, 0 to 1."""
+    def _window(
+        self, samples: Samples, plain: tuple[float, float]
+    ) -> tuple[list[float], list[float]]:
+        """Give the contrast curve in intensities: inputs, and what each is shown as, 0 to 1.
+
+        Args:
+            samples: The image.
+            plain: What is black and white if there is no curve.
+        """
         if not self._curve:
-            return list(robust_range(samples)), [0.0, 1.0]
+            return list(plain), [0.0, 1.0]
         inputs, outputs = ([float(one) for one in side] for side in zip(*self._curve, strict=True))
         if inputs[0] >= 0 and inputs[-1] <= 1:  # parts of the range, as ITK-SNAP saves a curve
             width = samples.greatest - samples.least or 1.0
@@ -236,11 +247,24 @@ def _table(color_map: ColorMap) -> Colors:
     return np.asarray(color_map(places), dtype=np.float32)
 
 
-def _opacity(display: Display) -> float:
+def _curve(layer: Layer) -> tuple[tuple[float, float], ...]:
+    """Give the contrast curve of a layer, which a file may hold as something that is none."""
+    curve = layer.display.contrast
+    if not np.isfinite(curve).all() or any(a[0] > b[0] for a, b in pairwise(curve)):
+        raise InvalidValue(
+            f"layer {layer.number:03d}: its contrast curve has points that are no numbers or fall "
+            "back: set another contrast"
+        )
+    return curve
+
+
+def _opacity(layer: Layer) -> float:
     """Give the opacity of an overlay, 0 to 1; files hold it as that, or as 0 to 255."""
-    stored = display.opacity
-    part = stored if stored <= 1 else min(stored / 255, 1.0)
-    return part if part < 1 or display.sticky else OVERLAY_OPACITY
+    stored = layer.display.opacity
+    if np.isnan(stored):
+        raise InvalidValue(f"layer {layer.number:03d}: its opacity is no number: set another one")
+    part = min(1.0, max(0.0, stored / 255 if stored > 1 else stored))
+    return part if part < 1 or layer.display.sticky else OVERLAY_OPACITY
 
 
 def _scalar(
@@ -248,7 +272,7 @@ def _scalar(
 ) -> npt.NDArray[np.float32]:
     """Make one number of the components, which are the last axis."""
     if values.shape[-1] == 1 or mode in (ComponentMode.COMPONENT, ComponentMode.RGB):
-        return values[..., min(component, values.shape[-1] - 1)]
+        return values[..., min(max(component, 0), values.shape[-1] - 1)]
     if mode is ComponentMode.MAXIMUM:
         return np.asarray(values.max(-1))
     if mode is ComponentMode.AVERAGE:

@@ -41,6 +41,8 @@ class Samples(NamedTuple):
     some: npt.NDArray[np.float32]
 
 
+# Of numbers beyond float32, or infinite ones that are interpolated, the result says enough.
+@np.errstate(over="ignore", invalid="ignore")
 def sample(
     header: ImageHeader, planes: Sequence[Plane], *, time_point: int = 1, nearest: bool = False
 ) -> Samples:
@@ -78,23 +80,31 @@ def sample(
         for these, target in zip(points, values, strict=True):
             these.gather(slab, first, len(own), target[:, columns])
     slope, intercept = header.scaling or (1.0, 0.0)
-    if header.scaling:
-        values = [value * np.float32(slope) + np.float32(intercept) for value in values]
     ends = [end * slope + intercept for limit in limits for end in limit if np.isfinite(end)]
     return Samples(
         [
-            value.reshape(plane.height, plane.width, count)
+            scaled(value, header).reshape(plane.height, plane.width, count)
             for plane, value in zip(planes, values, strict=True)
         ],
         min(ends, default=0.0),
         max(ends, default=0.0),
-        np.hstack([np.vstack(pieces) for pieces in some]) * np.float32(slope)
-        + np.float32(intercept),
+        scaled(np.hstack([np.vstack(pieces) for pieces in some]), header),
     )
 
 
+def scaled(stored: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[Any]:
+    """Give the values that stored ones mean; of a scaled image as float32, else they themselves."""
+    if not header.scaling:
+        return stored
+    slope, intercept = header.scaling
+    # A slope of 0.7 is stored as 0.69999999: in float32, which is coarser, 10 of it are 7 again.
+    return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+
+
 def center_of_labels(header: ImageHeader, time_point: int = 1) -> tuple[float, ...] | None:
-    """Give the voxel coordinates (3) of the centre of mass of all that is not 0; None if all is.
+    """Give the voxel coordinates (3) of the centre of mass of all labels; None if there is none.
+
+    Labels are values of 1 and more.
 
     Raises:
         InvalidValue: The image has no such time point.
@@ -103,8 +113,8 @@ def center_of_labels(header: ImageHeader, time_point: int = 1) -> tuple[float, .
     """
     total, sums = 0, np.zeros(3)
     for _, first, slab in _slabs(header, _volumes(header, time_point)[:1], overlap=False):
-        if slab.any():
-            labelled = slab.astype(bool)[..., 0]
+        if slab.any() or header.scaling:
+            labelled = scaled(slab[..., 0], header) >= 1
             along_x, along_y = labelled.sum((0, 1)), labelled.sum((0, 2))
             along_z = labelled.sum((1, 2))
             for axis, counts in enumerate((along_x, along_y, along_z)):

@@ -162,5 +162,5 @@ def _letters(direction: npt.NDArray[np.float64]) -> str:
         return "?"
     cosines = direction / length
     order = np.argsort(-np.abs(cosines), kind="stable")
-    named = [a for i, a in enumerate(order) if i == 0 or abs(cosines[a]) > _OBLIQUE]
+    named = [a for i, a in enumerate(order[:2]) if i == 0 or abs(cosines[a]) > _OBLIQUE]
     return "".join(_LETTERS[axis][int(cosines[axis] > 0)] for axis in named)

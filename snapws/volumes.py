@@ -11,6 +11,7 @@ from snapws import geometry
 from snapws.errors import ImageUnsupported
 from snapws.images import ImageHeader
 from snapws.labels import MAX_INDEX
+from snapws.sampling import scaled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,7 +53,7 @@ def label_volumes(header: ImageHeader) -> LabelVolumes:
         values = np.frombuffer(piece, dtype)
         while len(values):
             here, values = values[:missing], values[missing:]
-            counts += np.bincount(_labels(here, header.scaling), minlength=len(counts))
+            counts += np.bincount(_labels(here, header), minlength=len(counts))
             missing -= len(here)
             if not missing:
                 found.append({int(label): int(counts[label]) for label in np.nonzero(counts)[0]})
@@ -60,13 +61,12 @@ def label_volumes(header: ImageHeader) -> LabelVolumes:
     return LabelVolumes(tuple(found), float(abs(np.linalg.det(geometry.affine(header)[:3, :3]))))
 
 
-def _labels(values: npt.NDArray[Any], scaling: tuple[float, float] | None) -> npt.NDArray[np.intp]:
+def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.intp]:
     """Give those of an image's stored values that are labels."""
-    if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not scaling:
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not header.scaling:
         return values.astype(np.intp)
-    slope, intercept = scaling or (1.0, 0.0)
-    numbers = values.astype(np.float64) * slope + intercept
     with np.errstate(invalid="ignore"):
+        numbers = scaled(values, header)
         labels = numbers[(numbers >= 0) & (numbers <= MAX_INDEX) & (numbers == np.floor(numbers))]
     found: npt.NDArray[np.intp] = labels.astype(np.intp)
     return found

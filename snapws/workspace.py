@@ -422,6 +422,18 @@ class Workspace:
             )
         return self.folder / path
 
+    def refuse_image(self, target: Path) -> None:
+        """See to it that a file to be written is not the image of a layer.
+
+        Raises:
+            InvalidValue: it is.
+        """
+        for layer in self.layers():
+            if layer.file and not paths.is_url(layer.file) and _same_file(target, layer.path):
+                raise InvalidValue(
+                    f"{target} is the image of layer {layer.number:03d}: choose another name"
+                )
+
     def numbered(self, section: str) -> list[Registry]:
         """Give the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""
         parent = self.registry.folder(section)
@@ -492,3 +504,7 @@ def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:
     if given := as_tags(tags):
         layer.tags = given
     return layer
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)

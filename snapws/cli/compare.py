@@ -23,7 +23,7 @@ def compare(
         typer.Option(
             "--picture",
             metavar="FILE",
-            help="Save a picture of both here, at the same slices: .png, .jpg or .webp.",
+            help="Save a picture of both here, at the same slices: .png, .jpg, .jpeg or .webp.",
             show_default=False,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def compare(
     if picture:
         from snapws import pictures
 
-        pictures.save(comparison.picture(ours, theirs), picture)
+        pictures.save(comparison.picture(ours, theirs), picture, ours, theirs)
         render.note(f"wrote {picture}")
     found = comparison.compare(ours, theirs, tolerance=tolerance)
     if listing.json:

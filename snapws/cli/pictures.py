@@ -34,7 +34,7 @@ def show(
             "--output",
             "-o",
             metavar="PICTURE",
-            help="Save the picture here: .png, .jpg or .webp.",
+            help="Save the picture here: .png, .jpg, .jpeg or .webp.",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +65,7 @@ def show(
 
     opened = Workspace.open(workspace)
     picture = opened.picture(
-        layers=layers.split(",") if layers is not None else None,
+        layers=[word.strip() for word in layers.split(",")] if layers is not None else None,
         slices=_voxel(slices) if slices is not None else None,
         size=size,
         time_point=time_point,
@@ -78,7 +78,7 @@ def show(
     if output is None:
         folder = Path(tempfile.mkdtemp(prefix="snapws-"))
         output = folder / workspace.with_suffix(".png").name
-    pictures.save(picture, output)
+    pictures.save(picture, output, opened)
     render.result(str(output))
 
 

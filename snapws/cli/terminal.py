@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import sys
+import time
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _KITTY_PIECE = 4096
 _PATIENCE = 0.5  # seconds in which a terminal answers what it can
+_ANSWER = re.compile(rb"\x1b\[\?\d+((?:;\d+)*)c")  # its class; then its features
 _COLORS = 255
 
 
@@ -84,7 +87,7 @@ def _runs(signs: str) -> str:
 
 
 def _attributes() -> list[str]:
-    """Ask the terminal for its attributes (DA1); none where it cannot be asked or is silent."""
+    """Ask the terminal for its features (DA1); none where it cannot be asked or is silent."""
     try:
         import select
         import termios
@@ -100,14 +103,17 @@ def _attributes() -> list[str]:
         try:
             tty.setcbreak(terminal, termios.TCSAFLUSH)
             os.write(terminal, b"\x1b[c")
-            answer = b""
-            while not answer.endswith(b"c") and select.select([terminal], [], [], _PATIENCE)[0]:
-                answer += os.read(terminal, 64)
+            answer, end = b"", time.monotonic() + _PATIENCE
+            while not (found := _ANSWER.search(answer)):
+                left = max(0.0, end - time.monotonic())
+                piece = select.select([terminal], [], [], left)[0] and os.read(terminal, 64)
+                if not piece:  # silence, or nobody is there any more
+                    return []
+                answer += piece
         finally:
             termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
     except (OSError, termios.error):
         return []
     finally:
         os.close(terminal)
-    body = answer.decode("ascii", "replace").removeprefix("\x1b[?").removesuffix("c")
-    return body.split(";")
+    return found[1].decode("ascii").split(";")

@@ -114,6 +114,16 @@ def test_a_closed_pipe_is_quiet(study, line):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such shell")
+@pytest.mark.parametrize(
+    "line", ["info study.itksnap", "layers list study.itksnap --json", "wt -P -i study.itksnap -ll"]
+)
+def test_no_output_at_all_is_no_obstacle(study, line):
+    words = ["sh", "-c", f"{SCRIPT} {line} >&-"]
+    done = subprocess.run(words, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has neither fifos nor this signal")
 @pytest.mark.parametrize(
     "line", ["layers list waits.itksnap", "wt -i waits.itksnap"], ids=["snapws", "wt"]

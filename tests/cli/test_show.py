@@ -7,6 +7,7 @@ import io
 import os
 import re
 import select
+import signal
 import subprocess
 import sysconfig
 import time
@@ -33,6 +34,8 @@ def study(tmp_path) -> Path:
     made = Workspace()
     made.set_main(BRAIN / "target.nii.gz")
     made.add_segmentation(BRAIN / "target_labels.nii.gz")
+    Image.new("L", (8, 8), 128).save(tmp_path / "photo.png")
+    made.add_overlay(tmp_path / "photo.png").display.sticky = False
     return made.save(tmp_path / "study.itksnap")
 
 
@@ -43,7 +46,7 @@ def show(*words, **options):
 
 
 def test_a_picture_is_saved_where_it_is_asked_for(study, tmp_path):
-    done = show(study, "-o", tmp_path / "a.png", "--size", "64")
+    done = show(study, "-o", tmp_path / "a.png", "--size", "64", "--layers", "M, 1")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'a.png'}\n")
     assert pixels((tmp_path / "a.png").read_bytes()).shape[2] == 3
     expected = np.asarray(Workspace.open(study).picture(size=64))
@@ -70,9 +73,10 @@ def test_without_a_terminal_that_can_it_says_where_the_file_is(study):
         (["--slices", "1,2"], "three indices"),
         (["--slices", "a,b,c"], "'a,b,c' is no voxel"),
         (["--slices", "1,2,300"], "there is no axial slice 300, only 0 to 62"),
-        (["--layers", "O:0"], "no layer is 'O:0'"),
+        (["--layers", "O:1"], "no layer is 'O:1'"),
         (["-o", "picture.itksnap"], "ends in .png"),
         (["-o", "nowhere/picture.png"], "No such file"),
+        (["-o", "photo.png"], "photo.png is the image of layer 002"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(study, tmp_path, words, said):
@@ -181,6 +185,39 @@ def test_a_terminal_that_cannot_draw(study, answer, term):
     np.testing.assert_array_equal(pixels(file.read_bytes()), expected(study))
     file.unlink()
     file.parent.rmdir()
+
+
+@pytest.mark.parametrize("answer", [b"\x1b[?4;6c", b"\xff\xfe\0;4;c", b"4c" * 40])
+def test_what_does_not_say_that_it_draws_sixel(study, answer):
+    """Its class is no feature, and what somebody types meanwhile is no answer."""
+    assert b"study.png" in on_terminal(study, answer, TERM="xterm")
+
+
+def test_a_terminal_that_goes_away_is_not_waited_for(study):
+    """As where a session ends and its programs are told to go on."""
+    pty = pytest.importorskip("pty", reason="Windows has no such terminals")
+    outer, inner = pty.openpty()
+
+    def prepare() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        make_controlling(inner)
+
+    child = subprocess.Popen(
+        [SNAPWS, "show", str(study), "--size", "48"],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), inner),
+        env={**PLAIN, "TERM": "xterm"},
+        preexec_fn=prepare,
+    )
+    os.close(inner)
+    try:
+        said = b""
+        while not said.endswith(b"\x1b[c"):
+            said += os.read(outer, 64)
+        os.close(outer)
+        child.wait(30)
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_a_silent_terminal_is_not_waited_for_long(study):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import nibabel
@@ -147,6 +149,39 @@ def test_views_go_through_the_centre_of_the_segmentation(ws, tmp_path):
     assert Scene(ws).cursor() == (13, 8, 4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "background", "fields"),
+    [
+        (np.int16, 1, {"scl_slope": 1, "scl_inter": -1}),  # 0 once it is scaled
+        (np.float32, np.nan, {}),
+        (np.float32, -1, {}),
+        (np.float32, 0.9, {}),
+    ],
+)
+def test_the_centre_is_that_of_the_labels_that_are_drawn(ws, tmp_path, kind, background, fields):
+    voxels = np.full(SHAPE, background, kind)
+    voxels[2:4, 3:6, 4:5] = 3
+    ws.add_segmentation(stored(tmp_path / "labels.nii.gz", voxels, **fields))
+    assert Scene(ws).cursor() == (3, 4, 4)
+
+
+def test_labels_are_whole_where_scaling_is_not_exact(ws, tmp_path):
+    """Ten times the float32 that is nearest to 0.7 is 6.9999999."""
+    ws.add_segmentation(
+        stored(tmp_path / "labels.nii.gz", np.full(SHAPE, 10, np.uint8), scl_slope=0.7)
+    )
+    ws.labels = [Label(7, "seven", (200, 100, 50))]
+    assert drawn(ws)[5, 5].tolist() == [100, 50, 25]
+
+
+def stored(path: Path, voxels, *, scl_slope=1, scl_inter=0) -> Path:
+    """Save voxels as they are, whatever scaling says of them."""
+    data = bytearray(nibabel.Nifti1Image(voxels, np.eye(4)).to_bytes())
+    data[112:120] = np.array([scl_slope, scl_inter], np.float32).tobytes()
+    path.write_bytes(gzip.compress(bytes(data)))
+    return path
+
+
 # ---------------------------------------------------------------------- how they look
 
 
@@ -199,6 +234,30 @@ def test_contrast_by_a_curve_of_intensities_or_of_parts_of_the_range(ws, tmp_pat
     assert greys(ws)[:5] == [0, 0, 128, 255, 255]
 
 
+def test_a_curve_that_leaves_black_and_white_ends_there(ws, tmp_path):
+    stripes(ws, tmp_path, [0, 25, 50, 75, 100])
+    ws.main.display.contrast = ((0, -0.5), (100, 1.5))
+    assert greys(ws)[:5] == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("entry", "stored", "said"),
+    [
+        ("DisplayMapping.Curve.ControlPoint[0].tValue", "nan", "contrast curve"),
+        ("DisplayMapping.Curve.ControlPoint[0].xValue", "inf", "contrast curve"),
+        ("DisplayMapping.Curve.ControlPoint[0].tValue", "1000", "contrast curve"),
+        ("Alpha", "nan", "opacity"),
+    ],
+)
+def test_display_settings_that_are_none_are_refused(ws, tmp_path, entry, stored, said):
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.zeros(SHAPE, np.float32)))
+    overlay.display.set_linear_contrast(0, 100)
+    overlay.display.opacity = 0.5
+    overlay.registry[f"LayerMetaData.{entry}"] = stored
+    with pytest.raises(InvalidValue, match=f"layer 001: its {said}"):
+        Scene(ws)
+
+
 def test_without_a_curve_a_few_bright_voxels_do_not_darken_the_rest(ws, tmp_path):
     ws.main.display.contrast = ()
     voxels = np.tile(
@@ -210,6 +269,25 @@ def test_without_a_curve_a_few_bright_voxels_do_not_darken_the_rest(ws, tmp_path
     assert found == sorted(found)
     assert found[-1] == 255
     assert abs(found[10] - 255 * 10 / 19) < 3
+
+
+def test_numbers_that_are_none_are_drawn_without_a_word(ws, tmp_path):
+    """Warnings are errors here."""
+    voxels = np.zeros(SHAPE)
+    voxels[5:7], voxels[7:9], voxels[9], voxels[10] = np.inf, -np.inf, np.nan, 1e300
+    save(tmp_path / "main.nii.gz", voxels)
+    scene = Scene(ws)
+    (fine,) = scene.draw([(View.AXIAL, 8)], 50)  # between voxels, too
+    assert fine.max() == 255
+    assert drawn(ws)[5, 5].tolist() == drawn(ws)[10, 5].tolist() == [255] * 3
+    assert drawn(ws)[7, 5].tolist() == drawn(ws)[9, 5].tolist() == [0] * 3
+    for value in (np.nan, 3e38):
+        vectors = np.full((*SHAPE, 1, 3), value, np.float32)
+        save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
+        ws.main.display.contrast = ()
+        for mode in ComponentMode:
+            ws.main.display.show(mode)
+            assert drawn(ws).shape == (*SHAPE[:2], 3)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
@@ -237,6 +315,8 @@ def test_a_nearly_empty_overlay_is_seen(ws, tmp_path):
         (0.25, False, 0.25),
         (51.0, True, 0.2),
         (0.0, True, 0.0),
+        (-5.0, True, 0.0),
+        (1000.0, True, 1.0),
     ],
 )
 def test_the_opacity_of_an_overlay(ws, tmp_path, opacity, sticky, seen):
@@ -279,6 +359,8 @@ def test_what_is_drawn_can_be_chosen_and_the_lowest_is_opaque(ws, tmp_path):
     [
         (ComponentMode.COMPONENT, 0, 30),
         (ComponentMode.COMPONENT, 2, 20),
+        (ComponentMode.COMPONENT, -5, 30),
+        (ComponentMode.COMPONENT, 7, 20),
         (ComponentMode.MAGNITUDE, 0, 70),
         (ComponentMode.MAXIMUM, 0, 60),
         (ComponentMode.AVERAGE, 0, 37),
@@ -299,12 +381,18 @@ def test_components_as_colours(ws, tmp_path):
     save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
     ws.main.display.show(ComponentMode.RGB)
     assert drawn(ws)[4, 5].tolist() == [0, 128, 255]
+    ws.main.display.set_linear_contrast(0, 200)
+    assert drawn(ws)[4, 5].tolist() == [0, 64, 128]
+    ws.main.display.contrast = ()
+    assert drawn(ws)[4, 5].tolist() == [0, 128, 255]
     colors = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     colors["G"] = 200
     save(tmp_path / "main.nii.gz", colors)
     plain = Workspace()
     plain.set_main(tmp_path / "main.nii.gz")
     assert drawn(plain)[4, 5].tolist() == [0, 200, 0]
+    plain.main.display.set_linear_contrast(0, 250)
+    assert drawn(plain)[4, 5].tolist() == [0, 204, 0]
 
 
 def test_a_displacement_field_as_a_grid(ws, tmp_path):
@@ -374,9 +462,58 @@ def test_a_voxel_outside_is_refused(ws, slices):
         ws.picture(slices=slices)
 
 
+@pytest.mark.parametrize(
+    ("size", "shape", "spacing"),
+    [
+        (16, SHAPE, (1.0, 1, 1)),
+        (64, SHAPE, (1.0, 1, 1)),
+        (320, (100, 100, 20), (0.3, 0.3, 8.0)),
+    ],
+)
+def test_the_scale_stands_below_the_captions(tmp_path, size, shape, spacing):
+    made = Workspace()
+    made.set_main(save(tmp_path / "a.nii.gz", np.zeros(shape, np.int16), np.diag([*spacing, 1.0])))
+    rows = np.asarray(made.picture(size=size)).max((1, 2))
+    lines = [
+        rows[list(run)]
+        for written, run in groupby(range(len(rows)), rows.astype(bool).item)
+        if written
+    ]
+    assert lines[-2].max() < 200 < lines[-1].max()  # what is grey, and what is white
+
+
+def test_the_letters_of_an_oblique_image_stand_beside_it(tmp_path):
+    turned = nibabel.eulerangles.euler2mat(0.6, 0.7, 0.5)
+    affine = np.eye(4)
+    affine[:3, :3] = turned
+    made = Workspace()
+    shape = (64, 64, 64)
+    made.set_main(save(tmp_path / "a.nii.gz", np.zeros(shape, np.int16), affine))
+    made.main.display.set_linear_contrast(-2, -1)  # all is white
+    found = np.asarray(made.picture(size=64, slices=(0, 0, 0)))[..., 0]
+    white = np.flatnonzero((found == 255).sum(1) > 3 * 64 - 1)
+    assert white.size == 64
+    assert (found[white] == 255).sum() == 3 * 64 * 64
+
+
+def test_an_image_of_the_workspace_is_not_overwritten(ws, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.new("L", (20, 24), 128).save(photo)
+    ws.add_overlay(photo)
+    before = photo.read_bytes()
+    with pytest.raises(InvalidValue, match=r"photo\.png is the image of layer 001"):
+        pictures.save(ws.picture(layers=["M"], size=32), photo, ws)
+    assert photo.read_bytes() == before
+
+
 def test_what_cannot_be_drawn_is_refused(ws, tmp_path):
-    with pytest.raises(InvalidValue, match="three indices"):
-        ws.picture(slices=(1, 2))
+    for voxel in ((1, 2), "123", (1.5, 2, 3)):
+        with pytest.raises(InvalidValue, match="three indices"):
+            ws.picture(slices=voxel)
+    with pytest.raises(InvalidValue, match=r"are a list: \['O:0'\]"):
+        ws.picture(layers="O:0")
+    with pytest.raises(LayerNotFound, match="mesh:0"):
+        ws.picture(layers=["mesh:0"])
     with pytest.raises(InvalidValue, match="0 pixels"):
         ws.picture(size=0)
     with pytest.raises(LayerNotFound, match="no main image"):

@@ -99,6 +99,12 @@ def test_an_oblique_axis_is_named_by_both_directions(degrees, edges):
     assert Grid(turned(degrees, 2), SHAPE).letters(View.AXIAL) == edges
 
 
+def test_an_axis_between_all_three_directions_is_named_by_the_nearest_two():
+    affine = turned(30, 2) @ turned(30, 0) @ turned(40, 1)
+    for view in View:
+        assert {len(edge) for edge in Grid(affine, SHAPE).letters(view)} <= {1, 2}
+
+
 def test_an_image_of_one_slice_has_all_three_views():
     made = Grid(np.eye(4), (5, 6, 1))
     assert [made.length(view) for view in View] == [1, 5, 6]

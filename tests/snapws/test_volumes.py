@@ -44,6 +44,16 @@ def test_scaling_is_applied(tmp_path):
     assert label_volumes(read_header(path)).voxels == ({1: 1, 2: 1, 3: 1, 4: 1},)
 
 
+def test_labels_are_whole_where_scaling_is_not_exact(tmp_path):
+    """Ten times the float32 that is nearest to 0.7 is 6.9999999."""
+    path = tmp_path / "s.nii"
+    counted(path, np.full((2, 2, 2), 10, np.uint8))
+    data = bytearray(path.read_bytes())
+    data[112:120] = np.array([0.7, 0], "<f4").tobytes()
+    path.write_bytes(data)
+    assert label_volumes(read_header(path)).voxels == ({7: 8},)
+
+
 def test_time_points_are_told_apart_wherever_pieces_end(tmp_path):
     rng = np.random.default_rng(1)
     voxels = rng.integers(0, 3, (61, 53, 47, 4), np.uint16)

@@ -125,7 +125,11 @@ def test_an_image_is_copied_to_another_file(edited, inputs, capsys):
     ("words", "command", "cause"),
     [
         (["-i"], "-i", "too few arguments"),
-        (["-i", "base.itksnap", "-lp", "0", "-prf", "a.nii.gz"], "-prf", "is the image itself"),
+        (
+            ["-i", "base.itksnap", "-lp", "0", "-prf", "a.nii.gz"],
+            "-prf",
+            "is the image of layer 000",
+        ),
         (["-i", "base.itksnap", "-lp", "0", "-prf", "a.txt"], "-prf", "ends in .nii or .nii.gz"),
         (["-i", "base.itksnap", "-lp", "0", "-prf", "no/a.nii"], "-prf", "cannot write"),
         (["-i", "base.itksnap", "-lam", "tri.vtk", "x"], "-lam", "not a whole number"),
