@@ -128,6 +128,18 @@ def test_an_overlay_follows_its_own_geometry_and_transform(ws, tmp_path):
     assert found[9, 5].tolist() == [64, 64, 64]  # a quarter of white over black
 
 
+def test_where_an_overlay_ends_what_lies_below_is_seen(ws, tmp_path):
+    stripes(ws, tmp_path, [100])
+    small = np.full((5, 6, 16), 0, np.float32)
+    small[2] = np.nan
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", small))
+    overlay.display.set_linear_contrast(0, 1)
+    overlay.display.color_map = "Jet"  # blue
+    found = drawn(ws)
+    assert found[1, 1].tolist() == [128, 128, 191]
+    assert found[2, 1].tolist() == found[5, 1].tolist() == found[1, 6].tolist() == [255] * 3
+
+
 def bright(picture: np.ndarray) -> tuple[int, ...]:
     weights = picture[..., 0].astype(float)
     return tuple(
@@ -232,6 +244,10 @@ def test_contrast_by_a_curve_of_intensities_or_of_parts_of_the_range(ws, tmp_pat
     assert greys(ws)[:5] == [0, 0, 51, 255, 255]
     ws.main.display.contrast = ((0.25, 0), (0.5, 1))  # of -100 to 300: from 0 to 100
     assert greys(ws)[:5] == [0, 0, 128, 255, 255]
+    ws.main.display.contrast = ((0, 0), (1, 1))  # all of it
+    assert greys(ws)[:5] == [0, 64, 96, 128, 255]
+    ws.main.display.contrast = ((-1, 0), (1, 1))  # no parts: intensities
+    assert greys(ws)[:5] == [0, 128, 255, 255, 255]
 
 
 def test_a_curve_that_leaves_black_and_white_ends_there(ws, tmp_path):
@@ -299,9 +315,10 @@ def test_an_image_of_one_value_can_be_drawn(ws, tmp_path, value):
 
 def test_a_nearly_empty_overlay_is_seen(ws, tmp_path):
     voxels = np.zeros(SHAPE, np.float32)
-    voxels[3, 4, 8] = 5
-    ws.add_overlay(save(tmp_path / "sparse.nii.gz", voxels)).display.color_map = "Hot"
+    voxels[3, 4, 8], voxels[5, 4, 8] = 5, 2.5
+    ws.add_overlay(save(tmp_path / "sparse.nii.gz", voxels))
     assert drawn(ws)[3, 4].tolist() == [128, 128, 128]  # white, half of it
+    assert drawn(ws)[5, 4].tolist() == [64, 64, 64]
 
 
 @pytest.mark.parametrize(
@@ -402,12 +419,31 @@ def test_a_displacement_field_as_a_grid(ws, tmp_path):
     regular = drawn(ws)[..., 0] > 0
     assert np.flatnonzero(regular[:, 4]).size == 3  # lines of 5 mm, in 20 mm
     assert np.flatnonzero(regular[3]).size == 4  # and in 24 mm
-    field[..., 0] = 2.0  # LPS mm: all moves 2 mm to the left
+    field[10] = np.nan
     save(tmp_path / "main.nii.gz", field, intent_code=1007)
-    moved = drawn(ws)[..., 0] > 0
-    there, was = (np.flatnonzero(one[:, 4])[0] % 5 for one in (moved, regular))
-    assert (was - there) % 5 in (2, 3)
-    np.testing.assert_array_equal(np.flatnonzero(moved[3]), np.flatnonzero(regular[3]))
+    assert not drawn(ws)[10].any()
+
+
+@pytest.mark.parametrize(
+    ("component", "view", "sense"),
+    [(0, View.AXIAL, -1), (1, View.SAGITTAL, -1), (2, View.CORONAL, 1)],
+)
+def test_a_grid_moves_as_the_displacement_says(ws, tmp_path, component, view, sense):
+    """A field that grows along an axis of the patient draws lines together there, or apart."""
+    axis = component
+    shape = [6, 6, 6]
+    shape[axis] = 60
+    place = np.arange(60.0).reshape([60 if one == axis else 1 for one in range(3)])
+    field = np.zeros((*shape, 1, 3), np.float32)
+    field[..., 0, component] = place / 2  # in LPS mm
+    made = Workspace()
+    made.set_main(save(tmp_path / "field.nii.gz", field, intent_code=1007))
+    made.main.display.show(ComponentMode.GRID)
+    (found,) = Scene(made).draw([(view, 3)], 60)
+    along = found[..., 0] > 0
+    lines = along[:, 3] if along.shape[0] == 60 else along[3]
+    # Over 60 mm the target runs through 90 mm, or, where LPS runs against RAS, through 30.
+    assert abs(lines.sum() - (60 + sense * 30) / 5) <= 1
 
 
 def test_the_time_point_that_is_shown(ws, tmp_path):
