@@ -392,6 +392,16 @@ def test_several_components_as_one(ws, tmp_path, mode, component, grey):
     assert drawn(ws)[5, 5].tolist() == [grey] * 3
 
 
+def test_a_curve_of_parts_is_of_the_range_that_is_shown(ws, tmp_path):
+    vectors = np.zeros((*SHAPE, 1, 3), np.float32)
+    vectors[::2] = 30, 60, 21
+    save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
+    ws.main.display.show(ComponentMode.AVERAGE)
+    ws.main.display.contrast = ((0, 0), (1, 1))
+    assert drawn(ws)[4, 5].tolist() == [255] * 3
+    assert drawn(ws)[5, 5].tolist() == [0] * 3
+
+
 def test_components_as_colours(ws, tmp_path):
     vectors = np.zeros((*SHAPE, 1, 3), np.float32)
     vectors[::2] = 0, 50, 100
