@@ -189,6 +189,12 @@ def test_colours_are_three_components(tmp_path):
     np.testing.assert_array_equal(found.planes[0][0, 0], [0, 200, 0])
 
 
+def test_complex_numbers_are_shown_by_their_magnitude(tmp_path):
+    header = save(tmp_path / "i.nii.gz", np.full(SHAPE, 3 - 4j, np.complex64))
+    found = sample(header, [plane((1, 1, 4), (1, 0, 0), (0, 1, 0), 4, 4)])
+    assert {*found.planes[0].ravel().tolist()} == {5.0}
+
+
 def test_what_is_no_number_spoils_nothing_else(tmp_path):
     voxels = ramp()
     voxels[0, 0, 0], voxels[1, 0, 0], voxels[2, 0, 0] = np.nan, np.inf, -np.inf

@@ -88,7 +88,8 @@ def turned(degrees: float, axis: int) -> np.ndarray:
     ("degrees", "edges"),
     [
         (0, ("R", "L", "A", "P")),
-        (10, ("R", "L", "A", "P")),
+        (14, ("R", "L", "A", "P")),
+        (16, ("RA", "LP", "AL", "PR")),
         # Turned from right towards anterior: the right edge's end is anterior of the left one's.
         (30, ("RA", "LP", "AL", "PR")),
         (-30, ("RP", "LA", "AR", "PL")),
