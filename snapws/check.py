@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from snapws import geometry, images, mesh_formats, paths
+from snapws import colormaps, geometry, images, mesh_formats, paths, rendering
 from snapws.errors import (
     ImageError,
+    InvalidValue,
     LayerNotFound,
     MeshError,
     MeshUnsupported,
@@ -18,10 +19,13 @@ from snapws.errors import (
 )
 from snapws.images import ImageHeader
 from snapws.labels import MAX_INDEX
-from snapws.layers import Role
+from snapws.layers import Layer, Role
+from snapws.sampling import scaled
 from snapws.workspace import Workspace
 
-Kind = Literal["no-main", "file", "image", "geometry", "labels", "mesh", "privacy", "source"]
+Kind = Literal[
+    "no-main", "file", "image", "geometry", "settings", "labels", "mesh", "privacy", "source"
+]
 
 #: How far a segmentation's corners may lie off the main image's, in widths of its voxels. Headers
 #: that other programs wrote with four decimals stay below.
@@ -36,8 +40,8 @@ class Problem:
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, or not what
-            its name says), ``geometry``, ``labels``, ``mesh``
-            (unreadable), ``privacy`` (an archive says more than it may)
+            its name says), ``geometry``, ``settings`` (a transform or a display setting that is
+            none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an archive says more than it may)
             or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
@@ -64,9 +68,8 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
         return Problem("file", where, "it names no file")
     if paths.is_url(file):
         return Problem("file", where, f"its file {file} is on a server")
-    if not (workspace.folder / file).exists():
-        return Problem("file", where, f"its file {file} is not there")
-    return None
+    why = paths.unusable(workspace.folder / file)
+    return Problem("file", where, f"its file {file} {why}") if why else None
 
 
 def _problems(workspace: Workspace) -> Iterator[Problem]:
@@ -81,6 +84,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
     # The main image first: the segmentations are held against it.
     for layer in sorted(workspace.layers(), key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
+        yield from _bad_settings(layer, where)
         missing = missing_file(workspace, layer.file, where)
         if missing:
             yield missing
@@ -114,10 +118,31 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 yield Problem("mesh", where, str(error))
 
 
+def _bad_settings(layer: Layer, where: str) -> Iterator[Problem]:
+    display = layer.display
+    for read in (
+        lambda: layer.transform,
+        lambda: display.mode,
+        lambda: colormaps.color_map(display),
+        lambda: rendering.contrast(display),
+        lambda: rendering.opacity(display),
+    ):
+        if why := _refusal(read):
+            yield Problem("settings", where, why)
+
+
+def _refusal(read: Callable[[], object]) -> str:
+    try:
+        read()
+    except InvalidValue as error:
+        return str(error)
+    return ""
+
+
 def _misplaced(header: ImageHeader, main: ImageHeader, where: str) -> Iterator[Problem]:
     if header.components > 1 or header.dtype.kind not in "iuf":
         yield Problem("geometry", where, "a segmentation has one real number a voxel, this has not")
-    if header.dimensions != main.dimensions:
+    if header.extent != main.extent:
         message = f"its size is {_size(header)}, that of the main image {_size(main)}"
         yield Problem("geometry", where, message)
         return
@@ -135,8 +160,7 @@ def _values(header: ImageHeader) -> set[float]:
     for piece in header.voxels():
         if dtype.kind in "iuf" and len(values) <= MAX_INDEX + 1:
             values.update(np.unique(np.frombuffer(piece, dtype)).tolist())
-    slope, intercept = header.scaling or (1, 0)
-    return {slope * value + intercept for value in values}
+    return set(scaled(np.array([*values]), header).tolist())
 
 
 def _bad_labels(
@@ -162,4 +186,4 @@ def _some(values: list[float]) -> str:
 
 
 def _size(header: ImageHeader) -> str:
-    return " x ".join(str(length) for length in header.dimensions)
+    return " x ".join(str(length) for length in header.extent)

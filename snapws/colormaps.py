@@ -73,10 +73,18 @@ def color_map(display: Display) -> ColorMap:
     folder = display.registry.folder(_FOLDER)
     if folder is not None and _Points(folder).size:
         return ColorMap(_read_points(folder))
-    name = display.color_map or "Grayscale"
-    for known, built in NAMED.items():
+    return NAMED[known_name(display.color_map or "Grayscale")]
+
+
+def known_name(name: str) -> str:
+    """Give the name of a colour map as ITK-SNAP spells it.
+
+    Raises:
+        InvalidValue: None of that name is known.
+    """
+    for known in NAMED:
         if known.casefold() == name.casefold():
-            return built
+            return known
     raise InvalidValue(f"{name!r} is no colour map that is known: take one of {', '.join(NAMED)}")
 
 

@@ -128,7 +128,8 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
 
 def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
     """Give what is compared of a layer's image; `hashes` has those of files that have been read."""
-    facts: dict[str, Any] = {"voxels": layer.file, "size": None, "spacing": None, "affine": None}
+    facts: dict[str, Any] = dict.fromkeys(("size", "type", "spacing", "affine"))
+    facts["voxels"] = layer.file
     if paths.is_url(layer.file):
         return facts
     missing = missing_file(layer.workspace, layer.file, "")
@@ -140,9 +141,8 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
         affine = geometry.affine(header)
         facts["size"] = _size(header)
         facts["spacing"] = geometry.spacing(affine)
-        facts["affine"] = Map(affine, far_corners(header.dimensions))
-        if not np.isfinite(affine).all():
-            facts["affine"] = Unread("it has a number that is none")
+        facts["affine"] = Map(affine, far_corners(header.extent))
+        facts["type"] = header.voxel_type
         if path not in hashes:
             hashes[path] = verify.content_hash(path)
         return {**facts, "voxels": hashes[path]}
@@ -273,5 +273,5 @@ def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
         affine = geometry.affine(header)
     except WorkspaceError:
         return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])
-    corners: npt.NDArray[np.float64] = far_corners(header.dimensions) @ affine.T
+    corners: npt.NDArray[np.float64] = far_corners(header.extent) @ affine.T
     return corners

@@ -29,7 +29,10 @@ def replacing(target: Path, mode: int = 0o666) -> Iterator[Path]:
     try:
         os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(target)) from None
+        reason = error.strerror or str(error)
+        if not target.parent.is_dir():
+            reason += " (there is no such folder: make it first)"
+        raise type(error)(error.errno, reason, str(target)) from None
     try:
         yield aside
         if target.exists():

@@ -23,7 +23,7 @@ def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
     superior from the origin, which is ITK's reading.
 
     Raises:
-        ImageDamaged: the qform is none.
+        ImageDamaged: it has a number that is none, or the qform is none.
     """
     nifti = header.nifti
     try:
@@ -36,7 +36,12 @@ def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
             found = np.diag([-x, -y, z, 1])
     except (HeaderDataError, ValueError) as error:
         raise ImageDamaged(f"{header.path}: the header is impossible: {error}") from None
-    return np.asarray(found, dtype=np.float64)
+    matrix = np.asarray(found, dtype=np.float64)
+    if not np.isfinite(matrix).all():
+        raise ImageDamaged(
+            f"{header.path}: the header is impossible: its place has numbers that are none"
+        )
+    return matrix
 
 
 def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
@@ -80,6 +85,6 @@ def distance(
     header: ImageHeader, matrix: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> float:
     """Give by how many mm two affines disagree at most about the corners of an image."""
-    far = np.array(header.dimensions) - 1
+    far = np.array(header.extent) - 1
     corners = np.array([[*(far * np.array(corner)), 1] for corner in np.ndindex(2, 2, 2)])
     return float(np.linalg.norm((corners @ (matrix - other).T)[:, :3], axis=1).max())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
 from nibabel.freesurfer.mghformat import MGHHeader
-from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
@@ -85,9 +85,20 @@ class ImageHeader:
         return x, y, z
 
     @property
+    def extent(self) -> tuple[int, int, int]:
+        """Size in voxels along x, y, z; 1 along an axis that the image does not have."""
+        x, y, z = (max(1, length) for length in self.dimensions)
+        return x, y, z
+
+    @property
     def components(self) -> int:
         """Components of a vector image's voxel (the fifth axis); 1 for all others."""
         return self.shape[4] if len(self.shape) > 4 else 1
+
+    @property
+    def voxel_type(self) -> str:
+        """The type of a voxel as NIfTI names it, ``int16`` for example."""
+        return str(data_type_codes.label[int(self.nifti["datatype"])])
 
     @property
     def size(self) -> int:

@@ -197,7 +197,7 @@ class Layer(WorkspaceObject):
             path: the file to write, ``.nii`` or ``.nii.gz``; one that is there is replaced.
 
         Raises:
-            InvalidValue: the name does not end so, or is that of an image of the workspace.
+            InvalidValue: the name does not end so, or is that of a file of the workspace.
             ImageError: the image cannot be read.
             WorkspaceError: the file cannot be written.
         """
@@ -208,7 +208,7 @@ class Layer(WorkspaceObject):
         if not target.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")
         header = images.read_header(source)
-        self.workspace.refuse_image(target)
+        self.workspace.refuse_own(target)
         level = LEVEL if target.name.lower().endswith(".gz") else 0
         try:
             with files.replacing(target) as aside, aside.open("wb") as file:

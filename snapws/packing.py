@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Literal, get_args
 
-from snapws import compression, images, mesh_formats, registry_xml, streams
+from snapws import compression, images, mesh_formats, paths, registry_xml, streams
 from snapws.errors import (
     ArchiveError,
     ImageChanged,
@@ -345,10 +345,10 @@ class _Packer:
 
 
 def _refuse_missing(path: Path, what: str) -> None:
-    if not path.exists():
-        raise LayerFileMissing(f"{what}: its file {path} is not there: put it back or set its path")
-    if not path.is_file():
-        raise LayerFileMissing(f"{what}: {path} is no file: set its path to one")
+    if why := paths.unusable(path):
+        raise LayerFileMissing(
+            f"{what}: its file {path} {why}: put it back, set its path, or relocate the workspace"
+        )
 
 
 def _refuse_changed(path: Path, header: ImageHeader, before: list[tuple[int, int, int]]) -> None:

@@ -11,6 +11,7 @@ import ntpath
 import os
 import posixpath
 import re
+import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -49,6 +50,17 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
         return stored
     there = moved(stored, saved_in, folder)
     return Path(there).as_posix() if there is not None and os.path.exists(there) else stored  # noqa: PTH110
+
+
+def unusable(path: Path) -> str:
+    """Say why there is no file to read at a path; nothing, if there is one."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "is not there"
+    except OSError as error:  # in a folder that one may not enter, or with too long a name
+        return f"cannot be reached: {error.strerror}"
+    return "" if stat.S_ISREG(mode) else "is no file"
 
 
 def rerooted(path: str, old: str, new: str) -> str | None:

@@ -50,10 +50,14 @@ class Scene:
             sticky). They lie over each other by number, segmentations on top; the lowest is opaque.
         time_point: Which time point of images that have several, from 1.
 
+    Attributes:
+        grid: The voxel grid of the main image.
+        layers: What is drawn, from below.
+
     Raises:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
-        InvalidValue: The layers are no list, or a layer's display settings are none.
+        InvalidValue: The layers are no list, or a layer's transform or display settings are none.
         ImageError: A header cannot be read.
     """
 
@@ -65,21 +69,24 @@ class Scene:
     ) -> None:
         main = workspace.layer(workspace.main.number)
         header = images.read_header(main.path)
-        x, y, z = (max(1, length) for length in header.dimensions)
         geometry.to_voxels(header)  # or there is nothing to see
-        self.grid = Grid(geometry.affine(header), (x, y, z))
+        self.grid = Grid(geometry.affine(header), header.extent)
         self._time_point = time_point
         self._drawn: list[Drawn] = []
+        # The sort keeps their order, but for segmentations, which come last.
         chosen = _chosen(workspace, layers)
-        for layer in chosen:
-            if layer.role is not Role.SEGMENTATION:
-                self._drawn.append(Anatomy(layer, self.grid, ground=not self._drawn))
-        self._segmentations = [
-            Segmentation(layer, self.grid, workspace.labels)
-            for layer in chosen
-            if layer.role is Role.SEGMENTATION
-        ]
-        self._drawn += self._segmentations
+        self.layers = tuple(sorted(chosen, key=lambda one: one.role is Role.SEGMENTATION))
+        for layer in self.layers:
+            self._drawn.append(self._ready(layer))
+        self._segmentations = [one for one in self._drawn if isinstance(one, Segmentation)]
+
+    def _ready(self, layer: Layer) -> Drawn:
+        try:
+            if layer.role is Role.SEGMENTATION:
+                return Segmentation(layer, self.grid, layer.workspace.labels)
+            return Anatomy(layer, self.grid, ground=not self._drawn)
+        except InvalidValue as error:
+            raise InvalidValue(f"layer {layer.number:03d}: {error}") from None
 
     def cursor(self) -> tuple[int, int, int]:
         """Give the voxel of the main image through which the views go, its indices from 0.
@@ -134,6 +141,11 @@ class Scene:
                     canvas += (colors[..., :3] - canvas) * colors[..., 3:]
             pictures.append(np.rint(canvas * 255).astype(np.uint8))
         return pictures
+
+    @property
+    def moves(self) -> bool:
+        """Whether an image that is drawn has several time points."""
+        return any(len(one.header.shape) > 3 and one.header.shape[3] > 1 for one in self._drawn)
 
     def pixel(self, size: int) -> float:
         """Give the size of a pixel in mm where the longest side of the largest view has `size`.
@@ -221,20 +233,30 @@ def save(image: Image, path: str | Path, *workspaces: Workspace) -> None:
     Args:
         image: The picture.
         path: The file.
-        workspaces: What it shows: none of their images is overwritten.
+        workspaces: What it shows: neither they nor their files are overwritten.
 
     Raises:
-        InvalidValue: The name has another ending, or is that of an image of a workspace.
+        InvalidValue: The name has another ending, or is that of a file of a workspace.
         OSError: The file cannot be written.
     """
     target = Path(path)
-    known = _FORMATS.get(target.suffix.lower())
-    if known is None:
-        raise InvalidValue(f"{path}: the name of a picture ends in {', '.join(_FORMATS)}")
-    for workspace in workspaces:
-        workspace.refuse_image(target)
+    known = checked_format(target, *workspaces)
     with files.replacing(target) as aside:
         image.save(aside, known)
+
+
+def checked_format(target: Path, *workspaces: Workspace) -> str:
+    """Give the format that `save` writes to a file, as Pillow names it, if it may be written.
+
+    Raises:
+        InvalidValue: As of `save`.
+    """
+    known = _FORMATS.get(target.suffix.lower())
+    if known is None:
+        raise InvalidValue(f"{target}: the name of a picture ends in {', '.join(_FORMATS)}")
+    for workspace in workspaces:
+        workspace.refuse_own(target)
+    return known
 
 
 def pillow() -> tuple[Any, Any]:

@@ -69,6 +69,8 @@ def parse(data: bytes, source: str) -> RegistryFile:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
+        if error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:  # no tag at its beginning
+            raise RegistryError(f"{source}, line 1: no XML, and so no ITK-SNAP workspace") from None
         reason = (error.msg or "not well-formed").split(", line ")[0].strip()
         if "Excessive depth" in reason:
             reason = f"more than {MAX_LEVELS} levels"

@@ -12,7 +12,7 @@ import numpy as np
 
 from snapws import geometry, images, sampling
 from snapws.colormaps import ColorMap, color_map
-from snapws.display import ComponentMode
+from snapws.display import ComponentMode, Display
 from snapws.errors import InvalidValue
 from snapws.labels import MAX_INDEX, Label
 from snapws.sampling import Samples
@@ -101,9 +101,9 @@ class Anatomy(Drawn):
 
     def __init__(self, layer: Layer, grid: Grid, *, ground: bool) -> None:
         super().__init__(layer, grid)
-        self._opacity = 1.0 if ground else _opacity(layer)
+        self._opacity = 1.0 if ground else opacity(layer.display)
         self._map = color_map(layer.display)
-        self._curve = _curve(layer)
+        self._curve = contrast(layer.display)
         self._component = layer.display.component
         self._mode = layer.display.mode
         said = layer.registry.get("LayerMetaData.DisplayMapping.SelectedScalarRep")
@@ -208,6 +208,33 @@ class Segmentation(Drawn):
             yield palette[labels]
 
 
+def contrast(display: Display) -> tuple[tuple[float, float], ...]:
+    """Give the contrast curve of a layer, none if it has none; see `Display.contrast`.
+
+    Raises:
+        InvalidValue: The file holds something that is no curve.
+    """
+    curve = display.contrast
+    if not np.isfinite(curve).all() or any(a[0] > b[0] for a, b in pairwise(curve)):
+        raise InvalidValue(
+            "its contrast curve has points that are no numbers or fall back: set another contrast"
+        )
+    return curve
+
+
+def opacity(display: Display) -> float:
+    """Give the opacity of an overlay, 0 to 1; files hold it as that, or as 0 to 255.
+
+    Raises:
+        InvalidValue: The file holds something that is no number.
+    """
+    stored = display.opacity
+    if np.isnan(stored):
+        raise InvalidValue("its opacity is no number: set another one")
+    part = min(1.0, max(0.0, stored / 255 if stored > 1 else stored))
+    return part if part < 1 or display.sticky else OVERLAY_OPACITY
+
+
 def robust_range(samples: Samples) -> tuple[float, float]:
     """Give the intensities that are black and white where nothing else says so; they differ.
 
@@ -245,26 +272,6 @@ def _table(color_map: ColorMap) -> Colors:
     """Give a colour map by steps: what is below it, from 0 to 1, what is above, what is nothing."""
     places = np.concatenate([[-1.0], np.linspace(0, 1, _STEPS), [2.0, np.nan]])
     return np.asarray(color_map(places), dtype=np.float32)
-
-
-def _curve(layer: Layer) -> tuple[tuple[float, float], ...]:
-    """Give the contrast curve of a layer, which a file may hold as something that is none."""
-    curve = layer.display.contrast
-    if not np.isfinite(curve).all() or any(a[0] > b[0] for a, b in pairwise(curve)):
-        raise InvalidValue(
-            f"layer {layer.number:03d}: its contrast curve has points that are no numbers or fall "
-            "back: set another contrast"
-        )
-    return curve
-
-
-def _opacity(layer: Layer) -> float:
-    """Give the opacity of an overlay, 0 to 1; files hold it as that, or as 0 to 255."""
-    stored = layer.display.opacity
-    if np.isnan(stored):
-        raise InvalidValue(f"layer {layer.number:03d}: its opacity is no number: set another one")
-    part = min(1.0, max(0.0, stored / 255 if stored > 1 else stored))
-    return part if part < 1 or layer.display.sticky else OVERLAY_OPACITY
 
 
 def _scalar(

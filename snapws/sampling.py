@@ -72,7 +72,7 @@ def sample(
     step = _stride(header, count)
     for volume, first, slab in _slabs(header, volumes, overlap=not nearest):
         # Of slices that come twice, for the sake of interpolation, the second time counts.
-        own = slab if first + len(slab) == _size(header)[2] or nearest else slab[:-1]
+        own = slab if first + len(slab) == header.extent[2] or nearest else slab[:-1]
         limits.append(_limits(own))
         where = slice(-first % step, None, step)
         some[volume].append(own[where, ::step, ::step].reshape(-1, parts).astype(np.float32))
@@ -129,7 +129,7 @@ class _Points:
 
     def __init__(self, plane: Plane, header: ImageHeader, *, nearest: bool) -> None:
         self._plane = plane
-        self._size = np.array(_size(header))
+        self._size = np.array(header.extent)
         self._nearest = nearest
         numbers = np.arange(plane.width * plane.height, dtype=np.int32)
         places = self._places(numbers)
@@ -204,7 +204,7 @@ def _slabs(
         Which of the volumes, the first slice, and values of shape (z, y, x, parts of a voxel); they
         are good until the next run.
     """
-    width, height, depth = _size(header)
+    width, height, depth = header.extent
     parts = _parts(header.dtype)
     kind = header.dtype.newbyteorder("<")
     slice_size = width * height * kind.itemsize
@@ -251,18 +251,13 @@ def _volumes(header: ImageHeader, time_point: int) -> list[int]:
     return [component * times + at for component in range(header.components)]
 
 
-def _size(header: ImageHeader) -> tuple[int, int, int]:
-    x, y, z = (max(1, length) for length in header.dimensions)
-    return x, y, z
-
-
 def _parts(dtype: np.dtype[Any]) -> int:
     """Give how many numbers one stored voxel is: colours are several."""
     return len(dtype.names) if dtype.names else 1
 
 
 def _stride(header: ImageHeader, components: int) -> int:
-    voxels = float(np.prod(_size(header))) * components
+    voxels = float(np.prod(header.extent)) * components
     return max(1, int(np.ceil((voxels / _VALUES) ** (1 / 3))))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nibabel.nifti1 import data_type_codes
-
 from snapws import geometry, images
 from snapws.check import missing_file
 from snapws.errors import ImageError
@@ -45,9 +43,9 @@ def image_summary(layer: Layer) -> ImageSummary:
         return ImageSummary(problem=str(error))
     several = len(header.shape) > 3 and header.shape[3] > 1
     return ImageSummary(
-        header.shape[:4] if several else header.dimensions,
+        header.shape[:4] if several else header.extent,
         header.components,
         geometry.spacing(affine),
-        str(data_type_codes.label[int(header.nifti["datatype"])]),
+        header.voxel_type,
         geometry.orientation(affine),
     )

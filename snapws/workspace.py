@@ -166,11 +166,12 @@ class Workspace:
         """
         found = self.find(specification, tag=tag, nickname=nickname, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
-        if not found.path.is_file():
+        if why := paths.unusable(found.path):
             saved_in = self.registry.get("SaveLocation") or "no known folder"
             raise LayerFileMissing(
-                f"layer {found.number:03d} of {self._name}: its file {found.file} is not there "
-                f"(the workspace was saved in {saved_in}): put the file back or set its path"
+                f"layer {found.number:03d} of {self._name}: its file {found.file} {why} "
+                f"(the workspace was saved in {saved_in}): put the file back, set its path, or "
+                "relocate the workspace"
             )
         return found
 
@@ -422,17 +423,20 @@ class Workspace:
             )
         return self.folder / path
 
-    def refuse_image(self, target: Path) -> None:
-        """See to it that a file to be written is not the image of a layer.
+    def refuse_own(self, target: Path) -> None:
+        """See to it that a file to be written is neither the workspace nor one that it names.
 
         Raises:
             InvalidValue: it is.
         """
-        for layer in self.layers():
-            if layer.file and not paths.is_url(layer.file) and _same_file(target, layer.path):
-                raise InvalidValue(
-                    f"{target} is the image of layer {layer.number:03d}: choose another name"
-                )
+        own = {"the workspace itself": str(self.path or "")}
+        own |= {f"the image of layer {one.number:03d}": one.file for one in self.layers()}
+        for mesh in self.meshes():
+            for surface in mesh.polydata():
+                own[f"surface {surface.number} of mesh:{mesh.number}"] = surface.file
+        for what, file in own.items():
+            if file and not paths.is_url(file) and _same_file(target, self.folder / file):
+                raise InvalidValue(f"{target} is {what}: choose another name")
 
     def numbered(self, section: str) -> list[Registry]:
         """Give the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""
@@ -507,4 +511,7 @@ def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:
 
 
 def _same_file(path: Path, other: Path) -> bool:
-    return path.exists() and other.exists() and path.samefile(other)
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there, or out of reach
+        return False

@@ -54,8 +54,7 @@ def compare(
     if picture:
         from snapws import pictures
 
-        pictures.save(comparison.picture(ours, theirs), picture, ours, theirs)
-        render.note(f"wrote {picture}")
+        pictures.checked_format(picture, ours, theirs)  # before images are read
     found = comparison.compare(ours, theirs, tolerance=tolerance)
     if listing.json:
         render.as_json([vars(one) for one in found])
@@ -75,9 +74,13 @@ def compare(
             ],
             columns,
         )
+    else:
+        render.note(f"{a} and {b}: no difference")
+    if picture:
+        pictures.save(comparison.picture(ours, theirs), picture, ours, theirs)
+        render.note(f"saved {picture}")
     if found:
         raise typer.Exit(1)
-    render.note(f"{a} and {b}: no difference")
 
 
 def _short(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snapws import paths
-from snapws.errors import InvalidValue
+from snapws.errors import InvalidValue, LayerNotFound
 from snapws.layers import Layer
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
@@ -28,7 +28,15 @@ def find(workspace: Workspace, name: str) -> Layer | MeshLayer:
         return workspace.find(tag=value)
     if colon and kind == "nickname":
         return workspace.find(nickname=value)
-    return workspace.find(name)
+    try:
+        return workspace.find(name)
+    except LayerNotFound as error:
+        named: list[Layer | MeshLayer] = [*workspace.layers(), *workspace.meshes()]
+        if any(name in one.tags for one in named):
+            raise LayerNotFound(f"{error}; or tag:{name}") from None
+        if any(name == one.nickname for one in named):
+            raise LayerNotFound(f"{error}; or nickname:{name}") from None
+        raise
 
 
 def find_image(workspace: Workspace, name: str) -> Layer:
@@ -57,4 +65,4 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
 
 def exists(workspace: Workspace, file: str) -> bool | None:
     """Tell whether a layer's file, as text, is there; None where it is on a server."""
-    return None if paths.is_url(file) else (workspace.folder / file).exists()
+    return None if paths.is_url(file) else not paths.unusable(workspace.folder / file)

@@ -177,7 +177,9 @@ class Properties:
             layer.transform = transforms.read_file(self.transform)
         display = layer.display
         if self.color_map is not None:
-            display.color_map = self.color_map
+            from snapws import colormaps
+
+            display.color_map = colormaps.known_name(self.color_map)
         if self.contrast is not None:
             set_contrast(display, self.contrast)
         if self.mode is not None or self.component is not None:

@@ -64,6 +64,8 @@ def show(
     from snapws import pictures
 
     opened = Workspace.open(workspace)
+    if output is not None:
+        pictures.checked_format(output, opened)  # before images are read
     picture = opened.picture(
         layers=[word.strip() for word in layers.split(",")] if layers is not None else None,
         slices=_voxel(slices) if slices is not None else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,9 @@ def _word(value: object) -> str:
 
 def plain(text: str) -> str:
     """Give a text that stays on its line and leaves the terminal as it is."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
+    return "".join(
+        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else "?" for sign in text
+    )
 
 
 def _colors(stream: Any) -> bool:

@@ -34,10 +34,11 @@ def report(workspace: WorkspaceFile, output: ReportFile) -> None:
     archive would keep and remove. All images are read. The page shows paths and names: it is not
     anonymous.
     """
+    from snapws.report import refuse_loss, save
     from snapws.report import report as page
-    from snapws.report import save
 
     target = html_file(output)
+    refuse_loss(target)  # before images are read
     opened = Workspace.open(workspace)
     save(page(opened), target)
     render.note(f"saved {target}")

@@ -42,17 +42,15 @@ def report(workspace: Workspace) -> bytes:
 def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
     """Give the parts of the page that tell of the workspace itself; the first has a title."""
     found = check(workspace)
-    unreadable = [
-        layer.number
-        for layer in workspace.layers()
-        if any(
-            one.where == f"layer {layer.number:03d}" and one.kind in ("file", "image")
-            for one in found
-        )
-    ]
+
+    def having(*kinds: str) -> list[int]:
+        places = {one.where for one in found if one.kind in kinds}
+        return [one.number for one in workspace.layers() if f"layer {one.number:03d}" in places]
+
+    unreadable = having("file", "image")
     return [
         contents.summary(workspace, found, title),
-        section("Pictures", *viewer(workspace, unreadable)),
+        section("Pictures", *viewer(workspace, having("file", "image", "settings"))),
         contents.problems(found),
         contents.layers(workspace),
         contents.labels(workspace, unreadable),
@@ -64,11 +62,26 @@ def save(data: bytes, target: Path) -> None:
     """Write a page to a file; an earlier page is replaced, and nothing else.
 
     Raises:
-        WorkspaceError: The file is there and is no page of ours.
+        WorkspaceError: As of `refuse_loss`.
         OSError: It cannot be written.
     """
-    if target.exists():
-        with target.open("rb") as file:
-            if MARK not in file.read(1000):
-                raise WorkspaceError(f"{target} is there and is no report: choose another name")
+    refuse_loss(target)
     write_bytes(target, data)
+
+
+def refuse_loss(target: Path) -> None:
+    """See to it that a page can be saved in a file, and nothing is lost by it.
+
+    Raises:
+        WorkspaceError: The file is there and is no page of ours, or its folder is not there.
+        OSError: It cannot be read.
+    """
+    if not target.parent.is_dir():
+        raise WorkspaceError(f"{target}: there is no such folder: make it first")
+    if target.is_file():
+        with target.open("rb") as file:
+            is_page = MARK in file.read(1000)
+    else:
+        is_page = not target.exists()
+    if not is_page:
+        raise WorkspaceError(f"{target} is there and is no report: choose another name")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 from collections.abc import Callable, Iterator, Sequence, Sized
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +21,11 @@ from snapws.layers import Layer, Role, folder_key
 from snapws.meshes import MeshLayer
 from snapws.privacy import NEUTRAL_ROOT, KeptText, dropped_keys, kept_texts, scrubbed
 from snapws.report.document import (
+    MOST_ROWS,
     Cell,
     Content,
     Element,
+    Number,
     element,
     facts,
     instant,
@@ -44,6 +48,7 @@ _KINDS = {
     "file": "missing file",
     "image": "image",
     "geometry": "geometry",
+    "settings": "settings",
     "labels": "labels",
     "mesh": "mesh",
 }
@@ -143,10 +148,10 @@ def labels(workspace: Workspace, unreadable: Sequence[int]) -> Element:
         except WorkspaceError as error:
             content.append(paragraph(f"{name}: {error}"))
     if not content:
-        rows = [(index, *_label(label)) for index, label in known.items()]
+        rows = [(Number(index), *_label(label)) for index, label in known.items()]
         content = [
             paragraph("No segmentation can be read: there are no volumes."),
-            table("Labels", ("Label", "Name", "In slices", "In 3-D"), rows),
+            table("Labels", ("Label", "Name", "Shown in slices", "Shown in 3-D"), rows),
         ]
     return section("Labels and volumes", *remark, *content)
 
@@ -159,14 +164,15 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
         found: What is wrong with its files.
     """
     title = "What an archive would keep and remove"
-    hindered = [one for one in found if one.kind in ("no-main", "file", "image", "mesh")]
     try:
         draft, strict = (scrubbed(workspace, "standard"), scrubbed(workspace, "strict"))
     except WorkspaceError as error:
         return section(title, paragraph(f"No archive can be made: {error}", class_="bad"))
     written = [*_archived(workspace)]
-    for key, _, _ in written:
-        draft.registry[key] = NEUTRAL_ROOT
+    for one in written:
+        draft.registry[one.key] = NEUTRAL_ROOT
+    hindered = [one.where for one in found if one.kind in ("no-main", "file", "image", "mesh")]
+    hindered += [one.where for one in written if one.refused]
     kept = [
         (one.kind, _text(one.text), _code(one.key), _stays(strict.registry.get(one.key), one.text))
         for one in sorted(kept_texts(draft.registry), key=_in_order)
@@ -177,8 +183,12 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
             "Files of the archive",
             ("Of", "File", "Becomes"),
             [
-                (_code(key.rpartition(".")[0]), _text(_from_here(workspace, old)), _code(new))
-                for key, old, new in written
+                (
+                    _code(one.key.rpartition(".")[0]),
+                    _text(_from_here(workspace, one.file)),
+                    _text(f"refused: {one.refused}") if one.refused else _code(one.becomes),
+                )
+                for one in written
             ],
         ),
         table("Texts that it keeps", ("Kind", "Text", "Registry key", "With --strict"), kept)
@@ -198,7 +208,7 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
         ),
     ]
     if hindered:
-        places = ", ".join(dict.fromkeys(one.where for one in hindered))
+        places = ", ".join(dict.fromkeys(hindered))
         remark = f"No archive can be made before this is mended: {places}."
         content.insert(0, paragraph(remark, class_="bad"))
     return section(title, *content)
@@ -274,6 +284,8 @@ def _tags(layer: Layer | MeshLayer) -> Element:
 
 def _volumes(name: str, known: dict[int, Label], volumes: LabelVolumes) -> Element:
     several = len(volumes.voxels) > 1
+    # As many as tell one voxel from none, by two digits; one at least.
+    decimals = max(1, 1 - math.floor(math.log10(volumes.voxel_volume or 1)))
     rows: list[list[Cell]] = []
     for time_point, counts in enumerate(volumes.voxels, 1):
         # Of several time points, only what is there: every label at every one would fill pages.
@@ -282,19 +294,24 @@ def _volumes(name: str, known: dict[int, Label], volumes: LabelVolumes) -> Eleme
             count = counts.get(index, 0)
             rows.append(
                 [
-                    index,
-                    *([time_point] if several else []),
+                    Number(index),
+                    *([Number(time_point)] if several else []),
                     *_label(known.get(index)),
                     count,
-                    count * volumes.voxel_volume,
+                    Number(f"{count * volumes.voxel_volume:,.{decimals}f}"),
                 ]
             )
     columns = (
         "Label",
         *(["Time point"] if several else []),
-        *("Name", "In slices", "In 3-D", "Voxels", "Volume, mm³"),
+        *("Name", "Shown in slices", "Shown in 3-D", "Voxels", "Volume, mm³"),
     )
-    return table(f"{name} (a voxel has {volumes.voxel_volume:g} mm³)", columns, rows)
+    caption = f"{name} (a voxel has {volumes.voxel_volume:g} mm³)"
+    if len(rows) > MOST_ROWS:
+        present = [row for row in rows if row[-2]]
+        caption += f", without {len(rows) - len(present):,} labels that no voxel has"
+        rows = present
+    return table(caption, columns, rows)
 
 
 def _label(label: Label | None) -> tuple[Cell, Cell, Cell]:
@@ -304,22 +321,41 @@ def _label(label: Label | None) -> tuple[Cell, Cell, Cell]:
     return name, _YES[label.visible], _YES[label.mesh_visible]
 
 
-def _archived(workspace: Workspace) -> Iterator[tuple[str, str, str]]:
-    """Give for each file of an archive: the key of its path, its present path, its name there."""
+class _Archived(NamedTuple):
+    """A file as an archive takes it.
+
+    Attributes:
+        where: what it is of, as `check` names it.
+        key: that of its path.
+        file: its present path.
+        becomes: its name in the archive.
+        refused: why an archive does not take it; else empty.
+    """
+
+    where: str
+    key: str
+    file: str
+    becomes: str
+    refused: str = ""
+
+
+def _archived(workspace: Workspace) -> Iterator[_Archived]:
     for number, layer in enumerate(workspace.layers()):
         key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
-        yield key, layer.file, f"layer_{number:03d}_<hash of the voxels>.nii.gz"
+        name = f"layer_{number:03d}_<hash of the voxels>.nii.gz"
+        yield _Archived(f"layer {number:03d}", key, layer.file, name)
     for number, mesh in enumerate(workspace.meshes()):
         for one in mesh.polydata():
-            folder = folder_key(MeshLayer.SECTION, number)
+            key = f"{folder_key(MeshLayer.SECTION, number)}.{one.key}.{Layer.stored_path.key}"
+            name = f"mesh_{number:03d}_{one.time_point:03d}_{one.number:03d}_<hash>"
             try:
                 mesh_formats.scrubbed(workspace.folder / one.file)
-                name = f"mesh_{number:03d}_{one.time_point:03d}_{one.number:03d}_<hash>"
+                why = ""
             except MeshUnsupported:
-                name = "refused: it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
+                why = "it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
             except (MeshError, OSError):
-                name = "refused: it cannot be read"
-            yield f"{folder}.{one.key}.{Layer.stored_path.key}", one.file, name
+                why = "it cannot be read"
+            yield _Archived(f"mesh:{number}", key, one.file, name, why)
 
 
 def _in_order(one: KeptText) -> tuple[str, list[tuple[int, str]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib.resources import files
@@ -16,11 +17,11 @@ from lxml import etree
 
 Element = etree._Element
 Content = str | Element
-Cell = str | int | float | Element
+Cell = str | int | Element
 
 #: How much of one text is shown, in characters, and of one table, in rows.
 MOST_TEXT = 10_000
-MOST_ROWS = 1000
+MOST_ROWS = 2000
 
 #: Stands in the head of every page that is made here.
 MARK = b'<meta name="generator" content="snapws">'
@@ -29,6 +30,12 @@ MARK = b'<meta name="generator" content="snapws">'
 # without.
 _KEPT = "\n\u200c\u200d"
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+
+
+class Number(str):
+    """A number as it is to be shown: an index, without commas; a measure, with its decimals."""
+
+    __slots__ = ()
 
 
 def element(name: str, /, *content: Content | None, **attributes: str) -> Element:
@@ -170,19 +177,19 @@ def page(title: str, header: Sequence[Element], sections: Sequence[Element]) -> 
 
 def _clean(text: str) -> str:
     return "".join(
-        sign if sign.isprintable() or sign in _KEPT else _UNREADABLE
+        sign
+        if sign.isprintable() or sign in _KEPT or unicodedata.category(sign) == "Zs"
+        else _UNREADABLE
         for sign in text.replace("\r\n", "\n").expandtabs()
     )
 
 
 def _shown(cell: Cell) -> Content:
-    if isinstance(cell, float):
-        return f"{cell:,.1f}"
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
 def _kind(cell: Cell) -> dict[str, str]:
-    return {"class_": "number"} if isinstance(cell, (int, float)) else {}
+    return {"class_": "number"} if isinstance(cell, (int, Number)) else {}
 
 
 def _part(name: str) -> str:

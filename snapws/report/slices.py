@@ -6,14 +6,20 @@ import base64
 import io
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from snapws.errors import WorkspaceError
 from snapws.layers import Role
 from snapws.pictures import Scene, View, is_beside, pillow
-from snapws.report.document import Element, element, paragraph
+from snapws.report.document import Element, element, paragraph, typed
 from snapws.views import round_length
 from snapws.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Of each view at most so many slices, their longest side so many pixels.
 MOST_SLICES = 48
@@ -21,6 +27,8 @@ SIZE = 256
 
 #: What all pictures of a page may come to, in characters: a page stays below 10 MB.
 BUDGET = 7_500_000
+
+_LONGEST = 1.5  # of a picture, its longer side in shorter ones
 
 _QUALITIES = (85, 65, 40, 15)  # of WebP: the first with which the pictures fit
 _DIRECTIONS = {
@@ -34,24 +42,25 @@ _DIRECTIONS = {
 }
 
 
-def viewer(workspace: Workspace, unreadable: Collection[int]) -> list[Element]:
+def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
     """Give the three views of a workspace, each with a slider, and what is to be said of them.
 
     Where there is no picture, it is said why.
 
     Args:
         workspace: The workspace.
-        unreadable: Numbers of the layers whose image is missing or damaged; they are left out.
+        undrawable: Numbers of the layers that are missing, damaged or cannot be drawn as their
+            settings say; they are left out.
     """
-    usable = [layer for layer in workspace.layers() if layer.number not in unreadable]
+    usable = [layer for layer in workspace.layers() if layer.number not in undrawable]
     remarks = []
     if not usable:
         return [paragraph("There is no picture: no image of the workspace can be read.")]
-    if unreadable:
-        left_out = ", ".join(f"{number:03d}" for number in sorted(unreadable))
+    if undrawable:
+        left_out = ", ".join(f"{number:03d}" for number in sorted(undrawable))
         remarks.append(paragraph(f"Not in the pictures: layer {left_out}.", class_="bad"))
     try:
-        if usable[0].role is Role.MAIN or workspace.main.number not in unreadable:
+        if usable[0].role is Role.MAIN or workspace.main.number not in undrawable:
             over = [layer.number for layer in usable if not is_beside(layer)]
             beside = [f"{layer.number:03d}" for layer in usable if is_beside(layer)]
             if beside:
@@ -62,19 +71,30 @@ def viewer(workspace: Workspace, unreadable: Collection[int]) -> list[Element]:
                     )
                 )
             scene = Scene(workspace, over)
+            remarks.append(_drawn(scene))
         else:
             alone = Workspace()
             alone.set_main(usable[0].path)
             scene = Scene(alone)
             remarks.append(
                 paragraph(
-                    "The main image cannot be read: the pictures show layer "
+                    "The main image cannot be drawn: the pictures show layer "
                     f"{usable[0].number:03d} alone, along its own axes."
                 )
             )
         return [*remarks, *_views(scene)]
     except WorkspaceError as error:
         return [*remarks, paragraph(f"There is no picture: {error}")]
+
+
+def _drawn(scene: Scene) -> Element:
+    """Tell what the pictures show."""
+    names = [
+        f"{layer.number:03d} {layer.nickname or PurePath(layer.file).name}"
+        for layer in scene.layers
+    ]
+    first = " The first of several time points is shown." if scene.moves else ""
+    return element("p", "Drawn, from below: ", typed(", ".join(names)), f".{first}", class_="drawn")
 
 
 def data_uri(data: bytes, kind: str) -> str:
@@ -99,6 +119,7 @@ def _views(scene: Scene) -> list[Element]:
         view: _chosen(scene.grid.length(view), cursor[scene.grid.axis(view)]) for view in View
     }
     drawn = scene.draw([(view, index) for view in View for index in chosen[view]], SIZE)
+    drawn = [_framed(one) for one in drawn]
     frames = iter(zip(drawn, _addresses([image.fromarray(one) for one in drawn]), strict=True))
     figures = []
     for view in View:
@@ -119,6 +140,15 @@ def _views(scene: Scene) -> list[Element]:
             class_="quiet",
         ),
     ]
+
+
+def _framed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Put what is long and narrow into the middle of black: a page has it one column wide."""
+    height, width = picture.shape[:2]
+    high, wide = max(height, round(width / _LONGEST)), max(width, round(height / _LONGEST))
+    top, left = (high - height) // 2, (wide - width) // 2
+    margins = ((top, high - height - top), (left, wide - width - left), (0, 0))
+    return np.pad(picture, margins)
 
 
 def _chosen(length: int, start: int) -> range:
@@ -165,7 +195,7 @@ def _figure(
             )
         )
     first = slices.index(start)
-    bar, share = _bar(scene.grid.millimetres(view)[0])
+    bar, share = _bar(size[0] * scene.pixel(SIZE))
     shown = element("output", images[first].get("data-place") or "", for_=name, aria_live="off")
     slider = element(
         "input",
@@ -202,6 +232,6 @@ def _words(letters: str) -> str:
 
 
 def _bar(width: float) -> tuple[str, float]:
-    """Give a round length, at most a third of a view's width in mm, and its share of that."""
+    """Give a round length, at most a third of a picture's width in mm, and its share of that."""
     length = round_length(width / 3)
     return f"{length:g} mm", float(length / width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_a_tolerance(snapws):
 def test_a_picture_of_both(snapws):
     edit()
     done = snapws("compare study.itksnap edited.itksnap --picture both.png", 1)
-    assert done.stderr == "snapws: wrote both.png\n"
+    assert done.stderr == "snapws: saved both.png\n"
     with Image.open("both.png") as both:
         one = Workspace.open("study.itksnap").picture()
         assert both.width == one.width
@@ -103,7 +104,6 @@ def test_a_picture_of_both(snapws):
         ("compare study.itksnap none.itksnap", "cannot read the workspace none.itksnap"),
         ("compare none.itksnap study.itksnap", "cannot read the workspace none.itksnap"),
         ("compare study.itksnap badxml.itksnap", "badxml.itksnap, line 13: "),
-        ("compare study.itksnap cardiac.itksnap --picture x.png", "is not there"),
         ("compare study.itksnap study.itksnap --picture x.txt", "x.txt: the name of a picture"),
     ],
 )
@@ -121,6 +121,14 @@ def test_missing_files_are_in_the_table(snapws):
     done = snapws("compare study.itksnap cardiac.itksnap", 1)
     assert "/data/study/sub/b.nii.gz is not there" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_picture_that_cannot_be_made_is_told_of_behind_the_table(snapws):
+    done = snapws("compare study.itksnap cardiac.itksnap --picture x.png", 1)
+    assert "nickname" in done.stdout
+    assert done.stderr.startswith("snapws: error: ")
+    assert "is not there" in done.stderr
+    assert not Path("x.png").exists()
 
 
 def test_usage(study):

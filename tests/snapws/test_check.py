@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from snapws import Label, Workspace
+from snapws import Label, LayerFileMissing, Workspace
 from snapws.check import Problem, check
 from tests.conformance.replay import RECORDINGS
 
@@ -79,6 +80,70 @@ def test_labels_are_scaled_values(scan, tmp_path):
     assert check(scan) == (
         Problem("labels", "layer 001", "its labels 5 are not in the label table"),
     )
+
+
+def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path):
+    """A tenth in float32 is a little more: what a volume is counted of is no problem here."""
+    path = image(tmp_path / "seg.nii", voxels(10, 20, 0))
+    data = bytearray(path.read_bytes())
+    data[112:120] = np.array([0.1, 0], "<f4").tobytes()
+    path.write_bytes(data)
+    scan.add_segmentation(path)
+    assert check(scan) == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "stored", "message"),
+    [
+        ("ImageTransform.Offset.Element[0]", "nan", "'nan'"),
+        ("LayerMetaData.DisplayMapping.ColorMap.Preset", "Jett", "'Jett' is no colour map"),
+        ("LayerMetaData.DisplayMapping.SelectedScalarRep", "Loud", "'Loud', not a known mode"),
+        ("LayerMetaData.Alpha", "nan", "its opacity is no number"),
+        ("LayerMetaData.DisplayMapping.Curve.ControlPoint[0].tValue", "inf", "contrast curve"),
+    ],
+)
+def test_settings(scan, entry, stored, message):
+    overlay = scan.add_overlay(scan.main.path)
+    overlay.transform = np.diag([1.0, 1, 2, 1])
+    overlay.display.set_linear_contrast(0, 10)
+    overlay.registry[entry] = stored
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("settings", "layer 001")
+    assert message in problem.message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other limits")
+def test_files_out_of_reach(scan, tmp_path):
+    scan.add_overlay(tmp_path / ("long" * 64))
+    scan.add_overlay(tmp_path)
+    said = [one.message for one in check(scan)]
+    assert said[0].endswith("cannot be reached: File name too long")
+    assert said[1].endswith("is no file")
+    with pytest.raises(LayerFileMissing, match="File name too long"):
+        scan.layer(1)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is out of reach for root"
+)
+def test_a_folder_that_one_may_not_enter(scan, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    scan.add_overlay(closed / "scan.nii")
+    (problem,) = check(scan)
+    assert problem.message.endswith("cannot be reached: Permission denied")
+
+
+def test_a_place_that_is_none(scan, tmp_path):
+    path = image(tmp_path / "lost.nii", np.zeros((4, 3, 2), np.int16))
+    data = bytearray(path.read_bytes())
+    data[252:254] = np.array([1], "<i2").tobytes()
+    data[268:280] = np.array([np.nan] * 3, "<f4").tobytes()
+    path.write_bytes(data)
+    scan.set_segmentation(path)
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("image", "layer 001")
+    assert "numbers that are none" in problem.message
 
 
 def test_more_values_than_there_are_labels(scan, tmp_path):

@@ -278,6 +278,14 @@ def test_size_and_place_of_an_image(study, edited, tmp_path):
     assert (difference.what, difference.a, difference.b) == ("size", (x, y, z), (y, x, z))
 
 
+def test_another_type_of_voxels_is_told(study, edited, tmp_path):
+    image = nibabel.load(study.layers()[3].path)
+    voxels = np.asanyarray(image.dataobj).astype(np.int32)
+    nibabel.save(nibabel.Nifti1Image(voxels, image.affine), tmp_path / "target_labels.nii.gz")
+    edited.layers()[3].file = tmp_path / "target_labels.nii.gz"
+    assert found(study, edited) == {("layer 003", "voxels"), ("layer 003", "type")}
+
+
 def test_an_axis_of_one_place_is_no_difference(study, edited, tmp_path):
     image = nibabel.load(study.layers()[1].path)
     voxels = np.asanyarray(image.dataobj)[..., None]
@@ -310,6 +318,25 @@ def test_surfaces_differ_by_their_points(study, edited, tmp_path):
     assert found(study, edited) == {("mesh:0", "surfaces")}
     edited.registry[key] = str(study.folder / "other.stl")
     assert found(study, edited) == {("mesh:0", "surfaces")}
+
+
+def test_surfaces_that_cannot_be_read_differ_by_their_bytes(study, tmp_path):
+    ours, theirs = Workspace.open(study.path), Workspace.open(study.path)
+    for name, one in (("a.ply", ours), ("b.ply", theirs)):
+        (tmp_path / name).write_text("ply, and one")
+        one.add_mesh(tmp_path / name, nickname="Other")
+    assert found(ours, theirs) == set()
+    (tmp_path / "b.ply").write_text("ply, and more")
+    assert found(ours, theirs) == {("mesh:1", "surfaces")}
+
+
+def test_the_order_of_meshes_is_told(study, tmp_path):
+    ours, theirs = Workspace.open(study.path), Workspace.open(study.path)
+    ours.add_mesh(study.folder / "other.stl", nickname="Other")
+    theirs.remove(theirs.meshes()[0])
+    theirs.add_mesh(study.folder / "other.stl", nickname="Other")
+    theirs.add_mesh(study.folder / "cortex.vtk", nickname="Cortex", tags=["Surface"])
+    assert found(ours, theirs) == {("mesh:0 / mesh:1", "number"), ("mesh:1 / mesh:0", "number")}
 
 
 def test_tags_have_no_order(study, edited):
@@ -630,6 +657,14 @@ def test_main_images_of_another_grid_are_cut_through_their_own_middle(study, tmp
     both = np.asarray(picture(study, other, size=64))
     below = np.asarray(other.picture(size=64))
     assert np.array_equal(both[-below.shape[0] :, : below.shape[1]], below)
+    image = nibabel.load(study.main.path)
+    moved = image.affine.copy()
+    moved[2, 3] += 3  # of the same size, at another place
+    voxels = np.roll(np.asanyarray(image.dataobj), 9, 0)
+    nibabel.save(nibabel.Nifti1Image(voxels, moved), tmp_path / "moved.nii.gz")
+    other.set_main(tmp_path / "moved.nii.gz")
+    both, below = np.asarray(picture(study, other, size=64)), np.asarray(other.picture(size=64))
+    assert np.array_equal(both[-below.shape[0] :], below)
 
 
 def _cursor(workspace: Workspace) -> tuple[int, int, int]:

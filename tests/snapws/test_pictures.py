@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import subprocess
 import sys
 from itertools import groupby
@@ -27,6 +28,7 @@ from snapws import (
 )
 from snapws.pictures import Scene, View
 from snapws.rendering import made_up_color
+from tests.conformance.replay import RECORDINGS
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
 SHAPE = (20, 24, 16)
@@ -550,6 +552,13 @@ def test_an_image_of_the_workspace_is_not_overwritten(ws, tmp_path):
     with pytest.raises(InvalidValue, match=r"photo\.png is the image of layer 001"):
         pictures.save(ws.picture(layers=["M"], size=32), photo, ws)
     assert photo.read_bytes() == before
+    ws.save(tmp_path / "ws.png")
+    ws.add_mesh(shutil.copy(RECORDINGS / "inputs" / "tri.vtk", tmp_path / "mesh.jpg"))
+    for name, said in (("ws.png", "the workspace itself"), ("mesh.jpg", "surface 0 of mesh:0")):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(InvalidValue, match=f"{name} is {said}: choose another name"):
+            pictures.save(ws.picture(layers=["M"], size=32), tmp_path / name, ws)
+        assert (tmp_path / name).read_bytes() == before
 
 
 def test_what_cannot_be_drawn_is_refused(ws, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.metadata import version
@@ -83,13 +84,98 @@ def test_layers(ws, tmp_path):
 def test_labels_with_their_volumes(ws):
     page = made(ws)
     assert rows(page, "Segmentation, layer 002 (a voxel has 1 mm³)") == [
-        ["Label", "Name", "In slices", "In 3-D", "Voxels", "Volume, mm³"],
+        ["Label", "Name", "Shown in slices", "Shown in 3-D", "Voxels", "Volume, mm³"],
         ["1", "Liver", "yes", "yes", "30", "30.0"],
         ["2", "not in the label table", "", "", "1", "1.0"],
         ["5", "Spleen", "no", "yes", "0", "0.0"],
     ]
     assert "#ff0010" in [one.get("fill") for one in page.iter("rect")]
     assert ["layer 002", "labels", "its labels 2 are not in the label table"] in rows(page, "1 ")
+
+
+def test_volumes_show_every_voxel_however_small(ws, tmp_path):
+    labels = np.zeros((24, 20, 60), np.uint8)
+    labels[0, 0, :7] = 1
+    ws.set_segmentation(image(tmp_path / "fine.nii.gz", labels, (0.01, 0.01, 0.02)))
+    assert rows(made(ws), "Segmentation, layer 002 (a voxel has 2e-06 mm³)")[1:] == [
+        ["1", "Liver", "yes", "yes", "7", "0.0000140"],
+        ["5", "Spleen", "no", "yes", "0", "0.0000000"],
+    ]
+
+
+def test_labels_that_are_there_are_listed_however_long_the_table_is(ws, tmp_path):
+    labels = np.zeros((24, 20, 60), np.int16)
+    labels[0, 0, :7] = 14175
+    ws.set_segmentation(image(tmp_path / "atlas.nii.gz", labels))
+    ws.labels = [Label(1 + 10 * i, f"area {i}") for i in range(MOST_ROWS)]
+    caption = f"Segmentation, layer 002 (a voxel has 1 mm³), without {MOST_ROWS:,} labels that no"
+    (row,) = rows(made(ws), caption)[1:]
+    assert row == ["14175", "not in the label table", "", "", "7", "7.0"]
+
+
+def test_several_components_are_told_of(ws, tmp_path):
+    vectors = np.zeros((4, 5, 6, 1, 3), np.float32)
+    ws.add_overlay(image(tmp_path / "vectors.nii.gz", vectors))
+    assert rows(made(ws), "Image layers")[-1][5:8] == [
+        "4 × 5 × 6",
+        "1 × 1 × 1",
+        "float32, 3 components",
+    ]
+
+
+def test_an_image_of_two_axes(ws, tmp_path):
+    flat = Workspace()
+    flat.set_main(image(tmp_path / "flat.nii.gz", np.zeros((30, 20, 1), np.int16)))
+    flat.add_segmentation(image(tmp_path / "plane.nii.gz", np.zeros((30, 20), np.uint8)))
+    page = made(flat)
+    assert [row[5] for row in rows(page, "Image layers")[1:]] == ["30 × 20 × 1"] * 2
+    assert "Every file is there" in page.text_content()
+
+
+def test_what_the_pictures_show(ws, tmp_path):
+    assert "Drawn, from below: 000 T1, 001 pet.nii.gz, 002 Draft." in section(made(ws), "Pictures")
+    ws.layers()[1].display.sticky = False
+    series = np.zeros((24, 20, 60, 2), np.uint8)
+    ws.set_segmentation(image(tmp_path / "moving.nii.gz", series))
+    shown = section(made(ws), "Pictures")
+    assert "Layer 001 is not in the pictures: the workspace says" in shown
+    assert "Drawn, from below: 000 T1, 002 moving.nii.gz. The first of several time points" in shown
+
+
+def test_a_layer_that_cannot_be_drawn_spoils_no_other(ws):
+    ws.layers()[1].registry["ImageTransform.Matrix.Element[0][0]"] = "nan"
+    page = made(ws)
+    assert rows(page, "2 found")[1][:2] == ["layer 001", "settings"]
+    assert "Not in the pictures: layer 001." in section(page, "Pictures")
+    assert len(list(page.iter("figure"))) == 3
+
+
+def test_long_narrow_pictures_stand_in_the_middle_of_black(ws, tmp_path):
+    long = Workspace()
+    long.set_main(image(tmp_path / "cord.nii.gz", np.full((4, 4, 64), 9, np.int16)))
+    figures = {one.findtext(".//label"): one for one in made(long).iter("figure")}
+    sizes = {
+        name: tuple(int(one.find(".//img").get(side)) for side in ("width", "height"))
+        for name, one in figures.items()
+    }
+    assert sizes == {"Axial": (2, 2), "Sagittal": (21, 32), "Coronal": (21, 32)}
+
+
+def test_the_bar_is_as_long_as_it_says(ws):
+    """The main image is 48 x 20 x 30 mm: the longest side has 32 pixels of 1.5 mm."""
+    bars = ((10, 10 / 48), (5, 5 / 19.5), (10, 10 / 48))
+    for figure, (length, share) in zip(made(ws).iter("figure"), bars, strict=True):
+        assert figure.find(".//span[@class='length']").text == f"{length} mm"
+        (bar,) = figure.findall(".//svg/rect")
+        assert float(bar.get("width").rstrip("%")) == pytest.approx(100 * share, abs=0.01)
+
+
+@pytest.mark.parametrize(("length", "start"), [(48, 5), (49, 5), (200, 101), (4801, 4800)])
+def test_the_slice_to_begin_with_is_among_the_chosen(length, start):
+    chosen = slices._chosen(length, start)
+    assert start in chosen
+    assert len(chosen) <= slices.MOST_SLICES
+    assert chosen[-1] < length
 
 
 def test_labels_of_several_time_points(ws, tmp_path):
@@ -196,6 +282,20 @@ def test_a_workspace_of_nothing():
     assert "has no main image" in section(page, "Missing files and other problems")
 
 
+def test_what_no_archive_takes_is_named(ws, tmp_path):
+    (tmp_path / "cortex.ply").write_text("ply")
+    (tmp_path / "cut.vtk").write_text("# vtk DataFile Version 3.0\n")
+    for name in ("cortex.ply", "cut.vtk"):
+        ws.add_mesh(tmp_path / name)
+    page = made(ws)
+    assert "No archive can be made before this is mended: mesh:1, mesh:0." in page.text_content()
+    told = {row[1]: row[2] for row in rows(page, "Files of the archive")[1:]}
+    assert told["cortex.ply"].startswith("refused: it cannot be scrubbed")
+    assert told["cut.vtk"] == "refused: it cannot be read"
+    with pytest.raises(WorkspaceError):
+        archive(ws, tmp_path / "archive")
+
+
 def test_values_that_are_none_are_told_of(ws):
     ws.main.registry["ProjectMetaData.IRIS.LabelTable.Element[0].Color"] = "red"
     ws.layers()[1].registry["ImageTransform.Matrix.Element[0][0]"] = "x"
@@ -253,6 +353,8 @@ def test_signs_that_steer_are_shown_as_unreadable():
     assert typed("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645").text.count("\u200c") == 1
     assert typed("one\r\ntwo").text == "one\ntwo"
     assert element("p", title="\x00").get("title") == "�"
+    spaces = "Lobe\u00a0frontal, \u3000\u202f"
+    assert typed(spaces).text == spaces
 
 
 def test_much_is_cut():
@@ -271,3 +373,15 @@ def test_a_page_replaces_a_page_and_nothing_else(ws, tmp_path):
     with pytest.raises(WorkspaceError, match=r"page.html is there and is no report: choose anoth"):
         save(data, target)
     assert target.read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no fifos")
+def test_a_page_is_not_written_where_it_would_wait(ws, tmp_path):
+    os.mkfifo(tmp_path / "page.html")
+    with pytest.raises(WorkspaceError, match=r"page.html is there and is no report"):
+        save(b"", tmp_path / "page.html")
+
+
+def test_a_folder_that_is_not_there_is_named_before_images_are_read(ws, tmp_path):
+    with pytest.raises(WorkspaceError, match=r"there is no such folder: make it first"):
+        save(b"", tmp_path / "none" / "page.html")

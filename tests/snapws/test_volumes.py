@@ -29,6 +29,14 @@ def test_labels_of_any_type_are_counted(tmp_path, dtype):
     assert found.voxel_volume == pytest.approx(3)
 
 
+def test_the_volume_of_a_voxel_that_lies_obliquely(tmp_path):
+    affine = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.6, 0.7, 0.5))
+    labels = np.ones((3, 3, 3), np.uint8)
+    image = nibabel.Nifti1Image(labels, affine @ np.diag([0.5, 2, 3, 1]))
+    image.to_filename(tmp_path / "s.nii")
+    assert label_volumes(read_header(tmp_path / "s.nii")).voxel_volume == pytest.approx(3)
+
+
 def test_what_is_no_label_is_not_counted(tmp_path):
     values = [-1, 0.5, np.nan, np.inf, 65536, 65535, 7, 0]
     voxels = np.array(values, np.float32).reshape(2, 2, 2)
@@ -66,6 +74,8 @@ def test_time_points_are_told_apart_wherever_pieces_end(tmp_path):
 def test_what_is_no_segmentation_is_refused(tmp_path):
     with pytest.raises(ImageUnsupported, match=r"s.nii: it has not one real number a voxel"):
         counted(tmp_path / "s.nii", np.zeros((2, 2, 2), np.complex64))
+    with pytest.raises(ImageUnsupported, match=r"s.nii: it has not one real number a voxel"):
+        counted(tmp_path / "s.nii", np.zeros((2, 2, 2, 1, 3), np.uint8), intent_code=1007)
     counted(tmp_path / "cut.nii", np.zeros((9, 9, 9), np.uint8))
     cut = (tmp_path / "cut.nii").read_bytes()[:-1]
     (tmp_path / "cut.nii").write_bytes(cut)
