@@ -146,6 +146,16 @@ def test_a_narrow_window_moves_tables_and_not_the_page(visit, awkward):
     assert seen.complaints() == []
 
 
+def test_tables_that_fit_are_no_stops_by_keyboard(visit, brain):
+    seen = visit(brain, width=400)
+    narrow = seen.page.locator(".scroll[tabindex]").count()
+    assert narrow
+    seen.page.set_viewport_size({"width": 1600, "height": 900})
+    seen.page.wait_for_function(
+        f"document.querySelectorAll('.scroll[tabindex]').length < {narrow}", timeout=5000
+    )
+
+
 def test_texts_run_nothing_and_are_all_there(visit, awkward):
     seen = visit(awkward)
     assert seen.page.title() == "awkward.itksnap"
