@@ -106,11 +106,11 @@ class Admin:
         try:
             return self._post(path, fields, _matching("([0-9a-f]{40})"))
         except Refused as error:
-            if "Git repository" not in error.text:
+            if not re.search(r"Git repository|service\.json", error.text):
                 raise
             raise Refused(
-                f"{error}; the server fetches it by itself: is a service.json committed there, and "
-                "can the server reach it? dss service check looks at the file",
+                f"{error}; the server fetches it by itself: is a service.json committed there, at "
+                "the top, and can the server reach it? dss service check looks at the file",
                 status=error.status,
                 text=error.text,
             ) from error

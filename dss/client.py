@@ -277,6 +277,15 @@ class Client:
         """
         return download_file(self.session, _blob(attachment.url), target)
 
+    def start_of_attachment(self, attachment: Attachment, size: int) -> bytes:
+        """Fetch the first bytes of an attached file, at most `size`: all of one that is no longer.
+
+        Raises:
+            NotFound: There is no such file (any more).
+            TransferFailed: They did not come whole.
+        """
+        return self.session.get_start(_blob(attachment.url), size)[1]
+
     def wait(
         self, ticket: int, *, timeout: float | None = None, interval: float = 5.0
     ) -> Iterator[TicketDetail]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,13 @@ class Example:
 
     Attributes:
         folder: The folder of its file, `service.py`, and its description.
+        check: Raises what it lacks on this machine.
         make_workspace: Makes the user's workspace, not saved yet.
         judge: Says in lines what a result shows; raises `DemoFailed` where that is wrong.
     """
 
     folder: Path
+    check: Callable[[], None]
     make_workspace: Callable[[], Workspace]
     judge: Callable[[Workspace], list[str]]
 
@@ -78,11 +81,13 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
 
     Raises:
         MiddlewareFailed: The middleware is not installed or did not start.
-        DemoFailed: The ticket failed, or its result is not what it should be.
+        DemoFailed: The service lacks something on this machine, the ticket failed, or its result
+            is not what it should be.
     """
     begin = time.monotonic()
     folder = folder.resolve()
     example = EXAMPLES[service]
+    example.check()
     tell("starting the middleware")
     with Middleware(folder / "middleware") as middleware:
         hash_ = middleware.publish(example.folder, PROVIDER)
@@ -152,6 +157,15 @@ def _name_of(example: Example) -> str:
     return str(json.loads(text)["name"])
 
 
+def _check_registration() -> None:
+    needed = {"greedy": "picsl_greedy", "Pillow": "PIL"}
+    if lacking := [name for name, module in needed.items() if find_spec(module) is None]:
+        raise DemoFailed(
+            f"the registration lacks {' and '.join(lacking)}; run: pip install 'snapws[demo]' "
+            "(in the checkout: '.[demo]'); the neck cut needs neither: dss demo --service neckcut"
+        )
+
+
 def _make_registration() -> Workspace:
     """Make three layers tagged for the service, and the label table."""
     brain = images()
@@ -204,10 +218,16 @@ def _judge_neck_cut(result: Workspace) -> list[str]:
 
 EXAMPLES = {
     "registration": Example(
-        Path(__file__).parent / "examples" / "registration", _make_registration, _judge_registration
+        Path(__file__).parent / "examples" / "registration",
+        _check_registration,
+        _make_registration,
+        _judge_registration,
     ),
     "neckcut": Example(
-        Path(__file__).parent / "examples" / "neckcut", _make_neck_cut, _judge_neck_cut
+        Path(__file__).parent / "examples" / "neckcut",
+        lambda: None,
+        _make_neck_cut,
+        _judge_neck_cut,
     ),
 }
 """The example services, by the name that the demonstration knows them by."""

@@ -285,7 +285,10 @@ def _usable(port: int) -> int:
             usable: int = listener.getsockname()[1]
             return usable
     except OSError as error:
-        raise MiddlewareFailed(f"port {port} cannot be used: {error.strerror}") from error
+        why = str(error.strerror).partition(" (")[0]  # what follows is the port once more
+        raise MiddlewareFailed(
+            f"port {port} cannot be used: {why}; give another one (--port), or 0 for any free one"
+        ) from error
 
 
 def _listens(port: int) -> bool:

@@ -341,21 +341,29 @@ def read_status(text: str) -> TicketStatus:
     return TicketStatus(read_word(text, *(s.value for s in TicketStatus)))
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FAR = datetime(3000, 1, 1, tzinfo=timezone.utc)
+
+
 def read_time(value: object) -> datetime:
     """Read a time: seconds of the epoch, or a date and time without a zone, taken for UTC.
 
     Raises:
-        BadAnswer: It is none.
+        BadAnswer: It is none, or none from 1970 to 2999: others cannot be told in the time of any
+            place on any system.
     """
+    time: datetime | None = None
     try:
         if isinstance(value, str) and not value.isdecimal():
             form = "%Y-%m-%d %H:%M:%S.%f" if "." in value else "%Y-%m-%d %H:%M:%S"
-            return datetime.strptime(value, form).replace(tzinfo=timezone.utc)
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=float(value))
+            time = datetime.strptime(value, form).replace(tzinfo=timezone.utc)
+        elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            time = _EPOCH + timedelta(seconds=float(value))
     except (ValueError, OverflowError) as error:
         raise BadAnswer(f"not a time: {shown(repr(value))}") from error
-    raise BadAnswer(f"not a time: {shown(repr(value))}")
+    if time is None or not _EPOCH <= time < _FAR:
+        raise BadAnswer(f"not a time: {shown(repr(value))}")
+    return time
 
 
 def read_duration(value: object) -> timedelta | None:

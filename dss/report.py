@@ -6,14 +6,18 @@ gives is drawn anew, small.
 
 from __future__ import annotations
 
+import io
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from itertools import chain, islice, repeat
 from pathlib import Path
 
+from lxml import etree
+
 from dss.client import Area, Client
-from dss.errors import DssError
+from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed, shown
 from dss.records import Attachment, LogEntry, Ticket, TicketDetail
 from snapws import Workspace, WorkspaceError
 from snapws.pictures import pillow
@@ -35,21 +39,29 @@ from snapws.report.document import (
 from snapws.report.slices import webp
 
 _MOST_FETCHED = 100  # attachments; of the others, only what the log says is shown
-_MOST_PICTURE_BYTES = 4_000_000
-_MOST_PICTURE_PIXELS = 4096 * 4096
+_MOST_BYTES = 4_000_000  # of one attachment
+_MOST_PIXELS = 4096 * 4096
+# Of a progressive JPEG, each scan goes over all its pixels; encoders make about ten.
+_MOST_SCANS = 32
 _PICTURE_SIDE = 1024  # pixels of the longest side as it is shown
-_PICTURES_BUDGET = 1_500_000  # characters, of all attached pictures together
+# Bytes of the page, beside the views of the result: the log, the list of what is attached, and
+# pictures of that.
+_LOG_BUDGET = 600_000
+_LIST_BUDGET = 100_000
+_PICTURES_BUDGET = 1_500_000
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}
 
 
 def report(client: Client, ticket: int) -> bytes:
     """Give a page of HTML about a ticket.
 
-    Attachments and the result are fetched for it and not kept. What cannot be fetched is told of in
-    the page.
+    Attachments and the result are fetched for it and not kept. What the server does not give is
+    told of in the page.
 
     Raises:
         NotFound: The user has no such ticket.
+        NotLoggedIn: The server does not know the login (any more).
+        NetworkFailed: The server cannot be reached (any more).
         DssError: The server cannot be asked about the ticket.
     """
     detail = client.detail(ticket)
@@ -58,8 +70,8 @@ def report(client: Client, ticket: int) -> bytes:
         parts = [
             _summary(client, ticket, listed.get(ticket), detail),
             _log(detail.log),
-            _attachments(client, detail.log, Path(folder) / "attachment"),
-            *_result(client, ticket, detail, Path(folder) / "result"),
+            _attachments(client, detail.log),
+            *_result(client, ticket, detail, Path(folder)),
             contents.versions(),
         ]
     header = [
@@ -97,6 +109,8 @@ def _summary(client: Client, ticket: int, listed: Ticket | None, detail: TicketD
 def _files(client: Client, ticket: int, area: Area) -> Cell:
     try:
         return len(client.files(ticket, area))
+    except (NotLoggedIn, NetworkFailed):
+        raise
     except DssError as error:  # a deleted ticket, for one, has none
         return typed(str(error))
 
@@ -104,71 +118,114 @@ def _files(client: Client, ticket: int, area: Area) -> Cell:
 def _log(log: tuple[LogEntry, ...]) -> Element:
     if not log:
         return section("Log", paragraph("Nothing has been logged."))
-    rows = [
+    rows = (
         (
             instant(entry.time),
             element("span", typed(entry.category), class_=_LEVELS.get(entry.category, "")),
             lines(entry.message),
             typed(", ".join(str(one.id) for one in entry.attachments)),
         )
-        for entry in log[-MOST_ROWS:]
-    ]
-    last = f"the last {MOST_ROWS:,} of " if len(log) > MOST_ROWS else ""
+        for entry in reversed(log)
+    )
+    fitting = _fitting(rows, _LOG_BUDGET)[::-1]
+    last = f"the last {len(fitting):,} of " if len(log) > len(fitting) else ""
     caption = f"{last}{len(log):,} entries, in the time of this place"
-    return section("Log", table(caption, ("Time", "Level", "Message", "Attachments"), rows))
+    return section("Log", table(caption, ("Time", "Level", "Message", "Attachments"), fitting))
 
 
 _LEVELS = {"error": "bad", "warning": "warning"}
 
 
-def _attachments(client: Client, log: tuple[LogEntry, ...], file: Path) -> Element:
+def _fitting(rows: Iterable[Sequence[Cell]], budget: int) -> list[Sequence[Cell]]:
+    """Give as many rows, from the first on, as a table holds and a number of bytes."""
+    found = []
+    for row in islice(rows, MOST_ROWS):
+        budget -= sum(_size(cell) for cell in row)
+        if budget < 0:
+            break
+        found.append(row)
+    return found
+
+
+def _size(cell: Cell) -> int:
+    """Give how many bytes of a page something takes."""
+    if isinstance(cell, Element):
+        return len(etree.tostring(cell, method="html", encoding="utf-8"))
+    return len(str(cell))
+
+
+def _attachments(client: Client, log: tuple[LogEntry, ...]) -> Element:
     attached = [one for entry in log for one in entry.attachments]
     if not attached:
         return section("Attachments", paragraph("Nothing is attached."))
-    rows, figures, left = [], [], _PICTURES_BUDGET
-    for number, one in enumerate(attached):
-        size: Cell = "not fetched"
-        if number < _MOST_FETCHED:
-            try:
-                size = client.fetch_attachment(one, file).stat().st_size
-                for address in _picture(one, file):
-                    left -= len(address)
-                    if left > 0:
-                        figures.append(_figure(one, address))
-            except DssError as error:
-                size = typed(str(error))
-        rows.append((str(one.id), lines(one.description), typed(one.mime_type), size))
+    sizes: list[Cell] = []
+    figures: list[Element] = []
+    left, undrawn = _PICTURES_BUDGET, []
+    for one in attached[:_MOST_FETCHED]:
+        try:
+            data = client.start_of_attachment(one, _MOST_BYTES + 1)
+        except NotLoggedIn:
+            raise
+        except (NetworkFailed, ServerFailed) as error:
+            sizes.append(typed(str(error)))
+            break  # the next one would take as long to fail
+        except DssError as error:
+            sizes.append(typed(str(error)))
+            continue
+        whole = len(data) <= _MOST_BYTES
+        sizes.append(len(data) if whole else f"more than {_MOST_BYTES:,}")
+        address = _picture(one, data) if whole else None
+        if address is not None:
+            figure = _figure(one, address)
+            if (size := _size(figure)) <= left:
+                left -= size
+                figures.append(figure)
+            else:
+                undrawn.append(str(one.id))
+    rest = repeat("not fetched")
+    listed = (
+        (str(one.id), lines(one.description), typed(shown(one.mime_type)), size)
+        for one, size in zip(attached, chain(sizes, rest), strict=False)
+    )
+    rows = _fitting(listed, _LIST_BUDGET)
+    first = f"the first {len(rows):,} of " if len(attached) > len(rows) else ""
     columns = ("Number", "Description", "Type", "Bytes")
-    return section("Attachments", table(f"{len(rows):,} attached", columns, rows), *figures)
+    caption = f"{first}{len(attached):,} attached"
+    missed = f"The page has no room for the pictures of: {', '.join(undrawn)}."
+    end = [paragraph(missed), *figures] if undrawn else figures
+    return section("Attachments", table(caption, columns, rows), *end)
 
 
-def _picture(attachment: Attachment, file: Path) -> Iterator[str]:
+def _picture(attachment: Attachment, data: bytes) -> str | None:
     """Draw a fetched picture anew, if it is one and not too large; give its address."""
     kind = _FORMATS.get(attachment.mime_type)
-    if kind is None or file.stat().st_size > _MOST_PICTURE_BYTES:
-        return
+    if kind is None or (kind == "JPEG" and data.count(b"\xff\xda") > _MOST_SCANS):
+        return None
     try:
         image, _ = pillow()
     except WorkspaceError:
-        return  # it is listed
+        return None  # it is listed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of Pillow, about pictures that would fill the memory
-            with image.open(file, formats=[kind]) as picture:
-                if picture.width * picture.height > _MOST_PICTURE_PIXELS:
-                    return
-                small = picture.convert("RGBA")
+            with image.open(io.BytesIO(data), formats=[kind]) as picture:
+                if picture.width * picture.height > _MOST_PIXELS:
+                    return None
+                # Pillow cuts what has 16 bits at 255 rather than scaling it.
+                deep = picture.mode.startswith("I")
+                grey = picture.convert("I").point(lambda value: value / 256) if deep else picture
+                small = grey.convert("L" if deep else "RGBA")
     except (OSError, ValueError, SyntaxError, image.DecompressionBombError, Warning):
-        return  # it is none, whatever its type says: it is listed
+        return None  # it is none, whatever its type says: it is listed
     small.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
-    yield from webp([small], 85)
+    return webp([small], 85)[0]
 
 
 def _figure(attachment: Attachment, address: str) -> Element:
     name = f"Attachment {attachment.id}"
     return element(
         "figure",
-        element("img", src=address, alt=f"{name}, {attachment.description}"),
+        element("img", src=address, alt=f"{name}, {shown(attachment.description)}"),
         element("figcaption", f"{name}: ", typed(attachment.description)),
         class_="attached",
     )
@@ -182,5 +239,7 @@ def _result(client: Client, ticket: int, detail: TicketDetail, folder: Path) -> 
         parts = sections(workspace, "Result")
         parts[0].append(paragraph("It was fetched for this page, and is not kept.", class_="quiet"))
         return parts
+    except (NotLoggedIn, NetworkFailed):
+        raise
     except (DssError, WorkspaceError) as error:
         return [section("Result", paragraph("There is no result to show: ", typed(str(error))))]

@@ -30,6 +30,9 @@ LONGEST_PAUSE = 8.0
 MAX_FAILURES = 4
 """Tries at a server that fails in a way that may last: 500 is its answer to many a wrong input."""
 
+NOTICED = 1.5
+"""Seconds that whoever waits for a call does not ask why."""
+
 
 class Tries:
     """The tries of one call.
@@ -43,8 +46,10 @@ class Tries:
     def __init__(self, patience: float, within: float | None, broken: Event) -> None:
         self._patience = patience
         self._broken = broken
-        self._over = None if within is None else time.monotonic() + within
+        self._begin = time.monotonic()
+        self._over = None if within is None else self._begin + within
         self._end: float | None = None
+        self._noticed = False
         self._pause = FIRST_PAUSE
         self._failures = 0
 
@@ -70,6 +75,14 @@ class Tries:
         seconds = min(left, self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return not self._broken.wait(seconds)
+
+    def noticed(self) -> float | None:
+        """Give once how many seconds of tries are left, when the call has taken `NOTICED`."""
+        now = time.monotonic()
+        if self._noticed or self._end is None or now - self._begin < NOTICED:
+            return None
+        self._noticed = True
+        return max(0.0, self._end - now)
 
 
 class Lost(Exception):

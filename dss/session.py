@@ -54,6 +54,8 @@ _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 _log = logging.getLogger(__name__)
+# Once a call: why it takes so long, for whoever waits for it.
+_waiting = logging.getLogger(f"{__name__}.waiting")
 
 T = TypeVar("T")
 
@@ -306,7 +308,10 @@ class Session:
                         if answer is not None:
                             return answer
                     if not lost.lasting and tries.pause(failure):
-                        _log.info("%s; trying again", failure)
+                        if (left := tries.noticed()) is None:
+                            _log.info("%s; trying again", failure)
+                        else:
+                            _waiting.info("%s; trying again for %.0f s", failure, left)
                         continue
                 if in_doubt:
                     raise _unknown(in_doubt, doubt) from in_doubt

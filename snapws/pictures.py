@@ -33,7 +33,7 @@ __all__ = ["Scene", "View", "picture"]
 SIZE = 320
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-_THREADS = 2  # that read layers, beside each other
+_THREADS = 4  # that read layers, beside each other
 _FRONT = (235, 235, 235)
 _DIM = (150, 150, 150)
 

@@ -108,6 +108,16 @@ def test_what_is_known_to_be_wrong_is_not_shown_as_right(demonstration, tmp_path
         judge(workspace)
 
 
+@pytest.mark.parametrize(("module", "name"), [("PIL", "Pillow"), ("picsl_greedy", "greedy")])
+def test_what_is_lacking_is_said_at_once(tmp_path, monkeypatch, module, name):
+    monkeypatch.setattr(demo, "find_spec", lambda given: None if given == module else given)
+    lines: list[str] = []
+    with pytest.raises(DemoFailed, match=rf"lacks {name}; run: pip install 'snapws\[demo\]'"):
+        demo.run(tmp_path / "demo", lines.append)
+    assert lines == []
+    assert not (tmp_path / "demo").exists()
+
+
 def test_the_neck_cut_needs_no_registration(tmp_path):
     lines: list[str] = []
     result = demo.run(tmp_path, lines.append, "neckcut")

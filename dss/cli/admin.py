@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dss.cli.shared import Connection, ServiceName, as_record, command, find_service, noun
-from dss.errors import NotFound
+from dss.errors import NotFound, ServiceError
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
@@ -139,10 +139,18 @@ def add_service(
     A service is a commit of a git repository, described by the service.json in it.
     """
     from dss.admin import Admin
+    from dss.serving.description import FILE
 
+    if (folder := Path(repository)).is_dir():
+        repository = str(folder.absolute())  # from here, not from where the server is
+        told = folder.absolute() / FILE
+        if ref == "HEAD" and (folder / ".git").exists() and not told.exists():
+            raise ServiceError(
+                f"there is no {FILE} at the top of the repository {folder.absolute()}, by which "
+                "the server would know the service: dss service init in another folder writes "
+                "one; fill it in, and commit it here"
+            )
     with connection.open() as session:
-        if (folder := Path(repository)).is_dir():  # from here, not from where the server is
-            repository = str(folder.absolute())
         listing.show_lines([Admin(session).add_service(provider, repository, ref)])
 
 

@@ -40,9 +40,12 @@ def login(
     """
     from dss.login import Credentials
     from dss.login import login as log_in
+    from dss.session import Session
 
     server = server.strip().rstrip("/").removesuffix("/token")  # the page that shows it
-    verify, words = link.verify, _token(server, token)
+    verify = link.verify
+    Session(server, verify=verify).close()  # what is no URL is refused before a token is asked for
+    words = _token(server, token)
     Credentials().make_folder()  # before the token is used up
     with log_in(server, words, verify=verify, patience=link.patience) as session:
         Credentials().save(session)

@@ -20,11 +20,12 @@ from dss.cli.shared import (
     find_service,
     not_unheard,
     noun,
-    open_for_sending,
+    remark_texts,
     seconds,
     show_sent,
 )
 from dss.errors import Refused, WrongState
+from snapws import Workspace
 from snapws.cli import render
 from snapws.cli.frame import Listing
 from snapws.cli.options import WorkspaceFile
@@ -226,9 +227,11 @@ def upload(
     from dss.provider import Provider
 
     with connection.open() as session:
+        opened = Workspace.open(workspace)
+        remark_texts(opened, options.privacy)
         Provider(session).upload(
             ticket,
-            open_for_sending(workspace, options.privacy),
+            opened,
             privacy=options.privacy,
             verify=options.verify,
             sent=show_sent,

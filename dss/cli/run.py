@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dss.cli.shared import Connection, seconds
+from dss.cli.shared import Connection, seconds, service_file
 from dss.errors import ServiceError
 from snapws.cli import render
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dss.session import Session
 
 _SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MOST = 1e18  # bytes, more than any disk
 _QUICK = (5.0, 20.0)  # time-outs of a loop that has other things to see to
 
 
@@ -37,13 +39,17 @@ def size(text: str) -> int:
     form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
     if form is None:
         raise typer.BadParameter(f"{text!r} is no size: give it like 500M or 8G")
-    return int(float(form[1]) * _SIZES[form[2].upper()])
+    if (count := float(form[1]) * _SIZES[form[2].upper()]) > _MOST:
+        raise typer.BadParameter(f"{text!r} is too much: at most {_MOST / _SIZES['T']:g}T")
+    return int(count)
 
 
 def run(
     file: Annotated[
         Path,
-        typer.Argument(metavar="SERVICE.py", help="The service's file.", show_default=False),
+        typer.Argument(
+            metavar="SERVICE.py", help="The service's file, or its folder.", show_default=False
+        ),
     ],
     provider: Annotated[
         str,
@@ -133,6 +139,8 @@ def run(
 
     Stop it with Ctrl-C or SIGTERM: it finishes what it can within --grace, and the next start goes
     on with the rest; a second signal ends it at once. Killed, it loses nothing either.
+
+    Its log goes to standard error; with --quiet, only the warnings and errors of it.
     """
     from dss.login import Credentials
     from dss.serving import logs, metrics
@@ -167,13 +175,15 @@ def run(
         verify=verify,
         patience=connection.patience,
     )
+    file = service_file(file)
     with ExitStack() as stack:
         if metrics_port is not None:
             port = stack.enter_context(metrics.serve(workdir, metrics_port))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
         places = _dask(scheduler, file, settings) if scheduler else None
         runner = Runner(file, open_session, settings, places)
-        stack.enter_context(logs.showing(sys.stderr, as_json=log_json))
+        level = logging.WARNING if render.is_quiet() else logging.INFO
+        stack.enter_context(logs.showing(sys.stderr, as_json=log_json, level=level))
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.signal(number, lambda *_: runner.stop())
             stack.callback(signal.signal, number, before)

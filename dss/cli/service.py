@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dss.cli.shared import as_record, command, noun
+from dss.cli.shared import as_record, command, noun, service_file
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
@@ -65,7 +65,9 @@ def check(
     else:
         for problem in found:
             render.result(render.plain(f"{problem.severity}: {problem}"))
-    if any(problem.severity == "error" for problem in found):
+    if errors := sum(problem.severity == "error" for problem in found):
+        file = path / description.FILE if path.is_dir() else path
+        render.error(f"{file} cannot be used: {errors} {'errors' if errors > 1 else 'error'}")
         raise typer.Exit(1)
     code = (path if path.is_dir() else path.parent) / description.CODE
     then = f"; try its code: dss service test {code} WORKSPACE" if code.exists() else ""
@@ -75,7 +77,10 @@ def check(
 @command(app, "test", example="dss service test my_service.py study.itksnap -o result/", more=HOWTO)
 def try_out(
     file: Annotated[
-        Path, typer.Argument(metavar="SERVICE.py", help="The service's code.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SERVICE.py", help="The service's code, or its folder.", show_default=False
+        ),
     ],
     workspace: Annotated[
         Path,
@@ -101,7 +106,13 @@ def try_out(
     """
     from dss.serving import description, trial
 
+    file = service_file(file)
     folder = output or Path(tempfile.mkdtemp(prefix="dss-service-"))
     render.result(str(trial.run(file, workspace, folder, name=name, tell=render.note)))
     if (told := file.with_name(description.FILE)).exists():
         render.note(f"the code works; look at its description: dss service check {told}")
+    else:
+        render.note(
+            f"the code works; a server also needs its description, and there is no {told}: "
+            f"dss service init in another folder writes one to be filled in"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dss.cli.remarks import talking
 from dss.errors import DssError, NotFound, Refused
 from snapws import Workspace, WorkspaceError
 from snapws.cli import frame, render
@@ -25,12 +26,26 @@ if TYPE_CHECKING:
     from snapws.privacy import Privacy
 
 _LEAST_PAUSE = 0.1  # seconds
+_LONGEST = 3650 * 86400.0  # seconds: no system waits for any time that one can type
 
 #: The page, below docs/, where one reads more of a subcommand for which no other is named.
 REFERENCE = "reference/dss.md"
 
-#: Declares a subcommand; see `snapws.cli.frame.command`.
-command = functools.partial(frame.command, more=REFERENCE, errors=(DssError, WorkspaceError))
+
+def command(
+    app: typer.Typer, name: str, *, example: str, more: str = REFERENCE
+) -> Callable[[frame.Function], frame.Function]:
+    """Make a function a subcommand; see `snapws.cli.frame.command`."""
+    declare = frame.command(
+        app, name, example=example, more=more, errors=(DssError, WorkspaceError)
+    )
+
+    def add(function: frame.Function) -> frame.Function:
+        declare(talking()(function))
+        return function
+
+    return add
+
 
 #: Makes a group of subcommands; see `snapws.cli.frame.noun`.
 noun = functools.partial(frame.noun, more=REFERENCE)
@@ -41,10 +56,12 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 def seconds(text: str) -> float:
     """Read a time: `90`, `90s`, `2m`, `1.5h`, `7d`."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    form = re.fullmatch(r"(\d*\.?\d+(?:e\d+)?)\s*([smhd]?)", text.strip(), re.ASCII)
     if form is None:
         raise typer.BadParameter(f"{text!r} is no time: give it like 90s, 2m, 1.5h or 7d")
-    return float(form[1]) * _UNITS[form[2]]
+    if (time := float(form[1]) * _UNITS[form[2]]) > _LONGEST:
+        raise typer.BadParameter(f"{text!r} is too long: at most {_LONGEST / _UNITS['d']:g}d")
+    return time
 
 
 def _pause(text: str) -> float:
@@ -166,13 +183,18 @@ class Upload:
         return "strict" if self.strict else "standard"
 
 
-def open_for_sending(path: Path, privacy: Privacy) -> Workspace:
-    """Open a workspace whose archive is to be sent, and remark what it will say."""
+def remark_texts(workspace: Workspace, privacy: Privacy) -> None:
+    """Remark what the archive of a workspace that is to be sent will say."""
     from snapws.privacy import kept_texts, scrubbed
 
-    workspace = Workspace.open(path)
     render.kept_texts(kept_texts(scrubbed(workspace, privacy).registry, privacy))
-    return workspace
+
+
+def service_file(path: Path) -> Path:
+    """Give the file of a service; a folder stands for the one that `dss service init` begins."""
+    from dss.serving.description import CODE
+
+    return path / CODE if path.is_dir() else path
 
 
 @contextmanager

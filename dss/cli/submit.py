@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +14,11 @@ from dss.cli.shared import (
     Upload,
     find_service,
     not_unheard,
-    open_for_sending,
+    remark_texts,
     show_sent,
 )
 from dss.errors import Refused, shown
+from snapws import Workspace
 from snapws.cli import render
 from snapws.cli.frame import Listing
 from snapws.cli.options import WorkspaceFile
@@ -24,7 +26,6 @@ from snapws.cli.options import WorkspaceFile
 if TYPE_CHECKING:
     from dss.client import Client
     from dss.records import ServiceDetail
-    from snapws import Workspace
 
 
 def submit(
@@ -76,9 +77,10 @@ def submit(
         hash_ = find_service(service, client.services()) if service else ""
         if ticket is not None and hash_:
             _check_service(client, ticket, hash_)
-        opened = open_for_sending(workspace, upload.privacy)
+        opened = Workspace.open(workspace)
         if hash_:
             _refuse_missing_tags(opened, client.service_detail(hash_))
+        remark_texts(opened, upload.privacy)
         if ticket is None:
             number = client.submit(
                 opened, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent
@@ -105,7 +107,7 @@ def submit(
 
 
 def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
-    """Refuse a workspace without a layer that a service requires: the ticket would fail at once."""
+    """Refuse a workspace without a layer that a service requires: most tickets would fail of it."""
     there = {tag for layer in (*workspace.layers(), *workspace.meshes()) for tag in layer.tags}
     for tag in service.tags:
         if tag.required and tag.name not in there:
@@ -113,7 +115,8 @@ def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
             raise Refused(
                 f"no layer of {workspace.path} has the tag {tag.name}{hint}, which {service.name} "
                 f"requires; nothing was sent: give it to one, as with snapws tags add "
-                f"{workspace.path} LAYER {tag.name}"
+                f"{shlex.quote(str(workspace.path))} LAYER {shlex.quote(tag.name)}; "
+                "dss.Client.submit, in Python, sends it as it is"
             )
 
 

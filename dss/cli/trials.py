@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import tempfile
 import time
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from dss.cli.remarks import remarking
 from snapws.cli import render
 
 
@@ -44,7 +46,8 @@ def demo(
         render.note(f"[{time.monotonic() - begin:5.1f} s] {line}")
 
     place = folder or Path(tempfile.mkdtemp(prefix="dss-demo-"))
-    result = demonstration.run(place, tell, service.value)
+    with remarking("dss", logging.WARNING):
+        result = demonstration.run(place, tell, service.value)
     for finding in result.findings:
         render.result(finding)
     render.result(f"result: {result.workspace}")

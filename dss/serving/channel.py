@@ -65,18 +65,25 @@ class Channel:
             raise JobCancelled("the work is to end")
 
     def _hear(self) -> None:
-        for line in self._listen:
-            told = from_line(line)
-            with self._changed:
-                if isinstance(told, Answer):
-                    self._answered = told.number
-                else:
-                    self.cancelled.set()
-                self._changed.notify_all()
-            if self.cancelled.is_set():
+        try:
+            for line in self._listen:
+                self._heed(from_line(line))
+        finally:
+            # The runner is gone, or is not understood any more. Nothing of the job may outlive
+            # that: the next one begins it again.
+            try:
+                self.cancelled.set()
                 self.on_cancel()
-        # The runner is gone. Nothing of the job may outlive it: the next one begins it again.
-        self.cancelled.set()
-        self.on_cancel()
-        processes.kill(os.environ.get(processes.MARK, ""))
-        os._exit(1)
+                processes.kill(os.environ.get(processes.MARK, ""))
+            finally:
+                os._exit(1)
+
+    def _heed(self, told: object) -> None:
+        with self._changed:
+            if isinstance(told, Answer):
+                self._answered = told.number
+            else:
+                self.cancelled.set()
+            self._changed.notify_all()
+        if self.cancelled.is_set():
+            self.on_cancel()

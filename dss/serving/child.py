@@ -40,7 +40,7 @@ def main() -> int:
     os.dup2(2, 1)
     faulthandler.enable()
     channel = Channel(listen, speak)
-    file = Path(sys.argv[1])
+    file = Path(sys.argv[1]).resolve()
     try:
         services = load(file)
     except BaseException as error:  # noqa: BLE001 - whatever the author's file raises, exits too

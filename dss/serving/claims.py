@@ -49,6 +49,37 @@ class Claimed:
     number: int
 
 
+def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
+    """Give the names of the services that are to be served, by their hashes.
+
+    Args:
+        calls: The login's calls.
+        settings: For which provider, and which services.
+        declared: Names of the services that the runner can do.
+
+    Raises:
+        NotFound: The provider offers none of them, or not one that was asked for.
+    """
+    lab, wanted = settings.provider, settings.services
+    rows = [row for row in calls.services() if row.provider == lab]
+    names = ", ".join(sorted({row.name for row in rows})) or "none"
+    for one in wanted:
+        if not any(one in (row.name, row.hash) for row in rows):
+            raise NotFound(f"{lab} offers you no service {one}; it offers: {names}")
+    found = {
+        row.hash: row.name
+        for row in rows
+        if row.name in declared and (not wanted or {row.name, row.hash} & {*wanted})
+    }
+    if not found:
+        own = ", ".join(sorted(declared))
+        raise NotFound(
+            f"{lab} does not offer you what the service's file declares ({own}); it "
+            f"offers: {names}; an administrator adds it: dss admin services add"
+        )
+    return found
+
+
 class Claims:
     """The tickets of some services, as a provider's runner sees them.
 
@@ -102,24 +133,7 @@ class Claims:
         Raises:
             NotFound: None, or not one that was asked for.
         """
-        lab, wanted = self._settings.provider, self._settings.services
-        rows = [row for row in self._calls.services() if row.provider == lab]
-        offered = ", ".join(sorted({row.name for row in rows})) or "none"
-        for one in wanted:
-            if not any(one in (row.name, row.hash) for row in rows):
-                raise NotFound(f"{lab} offers you no service {one}; it offers: {offered}")
-        found = {
-            row.hash: row.name
-            for row in rows
-            if row.name in self._declared and (not wanted or {row.name, row.hash} & {*wanted})
-        }
-        if not found:
-            declared = ", ".join(sorted(self._declared))
-            raise NotFound(
-                f"{lab} does not offer you what the service's file declares ({declared}); it "
-                f"offers: {offered}; an administrator adds it: dss admin services add"
-            )
-        self.services = found
+        self.services = offered(self._calls, self._settings, self._declared)
 
     def status(self, ticket: int) -> TicketStatus | None:
         """Ask for the status of a ticket; None where the server is away."""

@@ -93,7 +93,8 @@ def load(path: Path) -> dict[str, Service]:
     """
     if not path.is_file():
         raise ServiceError(f"there is no service file {path}")
-    specification = importlib.util.spec_from_file_location(path.stem, path)
+    # Resolved: by its name the file is known in tracebacks.
+    specification = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if specification is None or specification.loader is None:
         raise ServiceError(f"{path} is no Python file")
     folder = str(path.absolute().parent)

@@ -202,7 +202,7 @@ def template(name: str) -> dict[str, Any]:
             {
                 "name": "Target",
                 "type": "MainImage",
-                "hint": "Tell the user which image to choose",
+                "hint": "the image to work on",
                 "required": True,
             }
         ],
@@ -251,7 +251,9 @@ def problems(path: Path) -> list[Problem]:
     """
     file = path / FILE if path.is_dir() else path
     if not file.exists():
-        raise ServiceError(f"there is no {file}: dss service init writes one")
+        raise ServiceError(
+            f"there is no {file.name} in {file.absolute().parent}: dss service init writes one"
+        )
     try:
         text = file.read_bytes().decode()
     except UnicodeDecodeError as error:
@@ -263,8 +265,9 @@ def problems(path: Path) -> list[Problem]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        what = f"is not JSON at column {error.colno}, {error.msg[:1].lower()}{error.msg[1:]}"
-        return [Problem("error", "", error.lineno, what, "mend what is there or before it")]
+        said = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        what = f"this is no JSON ({said}, at column {error.colno})"
+        return [Problem("error", "", error.lineno, what, "the mistake is there, or just before")]
     except (ValueError, RecursionError) as error:
         return [Problem("error", "", None, f"cannot be read, {error}", "make it simpler")]
     found = _Check(text).document(document)

@@ -13,7 +13,7 @@ from typing import Protocol
 from dss.errors import JobCancelled, ServiceError
 from dss.serving import failure
 from dss.serving.messages import Broken, Declared, Heard, Order, Ready, from_line
-from dss.serving.supervisor import Limits, Supervisor
+from dss.serving.supervisor import Limits, Supervisor, environment
 
 _IMPORT_LIMIT = 600.0
 _LOOK = 0.2
@@ -88,6 +88,7 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=environment(f"describe/{os.urandom(6).hex()}"),
         start_new_session=os.name == "posix",  # an interrupt from the keyboard is for us
     ) as process:
         while True:
@@ -102,7 +103,10 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
                 if time.monotonic() > end:
                     raise ServiceError(f"importing {file} took {_IMPORT_LIMIT:g} s") from None
     for line in said.splitlines():
-        first = from_line(line)
+        try:
+            first = from_line(line)
+        except ValueError:  # cut off in the middle
+            break
         if isinstance(first, Ready):
             return first.services
         if isinstance(first, Broken):

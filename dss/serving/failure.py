@@ -10,18 +10,30 @@ import socket
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 _LONGEST = 500
 _READ = 2**20
-# A path, of this or another system: a drive, a second backslash or nothing, then its parts, the
-# last of which is what is told. A part has blanks only where another part follows.
+# A path, of this or another system: how it begins, then its parts, the last of which is what is
+# told. A part has blanks only where another part follows.
 _LETTER = r"[^\s\\/:*?\"'<>|,;()]"
 _PART = rf"[\\/](?:{_LETTER}| (?=(?:{_LETTER}+ ){{0,2}}{_LETTER}+[\\/]))*"
-# Where it may begin: not in a URL, but for one of a file, and after the colon of a search path.
-_BEGIN = r"(?:(?<![\w:/.])|(?<=\w:)(?=/[^/])|(?<=file://))"
-_PATH = re.compile(
-    rf"(?:(?<![\w:/.])[A-Za-z]:|(?<!\\)\\(?=\\)|{_BEGIN})(?:{_PART})*[\\/]({_LETTER}*)"
+# Lines of a program go out, too: a slash before a blank or = divides, and so does one after a
+# bracket, if no other follows; \n is a sign.
+_NAMED = rf"(?=[\\/]+(?!=){_LETTER})"
+_SIGN = r"(?<=\\[nrt])"
+_BEGIN = "|".join(
+    (
+        rf"(?:(?<![\w:/.])|{_SIGN})[A-Za-z]:{_NAMED}",  # a drive
+        # \\server\share
+        rf"(?<!\\)\\(?=\\+(?:{_LETTER}{{2,}}[\\/]|{_LETTER}[\\/]+{_LETTER}{{2}}))",
+        rf"(?:(?<![\w:/.])|{_SIGN})(?=\\\w{{2,}}{_LETTER}*\\|\\/)",  # \Users\jane
+        # Not in a URL, but for one of a file, and after the colon of a search path.
+        rf"(?:(?<![\w:/.)\]}}])|{_SIGN}|(?<=:)(?=/[^/])|(?<=file://))(?=/){_NAMED}",
+        rf"(?:(?<=[)\]}}])|(?<=\dm))(?=/+{_LETTER}+/)",  # or after a colour of a terminal
+    )
 )
+_PATH = re.compile(rf"(?:{_BEGIN})(?:{_PART})*[\\/]({_LETTER}*)")
 
 
 def told(error: BaseException) -> str:
@@ -34,7 +46,7 @@ def told(error: BaseException) -> str:
 
 
 def located(error: BaseException, file: Path) -> str:
-    """Give what is told of an error, and the line of a file in which it arose."""
+    """Give what is told of an error, and in which line of a file it arose, of a resolved path."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -45,11 +57,20 @@ def located(error: BaseException, file: Path) -> str:
 
 def full(error: BaseException, file: Path) -> str:
     """Give the traceback of an error from a file on, without paths and names of users and hosts."""
+    trace = _within(error, file) or error.__traceback__
+    return scrubbed("".join(traceback.format_exception(type(error), error, trace)))
+
+
+def arose_in(error: BaseException, file: Path) -> bool:
+    """Tell whether an error arose in a file, of a resolved path, or in what that called."""
+    return _within(error, file) is not None
+
+
+def _within(error: BaseException, file: Path) -> TracebackType | None:
     begin = error.__traceback__
     while begin and Path(begin.tb_frame.f_code.co_filename) != file:
         begin = begin.tb_next
-    kind, trace = type(error), begin or error.__traceback__
-    return scrubbed("".join(traceback.format_exception(kind, error, trace)))
+    return begin
 
 
 def ended(code: int) -> str:

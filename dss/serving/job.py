@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
 
-from dss.errors import CommandFailed, JobCancelled
+from dss.errors import CommandFailed, JobCancelled, ServiceError
 from dss.serving.failure import printed
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ class Job:
         self._progress = 0.0
         self._cancelled = threading.Event()
         self._commands = 0
-        self._pictures = 0
         self._loose: list[str] = []  # attached, and no line has come that shows it
 
     @property
@@ -152,13 +151,20 @@ class Job:
                 it, the centre of the segmentation, or of the image.
 
         Raises:
+            ServiceError: Pillow (extra `pictures`) is not installed where the service runs.
             snapws.WorkspaceError: It cannot be drawn; see there.
+            OSError: It cannot be written.
         """
-        from snapws import pictures
+        from snapws import PictureError, pictures
 
-        self._pictures += 1
-        file = self.workdir / f".picture_{self._pictures:03d}.png"
-        pictures.save(self.workspace.picture(layers=layers, slices=slices), file)
+        try:
+            picture = self.workspace.picture(layers=layers, slices=slices)
+        except PictureError as error:  # which its user cannot mend
+            raise ServiceError(
+                f"the service is not installed completely where it runs: {error}"
+            ) from error
+        file = self.workdir / ".picture.png"
+        pictures.save(picture, file)
         self.attach(description, file, "image/png")
 
     def show_attached(self) -> None:

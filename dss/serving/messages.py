@@ -202,12 +202,15 @@ def from_line(line: str | bytes) -> Any:
     """Give the message of a line, as what it is of `Heard` or `Told`.
 
     Raises:
-        ValueError: The line was cut off.
+        ValueError: The line was cut off, or is none of these messages: of another version, perhaps.
     """
     fields = json.loads(line)
-    kind = _KINDS[fields.pop("message")]
-    read = {
-        name: _FIELDS[name](value) if name in _FIELDS and value is not None else value
-        for name, value in fields.items()
-    }
-    return kind(**read)
+    try:
+        kind = _KINDS[fields.pop("message")]
+        read = {
+            name: _FIELDS[name](value) if name in _FIELDS and value is not None else value
+            for name, value in fields.items()
+        }
+        return kind(**read)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a message: {line[:100]!r}") from error

@@ -12,16 +12,17 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dss.errors import JobCancelled, JournalError, NetworkFailed, NotFound, ServerFailed
+from dss.provider import Provider
 from dss.records import TicketStatus
 from dss.serving import processes, workdir
-from dss.serving.claims import Claimed, Claims
+from dss.serving.claims import Claimed, Claims, offered
 from dss.serving.executors import Executor, LocalExecutor, describe
-from dss.serving.journal import Entry, Journal, Outcome, Step
+from dss.serving.journal import NAME, Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
 from dss.serving.messages import (
     Broken,
@@ -102,25 +103,32 @@ class Runner:
         """
         folder = self._settings.workdir
         owner = f"{self._settings.instance or 'a runner'}, process {os.getpid()}"
-        with locked(folder, owner), closing(Journal(folder)) as journal:
-            self._journal, self._room = journal, Room(journal, self._settings)
-            # What a killed runner has left running would work on a ticket that is begun again.
-            processes.kill(f"{folder.resolve()}/", beginning=True)
-            try:
-                services = describe(self._file, lambda: self._stops > 0)
-            except JobCancelled:
-                return self._outcomes
-            declared = {one.name for one in services}
-            with closing(self._open_claims(declared)) as self._claims:
-                self._begin()
-                try:
-                    while not self._is_over():
-                        self._turn()
-                finally:
-                    self._end_workers()
+        with suppress(JobCancelled):
+            declared = None if (folder / NAME).exists() else self._look_ahead()
+            with locked(folder, owner), closing(Journal(folder)) as journal:
+                self._journal, self._room = journal, Room(journal, self._settings)
+                # What a killed runner has left running would work on a ticket that is begun again.
+                processes.kill(f"{folder.resolve()}/", beginning=True)
+                with closing(self._open_claims(declared or self._describe())) as self._claims:
+                    self._begin()
+                    try:
+                        while not self._is_over():
+                            self._turn()
+                    finally:
+                        self._end_workers()
         return self._outcomes
 
     # ---------------------------------------------------------------- the loop
+
+    def _look_ahead(self) -> set[str]:
+        """Find out whether there is something to serve, before a work folder is made for it."""
+        declared = self._describe()
+        with closing(self._open_session()) as session:
+            offered(Provider(session), self._settings, declared)
+        return declared
+
+    def _describe(self) -> set[str]:
+        return {one.name for one in describe(self._file, lambda: self._stops > 0)}
 
     def _open_claims(self, declared: set[str]) -> Claims:
         settings, journal = self._settings, self._journal
@@ -310,7 +318,7 @@ class Runner:
         """See to the ticket of a worker that has ended, if it has not ended it."""
         why = ended.why
         if slot.ticket is None:
-            if why and not (slot.ready or self._stops):
+            if why and slot.never_began and not self._stops:
                 last = ended.printed.strip().splitlines()[-1:]
                 _log.error("%s: %s: %s", self._file, why, " ".join(last))
             return

@@ -34,6 +34,7 @@ class Slot:
         ticket: What it works on, None while it has no order.
         ready: Whether it can take an order.
         since: When it began to wait for one.
+        leaves: Whether it was told to end, because there was none.
         outcome: How its ticket ends when it has ended, because the runner wants so.
         reason: Why its ticket fails then.
     """
@@ -42,8 +43,14 @@ class Slot:
     ticket: int | None = None
     ready: bool = False
     since: float = field(default_factory=time.monotonic)
+    leaves: bool = False
     outcome: Outcome | None = None
     reason: str = ""
+
+    @property
+    def never_began(self) -> bool:
+        """Whether its worker, if that has ended, has done so before it could take an order."""
+        return self.ticket is None and not (self.ready or self.leaves)
 
 
 class Slots:
@@ -94,7 +101,7 @@ class Slots:
     def _note(self, slot: Slot, said: Heard) -> None:
         if isinstance(said, Ended):
             self._slots.remove(slot)
-            if slot.ticket is None and not slot.ready:
+            if slot.never_began:
                 self._pause()
 
     # ---------------------------------------------------------------- their workers
@@ -121,7 +128,7 @@ class Slots:
     def linger(self, slot: Slot) -> None:
         """End a worker that has waited for an order long enough."""
         if time.monotonic() - slot.since > _LINGER:
-            slot.ready = False
+            slot.ready, slot.leaves = False, True
             slot.worker.cancel()
 
     def give_up(self, slot: Slot) -> None:

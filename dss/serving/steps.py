@@ -25,6 +25,7 @@ from dss.errors import (
     NotPermitted,
     OutcomeUnknown,
     ServerFailed,
+    ServiceError,
     TicketDeleted,
 )
 from dss.provider import Provider
@@ -186,8 +187,10 @@ class Work:
             if job.cancelled:
                 raise JobCancelled(str(error)) from error
             self._make_room(error)
-            more = failure.full(error, self._file)
-            (self._order.folder / FAILURE).write_text(more, encoding="utf-8")
+            # What is wrong with what the function gave, is said in full by the reason.
+            if not isinstance(error, ServiceError) or failure.arose_in(error, self._file):
+                more = failure.full(error, self._file)
+                (self._order.folder / FAILURE).write_text(more, encoding="utf-8")
             return self._fail(failure.told(error))
         result.save(self._result)
         return self._reach(Reached(Step.PROCESSED))

@@ -68,16 +68,21 @@ class Supervisor:
         self._over: str | None = None
         self._kill_at: float | None = None
         self._speaking = threading.Lock()
-        with self._printed.open("wb") as printed:
-            self._process = subprocess.Popen(  # noqa: S603 - our own words only
-                [sys.executable, "-m", "dss.serving.child", str(file.resolve())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=printed,
-                env=_environment(self._mark),
-                # A signal from the keyboard is for the runner, which gives its jobs time to end.
-                start_new_session=os.name == "posix",
-            )
+        try:
+            with self._printed.open("wb") as printed:
+                self._process = subprocess.Popen(  # noqa: S603 - our own words only
+                    [sys.executable, "-m", "dss.serving.child", str(file.resolve())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=printed,
+                    env=environment(self._mark),
+                    # A signal from the keyboard is for the runner, which gives its jobs time to
+                    # end.
+                    start_new_session=os.name == "posix",
+                )
+        except OSError:
+            self._printed.unlink(missing_ok=True)
+            raise
         threading.Thread(target=self._listen, name="job", daemon=True).start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
@@ -91,7 +96,8 @@ class Supervisor:
 
     def cancel(self) -> None:
         """Tell it to end, and end it where it does not."""
-        self._kill_at = self._kill_at or time.monotonic() + _GRACE
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + _GRACE
         self._say(Cancel())
 
     def kill(self) -> None:
@@ -164,8 +170,12 @@ class Supervisor:
         return None
 
 
-def _environment(mark: str) -> dict[str, str]:
-    """The environment of a job: the runner's, with the mark, and no login that is not its own."""
+def environment(mark: str) -> dict[str, str]:
+    """Give the environment for an author's code: the runner's, with a mark, and without its login.
+
+    Args:
+        mark: Value of `dss.serving.processes.MARK` in it.
+    """
     own = {
         processes.MARK: mark,
         "PYTHONUNBUFFERED": "1",

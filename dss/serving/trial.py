@@ -56,12 +56,13 @@ def run(
             the service failed.
         snapws.WorkspaceError: The workspace, or its result, cannot be archived.
     """
+    source = file.resolve()  # what it does may be done from another current folder
     try:
         services = load(file)
     except ServiceError:
         raise
     except Exception as error:
-        raise ServiceError(f"{file} cannot be used: {failure.located(error, file)}") from error
+        raise ServiceError(f"{file} cannot be used: {failure.located(error, source)}") from error
     if name is None and len(services) > 1:
         raise ServiceError(f"{file} declares {', '.join(services)}: say which with --name")
     service = services.get(name or next(iter(services)))
@@ -81,7 +82,7 @@ def run(
             try:
                 result = service(job)
             except Exception as error:
-                for line in failure.full(error, file).splitlines():
+                for line in failure.full(error, source).splitlines():
                     tell(line)
                 said = failure.told(error)
                 raise ServiceError(f"the service failed; its user would read: {said}") from error

@@ -34,10 +34,15 @@ def begin(program: str, *, quiet: bool) -> None:
     _voice.program, _voice.quiet = program, quiet
 
 
+def is_quiet() -> bool:
+    """Tell whether remarks are left out."""
+    return _voice.quiet
+
+
 def note(text: str) -> None:
     """Make a remark, which is no result."""
     passing("")
-    if not _voice.quiet:
+    if not is_quiet():
         typer.echo(f"{_voice.program}: {plain(text)}", err=True)
 
 

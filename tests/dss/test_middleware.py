@@ -143,7 +143,10 @@ def test_environment_does_not_reach_it(tmp_path: Path, monkeypatch: pytest.Monke
 def test_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         middleware = Middleware(tmp_path, port=other.getsockname()[1])
-        with pytest.raises(MiddlewareFailed, match=r"port \d+ cannot be used: "):
+        with pytest.raises(
+            MiddlewareFailed,
+            match=r"port \d+ cannot be used: [^(]*; give another one \(--port\), or 0 ",
+        ):
             middleware.start()
     assert middleware.pid is None
 

@@ -88,6 +88,7 @@ def test_row_of_another_shape(text: str, part: str) -> None:
     [
         (1795233502, datetime(2026, 11, 21, 3, 58, 22, tzinfo=UTC)),
         ("1795233502", datetime(2026, 11, 21, 3, 58, 22, tzinfo=UTC)),
+        ("2999-12-31 23:59:59", datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)),
         (0.5, datetime(1970, 1, 1, 0, 0, 0, 500000, tzinfo=UTC)),
         ("2019-03-04 05:06:07", datetime(2019, 3, 4, 5, 6, 7, tzinfo=UTC)),
         ("2019-03-04 05:06:07.1", datetime(2019, 3, 4, 5, 6, 7, 100000, tzinfo=UTC)),
@@ -99,7 +100,15 @@ def test_times_of_both_servers(value: object, time: datetime) -> None:
     assert read_time(value).tzinfo is UTC
 
 
-@pytest.mark.parametrize("value", [None, True, "", "yesterday", 10**20, "9" * 30, [], float("nan")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, "", "yesterday", 10**20, "9" * 30, [], float("nan")),
+        # Of the ends of what Python knows, not every place on earth has a time.
+        *("0001-01-01 00:00:00", "9999-12-31 23:59:59", -1, "1969-12-31 23:59:59"),
+        *("3000-01-01 00:00:00", 32503680000),
+    ],
+)
 def test_no_time(value: object) -> None:
     with pytest.raises(BadAnswer, match="not a time"):
         read_time(value)

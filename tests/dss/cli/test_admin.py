@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from itertools import count
 
 import pytest
@@ -65,6 +66,23 @@ def test_services(administrator, lab, middleware, tmp_path, monkeypatch):
     assert json.loads(administrator(f"admin services list {lab} --json").stdout) == []
     administrator.fails(f"admin services delete {lab} {name}", "no service is named")
     administrator.fails(["admin", "services", "add", lab, str(middleware.folder)], "Git")
+
+
+def test_a_repository_without_a_description(administrator, lab, tmp_path):
+    folder = tmp_path / "repository"
+    for words in (
+        ["init", "--quiet", "--template=", str(folder)],
+        [
+            *("-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@localhost"),
+            *("commit", "--quiet", "--allow-empty", "-m", "Begin"),
+        ],
+    ):
+        subprocess.run(["git", *words], check=True, timeout=60)
+    words = ["admin", "services", "add", lab, str(folder)]
+    missing = f"there is no service.json at the top of the repository {folder}"
+    administrator.fails([*words, "--patience", "0", "--server", "http://127.0.0.1:9"], missing)
+    (folder / "service.json").touch()  # but it is not committed
+    administrator.fails(words, "service.json", "committed there, at the top", "dss service check")
 
 
 def test_tickets(administrator, claimed, provider, client):

@@ -51,6 +51,10 @@ def test_a_token_is_not_taken_from_the_command_line(stranger, middleware, token)
         assert Client(session).tickets() == []
 
 
+def test_what_is_no_url_is_refused_before_anything_is_asked(stranger):
+    stranger.fails("login ftp://foo", "not the URL of a server", "ftp://foo")
+
+
 def test_without_a_terminal_nothing_is_asked(stranger, middleware):
     result = stranger(["login", middleware.url], 2)
     assert "DSS_TOKEN" in result.stderr

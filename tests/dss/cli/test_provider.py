@@ -135,3 +135,8 @@ def test_a_claim_is_told_of_where_standard_output_is_full(worker, ticket, middle
         )
     assert done.returncode == 1
     assert f"dss: ticket {ticket} is claimed" in done.stderr
+
+
+def test_somebody_elses_ticket_is_not_looked_for_among_ones_own(worker):
+    worker.fails("provider status 999999", "not found")
+    assert "dss tickets list" not in worker("provider status 999999", 1).stderr

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import zlib
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lxml import html
 from PIL import Image
 
 import dss.report
+from dss import Client, NetworkFailed, NotLoggedIn
+from dss.errors import ServerFailed
+from dss.records import Attachment, LogEntry
 from snapws.report import slices
 
 
@@ -60,6 +67,41 @@ def png(size: tuple[int, int]) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", size, "#2a6").save(file, "PNG")
     return file.getvalue()
+
+
+def drawn(page) -> list[Image.Image]:
+    """Give the attached pictures as a page shows them."""
+    addresses = page.xpath("//figure[@class='attached']/img/@src")
+    head = "data:image/webp;base64,"
+    return [Image.open(io.BytesIO(base64.b64decode(one.removeprefix(head)))) for one in addresses]
+
+
+def noise(side: int) -> bytes:
+    """Give a picture that no format makes small."""
+    file = io.BytesIO()
+    values = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
+    Image.fromarray(values).save(file, "PNG")
+    return file.getvalue()
+
+
+def jpeg(further_scans: int) -> bytes:
+    """Give a progressive JPEG, its last scan once more so many times."""
+    file = io.BytesIO()
+    Image.new("L", (64, 64), 99).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + scan * further_scans + data[-2:]
+
+
+@pytest.fixture
+def said(monkeypatch, claimed):
+    """Has the server say something of a ticket that it would not say by itself."""
+    detail = Client.detail
+
+    def say(**changes: object) -> None:
+        monkeypatch.setattr(Client, "detail", lambda *given: replace(detail(*given), **changes))
+
+    return say
 
 
 def test_a_finished_ticket(page, client, provider, claimed, attach, workspace):
@@ -138,16 +180,139 @@ def test_what_is_no_small_picture_is_only_listed(page, claimed, attach, data, ki
     assert not list(found.iter("img"))
 
 
-def test_many_pictures_leave_the_page_small(page, claimed, attach, monkeypatch):
-    for number in range(3):
-        attach(claimed, png((300, 200)), f"picture {number}", "image/png")
-    monkeypatch.setattr(dss.report, "_MOST_FETCHED", 2)
+def test_many_pictures_leave_the_page_small(page, claimed, attach, monkeypatch, client):
+    for number, data in enumerate([png((300, 200)), noise(300), png((200, 300)), png((9, 9))]):
+        attach(claimed, data, f"picture {number}", "image/png")
+    monkeypatch.setattr(dss.report, "_MOST_FETCHED", 3)
     found = page(claimed)
-    assert [row[3] for row in rows(found, "Attachments")][2] == "not fetched"
-    shown = found.xpath("//figure[@class='attached']/img/@src")
-    assert len(shown) == 2
-    monkeypatch.setattr(dss.report, "_PICTURES_BUDGET", len(shown[0]) + 1)
-    assert len(page(claimed).xpath("//figure[@class='attached']")) == 1
+    assert [row[3] for row in rows(found, "Attachments")][3] == "not fetched"
+    assert [one.size for one in drawn(found)] == [(300, 200), (300, 300), (200, 300)]
+    assert "no room" not in text(found, "Attachments")
+    monkeypatch.setattr(dss.report, "_PICTURES_BUDGET", 10_000)
+    found = page(claimed)
+    assert [one.size for one in drawn(found)] == [(300, 200), (200, 300)]
+    numbers = [one.id for entry in client.log(claimed) for one in entry.attachments]
+    left_out = f"The page has no room for the pictures of: {numbers[1]}."
+    assert left_out in text(found, "Attachments")
+
+
+def test_large_pictures_are_drawn_small(page, claimed, attach):
+    attach(claimed, png((2048, 10)), "wide", "image/png")
+    assert [one.size for one in drawn(page(claimed))] == [(1024, 5)]
+
+
+def test_progressive_pictures(page, claimed, attach):
+    attach(claimed, jpeg(0), "usual", "image/jpeg")
+    attach(claimed, jpeg(20), "with more scans than usual", "image/jpeg")
+    attach(claimed, jpeg(100), "made to keep a reader busy", "image/jpeg")
+    assert len(drawn(page(claimed))) == 2
+
+
+def test_pictures_of_16_bits(page, claimed, attach):
+    file = io.BytesIO()
+    values = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (64, 1))
+    Image.fromarray(values).save(file, "PNG")
+    attach(claimed, file.getvalue(), "ramp", "image/png")
+    (shown,) = drawn(page(claimed))
+    assert np.allclose(np.asarray(shown.convert("L"))[32], np.arange(256), atol=4)
+
+
+def test_large_attachments_are_not_fetched_whole(page, claimed, attach, monkeypatch):
+    data = png((300, 200))
+    attach(claimed, data, "picture", "image/png")
+    monkeypatch.setattr(dss.report, "_MOST_BYTES", len(data))
+    assert len(drawn(page(claimed))) == 1
+    monkeypatch.setattr(dss.report, "_MOST_BYTES", len(data) - 1)
+    found = page(claimed)
+    assert rows(found, "Attachments")[0][3] == f"more than {len(data) - 1:,}"
+    assert not drawn(found)
+
+
+@pytest.mark.parametrize("sign", ["a", "&", "\t", "\u00e4"])
+def test_long_texts_leave_the_page_small(page, claimed, said, monkeypatch, sign):
+    monkeypatch.setattr(dss.report, "_MOST_FETCHED", 0)
+    long = sign * 10_000
+    now = datetime.now(timezone.utc)
+    log = tuple(
+        LogEntry(i, now, "info", f"{i} {long}", (Attachment(i, long, long, "none"),))
+        for i in range(1000)
+    )
+    said(log=log)
+    found = page(claimed)
+    assert len(html.tostring(found, encoding="utf-8")) < 1_000_000
+    shown = [row[2].partition(" ")[0] for row in rows(found, "Log")]
+    assert shown == [str(i) for i in range(1000 - len(shown), 1000)]
+    assert f"the last {len(shown)} of 1,000 entries" in text(found, "Log")
+    listed = len(rows(found, "Attachments"))
+    assert f"the first {listed} of 1,000 attached" in text(found, "Attachments")
+    assert listed > 0
+
+
+def test_a_long_description_of_a_picture(page, claimed, attach):
+    attach(claimed, png((9, 9)), "x" * 2000, "image/png")
+    (alt,) = page(claimed).xpath("//figure[@class='attached']/img/@alt")
+    assert 300 < len(alt) < 350
+
+
+def test_the_last_entries_of_a_long_log(page, claimed, provider, monkeypatch):
+    for number in range(4):
+        provider.log(claimed, "info", f"entry {number}")
+    monkeypatch.setattr(dss.report, "MOST_ROWS", 2)
+    found = page(claimed)
+    assert [row[2] for row in rows(found, "Log")] == ["entry 2", "entry 3"]
+    assert re.search(r"the last 2 of \d entries", text(found, "Log"))
+
+
+def test_progress_beyond_the_whole(page, claimed, said):
+    said(progress=1.5)
+    assert "Done100%" in text(page(claimed), "Ticket")
+
+
+@pytest.mark.parametrize("error", [NetworkFailed("away"), ServerFailed("busy", status=503)])
+def test_a_server_that_fails_is_not_asked_for_every_attachment(
+    page, claimed, attach, monkeypatch, error
+):
+    for name in ("first", "second", "third"):
+        attach(claimed, b"1", name, "text/plain")
+    asked = []
+
+    def fails(self, attachment, size):
+        asked.append(attachment.description)
+        raise error
+
+    monkeypatch.setattr(Client, "start_of_attachment", fails)
+    found = rows(page(claimed), "Attachments")
+    assert [row[3] for row in found] == [str(error), "not fetched", "not fetched"]
+    assert asked == ["first"]
+
+
+@pytest.mark.parametrize("call", ["start_of_attachment", "download", "files"])
+def test_without_a_login_there_is_no_page(
+    user, claimed, provider, attach, monkeypatch, tmp_path, call
+):
+    attach(claimed, b"1", "thing", "text/plain")
+    provider.fail(claimed, "no")
+
+    def fails(*_given: object) -> None:
+        raise NotLoggedIn("not logged in")
+
+    monkeypatch.setattr(Client, call, fails)
+    target = tmp_path / "ticket.html"
+    user.fails(["tickets", "report", str(claimed), "-o", str(target)], "not logged in")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("call", ["download", "files"])
+def test_without_the_server_there_is_no_page(user, claimed, provider, monkeypatch, tmp_path, call):
+    provider.fail(claimed, "no")
+
+    def fails(*_given: object) -> None:
+        raise NetworkFailed("away")
+
+    monkeypatch.setattr(Client, call, fails)
+    target = tmp_path / "ticket.html"
+    user.fails(["tickets", "report", str(claimed), "-o", str(target)], "away")
+    assert not target.exists()
 
 
 def test_refusals(user, claimed, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import typer
@@ -81,7 +82,7 @@ def test_errors_are_listed(folder):
     document = {"name": "a b", "version": "1.0.0", "shortdesc": "s", "url": "", "x\x1b": 1}
     (folder / "service.json").write_text(json.dumps(document, indent=1))
     result = run("service check .", 1)
-    assert result.stderr == ""
+    assert result.stderr == "dss: error: service.json cannot be used: 2 errors\n"
     lines = result.stdout.splitlines()
     assert lines[0].startswith(
         "error: line 1, longdesc: is missing, and the server's page of services"
@@ -109,10 +110,44 @@ def test_notes_alone_are_no_failure(folder):
     assert [one["severity"] for one in json.loads(run("service check . --json").stdout)] == ["note"]
 
 
-def test_no_file():
+def test_no_file(folder):
     result = run("service check .", 1)
     assert result.stdout == ""
-    assert result.stderr == "dss: error: there is no service.json: dss service init writes one\n"
+    expected = f"there is no service.json in {folder}: dss service init writes one"
+    assert result.stderr == f"dss: error: {expected}\n"
+
+
+def test_a_file_that_is_no_description(folder):
+    (folder / "e3.py").write_text("import dss\n")
+    result = run("service check e3.py", 1)
+    assert result.stdout == (
+        "error: line 1: this is no JSON (expecting value, at column 1): "
+        "the mistake is there, or just before\n"
+    )
+    assert result.stderr == "dss: error: e3.py cannot be used: 1 error\n"
+
+
+@pytest.mark.parametrize("named", ["begun", "begun/my_service.py"])
+def test_a_service_without_a_description(folder, named, workspace):
+    run("service init begun --name Bright")
+    line = f"service test {named} '{workspace.path}' -o result"
+    told = folder.joinpath("begun", "service.json")
+    assert (
+        run(line)
+        .stderr.splitlines()[-1]
+        .endswith(f" dss service check {Path('begun') / told.name}")
+    )
+    told.unlink()
+    last = run(line).stderr.splitlines()[-1]
+    assert f"there is no {Path('begun') / told.name}: dss service init" in last
+
+
+def test_what_the_begun_description_has_a_user_read(folder, workspace):
+    run("service init begun")
+    workspace.main.tags = ()
+    workspace.save(workspace.path)
+    told = run(f"service test begun '{workspace.path}'", 1).stderr
+    assert "no layer has the tag Target: give it to the main image (the image to work on)" in told
 
 
 def test_help_says_what_is_typed():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sysconfig
 import threading
@@ -13,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from dss import TicketStatus
+from dss.cli.submit import _refuse_missing_tags
+from dss.errors import Refused
+from dss.records import read_service
 from snapws import Workspace
 from tests.dss.cli.conftest import DESCRIPTION, NAME
 
@@ -273,7 +278,7 @@ def test_retrying_and_deleting(user, client, provider, claimed, service):
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
-        ("tickets show 999999", ["not found"]),
+        ("tickets show 999999", ["not found", "; yours: dss tickets list"]),
         ("tickets wait 999999", ["not found"]),
         ("tickets download 999999 out", ["not found"]),
         ("tickets delete 999999", ["not found"]),
@@ -281,7 +286,7 @@ def test_retrying_and_deleting(user, client, provider, claimed, service):
         ("submit none.itksnap Any", ["no service is named"]),
         ("submit none.itksnap {service}", ["none.itksnap", "No such file"]),
         ("provider claim", ["you provide no service"]),
-        ("admin tickets list", ["Insufficient privileges"]),
+        ("admin tickets list", ["Insufficient privileges", "for administrators: dss whoami tells"]),
     ],
 )
 def test_refusals_are_one_line(user, service, tmp_path, monkeypatch, line, parts):
@@ -301,6 +306,11 @@ def test_refusals_are_one_line(user, service, tmp_path, monkeypatch, line, parts
         "tickets wait 1 --interval 0",
         "tickets wait 1 --timeout 2w",
         "tickets wait 1 --timeout -1",
+        "tickets wait 1 --timeout 3651d",
+        "tickets wait 1 --timeout 1e999",
+        "tickets wait 1 --interval 99999999999d",
+        "run s.py --provider lab --memory 1e9",
+        "run s.py --provider lab --memory " + "9" * 400,
         "provider progress 1 0.5 --start 0.5 --end 0.5",
         "provider log 1 text --category debug",
         "admin tickets purge some --hours 1",
@@ -335,17 +345,38 @@ def test_a_layer_that_the_service_asks_for_is_missed(user, service, study, clien
     edited = Workspace.open(study)
     edited.main.tags = ()
     edited.save(study)
-    told = user(["submit", str(study), NAME], 1).stderr.splitlines()[-1]
+    (told,) = user(["submit", str(study), NAME], 1).stderr.splitlines()
     assert told.startswith(f"dss: error: no layer of {study} has the tag Target (a scan), which")
     assert "nothing was sent" in told
-    assert told.endswith(f"snapws tags add {study} LAYER Target")
+    words = shlex.split(told[told.index("snapws tags add") : told.index("; dss.Client.submit")])
+    assert words == ["snapws", "tags", "add", str(study), "LAYER", "Target"]
     assert client.tickets() == []
     edited.main.tags = ("Target",)
     edited.save(study)
     assert user(["submit", str(study), NAME]).stdout == f"{client.tickets()[0].id}\n"
 
 
+def test_a_tag_of_a_servers_making_is_one_word_of_a_shell(workspace):
+    service = read_service(
+        {
+            "name": "S",
+            "version": "1",
+            "shortdesc": "s",
+            "tags": [{"name": "x; rm -r ~", "required": True}],
+        }
+    )
+    with pytest.raises(Refused) as caught:
+        _refuse_missing_tags(workspace, service)
+    command = re.search("snapws tags add .*(?=; dss.Client)", str(caught.value))[0]
+    assert shlex.split(command)[3:] == [str(workspace.path), "LAYER", "x; rm -r ~"]
+
+
 def test_a_folder_for_the_result_that_is_none(user, service, study, tmp_path):
     (tmp_path / "file").touch()
     words = ["submit", str(study), NAME, "--download", str(tmp_path / "file")]
     assert "is a file: name a folder" in user(words, 2).stderr
+
+
+def test_times_as_numbers(user, finished):
+    assert user(f"tickets wait {finished} --timeout 1e3 --interval .5").exit_code == 0
+    assert user(f"tickets wait {finished} --timeout 3650d").exit_code == 0

@@ -17,9 +17,9 @@ import trustme
 
 from dss import Session, TicketStatus
 from dss.login import Credentials
-from dss.serving.dask import DaskExecutor
+from dss.serving.dask import DaskExecutor, _Remote
 from dss.serving.journal import Outcome
-from dss.serving.messages import Ended, Heard
+from dss.serving.messages import Ended, Heard, Waits, as_line
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
 from dss.serving.supervisor import Limits
@@ -245,6 +245,22 @@ def test_strangers_are_not_heard(
     worker.cancel()
     assert heard.get(timeout=30) == Ended(None)
     executor.close()
+
+
+@pytest.mark.parametrize("line", [b'{"message": "Later"}\n', b"null\n", b'{"message": "Rea'])
+def test_a_worker_that_is_not_understood_is_lost(line: bytes) -> None:
+    """One of another version: its job is begun again, and the function has not failed."""
+    heard: list[Heard] = []
+
+    async def listen() -> Ended:
+        reader = asyncio.StreamReader()
+        reader.feed_data(as_line(Waits("a moment")) + line)
+        reader.feed_eof()
+        return await _Remote(asyncio.get_running_loop(), heard.append).listen(reader)
+
+    ended = asyncio.run(listen())
+    assert ended.lost
+    assert heard == [Waits("a moment")]
 
 
 def test_example_for_slurm(lab: Lab) -> None:

@@ -118,12 +118,12 @@ def test_nothing_is_wrong_with_these(check):
         (described(tags=template("N")["tags"] * 2), "tags[1].name", r"'Target' .* of tags\[0\]"),
         ([], "", "holds a list instead of an object"),
         ("null", "", "holds null"),
-        ("{", "", "^line 1: is not JSON at column 2, expecting"),
-        ("", "", "^line 1: is not JSON at column 1"),
-        ('{"name": "a",\n}', "", "^line [12]: is not JSON at column"),
+        ("{", "", r"^line 1: this is no JSON \(expecting .*, at column 2\): the mistake is"),
+        ("", "", r"^line 1: this is no JSON \(expecting value, at column 1\)"),
+        ('{"name": "a",\n}', "", r"^line [12]: this is no JSON \(.*, at column"),
         (b'{\n"name": "\xfc"}', "", "^line 2: is not UTF-8"),
         (b"\xef\xbb\xbf{}", "", "byte order mark"),
-        ("[" * 100_000, "", "cannot be read|is not JSON"),
+        ("[" * 100_000, "", "cannot be read|is no JSON"),
         ("1" * 5000, "", "cannot be read|a number instead"),
     ],
 )
@@ -221,7 +221,9 @@ def test_whatever_the_document_its_values_are_where_the_check_says(check, docume
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(ServiceError, match=r"no .*service\.json: dss service init writes one"):
+    with pytest.raises(
+        ServiceError, match=rf"no service\.json in .*{tmp_path.name}: dss service init writes one"
+    ):
         problems(tmp_path)
     with pytest.raises(ServiceError, match="no .*other"):
         problems(tmp_path / "other.json")

@@ -12,7 +12,7 @@ import pytest
 from dss import Provider, TicketStatus
 from dss.login import Credentials
 from dss.serving.dask import DaskExecutor, together
-from dss.serving.executors import Executor, LocalExecutor
+from dss.serving.executors import Executor, LocalExecutor, describe
 from dss.serving.journal import Step
 from dss.serving.messages import Declared, Ended, Heard, Order, Over, Reached, Ready
 from dss.serving.supervisor import Limits
@@ -200,6 +200,22 @@ def test_killed(lab: Lab, executor: Executor) -> None:
     executor.start(ear.said.put).cancel()
     assert ear.until(Ended).why is None
     assert ear.said.empty()
+
+
+def test_a_file_is_described_without_the_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its jobs are done: whatever the file does when it is imported, it has no login to use."""
+    monkeypatch.setenv("DSS_TOKEN", "secret")
+    monkeypatch.setenv("COLOUR", "red")
+    file = tmp_path / "my_service.py"
+    file.write_text(
+        "import os, dss\n"
+        "name = f\"{os.environ['COLOUR']} {'DSS_TOKEN' in os.environ}\"\n"
+        "work = dss.service(name=name)(print)\n",
+        encoding="utf-8",
+    )
+    assert describe(file) == (Declared("red False", {}),)
 
 
 def test_resources_together() -> None:

@@ -61,6 +61,35 @@ def test_told_of_anything() -> None:
         ("3 mm/s and/or 1/2", "3 mm/s and/or 1/2"),
         ("no answer from https://dss.example.org/api/x", None),
         ("ratio a/b: 0.5", "ratio a/b: 0.5"),
+        ("//server/share/patients/x.nii", "x.nii"),
+        (r"'\\\\server\\share\\patients\\x.nii'", "'x.nii'"),
+        (r"\\s\patients\x.nii", "x.nii"),
+        (r"no \Users\jane\scan.nii", "no scan.nii"),
+        ("no /.patients/-1/scan.nii", "no scan.nii"),
+        ("no /lab, nor C:/lab", "no lab, nor lab"),
+        ("[INFO]/patients/scan.nii", "[INFO]scan.nii"),
+        ("[Errno 2]:/patients/scan.nii", "[Errno 2]:scan.nii"),
+        ("\x1b[31m/patients/scan.nii", "\x1b[31mscan.nii"),
+        (r"'no\n/patients/scan.nii'", r"'no\nscan.nii'"),
+        (r"'no\nC:\patients\scan.nii'", r"'no\nscan.nii'"),
+        (r"'no\n\patients\scan.nii'", r"'no\nscan.nii'"),
+        (r'{"at":"\/patients\/scan.nii"}', '{"at":"scan.nii"}'),
+        ("C:\\patients of 2024\\of jane\\scan.nii", "scan.nii"),
+        *(
+            (line, None)
+            for line in (
+                "x = 1 / 0",
+                "x /= n // 2",
+                "y = x //= 2",
+                "(a + b)/2 - c[0]/d[1] * {1}/e",
+                "mean = sum(values) / len(values)",
+                r"text.split('\n') + '\\n\\t' + '\t' + \"\r\n\" + r'\d+'",
+                "'/'.join(parts) or path.split('/')[1:]",
+                "// a remark",
+                "glob('**/*.nii') / 3",
+                "the folder / is full; C:\\ is not",
+            )
+        ),
     ],
 )
 def test_paths(text: str, left: str | None) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from dss.errors import CommandFailed, JobCancelled
+from dss.errors import CommandFailed, JobCancelled, ServiceError
 from dss.provider import Category
 from dss.serving.job import Attached, Job
 from snapws import LayerFileMissing, Workspace
@@ -257,3 +257,14 @@ def test_a_picture_of_the_workspace_as_it_is(job: Job, notes: Notes) -> None:
     with pytest.raises(LayerFileMissing, match=r"gone\.nii"):
         job.attach_picture("Never")
     assert len(notes.files) == 3
+
+
+def test_pictures_where_their_library_is_not_installed(
+    job: Job, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads it cannot install anything: it says that this is not for him to mend."""
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    job.workspace.set_main(BRAIN / "target.nii.gz")
+    with pytest.raises(ServiceError, match="not installed completely where it runs.*Pillow"):
+        job.attach_picture("Never")
+    assert notes.files == []

@@ -73,3 +73,27 @@ def test_it_arrives_as_it_was_said(message: Heard | Told) -> None:
 
 def test_an_order_does_not_show_its_login() -> None:
     assert "secret" not in repr(ORDER)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"null",
+        b"3",
+        b"[]",
+        b'"Answer"',
+        b"{}",
+        b'{"message": "Later"}',
+        b'{"message": ["Answer"]}',
+        b'{"message": "Answer"}',
+        b'{"message": "Answer", "number": 3, "of a later version": true}',
+        b'{"message": "Ready", "services": 3}',
+        b'{"message": "Ready", "services": [{"name": "Neck"}]}',
+        b'{"message": "Reached", "step": "a later one"}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_message_is_a_value_error(line: bytes) -> None:
+    """As whoever listens expects: a worker may be of another version."""
+    with pytest.raises(ValueError):  # noqa: PT011 - of several kinds
+        from_line(line)

@@ -9,6 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from dss import Client, Middleware, TicketStatus
 from dss.login import Credentials
-from tests.dss.serving.lab import LAB, Lab, stop, until
+from tests.dss.serving.lab import LAB, SERVICE, Lab, stop, until
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
 
@@ -323,6 +325,19 @@ def test_memory(lab: Lab) -> None:
     assert lab.status(modest) is TicketStatus.SUCCESS
 
 
+def test_time_is_up_for_the_function_alone(lab: Lab) -> None:
+    """What comes after it, the packing and the upload, may take as long as it does."""
+    lab.write("import sabotage\n" + textwrap.dedent(SERVICE))
+    ticket = lab.submit()
+    lab.hold({ticket: "before archive"})
+    with lab.running("--once", "--timeout", "2s") as runner:
+        until(lambda: lab.held(ticket))
+        time.sleep(4.0)  # longer than the limit, and than it takes to see that
+        lab.let_go()
+        assert runner.wait(60) == 0
+    assert lab.result(ticket)
+
+
 @pytest.mark.parametrize(
     ("much", "reason"), [(56, "filled the disk"), (100, "filled the disk|No space left")]
 )
@@ -517,6 +532,22 @@ def test_server_away_at_start(lab: Lab) -> None:
     other = lab.folder / "elsewhere"
     said = refused(lab.run("--server", "http://127.0.0.1:9", "--workdir", other))
     assert "http://127.0.0.1:9" in said
+    assert not other.exists()
+
+
+def test_a_run_that_cannot_begin_binds_nothing(lab: Lab) -> None:
+    """The provider is mistyped: the right one finds the work folder as if that had not been."""
+    ticket = lab.submit()
+    said = refused(lab.run("--once", "--provider", "otherlab", "--instance", "mistaken"))
+    assert "otherlab does not offer you" in said
+    assert not lab.workdir.exists()
+    lab.write("x = 1\n")
+    assert "declares no service" in refused(lab.run("--once"))
+    assert not lab.workdir.exists()
+    lab.write(SERVICE)
+    done = lab.run("--once")
+    assert done.returncode == 0, done.stderr
+    assert lab.status(ticket) is TicketStatus.SUCCESS
 
 
 # -------------------------------------------------------------------- its options

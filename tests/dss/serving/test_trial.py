@@ -124,14 +124,29 @@ def test_what_is_attached_last_is_shown(workspace: Workspace, tmp_path: Path) ->
     assert line.startswith("Attached: Code [Code: ")
 
 
-def test_a_failure_is_told_from_the_service_on(workspace: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_failure_is_told_from_the_service_on(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
     lines: list[str] = []
-    file = service(tmp_path, HEADER + '@service(name="A")\ndef a(job):\n    return [][1]\n')
-    with pytest.raises(ServiceError, match="list index out of range"):
-        run(file, Path(workspace.path or ""), tmp_path / "out", tell=lines.append)
+    text = '@service(name="A")\ndef a(job):\n    return 1 / 0\n'
+    file = service(tmp_path, HEADER + text)
+    monkeypatch.chdir(tmp_path)
+    given = Path(file.name) if relative else file
+    with pytest.raises(ServiceError, match="ZeroDivisionError: division by zero"):
+        run(given, Path(workspace.path or ""), tmp_path / "out", tell=lines.append)
     frames = [line for line in lines if line.startswith("  File ")]
-    assert len(frames) == 1
-    assert file.name in frames[0]
+    assert frames == [f'  File "{file.name}", line 5, in a']
+    assert "    return 1 / 0" in lines
+
+
+def test_a_file_that_cannot_be_imported_is_told_with_its_line(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = service(tmp_path, HEADER + "a = 1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ServiceError, match=r"division by zero \(trial_service.py, line 3\)"):
+        run(Path(file.name), Path(workspace.path or ""), tmp_path / "out", tell=lambda _: None)
 
 
 def test_description_beside_it(workspace: Workspace, tmp_path: Path) -> None:

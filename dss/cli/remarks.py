@@ -1,0 +1,70 @@
+"""What a command says besides results: that the server keeps it waiting, and what to do next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dss.errors import DssError, NetworkFailed, NotFound, NotPermitted
+from snapws.cli import render
+
+_WAITING = "dss.session.waiting"  # the name of the log, without loading what writes it
+
+
+class _Remarks(logging.Handler):
+    def __init__(self, addition: str) -> None:
+        super().__init__()
+        self._addition = addition
+
+    def emit(self, record: logging.LogRecord) -> None:
+        render.note(record.getMessage() + self._addition)
+
+
+@contextmanager
+def remarking(name: str, level: int, addition: str = "") -> Iterator[None]:
+    """Remark what is logged from a level on, until the block's end.
+
+    Args:
+        name: Of the logger.
+        level: As `logging` numbers them.
+        addition: What to say behind each.
+    """
+    logger = logging.getLogger(name)
+    before, handler = logger.level, _Remarks(addition)
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """Talk to a server: remark that it keeps one waiting, and add to an error what to do next."""
+    try:
+        with remarking(_WAITING, logging.INFO, " (--patience)"):
+            yield
+    except (NetworkFailed, NotFound, NotPermitted) as error:
+        if advice := _advice(error):
+            error.args = (f"{error}; {advice}",)
+        raise
+
+
+def _advice(error: DssError) -> str:
+    if isinstance(error, NotPermitted) and "Insufficient privileges" in error.text:
+        return "this is for administrators: dss whoami tells who is logged in"
+    if isinstance(error, NotFound) and error.text.startswith("Ticket"):
+        # Of the server's words, the address alone tells whose tickets were meant.
+        return "yours: dss tickets list" if " api/tickets/" in str(error) else ""
+    if type(error) is NetworkFailed and isinstance(error.__cause__, Exception):
+        from dss.retry import is_lasting, never_sent
+
+        if never_sent(error.__cause__) and not is_lasting(error.__cause__):
+            return (
+                "is the server running (dss middleware runs one on this machine), or is another "
+                "one meant (dss login, --server)?"
+            )
+    return ""

@@ -1,0 +1,71 @@
+"""What a command says besides its results, of a server that does not answer and of what is next."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import pytest
+
+from dss import Credentials, Session
+from dss.cli.remarks import remarking
+from dss.errors import DemoFailed
+
+
+@pytest.fixture
+def nowhere(stranger, monkeypatch) -> str:
+    """The URL of a server that is not running, and to which `stranger` has a login."""
+    monkeypatch.setattr("dss.retry.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("dss.retry.NOTICED", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    Credentials(stranger.home).save(Session(url, cookie="0" * 40))
+    return url
+
+
+def test_a_server_that_keeps_one_waiting(stranger, nowhere):
+    result = stranger("tickets list --patience 1", 1)
+    assert result.stdout == ""
+    waiting, end = result.stderr.splitlines()
+    refused = f"no answer from {nowhere}: Connection refused (GET api/tickets); "
+    assert waiting.startswith(f"dss: {refused}trying again for ")
+    assert waiting.endswith(" s (--patience)")
+    assert end.startswith(f"dss: error: {refused}is the server running (dss middleware ")
+    assert end.endswith("(dss login, --server)?")
+
+
+def test_a_login_that_waits_says_so_too(stranger, nowhere, monkeypatch):
+    monkeypatch.setenv("DSS_TOKEN", "x")
+    waiting, _ = stranger(f"login {nowhere} --patience 1", 1).stderr.splitlines()
+    assert "trying again for " in waiting
+
+
+def test_without_patience_and_quietly_only_the_end_is_said(stranger, nowhere):
+    stranger.fails("tickets list --patience 0", "is the server running")
+    stranger.fails("tickets list --patience 1 --quiet", "is the server running")
+
+
+def test_a_server_that_answers_wrongly_is_running(stranger, raw):
+    Credentials(stranger.home).save(Session(raw.url, cookie="0" * 40))
+    raw.answers = [b""]
+    assert "running" not in stranger("tickets list --patience 0", 1).stderr
+
+
+def test_what_is_logged_is_remarked_in_a_block_only(capsys):
+    log = logging.getLogger("dss.cli.test")
+    with remarking("dss.cli.test", logging.INFO, "!"):
+        log.info("heard")
+        log.debug("below")
+    log.info("after")
+    assert capsys.readouterr().err.endswith(": heard!\n")
+    assert not log.handlers
+
+
+def test_what_the_runner_of_the_demonstration_warns_of(stranger, monkeypatch, tmp_path):
+    def fails(*_given: object) -> None:
+        logging.getLogger("dss.serving.runner").warning("failing: no brain")
+        raise DemoFailed("the ticket is failed")
+
+    monkeypatch.setattr("dss.demo.run", fails)
+    said = stranger(["demo", str(tmp_path / "demo")], 1).stderr
+    assert said == "dss: failing: no brain\ndss: error: the ticket is failed\n"

@@ -1,0 +1,157 @@
+"""The workers of a runner: when they are started, kept, and given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dss.errors import ServiceError
+from dss.serving.executors import Worker
+from dss.serving.messages import Ended, Heard, Order, Ready
+from dss.serving.slots import Slots
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Hand:
+    """A worker that does what the test says."""
+
+    def __init__(self, heard: Callable[[Heard], None]) -> None:
+        self.say = heard
+        self.told: list[str] = []
+
+    def order(self, order: Order) -> None:
+        self.told.append("order")
+
+    def answer(self, number: int) -> None:
+        self.told.append("answer")
+
+    def cancel(self) -> None:
+        self.told.append("cancel")
+
+    def kill(self) -> None:
+        self.told.append("kill")
+
+
+class Hands:
+    """An executor of such, which may be out of workers."""
+
+    def __init__(self) -> None:
+        self.started: list[Hand] = []
+        self.away = False
+
+    def start(self, heard: Callable[[Heard], None]) -> Worker:
+        if self.away:
+            raise ServiceError("no worker today")
+        self.started.append(Hand(heard))
+        return self.started[-1]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("dss.serving.slots.time", made)
+    return made
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def slots(hands: Hands) -> Slots:
+    return Slots(hands)
+
+
+def hear(slots: Slots) -> None:
+    """Do with what was said what the runner does."""
+    for slot, said in slots.hear(0.0):
+        if isinstance(said, Ready):
+            slots.keep_ready(slot)
+
+
+def get_ready(slots: Slots, hands: Hands, number: int) -> None:
+    slots.start(number)
+    for hand in hands.started[-number:]:
+        hand.say(Ready(()))
+    hear(slots)
+
+
+def test_workers_that_had_nothing_to_do_end_and_others_start_at_once(
+    slots: Slots, hands: Hands, clock: Clock
+) -> None:
+    get_ready(slots, hands, 8)
+    for slot in slots:
+        slots.linger(slot)
+    assert all(slot.ready for slot in slots)  # not yet
+    clock.now += 61
+    for slot in slots:
+        slots.linger(slot)
+    assert [hand.told for hand in hands.started] == [["cancel"]] * 8
+    assert not any(slot.ready for slot in slots)  # for an order would be lost on them
+    for hand in hands.started[:7]:
+        hand.say(Ended(None))
+    hands.started[7].say(Ended("its process was ended by SIGKILL"))  # it was slow to go
+    hear(slots)
+    assert len(slots) == 0
+    slots.start(1)
+    assert len(slots) == 1
+
+
+@pytest.mark.parametrize("why", [None, "exit code 1"], ids=["as it should, saying why", "not"])
+def test_workers_that_never_get_ready_are_started_ever_less_often(
+    slots: Slots, hands: Hands, clock: Clock, why: str | None
+) -> None:
+    for pause in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+        slots.start(1)
+        assert len(slots) == 1
+        hands.started[-1].say(Ended(why))
+        hear(slots)
+        clock.now += pause - 0.1
+        slots.start(1)
+        assert len(slots) == 0
+        clock.now += 0.2
+
+
+def test_one_that_gets_ready_ends_the_pauses(slots: Slots, hands: Hands, clock: Clock) -> None:
+    hands.away = True
+    for _ in range(9):
+        slots.start(1)
+        clock.now += 31
+    hands.away = False
+    get_ready(slots, hands, 1)
+    hands.away = True
+    slots.start(1)
+    hands.away = False
+    slots.start(1)
+    assert len(slots) == 1
+    clock.now += 0.6
+    slots.start(1)
+    assert len(slots) == 2
+
+
+def test_of_one_that_was_given_up_nothing_is_heard(
+    slots: Slots, hands: Hands, clock: Clock
+) -> None:
+    get_ready(slots, hands, 1)
+    (slot,) = slots
+    slot.ticket = 7
+    assert slots.busy() == [slot]
+    assert slots.idle() == []
+    slots.give_up(slot)
+    hands.started[0].say(Ended("its process was ended by SIGKILL"))
+    assert list(slots.hear(0.0)) == []
+    assert hands.started[0].told == ["kill"]
