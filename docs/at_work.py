@@ -23,7 +23,8 @@ COMMANDS = (
     "snapws show demo/result/ticket_00000001_results.itksnap --layers M,S -o result.png",
 )
 PICTURE = "result.png"
-WIDTH, MARGIN, LINE, LETTER = 980, 20, 19, 13
+HOME = "/home/jane"  # where the commands seem to be typed
+WIDTH, MARGIN, LINE, LETTER = 1080, 20, 19, 13
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def run(command: str, folder: Path) -> list[str]:
     )
     if done.returncode:
         sys.exit(f"{command} failed:\n{done.stderr}")
-    text = (done.stderr + done.stdout).replace(f"{folder.resolve()}/", "")
+    text = (done.stderr + done.stdout).replace(str(folder.resolve()), HOME)
     return [f"$ {command}", *text.splitlines(), ""]
 
 

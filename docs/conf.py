@@ -1,7 +1,7 @@
 """How the documentation becomes a site: ``sphinx-build -W --keep-going -b html docs build/docs``.
 
-What the pages show and nobody types is made first, into ``_generated``: the reference of the
-commands from the programs themselves, and the pictures. Nothing comes from the network.
+The reference of the commands is made first, into ``_generated``, from the programs themselves.
+Nothing comes from the network.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ html_show_sourcelink = False
 
 
 def setup(app: Sphinx) -> None:
-    """Have what is generated made before pages are read."""
-    app.connect("builder-inited", lambda _: generate.everything(HERE / "_generated"))
+    """Have the reference of the commands made before pages are read."""
+    app.connect("builder-inited", lambda _: generate.commands(HERE / "_generated" / "commands"))
     app.connect("autodoc-process-docstring", google_docstring)
     app.connect("missing-reference", through_the_front_door)
 

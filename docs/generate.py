@@ -1,22 +1,29 @@
-"""What the build of the documentation makes: the reference of the commands, and the pictures."""
+"""What of the documentation nobody types: the reference of the commands, and the pictures.
+
+The build makes the reference. The pictures stand in the folder ``pictures``, so that the pages can
+be read without a build; when what they show has changed: python docs/generate.py
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import nibabel
 import typer
-from typer.testing import CliRunner
+from PIL import Image
 
 from dss import demo
 from dss.cli.app import app as dss
 from dss.serving import trial
-from snapws import Workspace, pictures
+from snapws import Workspace
 from snapws.cli.app import app as snapws
 
 PROGRAMS = {"snapws": snapws, "dss": dss}
@@ -26,11 +33,22 @@ EVERYWHERE = {"verbose", "quiet", "help"}
 
 BAR = r"\|"  # as it is written in a table
 
+HERE = Path(__file__).parent
 
-def everything(folder: Path) -> None:
-    """Make all of it."""
-    commands(folder / "commands")
-    show(folder / "pictures")
+#: What the page howto/look-at-a-workspace.md has typed for its pictures.
+LOOK = (
+    "snapws new study.itksnap target.nii.gz --nickname T1 --tag Target",
+    "snapws layers add study.itksnap source.nii.gz --nickname Atlas --tag Source "
+    "--color-map Hot --opacity 90",
+    "snapws layers add study.itksnap target_labels.nii.gz --role segmentation "
+    "--nickname Tissues --tag Tissues",
+    "snapws labels set study.itksnap labels.txt",
+    "snapws show study.itksnap -o study.png",
+    "snapws show study.itksnap --layers M,S -o tissues.png",
+    "snapws labels clear study.itksnap -o changed.itksnap",
+    "snapws layers set changed.itksnap O:0 --color-map Jet --quiet",
+    "snapws compare study.itksnap changed.itksnap --picture both.png   # exit 1",
+)
 
 
 # -------------------------------------------------------------------- commands
@@ -97,42 +115,29 @@ def show(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as temporary:
         place = Path(temporary)
-        jane = study(place / "jane")
-        pictures.save(jane.picture(), folder / "study.png")
-        pictures.save(jane.picture(layers=["M", "S"]), folder / "tissues.png")
-        jane.labels, jane.layer("O:0").display.color_map = (), "Jet"
-        one, other = place / "jane" / "study.itksnap", jane.save(place / "jane" / "changed.itksnap")
-        both = folder / "compared.png"
-        CliRunner().invoke(snapws, ["compare", str(one), str(other), "--picture", str(both)])
+        for source in demo.images().glob("*.*"):
+            shutil.copy(source, place)
+        for command in LOOK:
+            program, *words = shlex.split(command, comments=True)
+            executable = Path(sysconfig.get_path("scripts")) / program
+            subprocess.run([executable, *words], cwd=place, capture_output=True, check=False)  # noqa: S603 - LOOK
+        for name, drawn in {"study": "study", "tissues": "tissues", "compared": "both"}.items():
+            _keep(Image.open(place / f"{drawn}.png"), folder / f"{name}.png")
 
         sent = demo.make_workspace(place / "demo")
         before = Workspace.open(sent.path or "")
         before.add_segmentation(before.layer(tag="SourceSeg").path)
-        pictures.save(before.picture(layers=["M", "S"]), folder / "before.png")
+        _keep(before.picture(layers=["M", "S"]), folder / "before.png")
         service = demo.EXAMPLES["registration"].folder / "service.py"
         result = trial.run(service, sent.path, place / "trial", tell=str)
         after = Workspace.open(result)
-        pictures.save(after.picture(layers=["M", "S"]), folder / "after.png")
+        _keep(after.picture(layers=["M", "S"]), folder / "after.png")
 
 
-def study(folder: Path) -> Workspace:
-    """Make the study of the how-to pages: a head, as it comes from a hospital.
+def _keep(picture: Image.Image, path: Path) -> None:
+    """Write a picture in 256 colours, which makes it small."""
+    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
-    The names and headers of its images say whose head it is; so do texts of the workspace.
-    """
-    folder.mkdir()
-    scan, atlas, tissues = "doe_jane_T1.nii.gz", "atlas.nii.gz", "doe_jane_tissues.nii.gz"
-    for source, name in {"target": scan, "source": atlas, "target_labels": tissues}.items():
-        image = nibabel.load(demo.images() / f"{source}.nii.gz")
-        image.header["descrip"] = b"Doe^Jane 1974-03-12"
-        image.to_filename(folder / name)
-    workspace = Workspace()
-    workspace.set_main(folder / scan).nickname = "T1 of Jane Doe"
-    workspace.main.tags = ("Target",)
-    overlay = workspace.add_overlay(folder / atlas, nickname="Atlas", tags=["Source"])
-    overlay.display.color_map, overlay.display.opacity = "Hot", 90
-    workspace.add_segmentation(folder / tissues, nickname="Tissues", tags=["Tissues"])
-    workspace.labels = demo.make_workspace(folder.with_name("demo")).labels
-    workspace.registry["Hospital.Patient"] = "Doe^Jane"
-    workspace.save(folder / "study.itksnap")
-    return workspace
+
+if __name__ == "__main__":
+    show(HERE / "pictures")

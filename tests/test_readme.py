@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from dss import demo
 from dss.serving.declaration import load
 from snapws import Workspace
+from snapws.cli.app import app as snapws
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,10 +23,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Path:
-    """The study that the README speaks of, in the current folder."""
+    """What the README speaks of, in the current folder: copied as it says, after the demo."""
     monkeypatch.chdir(tmp_path)
-    demo.make_workspace(tmp_path)
-    (tmp_path / "seg.nii.gz").write_bytes((demo.images() / "target_labels.nii.gz").read_bytes())
+    demo.make_workspace(tmp_path / "demo" / "study")
+    shutil.copytree(demo.images(), tmp_path / "fixtures" / "brain")
+    for source, target in re.findall(r" cp (\S+) (\S+)", README):
+        shutil.copy(source, target)
     return tmp_path / "study.itksnap"
 
 
@@ -36,6 +42,18 @@ def test_a_workspace(study, capsys):
     assert "Result" in capsys.readouterr().out
     with Image.open("result.png") as picture:
         assert picture.width > 900
+
+
+def test_its_commands(study):
+    """Those of `snapws`; `compare` ends with 1 where something differs."""
+    said = re.search(r"^## On the command line\n\n```console\n(.*?)```", README, re.DOTALL | re.M)
+    commands = [
+        one for one in re.split(r"^\$ | && ", said[1], flags=re.M) if one.startswith("snapws ")
+    ]
+    assert len(commands) == 4
+    for command in commands:
+        result = CliRunner().invoke(snapws, shlex.split(command)[1:])
+        assert result.exit_code == (" compare " in command), result.output
 
 
 def test_the_service_is_one(study, tmp_path):

@@ -66,11 +66,18 @@ class Reader:
         self._home = home or (lambda mark, said: folder)
         self._start = start or folder  # of the first terminal
         self._terminals: dict[tuple[str, str, bool], Terminal] = {}
+        self._stopped: set[Terminal] = set()  # by Ctrl-C
         self._tokens: dict[str, str] = {}  # what the page calls a token, and what it is
 
     def close(self) -> None:
         for terminal in self._terminals.values():
             terminal.close()
+
+    def finish(self) -> None:
+        """Hold that nothing came, after what is shown, of what was stopped."""
+        for terminal in self._stopped:
+            line = terminal.next()
+            assert line.startswith("exit "), f"{line!r} is not shown"
 
     def do(self, block: Block) -> None:
         """Do what a block says, by its language; there are no others."""
@@ -97,6 +104,7 @@ class Reader:
             terminal = self._terminal(block.mark, block.said, command)
             self.meanwhile.pop(line.command, lambda: None)()
             if command:
+                self._stopped.discard(terminal)
                 terminal.type(command, tuple(map(self._meant, line.typed)))
             try:
                 self._compare(terminal, line, stays=stays)
@@ -120,6 +128,7 @@ class Reader:
         for expected in [*line.shown, *([] if stays else [f"exit {line.code}"])]:
             if expected == "^C":
                 terminal.interrupt()
+                self._stopped.add(terminal)
             elif expected == "...":
                 skips = True
             else:

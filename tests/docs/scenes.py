@@ -11,7 +11,6 @@ from pathlib import Path
 import nibabel
 import numpy
 
-from docs import generate
 from dss import Admin, Client, Credentials, Middleware, Provider, demo
 from dss.middleware import ADMINISTRATOR
 from snapws import Workspace
@@ -42,14 +41,9 @@ def study(folder: Path) -> Iterator[Reader]:
 
 
 @contextmanager
-def brain(folder: Path) -> Iterator[Reader]:
-    """The head that the site shows, in /data/jane: as it is, and as Windows would have saved it."""
-    generate.study(folder)
-    drive = dict.fromkeys((folder.as_posix(), str(folder)), "C:/Users/jane/study")
-    text = (folder / "study.itksnap").read_text(encoding="utf-8")
-    for here, there in drive.items():
-        text = text.replace(here, there)
-    (folder / "windows.itksnap").write_text(text, encoding="utf-8")
+def empty(folder: Path) -> Iterator[Reader]:
+    """An empty folder, /data/jane: the page makes what it speaks of; nothing varies."""
+    folder.mkdir()
     yield Reader(folder, shown=_names(folder, "/data/jane"))
 
 
@@ -73,13 +67,7 @@ def home(folder: Path, work: str) -> Iterator[Reader]:
     )
 
 
-@contextmanager
-def lab(folder: Path, *, story: bool = False) -> Iterator[Reader]:
-    """A server with a service, a user with a token and a study, and people with a login.
-
-    In the story, somebody does something elsewhere before some lines.
-    """
-    folder.mkdir()
+def _place_small_study(folder: Path) -> None:
     for name in ("target", "source", "labels"):
         voxels = numpy.arange(60, dtype=numpy.int16).reshape(5, 4, 3) + len(name)
         image = nibabel.Nifti1Image(voxels % 3 if name == "labels" else voxels, numpy.eye(4))
@@ -90,11 +78,18 @@ def lab(folder: Path, *, story: bool = False) -> Iterator[Reader]:
     study.add_overlay(folder / "source.nii.gz", nickname="Atlas", tags=["Source"])
     study.add_overlay(folder / "labels.nii.gz", nickname="Tissues", tags=["SourceSeg"])
     study.save(folder / "study.itksnap")
-    shutil.copy(demo.images() / "target.nii.gz", folder / "brain.nii.gz")
-    head = Workspace()
-    head.add_anatomical(folder / "brain.nii.gz", nickname="Template", tags={"Target"})
-    head.save(folder / "brain.itksnap")
     (folder / "affine.mat").write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
+
+
+@contextmanager
+def lab(folder: Path, *, story: bool = False) -> Iterator[Reader]:
+    """A server with a service, a user with a token, and people with a login.
+
+    In the story, the user has a study, and somebody does something elsewhere before some lines.
+    """
+    folder.mkdir()
+    if story:
+        _place_small_study(folder)
     with Middleware() as middleware, ExitStack() as stack:
         service = middleware.publish(demo.EXAMPLES["registration"].folder, demo.PROVIDER)
         (repository,) = (middleware.folder / "services").iterdir()
@@ -118,7 +113,7 @@ def lab(folder: Path, *, story: bool = False) -> Iterator[Reader]:
             provider.log(1, "info", "Affine registration")
             provider.attach(1, "Affine matrix", folder / "affine.mat", "text/plain")
             provider.log(1, "info", "Deformable registration")
-            provider.upload(1, study)
+            provider.upload(1, Workspace.open(folder / "study.itksnap"))
             provider.succeed(1)
 
         def submit() -> None:
@@ -134,7 +129,7 @@ def lab(folder: Path, *, story: bool = False) -> Iterator[Reader]:
         reader = Reader(folder, shown=shown, varying=VARYING, home=person)
         if story:
             reader.meanwhile = {
-                "dss tickets wait 1 --timeout 3600": work,
+                "dss tickets wait 1 --timeout 1h": work,
                 "dss provider services": submit,
                 "dss run marks/my_service.py --provider testlab --once": submit,
             }
