@@ -269,7 +269,8 @@ def pillow() -> tuple[Any, Any]:
         from PIL import Image, ImageDraw
     except ImportError:
         raise PictureError(
-            "pictures need Pillow: install the extra pictures (pip install 'snapws[pictures]')"
+            "pictures need Pillow: install the extra pictures; run: pip install "
+            "'snapws[pictures]' (in the checkout: '.[pictures]')"
         ) from None
     return Image, ImageDraw
 
