@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from dss.errors import TransferFailed, shown
-from dss.records import FileEntry, read_csv
+from dss.parsing import read_csv
+from dss.records import FileEntry
 
 if TYPE_CHECKING:
     from dss.session import Session

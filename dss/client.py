@@ -13,6 +13,16 @@ from dss.areas import list_files
 from dss.downloads import download_archive, download_file
 from dss.errors import BadAnswer, NotFound, TicketDeleted, TransferFailed, WrongState, shown
 from dss.following import follow
+from dss.parsing import (
+    read_detail,
+    read_int,
+    read_number,
+    read_service,
+    read_stats,
+    read_status,
+    rows,
+    word,
+)
 from dss.records import (
     Attachment,
     FileEntry,
@@ -23,14 +33,6 @@ from dss.records import (
     Ticket,
     TicketDetail,
     TicketStatus,
-    read_detail,
-    read_int,
-    read_number,
-    read_service,
-    read_stats,
-    read_status,
-    rows,
-    word,
 )
 from dss.session import Session
 from dss.submitting import kept, kept_or_deleted, newest

@@ -20,17 +20,8 @@ from dss.errors import (
     shown,
 )
 from dss.multipart import FileBody
-from dss.records import (
-    Available,
-    Claim,
-    FileEntry,
-    ProvidedService,
-    TicketStatus,
-    read_int,
-    read_status,
-    rows,
-    word,
-)
+from dss.parsing import read_int, read_status, rows, word
+from dss.records import Available, Claim, FileEntry, ProvidedService, TicketStatus
 from dss.session import Session
 from dss.uploads import Sent, archived, upload_archive
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dss.areas import TRIES, Changed, check_told, list_files
 from dss.errors import NetworkFailed, TransferFailed
 from dss.multipart import FileBody
-from dss.records import word
+from dss.parsing import word
 from dss.whole import digest
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dss.errors import ServiceError
-from dss.records import ServiceTag, read_service
+from dss.parsing import read_service
+from dss.records import ServiceTag
 from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job

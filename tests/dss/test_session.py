@@ -22,7 +22,7 @@ from dss import (
     TransferFailed,
 )
 from dss.multipart import FileBody
-from dss.records import read_int
+from dss.parsing import read_int
 from dss.retry import Tries
 from dss.session import COOKIE_NAME
 from tests.dss.raw_server import DROP, RawServer, answer

@@ -17,7 +17,7 @@ import pytest
 from dss import TicketStatus
 from dss.cli.submit import _refuse_missing_tags
 from dss.errors import Refused
-from dss.records import read_service
+from dss.parsing import read_service
 from snapws import Workspace
 from tests.dss.cli.conftest import DESCRIPTION, NAME
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from dss import Admin, Client, DssError, Middleware, ServiceError, demo
 from dss.middleware import ADMINISTRATOR
-from dss.records import ServiceTag, read_service
+from dss.parsing import read_service
+from dss.records import ServiceTag
 from dss.serving.declaration import load
 from dss.serving.description import Problem, begin, missing, problems, template
 from dss.serving.job import Job

@@ -5,13 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from dss.errors import BadAnswer
-from dss.records import (
-    Attachment,
-    FileEntry,
-    ProviderUser,
-    Service,
-    Ticket,
-    TicketStatus,
+from dss.parsing import (
     read_csv,
     read_detail,
     read_duration,
@@ -23,6 +17,7 @@ from dss.records import (
     read_time,
     read_word,
 )
+from dss.records import Attachment, FileEntry, ProviderUser, Service, Ticket, TicketStatus
 
 SERVICE = ("name", "hash", "version", "description")
 UTC = timezone.utc
