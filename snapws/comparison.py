@@ -93,8 +93,8 @@ def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tupl
     )
 
 
-def picture(a: Workspace, b: Workspace, *, size: int = 320) -> Image:
-    """Draw two workspaces, one below the other, with the captions A and B.
+def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
+    """Draw two workspaces side by side, each below its caption.
 
     They are cut at the same slices, those of A, where their main images have the same voxel grid.
 
@@ -120,7 +120,8 @@ def picture(a: Workspace, b: Workspace, *, size: int = 320) -> Image:
     if ours.shape == theirs.shape and distance <= TOLERANCE:
         slices = scene.cursor()
     drawn = [one.picture(slices=slices, size=size) for one in (a, b)]
-    return pictures.beside(tuple(zip("AB", drawn, strict=True)))
+    # Not A and B alone: an A in a picture is anterior.
+    return pictures.beside(tuple(zip(("Workspace A", "Workspace B"), drawn, strict=True)))
 
 
 def _differences(

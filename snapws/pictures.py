@@ -207,21 +207,21 @@ def picture(
 
 
 def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
-    """Put pictures below each other, each with a caption above it.
+    """Put pictures side by side, each with a caption above it.
 
     Raises:
         PictureError: Pillow is not installed.
     """
     image_module, draw_module = pillow()
-    line = 24
-    width = max(picture.width for _, picture in pictures)
-    height = sum(picture.height + line for _, picture in pictures)
+    line, gap = 24, 24
+    width = sum(image.width + gap for _, image in pictures) - gap
+    height = line + max(image.height for _, image in pictures)
     canvas: Image = image_module.new("RGB", (width, height))
-    draw, top = draw_module.Draw(canvas), 0
+    draw, left = draw_module.Draw(canvas), 0
     for caption, image in pictures:
-        _write(draw, caption, (8, top + line // 2), 14, "lm", _FRONT)
-        canvas.paste(image, (0, top + line))
-        top += image.height + line
+        _write(draw, caption, (left + 8, line // 2), 14, "lm", _FRONT)
+        canvas.paste(image, (left, line))
+        left += image.width + gap
     return canvas
 
 

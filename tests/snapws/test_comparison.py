@@ -644,27 +644,30 @@ def test_both_are_drawn_at_the_same_slices(study, edited):
     both = picture(study, edited, size=64)
     same = picture(study, study, size=64)
     assert both.size == same.size
-    half = both.height // 2
-    assert np.array_equal(np.asarray(both)[:half], np.asarray(same)[:half])
-    assert not np.array_equal(np.asarray(both)[half:], np.asarray(same)[half:])
-    below = edited.picture(slices=_cursor(study), size=64)
-    assert np.array_equal(np.asarray(both)[-below.height :], np.asarray(below))
+    half = both.width // 2
+    assert np.array_equal(np.asarray(both)[:, :half], np.asarray(same)[:, :half])
+    assert not np.array_equal(np.asarray(both)[:, half:], np.asarray(same)[:, half:])
+    right = edited.picture(slices=_cursor(study), size=64)
+    assert np.array_equal(np.asarray(both)[-right.height :, -right.width :], np.asarray(right))
 
 
 def test_main_images_of_another_grid_are_cut_through_their_own_middle(study, tmp_path):
     other = Workspace()
     other.set_main(study.folder / "source.nii.gz")
-    both = np.asarray(picture(study, other, size=64))
-    below = np.asarray(other.picture(size=64))
-    assert np.array_equal(both[-below.shape[0] :, : below.shape[1]], below)
+    assert _is_on_the_right(other.picture(size=64), picture(study, other, size=64))
     image = nibabel.load(study.main.path)
     moved = image.affine.copy()
     moved[2, 3] += 3  # of the same size, at another place
     voxels = np.roll(np.asanyarray(image.dataobj), 9, 0)
     nibabel.save(nibabel.Nifti1Image(voxels, moved), tmp_path / "moved.nii.gz")
     other.set_main(tmp_path / "moved.nii.gz")
-    both, below = np.asarray(picture(study, other, size=64)), np.asarray(other.picture(size=64))
-    assert np.array_equal(both[-below.shape[0] :], below)
+    assert _is_on_the_right(other.picture(size=64), picture(study, other, size=64))
+
+
+def _is_on_the_right(one, both) -> bool:
+    top = 24  # of the captions
+    found = np.asarray(both)[top : top + one.height, -one.width :]
+    return np.array_equal(found, np.asarray(one))
 
 
 def _cursor(workspace: Workspace) -> tuple[int, int, int]:
