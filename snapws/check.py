@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,11 +21,20 @@ from snapws.errors import (
 from snapws.images import ImageHeader
 from snapws.labels import MAX_INDEX
 from snapws.layers import Layer, Role
-from snapws.sampling import scaled
+from snapws.sampling import labels, scaled
 from snapws.workspace import Workspace
 
 Kind = Literal[
-    "no-main", "file", "image", "geometry", "settings", "labels", "mesh", "privacy", "source"
+    "no-main",
+    "file",
+    "image",
+    "place",
+    "geometry",
+    "settings",
+    "labels",
+    "mesh",
+    "privacy",
+    "source",
 ]
 
 #: How far a segmentation's corners may lie off the main image's, in widths of its voxels. Headers
@@ -40,7 +50,8 @@ class Problem:
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, or not what
-            its name says), ``geometry``, ``settings`` (a transform or a display setting that is
+            its name says), ``place`` (its header gives it none), ``geometry`` (not that of the
+            main image), ``settings`` (a transform or a display setting that is
             none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an archive says more than it may)
             or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
@@ -91,12 +102,15 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             continue
         try:
             header = images.read_header(layer.path)
+            has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
+            if not has_place:
+                yield Problem("place", where, why)
             if layer.role is not Role.SEGMENTATION:
-                main = header if layer.role is Role.MAIN else main
+                main = header if layer.role is Role.MAIN and has_place else main
                 for _ in header.voxels():
                     pass
                 continue
-            if main:
+            if main and has_place:
                 yield from _misplaced(header, main, where)
             values = _values(header)
         except ImageError as error:
@@ -120,13 +134,16 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
 
 def _bad_settings(layer: Layer, where: str) -> Iterator[Problem]:
     display = layer.display
-    for read in (
-        lambda: layer.transform,
-        lambda: display.mode,
-        lambda: colormaps.color_map(display),
-        lambda: rendering.contrast(display),
-        lambda: rendering.opacity(display),
-    ):
+    reads: list[Callable[[], object]] = [lambda: layer.transform]
+    if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
+        reads += [
+            lambda: display.mode,
+            lambda: colormaps.color_map(display),
+            lambda: rendering.contrast(display),
+        ]
+    if layer.role is Role.OVERLAY:
+        reads.append(lambda: rendering.opacity(display))
+    for read in reads:
         if why := _refusal(read):
             yield Problem("settings", where, why)
 
@@ -134,7 +151,7 @@ def _bad_settings(layer: Layer, where: str) -> Iterator[Problem]:
 def _refusal(read: Callable[[], object]) -> str:
     try:
         read()
-    except InvalidValue as error:
+    except (InvalidValue, ImageError) as error:
         return str(error)
     return ""
 
@@ -160,7 +177,7 @@ def _values(header: ImageHeader) -> set[float]:
     for piece in header.voxels():
         if dtype.kind in "iuf" and len(values) <= MAX_INDEX + 1:
             values.update(np.unique(np.frombuffer(piece, dtype)).tolist())
-    return set(scaled(np.array([*values]), header).tolist())
+    return set(labels(scaled(np.array([*values]), header)).tolist())
 
 
 def _bad_labels(

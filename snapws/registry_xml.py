@@ -13,6 +13,8 @@ from lxml import etree
 from snapws.errors import RegistryError
 from snapws.registry import MAX_LEVELS, Registry
 
+_BEFORE_XML = b"\xef\xbb\xbf \t\r\n"
+
 _PROLOGUE = """\
 <!DOCTYPE registry [
 <!ELEMENT registry (entry*,folder*)>
@@ -69,11 +71,14 @@ def parse(data: bytes, source: str) -> RegistryFile:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        if error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:  # no tag at its beginning
-            raise RegistryError(f"{source}, line 1: no XML, and so no ITK-SNAP workspace") from None
         reason = (error.msg or "not well-formed").split(", line ")[0].strip()
         if "Excessive depth" in reason:
             reason = f"more than {MAX_LEVELS} levels"
+        elif error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:
+            begins = data.lstrip(_BEFORE_XML).startswith(b"<")
+            reason = "no XML, and so no ITK-SNAP workspace"
+            if begins:
+                reason = "no <registry> where it should begin: the file may be cut short"
         raise RegistryError(f"{source}, line {error.lineno or 1}: {reason}") from None
     _refuse_entities(root.getroottree(), parser, data, source)
     if str(root.tag).lower() != "registry":

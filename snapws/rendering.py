@@ -199,7 +199,7 @@ class Segmentation(Drawn):
         planes: Sequence[Plane],  # noqa: ARG002 - a deformation grid alone needs them
     ) -> Iterator[Colors]:
         found = [
-            np.clip(np.nan_to_num(values[..., 0]), 0, MAX_INDEX).astype(np.intp)
+            np.clip(np.nan_to_num(sampling.labels(values[..., 0])), 0, MAX_INDEX).astype(np.uint16)
             for values in samples.planes
         ]
         present = np.unique(np.concatenate([np.unique(labels) for labels in found]))

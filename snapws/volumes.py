@@ -11,7 +11,7 @@ from snapws import geometry
 from snapws.errors import ImageUnsupported
 from snapws.images import ImageHeader
 from snapws.labels import MAX_INDEX
-from snapws.sampling import scaled
+from snapws.sampling import labels, scaled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,8 +65,8 @@ def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.int
     """Give those of an image's stored values that are labels."""
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not header.scaling:
         return values.astype(np.intp)
+    numbers = labels(scaled(values, header))
     with np.errstate(invalid="ignore"):
-        numbers = scaled(values, header)
-        labels = numbers[(numbers >= 0) & (numbers <= MAX_INDEX) & (numbers == np.floor(numbers))]
-    found: npt.NDArray[np.intp] = labels.astype(np.intp)
+        is_label = (numbers >= 0) & (numbers <= MAX_INDEX) & (numbers == np.floor(numbers))
+    found: npt.NDArray[np.intp] = numbers[is_label].astype(np.intp)
     return found

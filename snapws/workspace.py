@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from snapws import files, paths, registry_xml
 from snapws.errors import (
+    ImageError,
     InvalidValue,
     LayerFileMissing,
     LayerNotFound,
@@ -429,14 +431,28 @@ class Workspace:
         Raises:
             InvalidValue: it is.
         """
-        own = {"the workspace itself": str(self.path or "")}
-        own |= {f"the image of layer {one.number:03d}": one.file for one in self.layers()}
+        for what, file in self._own_files():
+            if _same_file(target, file):
+                raise InvalidValue(f"{target} is {what}: choose another name")
+
+    def _own_files(self) -> Iterator[tuple[str, Path]]:
+        """Give the files that it consists of, each with what it is."""
+        from snapws import images
+
+        if self.path:
+            yield "the workspace itself", self.path
+        for layer in self.layers():
+            what, named = f"the image of layer {layer.number:03d}", layer.file
+            if not named or paths.is_url(named):
+                continue
+            yield what, layer.path
+            with suppress(ImageError):  # then the named one is all that is known
+                yield from ((what, file) for file in images.read_header(layer.path).files)
         for mesh in self.meshes():
             for surface in mesh.polydata():
-                own[f"surface {surface.number} of mesh:{mesh.number}"] = surface.file
-        for what, file in own.items():
-            if file and not paths.is_url(file) and _same_file(target, self.folder / file):
-                raise InvalidValue(f"{target} is {what}: choose another name")
+                if surface.file and not paths.is_url(surface.file):
+                    what = f"surface {surface.number} of mesh:{mesh.number}"
+                    yield what, self.folder / surface.file
 
     def numbered(self, section: str) -> list[Registry]:
         """Give the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""

@@ -128,7 +128,9 @@ class Properties:
     contrast: Annotated[
         str | None,
         typer.Option(
-            metavar="LOW,HIGH", help="Black and white intensity; or X:Y,X:Y… (Y 0 to 1); or auto."
+            metavar="LOW,HIGH",
+            help="Black and white intensity (both within 0 to 1: parts of the intensity range); or "
+            "X:Y,X:Y… (Y 0 to 1); or auto.",
         ),
     ] = None
     mode: Annotated[ModeName | None, typer.Option(help="How several components are shown.")] = None

@@ -50,7 +50,7 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
     unreadable = having("file", "image")
     return [
         contents.summary(workspace, found, title),
-        section("Pictures", *viewer(workspace, having("file", "image", "settings"))),
+        section("Pictures", *viewer(workspace, having("file", "image", "place", "settings"))),
         contents.problems(found),
         contents.layers(workspace),
         contents.labels(workspace, unreadable),

@@ -47,6 +47,7 @@ _KINDS = {
     "no-main": "main image",
     "file": "missing file",
     "image": "image",
+    "place": "place",
     "geometry": "geometry",
     "settings": "settings",
     "labels": "labels",

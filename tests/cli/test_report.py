@@ -37,4 +37,6 @@ def test_refusals(snapws):
         "a report's name ends in .html" in snapws("report study.itksnap -o study.itksnap", 2).stderr
     )
     assert Path("study.itksnap").read_bytes() == before
+    nothing = snapws("report none.itksnap -o mine.html", 1)  # nothing is read before
+    assert "mine.html is there and is no report" in nothing.stderr
     assert "none" in snapws("report study.itksnap -o none/page.html", 1).stderr

@@ -82,11 +82,15 @@ def test_labels_are_scaled_values(scan, tmp_path):
     )
 
 
-def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path):
-    """A tenth in float32 is a little more: what a volume is counted of is no problem here."""
-    path = image(tmp_path / "seg.nii", voxels(10, 20, 0))
+@pytest.mark.parametrize(
+    ("slope", "stored"), [(0.1, (10, 20)), (0.6, (25, 45)), (7 / 12, (108, 12))]
+)
+def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path, slope, stored):
+    """What a volume is counted of is no problem here."""
+    scan.labels = [Label(round(slope * one), "one") for one in stored]
+    path = image(tmp_path / "seg.nii", voxels(*stored, 0))
     data = bytearray(path.read_bytes())
-    data[112:120] = np.array([0.1, 0], "<f4").tobytes()
+    data[112:120] = np.array([slope, 0], "<f4").tobytes()
     path.write_bytes(data)
     scan.add_segmentation(path)
     assert check(scan) == ()
@@ -140,10 +144,27 @@ def test_a_place_that_is_none(scan, tmp_path):
     data[252:254] = np.array([1], "<i2").tobytes()
     data[268:280] = np.array([np.nan] * 3, "<f4").tobytes()
     path.write_bytes(data)
-    scan.set_segmentation(path)
-    (problem,) = check(scan)
-    assert (problem.kind, problem.where) == ("image", "layer 001")
-    assert "numbers that are none" in problem.message
+    scan.add_overlay(path)
+    scan.add_segmentation(path)
+    found = check(scan)
+    assert [(one.kind, one.where) for one in found] == [
+        ("place", "layer 001"),
+        ("place", "layer 002"),
+    ]
+    assert "numbers that are none" in found[0].message
+    scan.set_main(path)
+    scan.set_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
+    blamed = [(one.kind, one.where) for one in check(scan)]
+    assert blamed[0] == ("place", "layer 000")
+    assert ("place", "layer 002") not in blamed
+
+
+def test_settings_that_are_not_used_are_no_problem(scan, tmp_path):
+    scan.main.registry["LayerMetaData.Alpha"] = "nan"
+    drawn = scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
+    drawn.display.color_map = "Jett"
+    assert check(scan) == ()
+    assert scan.picture(size=32).width
 
 
 def test_more_values_than_there_are_labels(scan, tmp_path):

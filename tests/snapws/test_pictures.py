@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -179,12 +180,15 @@ def test_the_centre_is_that_of_the_labels_that_are_drawn(ws, tmp_path, kind, bac
     assert Scene(ws).cursor() == (3, 4, 4)
 
 
-def test_labels_are_whole_where_scaling_is_not_exact(ws, tmp_path):
+@pytest.mark.parametrize(
+    ("slope", "value", "label"), [(0.7, 10, 7), (0.6, 25, 15), (7 / 12, 108, 63)]
+)
+def test_labels_are_whole_where_scaling_is_not_exact(ws, tmp_path, slope, value, label):
     """Ten times the float32 that is nearest to 0.7 is 6.9999999."""
     ws.add_segmentation(
-        stored(tmp_path / "labels.nii.gz", np.full(SHAPE, 10, np.uint8), scl_slope=0.7)
+        stored(tmp_path / "labels.nii.gz", np.full(SHAPE, value, np.uint8), scl_slope=slope)
     )
-    ws.labels = [Label(7, "seven", (200, 100, 50))]
+    ws.labels = [Label(label, "it", (200, 100, 50))]
     assert drawn(ws)[5, 5].tolist() == [100, 50, 25]
 
 
@@ -221,6 +225,15 @@ def test_labels_have_the_colours_opacity_and_visibility_of_the_table(ws, tmp_pat
     for place, index in ((4, 9), (5, 700)):  # none that the table has
         np.testing.assert_allclose(found[place, 1], np.array(made_up_color(index)) / 2, atol=1)
     assert found[6:].max() == 0
+
+
+def test_labels_lie_over_overlays_whatever_their_numbers(ws, tmp_path):
+    ws.add_segmentation(save(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8)))
+    overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.full(SHAPE, 9, np.uint8)))
+    overlay.display.set_linear_contrast(-2, -1)  # white
+    overlay.display.opacity, overlay.display.sticky = 255, True
+    ws.labels = [Label(1, "it", (255, 0, 0))]
+    assert drawn(ws)[5, 5].tolist() == [255, 128, 128]
 
 
 def test_made_up_colours_differ():
@@ -559,6 +572,28 @@ def test_an_image_of_the_workspace_is_not_overwritten(ws, tmp_path):
         with pytest.raises(InvalidValue, match=f"{name} is {said}: choose another name"):
             pictures.save(ws.picture(layers=["M"], size=32), tmp_path / name, ws)
         assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a privilege on Windows")
+@pytest.mark.parametrize(
+    ("name", "other"), [("pair.hdr", "pair.img"), ("pair.img", "pair.hdr"), ("d.mhd", "d.raw")]
+)
+def test_no_file_that_an_image_is_read_from_is_overwritten(ws, tmp_path, name, other):
+    if name == "d.mhd":
+        sitk = pytest.importorskip("SimpleITK", reason="MetaImage is read through it")
+        sitk.WriteImage(sitk.Image(*SHAPE, sitk.sitkInt16), str(tmp_path / name))
+    else:
+        pair = nibabel.Nifti1Pair(np.zeros(SHAPE, np.int16), np.eye(4))
+        pair.to_filename(tmp_path / "pair.img")
+    ws.add_overlay(tmp_path / name)
+    (tmp_path / "out.png").symlink_to(tmp_path / other)
+    (tmp_path / "out.nii").symlink_to(tmp_path / other)
+    before = (tmp_path / other).read_bytes()
+    with pytest.raises(InvalidValue, match=r"out.png is the image of layer 001"):
+        pictures.save(ws.picture(layers=["M"], size=32), tmp_path / "out.png", ws)
+    with pytest.raises(InvalidValue, match=r"out.nii is the image of layer 001"):
+        ws.layer(1).copy_image(tmp_path / "out.nii")
+    assert (tmp_path / other).read_bytes() == before
 
 
 def test_what_cannot_be_drawn_is_refused(ws, tmp_path):

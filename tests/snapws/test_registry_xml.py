@@ -127,6 +127,8 @@ _HEAD = '<?xml version="1.0"?>\n'
         ),
         ('<registry><entry key="a" value="&who;"/></registry>', "line 1: Entity 'who'"),
         ("<registry><entry key='a' value='\x1b'/></registry>", "line 1: "),
+        ("hello", "line 1: no XML, and so no ITK-SNAP workspace"),
+        (_HEAD, "no <registry> where it should begin: the file may be cut short"),
     ],
 )
 def test_refused_with_line_and_reason(content, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -15,6 +16,7 @@ from snapws.errors import ImageDamaged
 from snapws.geometry import affine
 from snapws.sampling import center_of_labels, sample
 from snapws.views import Grid, Plane, View
+from snapws.volumes import label_volumes
 
 SHAPE = (9, 10, 11)
 
@@ -227,6 +229,41 @@ def test_a_damaged_image_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("slab")
+def test_scaled_labels_are_whole():
+    """Of all that whole numbers times a fraction can be, stored in a byte."""
+    stored = np.arange(256, dtype=np.uint8)
+    for denominator in range(1, 101):
+        for numerator in range(1, denominator + 1):
+            slope = float(np.float32(numerator / denominator))
+            found = sampling.labels(sampling.scaled(stored, SimpleNamespace(scaling=(slope, 0.0))))
+            meant = stored.astype(int) * numerator
+            whole = meant % denominator == 0
+            np.testing.assert_array_equal(found[whole], meant[whole] // denominator)
+            assert not (found == np.rint(found))[~whole].any()
+
+
+@pytest.mark.parametrize("read", [center_of_labels, label_volumes])
+def test_numbers_beyond_float32_are_no_labels(tmp_path, read):
+    """Warnings are errors here."""
+    voxels = np.full((4, 4, 4), 1e300)
+    voxels[0, 0, 0] = 1
+    header = save(tmp_path / "s.nii", voxels)
+    data = bytearray((tmp_path / "s.nii").read_bytes())
+    data[112:120] = np.array([2, 0], "<f4").tobytes()
+    (tmp_path / "s.nii").write_bytes(data)
+    assert read(images.read_header(header.path))
+
+
+def test_planes_of_many_points_are_what_they_are_in_parts(tmp_path, monkeypatch):
+    header = save(tmp_path / "a.nii", ramp())
+    grid = Grid(affine(header), SHAPE)
+    planes = [grid.plane(view, 4, 0.1) for view in View]
+    whole = sample(header, planes).planes
+    monkeypatch.setattr(sampling, "_POINTS", 7)
+    for one, other in zip(whole, sample(header, planes).planes, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_centre_of_labels(tmp_path):
     labels = np.zeros(SHAPE, np.uint8)
     header = save(tmp_path / "none.nii.gz", labels)
