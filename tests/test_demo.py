@@ -131,20 +131,35 @@ def test_greedy_that_fails_says_so(tmp_path):
 
 
 def test_the_middleware_in_the_foreground(tmp_path):
-    """`dss middleware` prints an address and tokens that work, and stops when told to."""
-    from dss.login import login, user
+    """`dss middleware` prints an address and tokens that work, and stops when told to.
 
-    with subprocess.Popen(
-        [DSS, "middleware", str(tmp_path / "mw")], stdout=subprocess.PIPE, text=True
-    ) as process:
+    Who is named twice has one token, and the administrator's rights stay.
+    """
+    from dss import Admin
+    from dss.login import login, user
+    from dss.middleware import ADMINISTRATOR
+
+    words = [
+        DSS,
+        "middleware",
+        tmp_path / "mw",
+        "--user",
+        ADMINISTRATOR,
+        "--user",
+        "user@localhost",
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             words = [process.stdout.readline().split() for _ in range(3)]
             url = words[0][1]
             for _, token, email in words[1:]:
                 with login(url, token) as session:
                     assert user(session) == email.strip("()")
+                    if user(session) == ADMINISTRATOR:
+                        Admin(session).add_provider("lab")
         finally:
             process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
         assert process.wait(timeout=30) == 0
 
 

@@ -72,12 +72,12 @@ def submit(
         raise typer.BadParameter("say which SERVICE, or with --ticket which ticket of yours")
     if download and download.exists() and not download.is_dir():
         raise typer.BadParameter(f"{download} is a file: name a folder for --download")
+    opened = Workspace.open(workspace)
     with connection.open() as session:
         client = Client(session)
         hash_ = find_service(service, client.services()) if service else ""
         if ticket is not None and hash_:
             _check_service(client, ticket, hash_)
-        opened = Workspace.open(workspace)
         if hash_:
             _refuse_missing_tags(opened, client.service_detail(hash_))
         remark_texts(opened, upload.privacy)

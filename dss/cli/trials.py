@@ -78,7 +78,10 @@ def middleware(
     with Middleware(folder, port=port) as server:
         render.result(f"URL    {server.url}")
         render.result(f"token  {server.add_user(ADMINISTRATOR, admin=True)}  ({ADMINISTRATOR})")
-        for email in ("user@localhost", *(users or ())):
+        # Each once: a second token ends the first, and the administrator's rights.
+        others = dict.fromkeys(("user@localhost", *(users or ())))
+        others.pop(ADMINISTRATOR, None)
+        for email in others:
             render.result(f"token  {server.add_user(email)}  ({email})")
         render.note("stop with Ctrl-C")
         try:

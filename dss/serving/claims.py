@@ -75,7 +75,7 @@ def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str
         own = ", ".join(sorted(declared))
         raise NotFound(
             f"{lab} does not offer you what the service's file declares ({own}); it "
-            f"offers: {names}; an administrator adds it: dss admin services add"
+            f"offers: {names}; an administrator adds it: dss admin services add {lab} FOLDER"
         )
     return found
 

@@ -188,6 +188,11 @@ class Properties:
             mode = ComponentMode[(self.mode or "component").upper()]
             display.show(mode, self.component or 0)
         if self.opacity is not None:
+            if 0 < self.opacity < 1:
+                raise InvalidValue(
+                    f"opacity goes from 0 to 255: {self.opacity:g} cannot be told from nothing; "
+                    f"for that part say {255 * self.opacity:.0f}"
+                )
             display.opacity = self.opacity
         if self.sticky is not None:
             display.sticky = self.sticky
@@ -207,6 +212,8 @@ def set_contrast(display: Display, text: str) -> None:
             display.contrast = tuple((float(value), float(output)) for value, output in pairs)
         else:
             low, high = (float(part) for part in text.split(","))
+            if not low < high:
+                raise InvalidValue(f"a contrast is LOW,HIGH: {low:g} is not below {high:g}")
             display.set_linear_contrast(low, high)
     except ValueError:
         raise InvalidValue(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from snapws.cli import render, terminal
+from snapws.cli.lookup import find_image
 from snapws.cli.options import WorkspaceFile
 from snapws.errors import InvalidValue
 from snapws.workspace import Workspace
@@ -19,8 +20,8 @@ PictureLayers = Annotated[
     typer.Option(
         "--layers",
         metavar="LAYER,…",
-        help="The layers to draw, by number, M, S, O:N or A:N; without it all but overlays that "
-        "ITK-SNAP shows beside the main image (not sticky).",
+        help="The layers to draw, by number, M, S, O:N, A:N, tag:TAG or nickname:NAME; without it "
+        "all but overlays that ITK-SNAP shows beside the main image (not sticky).",
         show_default=False,
     ),
 ]
@@ -67,7 +68,7 @@ def show(
     if output is not None:
         pictures.checked_format(output, opened)  # before images are read
     picture = opened.picture(
-        layers=[word.strip() for word in layers.split(",")] if layers is not None else None,
+        layers=_numbers(opened, layers) if layers is not None else None,
         slices=_voxel(slices) if slices is not None else None,
         size=size,
         time_point=time_point,
@@ -82,6 +83,10 @@ def show(
         output = folder / workspace.with_suffix(".png").name
     pictures.save(picture, output, opened)
     render.result(str(output))
+
+
+def _numbers(workspace: Workspace, layers: str) -> list[int]:
+    return [find_image(workspace, name.strip()).number for name in layers.split(",")]
 
 
 def _voxel(text: str) -> list[int]:

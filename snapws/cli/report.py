@@ -34,6 +34,7 @@ def report(workspace: WorkspaceFile, output: ReportFile) -> None:
     archive would keep and remove. All images are read. The page shows paths and names: it is not
     anonymous.
     """
+    from snapws.check import missing_file
     from snapws.report import refuse_loss, save
     from snapws.report import report as page
 
@@ -41,4 +42,7 @@ def report(workspace: WorkspaceFile, output: ReportFile) -> None:
     refuse_loss(target)  # before images are read
     opened = Workspace.open(workspace)
     save(page(opened), target)
+    for layer in opened.layers():
+        if missing := missing_file(opened, layer.file, f"layer {layer.number:03d}"):
+            render.note(f"warning: {missing.where}: {missing.message}")
     render.note(f"saved {target}")

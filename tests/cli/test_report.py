@@ -23,7 +23,8 @@ def test_a_page_is_written(snapws):
 
 
 def test_what_is_missing_is_told_of_in_the_page(snapws):
-    snapws("report cardiac.itksnap -o page.html")
+    result = snapws("report cardiac.itksnap -o page.html")
+    assert result.stderr.startswith("snapws: warning: layer 001: its file /data/study/sub/b.nii.gz")
     assert "b.nii.gz is not there" in Path("page.html").read_text(encoding="utf-8")
 
 

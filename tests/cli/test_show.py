@@ -33,7 +33,7 @@ PLAIN = {
 def study(tmp_path) -> Path:
     made = Workspace()
     made.set_main(BRAIN / "target.nii.gz")
-    made.add_segmentation(BRAIN / "target_labels.nii.gz")
+    made.add_segmentation(BRAIN / "target_labels.nii.gz", nickname="Tissues")
     Image.new("L", (8, 8), 128).save(tmp_path / "photo.png")
     made.add_overlay(tmp_path / "photo.png").display.sticky = False
     return made.save(tmp_path / "study.itksnap")
@@ -46,7 +46,7 @@ def show(*words, **options):
 
 
 def test_a_picture_is_saved_where_it_is_asked_for(study, tmp_path):
-    done = show(study, "-o", tmp_path / "a.png", "--size", "64", "--layers", "M, 1")
+    done = show(study, "-o", tmp_path / "a.png", "--size", "64", "--layers", "M, nickname:Tissues")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'a.png'}\n")
     assert pixels((tmp_path / "a.png").read_bytes()).shape[2] == 3
     expected = np.asarray(Workspace.open(study).picture(size=64))

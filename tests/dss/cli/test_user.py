@@ -283,7 +283,7 @@ def test_retrying_and_deleting(user, client, provider, claimed, service):
         ("tickets download 999999 out", ["not found"]),
         ("tickets delete 999999", ["not found"]),
         ("tickets attachments 999999 --download out", ["not found"]),
-        ("submit none.itksnap Any", ["no service is named"]),
+        ("submit none.itksnap Any", ["cannot read the workspace none.itksnap"]),
         ("submit none.itksnap {service}", ["none.itksnap", "No such file"]),
         ("provider claim", ["you provide no service"]),
         ("admin tickets list", ["Insufficient privileges", "for administrators: dss whoami tells"]),
