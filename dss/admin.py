@@ -140,8 +140,10 @@ class Admin:
         names = self.providers()
         if provider not in names:
             known = shown(", ".join(names)) or "none"
-            raise NotFound(f"there is no provider {shown(provider)!r}; providers: {known}; "
-                f"add it first: dss admin providers add {shown(provider)}")
+            raise NotFound(
+                f"there is no provider {shown(provider)!r}; providers: {known}; "
+                f"add it first: dss admin providers add {shown(provider)}"
+            )
         return f"api/admin/providers/{quote(provider, safe='')}"
 
     def _post(self, path: str, fields: dict[str, str], read: Callable[[str], str]) -> str:

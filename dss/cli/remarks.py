@@ -30,15 +30,10 @@ def remarking(name: str, level: int, addition: str = "") -> Iterator[None]:
         level: As `logging` numbers them.
         addition: What to say behind each.
     """
-    logger = logging.getLogger(name)
-    before, handler = logger.level, _Remarks(addition)
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    try:
+    from dss.serving.logs import handled
+
+    with handled(name, _Remarks(addition), level):
         yield
-    finally:
-        logger.setLevel(before)
-        logger.removeHandler(handler)
 
 
 @contextmanager

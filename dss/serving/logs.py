@@ -67,10 +67,23 @@ def showing(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> Iter
         as_json: Whether as lines of JSON instead of lines for people.
         level: From which level on, as `logging` numbers them.
     """
-    logger = logging.getLogger("dss")
-    before = logger.level
     handler = logging.StreamHandler(stream)
     handler.setFormatter(AsJson() if as_json else Plain())
+    with handled("dss", handler, level):
+        yield
+
+
+@contextmanager
+def handled(name: str, handler: logging.Handler, level: int) -> Iterator[None]:
+    """Give what is logged to a handler, until the block's end.
+
+    Args:
+        name: Of the logger.
+        handler: Who takes it.
+        level: From which level on, as `logging` numbers them.
+    """
+    logger = logging.getLogger(name)
+    before = logger.level
     logger.addHandler(handler)
     logger.setLevel(level)
     try:
