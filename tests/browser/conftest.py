@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,17 @@ class Visit:
             for one in found["violations"]
             for node in one["nodes"]
         ]
+
+    def until(self, expression: str) -> None:
+        """Wait, at most ten seconds, until an expression of JavaScript is true.
+
+        Playwright's own ``wait_for_function`` looks again from within the page, where the
+        report's policy forbids to evaluate a text: it works only if the first look succeeds.
+        """
+        end = time.monotonic() + 10
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"not true within ten seconds: {expression}"
+            self.page.wait_for_timeout(20)
 
     def keep(self, name: str) -> None:
         """Keep a picture of the whole page."""

@@ -140,9 +140,7 @@ def test_a_narrow_window_moves_tables_and_not_the_page(visit, awkward):
     assert table.get_attribute("tabindex") == "0"
     table.press("End")
     table.press("ArrowRight")
-    seen.page.wait_for_function(
-        "document.querySelector('.layers .scroll').scrollLeft > 0", timeout=5000
-    )
+    seen.until("document.querySelector('.layers .scroll').scrollLeft > 0")
     assert seen.complaints() == []
 
 
@@ -151,9 +149,7 @@ def test_tables_that_fit_are_no_stops_by_keyboard(visit, brain):
     narrow = seen.page.locator(".scroll[tabindex]").count()
     assert narrow
     seen.page.set_viewport_size({"width": 1600, "height": 900})
-    seen.page.wait_for_function(
-        f"document.querySelectorAll('.scroll[tabindex]').length < {narrow}", timeout=5000
-    )
+    seen.until(f"document.querySelectorAll('.scroll[tabindex]').length < {narrow}")
 
 
 def test_texts_run_nothing_and_are_all_there(visit, awkward):
