@@ -71,6 +71,7 @@ class Middleware:
         self.folder = Path(folder or tempfile.mkdtemp(prefix="dss-middleware-")).resolve()
         self.port = port
         self._child: subprocess.Popen[bytes] | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
@@ -128,6 +129,8 @@ class Middleware:
             )
         (self.folder / "store").mkdir(parents=True, exist_ok=True)
         self.port = _usable(self.port)
+        # The server leaves a clone of each service that it is told of among its temporary files.
+        self._scratch = tempfile.TemporaryDirectory(prefix="temporary-", dir=self.folder)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - our own words only
                 [sys.executable, "-c", _CHILD, HOST, str(self.port), str(self.folder)],
@@ -135,7 +138,7 @@ class Middleware:
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
-                env=_environment(),
+                env={**_environment(), "TMPDIR": self._scratch.name},
                 # An interrupt from the keyboard is for the parent, which then stops the child.
                 start_new_session=os.name == "posix",
             )
@@ -158,6 +161,8 @@ class Middleware:
                 child.wait(_STOP_LIMIT)
             except subprocess.TimeoutExpired:
                 child.kill()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def wait(self) -> None:
         """Waits until the server ends by itself.

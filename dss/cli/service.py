@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -107,8 +106,7 @@ def try_out(
     from dss.serving import description, trial
 
     file = service_file(file)
-    folder = output or Path(tempfile.mkdtemp(prefix="dss-service-"))
-    render.result(str(trial.run(file, workspace, folder, name=name, tell=render.note)))
+    render.result(str(trial.run(file, workspace, output, name=name, tell=render.note)))
     if (told := file.with_name(description.FILE)).exists():
         render.note(f"the code works; look at its description: dss service check {told}")
     else:

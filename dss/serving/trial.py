@@ -31,7 +31,7 @@ _OURS = ("work", "result", "attached")
 def run(
     file: Path,
     workspace: Path,
-    output: Path,
+    output: Path | None,
     *,
     name: str | None = None,
     tell: Callable[[str], None],
@@ -45,7 +45,8 @@ def run(
         file: The service's file.
         workspace: The workspace that a user would submit.
         output: A folder for the result, the function's files (`work`) and what it attached
-            (`attached`), of which an earlier trial's go; nothing else may be in it.
+            (`attached`), of which an earlier trial's go; nothing else may be in it. None makes a
+            new temporary one.
         name: Which service, where the file declares several.
         tell: Is called with a line for whatever the job reports.
 
@@ -54,7 +55,7 @@ def run(
 
     Raises:
         ServiceError: The file cannot be used, the workspace is not what the service asks for, or
-            the service failed.
+            the service failed; then what it made is left, and the error says where.
         snapws.WorkspaceError: The workspace, or its result, cannot be archived.
     """
     source = file.resolve()  # what it does may be done from another current folder
@@ -69,14 +70,15 @@ def run(
     service = services.get(name or next(iter(services)))
     if service is None:
         raise ServiceError(f"{file} declares no service {name}; it declares {', '.join(services)}")
-    _clear(output)
-    output = output.resolve()
-    workdir = output / "work"
+    if output is not None:
+        _clear(output)
     with tempfile.TemporaryDirectory(prefix="dss-") as folder:
         given = Workspace.open(archive(Workspace.open(workspace), Path(folder)).workspace)
         lacking = description.missing(_tags(file, service.tags), given)
         if lacking:
             raise ServiceError("; ".join(lacking))
+        output = (output or Path(tempfile.mkdtemp(prefix="dss-service-"))).resolve()
+        workdir = output / "work"
         workdir.mkdir(parents=True)
         job = Job(_TICKET, given, workdir, ToldReports(tell, output / "attached"))
         with _current_folder(workdir):
@@ -85,8 +87,10 @@ def run(
             except Exception as error:
                 for line in failure.full(error, source).splitlines():
                     tell(line)
-                said = failure.told(error)
-                raise ServiceError(f"the service failed; its user would read: {said}") from error
+                raise ServiceError(
+                    f"the service failed; its user would read: {failure.told(error)}; "
+                    f"what it made is in {output}"
+                ) from error
         return archive(result, output / "result").workspace
 
 

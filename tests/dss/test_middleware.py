@@ -90,6 +90,20 @@ def test_restart_keeps_tickets_and_logins(tmp_path: Path, description: Path) -> 
         assert again.publish(description, "testlab") == service
 
 
+def test_it_leaves_nothing_outside_of_its_folder(
+    tmp_path: Path, description: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server itself never removes the clones that it makes of services."""
+    temporary, folder = tmp_path / "temporary", tmp_path / "middleware"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with Middleware(folder) as middleware:
+        middleware.publish(description, "testlab")
+        assert [*folder.glob("temporary-*/*/service.json")]
+    assert not [*folder.glob("temporary-*")]
+    assert list(temporary.iterdir()) == []
+
+
 def test_it_stops_whatever_happens() -> None:
     middleware = Middleware()
     pids: list[int | None] = []

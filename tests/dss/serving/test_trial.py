@@ -140,6 +140,24 @@ def test_a_failure_is_told_from_the_service_on(
     assert "    return 1 / 0" in lines
 
 
+def test_a_temporary_folder_is_made_for_what_a_function_makes(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, given = tmp_path / "temporary", Path(workspace.path or "")
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    refused = service(tmp_path, HEADER + '@service(name="A", tags=["Nope"])\ndef a(job): ...\n')
+    with pytest.raises(ServiceError, match="Nope"):
+        run(refused, given, None, tell=lambda _: None)
+    assert list(temporary.iterdir()) == []
+    text = '@service(name="A")\ndef a(job):\n    pathlib.Path("half").touch()\n    1 / 0\n'
+    with pytest.raises(ServiceError, match=r"what it made is in .*dss-service-") as raised:
+        run(service(tmp_path, HEADER + text), given, None, tell=lambda _: None)
+    (left,) = temporary.iterdir()
+    assert str(raised.value).endswith(str(left.resolve()))
+    assert (left / "work" / "half").is_file()
+
+
 def test_a_file_that_cannot_be_imported_is_told_with_its_line(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
