@@ -61,8 +61,12 @@ def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str
         NotFound: The provider offers none of them, or not one that was asked for.
     """
     lab, wanted = settings.provider, settings.services
-    rows = [row for row in calls.services() if row.provider == lab]
+    every = calls.services()
+    rows = [row for row in every if row.provider == lab]
     names = ", ".join(sorted({row.name for row in rows})) or "none"
+    if every and not rows:  # the server does not tell a provider that there is not
+        others = ", ".join(sorted({row.provider for row in every}))
+        names += f"; you can serve for: {others}"
     for one in wanted:
         if not any(one in (row.name, row.hash) for row in rows):
             raise NotFound(f"{lab} offers you no service {one}; it offers: {names}")

@@ -540,6 +540,7 @@ def test_a_run_that_cannot_begin_binds_nothing(lab: Lab) -> None:
     ticket = lab.submit()
     said = refused(lab.run("--once", "--provider", "otherlab", "--instance", "mistaken"))
     assert "otherlab does not offer you" in said
+    assert "you can serve for: testlab" in said
     assert not lab.workdir.exists()
     lab.write("x = 1\n")
     assert "declares no service" in refused(lab.run("--once"))
