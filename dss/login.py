@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
 from dss.retry import PATIENCE
-from dss.session import COOKIE_NAME, TIMEOUT, Session
+from dss.session import COOKIE_NAME, TIMEOUT, Session, server_url
 from snapws.files import replacing
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
@@ -50,10 +50,10 @@ def login(
         NetworkFailed: The server was not reached.
         OutcomeUnknown: The answer was lost; the token may be used up.
     """
+    session = Session(server, timeout=timeout, patience=patience, verify=verify)
     token = token.strip()
     if not token:
-        raise NotLoggedIn(f"the token is empty; get one at {_url(server)}/token")
-    session = Session(server, timeout=timeout, patience=patience, verify=verify)
+        raise NotLoggedIn(f"the token is empty; get one at {session.server}/token")
     doubt = f"the token may be used up; get another at {session.server}/token"
     try:
         session.user = session.post_form("api/login", {"token": token}, _read_user, doubt=doubt)
@@ -171,10 +171,12 @@ class Credentials:
 
         Raises:
             NotLoggedIn: No login is kept; the message says how to log in.
+            NetworkFailed: The URL is none.
         """
         server = server or self.server or ""
         if not server:
             raise NotLoggedIn("not logged in to any server; run: dss login URL")
+        server = server_url(server)
         for jar in self._jars(server):
             try:
                 lines = jar.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -186,14 +188,21 @@ class Credentials:
                 return Session(
                     server, cookie=values[-1], timeout=timeout, patience=patience, verify=verify
                 )
-        raise _no_login(_url(server))
+        raise _no_login(server)
 
     def forget(self, server: str | None = None) -> None:
-        """Remove the login kept for a server; without one nothing happens."""
-        server = server or self.server or ""
+        """Remove the login kept for a server; without one nothing happens.
+
+        Raises:
+            NetworkFailed: The URL is none.
+        """
+        server = server or self.server
+        if server is None:
+            return
+        server = server_url(server)
         for jar in self._jars(server):
             jar.unlink(missing_ok=True)
-        if _url(server) == _url(self._last()):
+        if server == _url(self._last()):
             (self.folder / "server").unlink(missing_ok=True)
 
     def _jar(self, server: str) -> Path:
@@ -202,7 +211,7 @@ class Credentials:
 
     def _jars(self, server: str) -> list[Path]:
         """The jars that a login may be in: `itksnap-wt` names them by the URL as it was typed."""
-        return [self._jar(spelling) for spelling in (_url(server), _url(server) + "/")]
+        return [self._jar(spelling) for spelling in (server, server + "/")]
 
 
 def _url(text: str | None) -> str:

@@ -79,6 +79,20 @@ class _Jar(RequestsCookieJar):
         super().set_cookie(cookie, *args, **kwargs)
 
 
+def server_url(text: str) -> str:
+    """Give the URL of a server as it is kept: without blanks around it, or a slash at its end.
+
+    Raises:
+        NetworkFailed: It is none; what may be a password is left out of the message.
+    """
+    url = text.strip().rstrip("/")
+    form = r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#@]*)?"
+    if not re.fullmatch(form, url, re.IGNORECASE):
+        known = re.sub("[?#].*", "?…", re.sub("//.*@", "//…@", shown(url)))
+        raise NetworkFailed(f"not the URL of a server, like https://host: {known!r}")
+    return url
+
+
 class Session:
     """A connection to one server with one login; for one thread at a time.
 
@@ -109,12 +123,7 @@ class Session:
         patience: float = PATIENCE,
         verify: bool | str = True,
     ) -> None:
-        self.server = server.strip().rstrip("/")
-        form = r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#@]*)?$"
-        parts = re.match(form, self.server, re.IGNORECASE)
-        if parts is None:
-            known = re.sub("//[^/]*@", "//…@", shown(server))  # it may hold a password
-            raise NetworkFailed(f"not the URL of a server, like https://host: {known!r}")
+        self.server = server_url(server)
         if verify is not False and not verify:
             raise NetworkFailed("an empty name is no bundle of certificate authorities")
         for bundle in (verify, *map(os.environ.get, _BUNDLES if verify is True else ())):
@@ -123,7 +132,8 @@ class Session:
         if verify is False:
             # Whoever asks for it knows it; a warning at each request tells nobody anything.
             urllib3.disable_warnings(InsecureRequestWarning)
-        self.host = parts[1].strip("[]").lower()
+        name = re.sub(r":\d+$", "", self.server.split("/")[2]).lower()
+        self.host = name.strip("[]")
         self.patience = patience
         self.user: str | None = None
         self._timeout = timeout
@@ -139,7 +149,7 @@ class Session:
         self._http.headers["Accept-Encoding"] = "identity"
         self._http.cookies = _Jar()
         if cookie is not None:
-            domain = self.host if "." in self.host else f"{parts[1].lower()}.local"
+            domain = self.host if "." in self.host else f"{name}.local"
             self._http.cookies.set(COOKIE_NAME, cookie, domain=domain)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from dss import Client, Credentials, Session
-from dss.login import login
+from dss.login import SERVER_VARIABLE, login
 from tests.dss.cli.https import HttpsServer
 
 SCRIPT = Path(sysconfig.get_path("scripts")) / "dss"
@@ -53,6 +53,21 @@ def test_a_token_is_not_taken_from_the_command_line(stranger, middleware, token)
 
 def test_what_is_no_url_is_refused_before_anything_is_asked(stranger):
     stranger.fails("login ftp://foo", "not the URL of a server", "ftp://foo")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://jane:s3cret@127.0.0.2:9", "http://127.0.0.2:9/?token=s3cret", "http://h/#s3cret"],
+)
+@pytest.mark.parametrize(
+    "line", ["whoami", "logout", "services list", "login URL --token -", "logout URL"]
+)
+def test_no_password_in_an_address_is_told(stranger, monkeypatch, url, line):
+    monkeypatch.setenv(SERVER_VARIABLE, url)
+    words = [url if word == "URL" else word for word in line.split()]
+    told = stranger(words, 1, stdin="x").output
+    assert "not the URL of a server" in told
+    assert "s3cret" not in told
 
 
 def test_without_a_terminal_nothing_is_asked(stranger, middleware):
