@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import re
 import signal
-import socket
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from dss.serving.scrubbing import scrubbed
+
 _LONGEST = 500
 _READ = 2**20
-# A path, of this or another system: how it begins, then its parts, the last of which is what is
-# told. A part has blanks only where another part follows.
-_LETTER = r"[^\s\\/:*?\"'<>|,;()]"
-_PART = rf"[\\/](?:{_LETTER}| (?=(?:{_LETTER}+ ){{0,2}}{_LETTER}+[\\/]))*"
-# Lines of a program go out, too: a slash before a blank or = divides, and so does one after a
-# bracket, if no other follows; \n is a sign.
-_NAMED = rf"(?=[\\/]+(?!=){_LETTER})"
-_SIGN = r"(?<=\\[nrt])"
-_BEGIN = "|".join(
-    (
-        rf"(?:(?<![\w:/.])|{_SIGN})[A-Za-z]:{_NAMED}",  # a drive
-        # \\server\share
-        rf"(?<!\\)\\(?=\\+(?:{_LETTER}{{2,}}[\\/]|{_LETTER}[\\/]+{_LETTER}{{2}}))",
-        rf"(?:(?<![\w:/.])|{_SIGN})(?=\\\w{{2,}}{_LETTER}*\\|\\/)",  # \Users\jane
-        # Not in a URL, but for one of a file, and after the colon of a search path.
-        rf"(?:(?<![\w:/.)\]}}])|{_SIGN}|(?<=:)(?=/[^/])|(?<=file://))(?=/){_NAMED}",
-        rf"(?:(?<=[)\]}}])|(?<=\dm))(?=/+{_LETTER}+/)",  # or after a colour of a terminal
-    )
-)
-_PATH = re.compile(rf"(?:{_BEGIN})(?:{_PART})*[\\/]({_LETTER}*)")
 
 
 def told(error: BaseException) -> str:
@@ -95,29 +73,11 @@ def printed(file: Path) -> str:
     return scrubbed(text if size <= _READ else text.partition("\n")[2])
 
 
-def scrubbed(text: str) -> str:
-    """Take out what says where this ran: folders, the user's name, the machine's."""
-    text = text.encode("utf-8", "replace").decode("utf-8")  # names that are no Unicode have halves
-    text = _PATH.sub(lambda found: found.group(1) or "…", text)
-    names = {socket.gethostname(), socket.getfqdn()}
-    with suppress(OSError, KeyError, ImportError):  # a user without a name
-        names.add(getpass.getuser())
-    with suppress(OSError, RuntimeError):  # or without a home
-        names.add(Path.home().name)
-    for name in sorted(filter(_is_telling, names), key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
-    return text
-
-
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - an error of the author's that cannot even say what it is
         return ""
-
-
-def _is_telling(name: str) -> bool:
-    return len(name) > 2 and name not in ("root", "localhost", "home")
 
 
 def _is_technical(error: BaseException) -> bool:
