@@ -19,6 +19,7 @@ from snapws.errors import (
     WorkspaceError,
 )
 from snapws.images import ImageHeader
+from snapws.itk_formats.detached import refuse_elsewhere
 from snapws.labels import MAX_INDEX
 from snapws.layers import Layer, Role
 from snapws.sampling import labels, scaled
@@ -49,11 +50,11 @@ class Problem:
     """One thing that is wrong.
 
     Attributes:
-        kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, or not what
-            its name says), ``place`` (its header gives it none), ``geometry`` (not that of the
-            main image), ``settings`` (a transform or a display setting that is
-            none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an archive says more than it may)
-            or ``source`` (it is not what it was made from).
+        kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, not what
+            its name says, or one whose header names voxels elsewhere), ``place`` (its header gives
+            it none), ``geometry`` (not that of the main image), ``settings`` (a transform or a
+            display setting that is none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
+            archive says more than it may) or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
     """
@@ -101,6 +102,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             yield missing
             continue
         try:
+            refuse_elsewhere(layer.path)  # as an archive does, which would not take it
             header = images.read_header(layer.path)
             has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
             if not has_place:

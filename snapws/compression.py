@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Generator
 from typing import Any, BinaryIO, cast
@@ -28,7 +29,9 @@ PIECE = 1 << 20
 _READ = 1 << 18
 
 _GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
-_BARE_START = GZIP_MAGIC + b"\x08\0\0\0\0\0"  # deflate; neither name, comment, extra nor time
+
+# Deflate; neither name, comment, extra nor time; a level and a system that the format knows.
+_BARE_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
 
 
 class GzipDamaged(Exception):
@@ -49,7 +52,7 @@ def pieces(
     Args:
         file: open for reading.
         bare: whether the file has to be one gzip stream without a name, a comment or a time in it,
-            and nothing else.
+            of a level and a system that are known, and nothing else.
         copy: where what is read of the file goes, too, as it is.
 
     Raises:
@@ -60,8 +63,8 @@ def pieces(
     if copy:
         file = cast(BinaryIO, _Copying(file, copy))
     start = file.read(PIECE)
-    if bare and not start.startswith(_BARE_START):
-        raise GzipNotBare("it is not gzip, or has a name, a comment or a time in it")
+    if bare and not _BARE_START.match(start):
+        raise GzipNotBare("it is not gzip, or has a name, a comment, a time or the like in it")
     if not start.startswith(GZIP_MAGIC):
         while start:
             yield start

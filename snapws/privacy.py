@@ -116,10 +116,12 @@ TYPED_TEXTS = {
     "tags": (r".*\.Tags", ""),
 }
 
-# Arrays: the name of an element, and the number of the first.
+# Arrays: the key of how many elements are read, their names, and the number of the first.
 _ARRAYS = {
-    "Annotations.Annotations": ("Element", 0),
-    "TimePointProperties.TimePoints": ("TimePoint", 1),
+    r"Annotations\.Annotations": ("ArraySize", "Element[{}]", 0),
+    r"TimePointProperties\.TimePoints": ("ArraySize", "TimePoint[{}]", 1),
+    r"Layers\..*\.Curve": ("NumberOfControlPoints", "ControlPoint[{}]", 0),
+    r"Layers\..*\.ColorMap": ("NumberOfControlPoints", "ControlPoint[{:04d}]", 0),
 }
 
 # Services find layers by tag; nobody needs those of other things.
@@ -152,7 +154,6 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
     """
     copy = Workspace()
     _copy(workspace.registry, copy.registry, WORKSPACE_KEYS)
-    _drop_unread(copy.registry)
     for number, layer in enumerate(workspace.layers()):
         folder = copy.registry.make_folder(folder_key(Layer.SECTION, number))
         _copy(layer.registry, folder, LAYER_KEYS)
@@ -162,6 +163,8 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
     for number, mesh in enumerate(workspace.meshes()):
         folder = copy.registry.make_folder(folder_key(MeshLayer.SECTION, number))
         _copy(mesh.registry, folder, MESH_KEYS)
+        _drop_unread_surfaces(folder, mesh)
+    _drop_unread(copy.registry)
     strict = privacy == "strict"
     if workspace.labels:
         table = workspace.labels
@@ -186,15 +189,30 @@ def _copy(source: Registry, target: Registry, keys: dict[str, str]) -> None:
             target[key] = value
 
 
-def _drop_unread(registry: Registry) -> None:
-    """Remove the elements of arrays that no reader sees, since they lie beyond the array's size."""
-    for key, (name, first) in _ARRAYS.items():
-        array = registry.folder(key)
-        if array is not None:
-            size = int(array.get("ArraySize") or 0)
-            read = {f"{name}[{number}]" for number in range(first, first + size)}
-            for element in set(array.folders) - read:
-                array.remove_folder(element)
+def _drop_unread(registry: Registry, path: str = "") -> None:
+    """Remove the elements of arrays that no reader sees, since they lie beyond the array's size.
+
+    Args:
+        registry: a folder.
+        path: its key.
+    """
+    for pattern, (size, name, first) in _ARRAYS.items():
+        if re.fullmatch(pattern, path):
+            count = int(registry.get(size) or 0)
+            read = {name.format(number) for number in range(first, first + count)}
+            for element in set(registry.folders) - read:
+                registry.remove_folder(element)
+    for name, folder in registry.folders.items():
+        _drop_unread(folder, f"{path}.{name}".lstrip("."))
+
+
+def _drop_unread_surfaces(registry: Registry, mesh: MeshLayer) -> None:
+    """Remove what is of no file that is read: they end before the first number that is missing."""
+    files = [one.key for one in mesh.polydata()]
+    read = {"", *files, *(file.rpartition(".")[0] for file in files)}
+    for key, _ in list(registry.walk()):
+        if key.rpartition(".")[0] not in read:
+            del registry[key]
 
 
 def _drop_empty(registry: Registry) -> None:

@@ -18,16 +18,23 @@ SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 
 # Fields that name files; more than the readers of these formats take for one, so that they find
 # none that is not found here: each has its own way with blanks, separators, and the same key twice.
-_META_FIELD = re.compile(rb"DataFile[^:=\n]*[:=]([^\n]*)")
+# MetaIO goes on to the next separator, through lines and other words; what seems to be a value may
+# be the next field, so it is looked at and not passed over, as far as a path can be long.
+_META_FIELD = re.compile(rb"DataFile[^:=]*[:=][:=\s]*(?=([^\n]{0,32768}))")
 _NRRD_FIELD = re.compile(rb"data ?file[^:=\n]*[:=]([^\n]*)", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"[/\\~]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)")
+
+# Readers make the names of several files by printf, whose other conversions than this one can make
+# any sign from a number, or nothing at all.
+_PATTERN = re.compile(r"[^%]*(%[0-9]{0,2}d[^%]*)?")
 
 
 def refuse_elsewhere(path: Path) -> None:
     """Refuse an image whose voxels are in files outside its own folder.
 
     Raises:
-        ImageUnsupported: a name in its header is absolute or leads out of the folder.
+        ImageUnsupported: a name in its header is absolute, leads out of the folder, or is a pattern
+            that could.
         ImageError: the file cannot be read.
     """
     if not path.name.lower().endswith(SUFFIXES):
@@ -40,7 +47,7 @@ def refuse_elsewhere(path: Path) -> None:
                 for field in _fields(content, path):
                     _refuse(field[1], path)
                     if field[1].strip().upper().startswith(b"LIST"):
-                        for line in content[field.end() :].splitlines():
+                        for line in content[field.end(1) :].splitlines():
                             _refuse(line, path)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from None
@@ -55,7 +62,7 @@ def _fields(content: mmap.mmap, path: Path) -> Iterator[re.Match[bytes]]:
 
 def _refuse(value: bytes, path: Path) -> None:
     name = value.decode("utf-8", "replace").strip()
-    if _ELSEWHERE.match(name) or not name.isprintable():
+    if _ELSEWHERE.match(name) or not _PATTERN.fullmatch(name) or not name.isprintable():
         told = "".join(sign if sign.isprintable() else "?" for sign in name)[:100]
         raise ImageUnsupported(
             f"{path}: it says that its voxels are in {told}, which is not beside it: an archive "

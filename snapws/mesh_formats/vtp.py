@@ -5,7 +5,7 @@ element, or appended, raw or in base64, in one block with its length before it o
 zlib has compressed. Appended raw data are no XML; they are cut out before the rest is parsed.
 
 Numbers that are text stay text; all others are written as appended raw data, compressed blocks as
-they are, in the byte order of the file.
+they are behind a header of their own, in the byte order of the file.
 """
 
 from __future__ import annotations
@@ -274,19 +274,23 @@ class _PolyData:
     def _blocks(self, reader: Reader, encoded: bool, size: int) -> tuple[bytes, bytes]:
         start = reader.position
         blocks, full, last = self._words(_take(reader, 3 * self.word.itemsize, encoded))
-        if not blocks or (blocks - 1) * full + (last or full) != size:
+        last = last or full
+        if blocks == 1:
+            full = last  # of blocks of full size there is none: anything could stand there
+        if not blocks or not 0 < last <= full or (blocks - 1) * full + last != size:
             raise reader.damaged(f"the blocks of data are not those of {size} bytes")
         reader.position = start
-        header = _take(reader, (3 + blocks) * self.word.itemsize, encoded)
-        stored = Reader(_take(reader, sum(self._words(header)[3:]), encoded), self.source)
+        sizes = self._words(_take(reader, (3 + blocks) * self.word.itemsize, encoded))[3:]
+        stored = Reader(_take(reader, sum(sizes), encoded), self.source)
         numbers = []
-        for number, packed in enumerate(self._words(header)[3:], 1):
+        for number, packed in enumerate(sizes, 1):
             inflate = zlib.decompressobj()
-            wanted = (last or full) if number == blocks else full
-            numbers.append(inflate.decompress(stored.take(packed), min(wanted, size) + 1))
+            wanted = last if number == blocks else full
+            numbers.append(inflate.decompress(stored.take(packed), wanted + 1))
             if len(numbers[-1]) != wanted or not inflate.eof or inflate.unused_data:
                 raise reader.damaged(f"block {number} of the data is not whole")
-        return header + stored.data, b"".join(numbers)
+        header = np.array([blocks, full, last % full, *sizes], self.word)
+        return header.tobytes() + stored.data, b"".join(numbers)
 
     def _words(self, header: bytes) -> list[int]:
         return [int(word) for word in np.frombuffer(header, self.word)]

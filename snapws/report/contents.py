@@ -169,11 +169,12 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
         draft, strict = (scrubbed(workspace, "standard"), scrubbed(workspace, "strict"))
     except WorkspaceError as error:
         return section(title, paragraph(f"No archive can be made: {error}", class_="bad"))
-    written = [*_archived(workspace)]
+    kinds = ("no-main", "file", "image", "mesh")
+    hindered = {one.where: one.message for one in found if one.kind in kinds}
+    written = [*_archived(workspace, hindered)]
     for one in written:
         draft.registry[one.key] = NEUTRAL_ROOT
-    hindered = [one.where for one in found if one.kind in ("no-main", "file", "image", "mesh")]
-    hindered += [one.where for one in written if one.refused]
+    hindered |= {one.where: one.refused for one in written if one.refused}
     kept = [
         (one.kind, _text(one.text), _code(one.key), _stays(strict.registry.get(one.key), one.text))
         for one in sorted(kept_texts(draft.registry), key=_in_order)
@@ -209,7 +210,7 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
         ),
     ]
     if hindered:
-        places = ", ".join(dict.fromkeys(hindered))
+        places = ", ".join(hindered)
         remark = f"No archive can be made before this is mended: {places}."
         content.insert(0, paragraph(remark, class_="bad"))
     return section(title, *content)
@@ -340,11 +341,12 @@ class _Archived(NamedTuple):
     refused: str = ""
 
 
-def _archived(workspace: Workspace) -> Iterator[_Archived]:
+def _archived(workspace: Workspace, hindered: dict[str, str]) -> Iterator[_Archived]:
     for number, layer in enumerate(workspace.layers()):
+        where = f"layer {number:03d}"
         key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
         name = f"layer_{number:03d}_<hash of the voxels>.nii.gz"
-        yield _Archived(f"layer {number:03d}", key, layer.file, name)
+        yield _Archived(where, key, layer.file, name, hindered.get(where, ""))
     for number, mesh in enumerate(workspace.meshes()):
         for one in mesh.polydata():
             key = f"{folder_key(MeshLayer.SECTION, number)}.{one.key}.{Layer.stored_path.key}"

@@ -11,6 +11,7 @@ import pytest
 
 from snapws import ArchiveError, ImageError, Workspace
 from snapws.archive import archive
+from snapws.verify import verify
 from tests.privacy import markers, voxels
 from tests.privacy.marking import CHANGED, READ, Marks
 from tests.privacy.test_privacy import CONTENT, inflated_alone
@@ -125,6 +126,25 @@ def test_what_hangs_on_to_an_archived_layer_goes(clean, tmp_path, leaks, tamperi
         return
     assert leaks(tmp_path / "out", marks, ()) == set()
     assert inflated_alone((tmp_path / "out" / layer.name).read_bytes())[352:] == voxels.VOXELS
+
+
+@pytest.mark.parametrize(
+    ("ending", "taken"),
+    [
+        *((b"\0\xff", True), (b"\2\3", True), (b"\4\x0d", True)),
+        *((b"J\xff", False), (b"\0D", False), (b"JD", False)),
+    ],
+)
+def test_level_and_system_in_gzip_are_none_but_those_that_there_are(clean, tmp_path, ending, taken):
+    source = tmp_path / "archived"
+    archive(Workspace.open(clean.workspace), source, privacy="strict")
+    layer = source / f"layer_000_{CONTENT}.nii.gz"
+    data = layer.read_bytes()
+    layer.write_bytes(data[:8] + ending + data[10:])
+    assert [problem.kind for problem in verify(source)] == ([] if taken else ["privacy"])
+    report = archive(Workspace.open(source / "workspace.itksnap"), tmp_path / "out")
+    assert (layer.name in [path.name for path in report.taken]) == taken
+    assert ((tmp_path / "out" / layer.name).read_bytes()[8:10] == ending) == taken
 
 
 def test_an_archived_layer_that_is_clean_is_the_same_again(clean, tmp_path):

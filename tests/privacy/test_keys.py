@@ -116,6 +116,51 @@ def test_a_date_where_another_number_belongs_does_not_stay(small, tmp_path, leak
     assert leaks(report.workspace.read_bytes(), marks, ()) == set()
 
 
+_CURVE, _COLORS = f"{_MAPPING}Component.Curve.", f"{_MAPPING}ColorMap."
+_SURFACES = "MeshLayers.Layer[000].MeshTimePoints."
+
+#: Arrays of two elements, or of one.
+READ = {
+    f"{_CURVE}NumberOfControlPoints": "2",
+    f"{_CURVE}ControlPoint[0].tValue": "0",
+    f"{_CURVE}ControlPoint[1].tValue": "1",
+    f"{_COLORS}NumberOfControlPoints": "2",
+    f"{_COLORS}ControlPoint[0000].Index": "0",
+    f"{_COLORS}ControlPoint[0001].Left.R": "255",
+    f"{_SURFACES}TimePoint[001].TimePoint": "1",
+    f"{_SURFACES}TimePoint[001].PolyData[000].Format": "STL Mesh",
+}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"{_CURVE}ControlPoint[2].tValue",
+        f"{_CURVE}ControlPoint[198001].tValue",
+        f"{_CURVE}ControlPoint[0001].xValue",
+        f"{_MAPPING}Curve.ControlPoint[0].tValue",
+        f"{_COLORS}ControlPoint[0002].Left.R",
+        f"{_COLORS}ControlPoint[198001].Index",
+        f"{_COLORS}ControlPoint[1].Index",
+        f"{_MAPPING}Component.ColorMap.ControlPoint[0000].Index",
+        f"{_SURFACES}TimePoint[001].PolyData[002].Format",
+        f"{_SURFACES}TimePoint[001].PolyData[198001].Format",
+        f"{_SURFACES}TimePoint[001].PolyData[0].Format",
+        f"{_SURFACES}TimePoint[198001].TimePoint",
+        f"{_SURFACES}TimePoint[1].TimePoint",
+    ],
+)
+def test_what_no_reader_sees_does_not_stay(small, tmp_path, key):
+    """It stands beyond the end of an array, or is not called as the elements of that are."""
+    workspace = Workspace.open(small.workspace)
+    for place, value in {**READ, key: "STL Mesh" if key.endswith("Format") else "19"}.items():
+        workspace.registry[place] = value
+    report = archive(workspace, tmp_path / "out", privacy="strict")
+    found = Workspace.open(report.workspace).registry
+    assert key not in found
+    assert {place: found.get(place) for place in READ} == READ
+
+
 def test_kept_names_are_all_that_a_strict_archive_says(small, tmp_path, leaks):
     workspace = Workspace.open(small.workspace)
     archive(workspace, tmp_path / "out", names="keep", privacy="strict")

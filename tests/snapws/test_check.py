@@ -231,6 +231,21 @@ def test_files(base, inputs):
     assert len(found) == 5
 
 
+@pytest.mark.parametrize("detached", ["../secret.raw", "gone.raw"])
+def test_voxels_from_elsewhere_are_not_read(scan, tmp_path, detached):
+    """No archive takes them; see `refuse_elsewhere`."""
+    pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
+    (tmp_path / "secret.raw").write_bytes(bytes(24))
+    folder = tmp_path / "study"
+    folder.mkdir()
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\n"
+    (folder / "a.mhd").write_text(f"{header}ElementDataFile = {detached}\n")
+    scan.add_overlay(folder / "a.mhd")
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("image", "layer 001")
+    assert ("which is not beside it" in problem.message) == (detached == "../secret.raw")
+
+
 def test_a_checksum_is_checked_where_voxels_are_not_looked_at(base, inputs):
     base.labels = [Label(1, "one"), Label(2, "two")]
     damaged = bytearray((inputs / "b.nii.gz").read_bytes())

@@ -265,16 +265,29 @@ def test_voxels_in_several_files(tmp_path, name, header, voxels):
         (".mhd", "NRRD = 1\n\n" + META + MSB + "ElementDataFile = {elsewhere}\n"),
         (".mhd", META + MSB + "ElementDataFile = ../secret%d.raw 0 0 1\n"),
         (".mhd", META + MSB + "ElementDataFile = C:\\secret.raw\n"),
+        (".mhd", META + MSB + "ElementDataFile\n= {elsewhere}\n"),
+        (".mhd", META + MSB + "ElementDataFile\nor\r\nwhat = : {elsewhere}\n"),
+        (".mhd", META + MSB + "Comment = DataFile :\nElementDataFile = {elsewhere}\n"),
+        (".mhd", META + MSB + "ElementDataFile = %1$c%1$c/secret.raw 46 46 1\n"),
+        (".mhd", META + MSB + "ElementDataFile = %c{elsewhere} 47 47 1\n"),
+        (".mhd", META + MSB + "ElementDataFile = .%.0d./secret.raw 0 0 1\n"),
+        (".mhd", META + MSB + "ElementDataFile = s%d%d.raw 0 3 1\n"),
         (".nhdr", NRRD + "endian: big\nencoding: raw\ndata file: {elsewhere}\n"),
         (".nrrd", NRRD + "endian: big\nencoding: raw\nDATAFILE: ../secret.raw\n"),
         (".nhdr", NRRD + "endian: big\nencoding: raw\ndata file: LIST 3\n../secret.raw\n"),
+        (
+            ".nhdr",
+            NRRD + "endian: big\nencoding: raw\n"
+            "data file: %d/%1$c%1$c/%1$c%1$c/secret.raw 46 46 1 3\n",
+        ),
     ],
 )
 def test_a_file_from_elsewhere_is_not_archived(tmp_path, name, text):
     """A header that somebody else has made could name any file here."""
     (tmp_path / "secret.raw").write_bytes(BIG)
     folder = tmp_path / "study"
-    (folder / "sub").mkdir(parents=True)
+    for inner in ("sub", "46"):
+        (folder / inner).mkdir(parents=True)
     text = text.replace("{elsewhere}", str(tmp_path / "secret.raw"))
     (folder / f"a{name}").write_text(text)
     with pytest.raises(ImageUnsupported, match="layer 000: .* which is not beside it: .*NIfTI"):
@@ -282,7 +295,10 @@ def test_a_file_from_elsewhere_is_not_archived(tmp_path, name, text):
     assert not list(tmp_path.glob("out/*.nii.gz"))
 
 
-@pytest.mark.parametrize("value", ["b.raw", "sub/b.raw", "LIST\n{}", "s%d.raw 0 3 1"])
+@pytest.mark.parametrize(
+    "value",
+    ["b.raw", "sub/b.raw", "LIST\n{}", "s%d.raw 0 3 1", "s%1d.raw 0 3 1", "s%01d.raw 0 3 1"],
+)
 def test_a_file_beside_its_header_is_archived(tmp_path, value):
     (tmp_path / "sub").mkdir()
     for file in ("b.raw", "sub/b.raw"):
@@ -293,6 +309,20 @@ def test_a_file_beside_its_header_is_archived(tmp_path, value):
     lines = value.format("\n".join(slices))
     (tmp_path / "a.mhd").write_text(META + MSB + f"ElementDataFile = {lines}\n")
     assert hash_of(VOXELS) in archived(tmp_path / "a.mhd", tmp_path / "out").name
+
+
+def test_a_link_beside_its_header_is_followed(tmp_path):
+    """As all large files of a data set that git-annex or DataLad keeps are."""
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "key").write_bytes(BIG)
+    (tmp_path / "study").mkdir()
+    try:
+        (tmp_path / "study" / "b.raw").symlink_to(Path("..", "objects", "key"))
+    except OSError as error:
+        pytest.skip(f"no symbolic links here: {error.strerror}")
+    header = tmp_path / "study" / "a.mhd"
+    header.write_text(META + MSB + "ElementDataFile = b.raw\n")
+    assert hash_of(VOXELS) in archived(header, tmp_path / "out").name
 
 
 def test_a_file_is_read_as_what_its_name_says(tmp_path):

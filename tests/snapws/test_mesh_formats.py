@@ -496,6 +496,42 @@ class TestXml:
             (b"Polys", b"offsets"): (b"Int32", [3, 7]),
         }
 
+    @staticmethod
+    def in_blocks(vtp: Vtp, full: int, last: int, *blocks: bytes) -> bytes:
+        """Write a file of points alone, in blocks of which the header says these sizes."""
+        packed = [zlib.compress(block) for block in blocks]
+        header = vtp.words(len(blocks), full, last, *map(len, packed))
+        vtp.appended = header + b"".join(packed)
+        points = '<DataArray type="Float32" NumberOfComponents="3" format="appended" offset="0"/>'
+        return vtp.file(f'<Piece NumberOfPoints="4"><Points>{points}</Points></Piece>')
+
+    @pytest.mark.parametrize("word", ["u4", "u8"])
+    @pytest.mark.parametrize("order", "<>")
+    def test_says_nothing_in_the_size_of_full_blocks_of_which_there_is_none(
+        self, scrub, order, word
+    ):
+        vtp = Vtp("appended", order, word, packed=True)
+        points = POINTS.astype(f"{order}f4").tobytes()
+        full = int.from_bytes(b"Jane_Doe"[: vtp.word.itemsize], "big")
+        free = scrub(self.in_blocks(vtp, full, len(points), points), ".vtp")
+        clean = scrub(self.in_blocks(vtp, len(points), 0, points), ".vtp")
+        assert free == clean
+        assert vtp.appended in clean
+
+    @pytest.mark.parametrize(
+        ("full", "last", "kept"),
+        [(40, 8, True), (24, 0, True), (24, 24, False), (8, 40, False), (0, 48, False)],
+    )
+    def test_keeps_the_sizes_of_blocks_in_their_one_form(self, scrub, full, last, kept):
+        vtp = Vtp("appended", packed=True)
+        points = POINTS.astype("<f4").tobytes()
+        dirty = self.in_blocks(vtp, full, last, points[:full], points[full:])
+        if last > full:
+            with pytest.raises(MeshDamaged, match="the blocks of data are not those of 48 bytes"):
+                scrub(dirty, ".vtp")
+        else:
+            assert (vtp.appended in scrub(dirty, ".vtp")) == kept
+
     def test_writes_binary_data_the_same_however_they_were_encoded(self, scrub):
         ways = [Vtp("binary"), Vtp("appended"), Vtp("appended", encoding="base64")]
         assert len({scrub(way.file(way.piece()), ".vtp") for way in ways}) == 1

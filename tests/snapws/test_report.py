@@ -243,6 +243,25 @@ def test_slices_at_even_distances_and_the_one_through_the_segmentation(ws):
     assert figure.find(".//output").text == "Axial slice 9 of 60"
 
 
+def test_an_image_that_no_archive_takes_is_told_of_as_the_archive_does(ws, tmp_path):
+    """Its header names a file of voxels elsewhere, which the page does not show, either."""
+    pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
+    (tmp_path / "secret.raw").write_bytes(bytes(24 * 20 * 60))
+    (tmp_path / "study").mkdir()
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 24 20 60\nElementType = MET_UCHAR\n"
+    detached = tmp_path / "study" / "a.mhd"
+    detached.write_text(f"{header}ElementDataFile = ../secret.raw\n")
+    ws.add_overlay(detached)
+    with pytest.raises(WorkspaceError) as refusal:
+        archive(ws, tmp_path / "archive")
+    page = made(ws)
+    told = {row[1]: row[2] for row in rows(page, "Files of the archive")[1:]}
+    assert f"layer 003: {told['study/a.mhd'].removeprefix('refused: ')}" == str(refusal.value)
+    assert told["pet.nii.gz"].startswith("layer_001_")
+    assert "No archive can be made before this is mended: layer 003." in page.text_content()
+    assert "Not in the pictures: layer 003." in section(page, "Pictures")
+
+
 @pytest.mark.parametrize("harm", ["absent", "cut", "on a server", "no name"])
 def test_a_layer_that_cannot_be_read_is_named_and_the_others_are_shown(ws, tmp_path, harm):
     overlay = ws.layers()[1]
