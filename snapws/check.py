@@ -137,7 +137,9 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
 def _bad_settings(layer: Layer, where: str) -> Iterator[Problem]:
     display = layer.display
     reads: list[Callable[[], object]] = [lambda: layer.transform]
-    if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
+    if layer.role is Role.SEGMENTATION:  # whose colours are those of the label table
+        reads.append(lambda: rendering.segmentation_opacity(layer.workspace))
+    else:
         reads += [
             lambda: display.mode,
             lambda: colormaps.color_map(display),

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Color = tuple[float, float, float, float]
 """Red, green, blue and opacity, each 0 to 1."""
 
-_FOLDER = "LayerMetaData.DisplayMapping.ColorMap"
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -70,10 +69,18 @@ def color_map(display: Display) -> ColorMap:
     Raises:
         InvalidValue: It names none that is known, or its points are none.
     """
-    folder = display.registry.folder(_FOLDER)
-    if folder is not None and _Points(folder).size:
-        return ColorMap(_read_points(folder))
-    return NAMED[known_name(display.color_map or "Grayscale")]
+    points = own_points(display)
+    return ColorMap(points) if points else NAMED[known_name(display.color_map or "Grayscale")]
+
+
+def own_points(display: Display) -> list[tuple[float, Color, Color]]:
+    """Give the points of a layer's own colour map, as `ColorMap` takes them; none if it has none.
+
+    Raises:
+        InvalidValue: They are not what they should be.
+    """
+    folder = display.registry.folder(f"{display.mapping}.ColorMap")
+    return [] if folder is None else _read_points(folder)
 
 
 def known_name(name: str) -> str:

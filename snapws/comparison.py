@@ -22,7 +22,9 @@ from itertools import compress, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snapws.check import check
 from snapws.facts import Map, Thing, Unread, far_corners, things
+from snapws.layers import Role
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,8 +37,14 @@ TOLERANCE = 0.001
 # What is worth telling only where something else differs.
 _TOLD_WITH = {"file": "voxels", "spacing": "affine"}
 
+# What needs no words where something else differs, of which it comes.
+_TOLD_BY = {"beside": "sticky"}
+
 # Whose order is told: that in which they lie over each other.
 _ORDERED = ("layer", "mesh")
+
+# Problems of a layer with which it cannot be drawn.
+_UNDRAWABLE = ("file", "image", "place", "settings")
 
 _NO_MARK = (None, "", ())
 
@@ -46,8 +54,9 @@ class Difference:
     """One thing in which two workspaces, A and B, differ.
 
     Attributes:
-        place: what it is about: ``layer 001``, ``mesh:0``, ``label 5``, ``time point 2``,
-            ``annotation 0``; with both numbers, ``layer 001 / 002``, where it has another in B.
+        place: what it is about: ``workspace``, ``layer 001``, ``mesh:0``, ``label 5``,
+            ``time point 2``, ``annotation 0``; with both numbers, ``layer 001 / 002``, where it has
+            another in B.
         what: ``layer``, ``mesh``, ``label``, ``time_point`` or ``annotation`` where one of the two
             has no such thing; else what of it differs: ``tags``, ``voxels``, ``transform`` …
         a: its value in A, a text, a number, or tuples of them; None where A has no such thing.
@@ -66,11 +75,12 @@ def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tupl
     """Give what differs between two workspaces; nothing, if nothing does.
 
     Compared are layers and meshes (which there are, and in which order), their roles, tags,
-    nicknames and display settings, voxels by their hash (`snapws.voxel_hash.VoxelHash`; images are
-    streamed: memory stays flat), size and affine of images, points and values of meshes,
-    transforms, labels, time points and annotations. Two transforms are apart by the largest
-    distance between the places to which they take a corner of the main images, two affines by that
-    of a corner of the image.
+    nicknames and display settings (as they are drawn), voxels by their hash
+    (`snapws.voxel_hash.VoxelHash`; images are streamed: memory stays flat), size and affine of
+    images, points and values of meshes, transforms, labels, the opacity of segmentations, time
+    points and annotations; nothing else that the files hold. Two transforms are apart by the
+    largest distance between the places to which they take a corner of the main images, two affines
+    by that of a corner of the image.
 
     A file that is missing or damaged is a difference even where the other one is, too: nobody knows
     that there is none. A file on a server is not fetched; its address tells whether it is the same.
@@ -97,6 +107,7 @@ def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     """Draw two workspaces side by side, each below its caption.
 
     They are cut at the same slices, those of A, where their main images have the same voxel grid.
+    Overlays and segmentations that cannot be read are left out; the caption tells which.
 
     Args:
         a: one workspace.
@@ -113,15 +124,42 @@ def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     from snapws import pictures
 
     pictures.pillow()  # before anything is read
-    scene, slices = pictures.Scene(a), None
-    ours, theirs = scene.grid, pictures.Scene(b).grid
+    shown, left_out = zip(*(_drawable(one) for one in (a, b)), strict=True)
+    scene, slices = pictures.Scene(a, shown[0]), None
+    ours, theirs = scene.grid, pictures.Scene(b, shown[1]).grid
     corners = far_corners(ours.shape)
     distance = Map(ours.affine, corners).distance(Map(theirs.affine, corners))
     if ours.shape == theirs.shape and distance <= TOLERANCE:
         slices = scene.cursor()
-    drawn = [one.picture(slices=slices, size=size) for one in (a, b)]
-    # Not A and B alone: an A in a picture is anterior.
-    return pictures.beside(tuple(zip(("Workspace A", "Workspace B"), drawn, strict=True)))
+    captions = [
+        # Not A and B alone: an A in a picture is anterior.
+        f"Workspace {name}" + (f", without layer {', '.join(missing)}" if missing else "")
+        for name, missing in zip("AB", left_out, strict=True)
+    ]
+    drawn = [
+        one.picture(layers=layers, slices=slices, size=size)
+        for one, layers in zip((a, b), shown, strict=True)
+    ]
+    return pictures.beside(tuple(zip(captions, drawn, strict=True)))
+
+
+def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
+    """Give the numbers of the layers to draw, and of those that cannot be.
+
+    Without its main image nothing can be drawn; drawing says why.
+    """
+    from snapws import pictures
+
+    bad = {one.where for one in check(workspace) if one.kind in _UNDRAWABLE}
+    shown, left_out = [], []
+    for layer in workspace.layers():
+        place = f"layer {layer.number:03d}"
+        if layer.role is Role.MAIN or place not in bad:
+            if not pictures.is_beside(layer):
+                shown.append(layer.number)
+        else:
+            left_out.append(place.split()[-1])
+    return shown, left_out
 
 
 def _differences(
@@ -182,7 +220,7 @@ def _unlike(
         elif isinstance(a, Unread) or a != b:
             unlike[what] = Difference(place, what, _told(a), _told(b))
     for what, difference in unlike.items():
-        if _TOLD_WITH.get(what, what) in unlike:
+        if _TOLD_WITH.get(what, what) in unlike and _TOLD_BY.get(what) not in unlike:
             yield difference
 
 

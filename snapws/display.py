@@ -10,7 +10,7 @@ from snapws.errors import InvalidValue
 from snapws.fields import View, flag, integer, number, text
 from snapws.registry import Registry
 
-_CURVE = "LayerMetaData.DisplayMapping.Curve"
+_MAPPING = "LayerMetaData.DisplayMapping"
 _STICKY = "LayerMetaData.Sticky"
 
 
@@ -38,21 +38,21 @@ class Display(View):
     """The display settings of one layer.
 
     Attributes:
-        color_map: name of the colour map as stored: ``Grayscale``, ``Jet``, ``Hot`` …
-        opacity: 0 to 255 as ITK-SNAP writes it; other programs write other ranges.
+        opacity: 0 to 255 as ITK-SNAP writes it; other programs write other ranges. It is meant for
+            a layer that lies over the main image: set `sticky`, too. An overlay that does not say
+            is drawn half opaque where its opacity is full.
         sticky: shown over the main image rather than beside it.
         component: the component shown in mode `ComponentMode.COMPONENT`, from 0.
     """
 
     __slots__ = ()
 
-    color_map = text("LayerMetaData.DisplayMapping.ColorMap.Preset")
     opacity = number("LayerMetaData.Alpha", 255.0)
     sticky = flag(_STICKY)
-    component = integer("LayerMetaData.DisplayMapping.SelectedComponent")
-    _rgb = flag("LayerMetaData.DisplayMapping.UseRGB")
-    _grid = flag("LayerMetaData.DisplayMapping.RenderAsGrid")
-    _representation = text("LayerMetaData.DisplayMapping.SelectedScalarRep")
+    component = integer(f"{_MAPPING}.SelectedComponent")
+    _rgb = flag(f"{_MAPPING}.UseRGB")
+    _grid = flag(f"{_MAPPING}.RenderAsGrid")
+    _representation = text(f"{_MAPPING}.SelectedScalarRep")
 
     @property
     def beside(self) -> bool:
@@ -85,13 +85,40 @@ class Display(View):
         self.component = component
 
     @property
+    def mapping(self) -> str:
+        """The key of the folder that holds colour map and contrast curve.
+
+        Of several components each way to make one number of them may have its own, as in files that
+        ITK-SNAP saves; colours and grids go with that of a component.
+        """
+        if self._rgb or self._grid or not self._representation:
+            own = f"{_MAPPING}.{ComponentMode.COMPONENT.value}"
+        else:
+            own = f"{_MAPPING}.{self._representation}"
+        return _MAPPING if self.registry.folder(own) is None else own
+
+    @property
+    def color_map(self) -> str:
+        """The name of the colour map as it is stored, ``Grayscale`` or ``Jet`` for example.
+
+        Assigning takes away the points of a map of the user's own, which would count more.
+        """
+        return self.registry.get(f"{self.mapping}.ColorMap.Preset")
+
+    @color_map.setter
+    def color_map(self, name: str) -> None:
+        draft = Registry()
+        draft["Preset"] = name
+        self._replace("ColorMap", draft)
+
+    @property
     def contrast(self) -> tuple[tuple[float, float], ...]:
         """The contrast curve as (input, output) points, output from 0 to 1; none: automatic.
 
         The input is an intensity, or, in files of the program, a part of the intensity range: it is
         read so where all inputs are within 0 to 1.
         """
-        folder = self.registry.folder(_CURVE)
+        folder = self.registry.folder(f"{self.mapping}.Curve")
         if folder is None:
             return ()
         points = []
@@ -119,9 +146,7 @@ class Display(View):
         for i, (value, output) in enumerate(curve):
             point = _ControlPoint(draft.make_folder(f"ControlPoint[{i}]"))
             point.input, point.output = value, output
-        self.registry.remove_folder(_CURVE)
-        if curve:
-            self.registry.make_folder(_CURVE).update(draft)
+        self._replace("Curve", draft if curve else None)
 
     def set_linear_contrast(self, low: float, high: float) -> None:
         """Map intensity `low` to black and `high` to white, straight in between.
@@ -132,3 +157,10 @@ class Display(View):
             InvalidValue: `low` is not below `high`.
         """
         self.contrast = ((low, 0.0), ((low + high) / 2, 0.5), (high, 1.0))
+
+    def _replace(self, name: str, draft: Registry | None) -> None:
+        """Put a folder of the mapping in the place of the one that is there, or none."""
+        key = f"{self.mapping}.{name}"
+        self.registry.remove_folder(key)
+        if draft is not None:
+            self.registry.make_folder(key).update(draft)

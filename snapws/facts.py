@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import geometry, images, mesh_formats, paths, verify
+from snapws import (
+    colormaps,
+    geometry,
+    images,
+    mesh_formats,
+    paths,
+    pictures,
+    rendering,
+    verify,
+)
 from snapws.annotations import Annotation, Landmark, LineSegment
 from snapws.check import missing_file
 from snapws.errors import (
@@ -30,6 +39,8 @@ from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from snapws.display import Display
 
 # Of a box, in parts of its sides.
 _CORNERS = tuple(product((0.0, 1.0), repeat=3))
@@ -83,7 +94,9 @@ def things(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[Thin
     Raises:
         InvalidValue: the number of a time point, or of annotations, is none.
     """
+    shown = {"segmentation_opacity": _value(lambda: rendering.segmentation_opacity(workspace))}
     return {
+        "workspace": [Thing("workspace", "", ("workspace",), shown)],
         "layer": _layers(workspace, hashes),
         "mesh": _meshes(workspace),
         "label": _labels(workspace),
@@ -112,7 +125,9 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
             "file": name,
             **image,
             "transform": _value(lambda: Map(layer.transform, corners)),
-            **_values(layer.display, "color_map", "contrast", "opacity", "sticky"),
+            "color_map": _value(lambda: _color_map(layer.display)),
+            **_values(layer.display, "contrast", "opacity", "sticky"),
+            "beside": _value(lambda: pictures.is_beside(layer)),
             **_values(layer.display, "mode", "component"),
         }
         voxels, summary = image["voxels"], _words(role, layer.nickname, name)
@@ -124,6 +139,19 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
         return Thing(f"layer {layer.number:03d}", summary, marks, facts)
 
     return [thing(layer) for layer in workspace.layers()]
+
+
+def _color_map(display: Display) -> Any:
+    """Give the name of a colour map, or the points that count more.
+
+    Each is its place, and red, green, blue and opacity, 0 to 255; twice, before it and from it on,
+    where they differ.
+    """
+    points = []
+    for place, *sides in colormaps.own_points(display):
+        before, after = ([round(255 * part, 6) for part in side] for side in sides)
+        points.append((place, *before, *(after if after != before else ())))
+    return tuple(points) or display.color_map
 
 
 def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class Scene:
     Raises:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
-        InvalidValue: The layers are no list, or a layer's transform or display settings are none.
+        InvalidValue: The layers are no list, a layer's transform or display settings are none, or
+            there is only one time point and another one is asked for.
         ImageError: A header cannot be read.
     """
 
@@ -78,6 +79,8 @@ class Scene:
         self.layers = tuple(sorted(chosen, key=lambda one: one.role is Role.SEGMENTATION))
         for layer in self.layers:
             self._drawn.append(self._ready(layer))
+        if time_point != 1 and not self.moves:
+            raise InvalidValue(f"what is drawn has one time point, not {time_point}")
         self._segmentations = [one for one in self._drawn if isinstance(one, Segmentation)]
 
     def _ready(self, layer: Layer) -> Drawn:
@@ -91,18 +94,19 @@ class Scene:
     def cursor(self) -> tuple[int, int, int]:
         """Give the voxel of the main image through which the views go, its indices from 0.
 
-        It is the centre of mass of the first segmentation that has any label, else the middle of
-        the image. Segmentations are read for it.
+        It is the centre of mass of the first segmentation that has any label, of those that are
+        shown where it has one, else the middle of the image. Segmentations are read for it.
 
         Raises:
             InvalidValue: One has no such time point.
             ImageError: One cannot be read.
         """
         for one in self._segmentations:
-            center = sampling.center_of_labels(one.header, self._time_point)
-            if center is not None:
-                # A transform may flatten an image: then the nearest that leads there.
-                return self._nearest((np.linalg.pinv(one.matrix) @ (*center, 1))[:3])
+            for hidden in dict.fromkeys((one.hidden, ())):
+                center = sampling.center_of_labels(one.header, self._time_point, hidden)
+                if center is not None:
+                    # A transform may flatten an image: then the nearest that leads there.
+                    return self._nearest((np.linalg.pinv(one.matrix) @ (*center, 1))[:3])
         return self._nearest((np.array(self.grid.shape) - 1) / 2)
 
     def draw(self, slices: Sequence[tuple[View, int]], size: int) -> list[npt.NDArray[np.uint8]]:

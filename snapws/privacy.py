@@ -71,6 +71,7 @@ LAYER_KEYS = {
     r"ImageTransform\.IsIdentity": _FLAG,
     rf"ImageTransform\.(Matrix\.Element{_AXIS}{_AXIS}|Offset\.Element{_AXIS})": _NUMBER,
     r"ProjectMetaData\.Files\.Grey\.Dimensions": _numbers(3, _COUNT),
+    r"ProjectMetaData\.IRIS\.LabelState\.SegmentationAlpha": _NUMBER,
     # The labels themselves are written from the table as it is read.
     r"ProjectMetaData\.IRIS\.LabelTable\.NumberOfElements": _COUNT,
 }

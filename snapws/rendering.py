@@ -6,7 +6,7 @@ import colorsys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from snapws import geometry, images, sampling
 from snapws.colormaps import ColorMap, color_map
 from snapws.display import ComponentMode, Display
 from snapws.errors import InvalidValue
+from snapws.fields import View, number
 from snapws.labels import MAX_INDEX, Label
+from snapws.layers import Layer, Role
 from snapws.sampling import Samples
 from snapws.views import Grid, Plane
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from snapws.layers import Layer
+    from snapws.workspace import Workspace
 
     #: Red, green, blue and opacity of pixels, each 0 to 1: (height, width, 4).
     Colors: TypeAlias = npt.NDArray[np.float32]
@@ -35,7 +37,8 @@ ROBUST = (0.5, 99.5)
 #: what is not sticky, ITK-SNAP shows beside the main image.
 OVERLAY_OPACITY = 0.5
 
-#: How opaque a label is whose own opacity is full: what lies below stays visible.
+#: How opaque a label is whose own opacity is full, if the workspace does not say: what lies below
+#: stays visible.
 SEGMENTATION_OPACITY = 0.5
 
 _STEPS = 4096  # of a colour map: more than a picture has shades
@@ -138,14 +141,17 @@ class Anatomy(Drawn):
             yield colors
 
     def _mapped(self, samples: Samples) -> Iterator[Colors]:
-        def scalar(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        def scalar(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
             return _scalar(values, self._mode, self._component)
 
-        shown = samples._replace(some=scalar(samples.some))
-        if samples.some.shape[1] > 1:  # the range of all components is not that of what is shown
+        shown = samples._replace(some=scalar(samples.some)[:, None])
+        if self._mode in (ComponentMode.COMPONENT, ComponentMode.RGB):
+            shown = shown._replace(ends=scalar(samples.ends.T)[None])
+        elif samples.some.shape[1] > 1:
+            # Components come one after the other: what is made of them is known of samples alone.
             finite = shown.some[np.isfinite(shown.some)]
-            ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-            shown = shown._replace(least=ends[0], greatest=ends[1])
+            ends = (finite.min(), finite.max()) if finite.size else (np.inf, -np.inf)
+            shown = shown._replace(ends=np.array([ends], dtype=np.float64))
         inputs, outputs = self._window(shown, robust_range(shown))
         table = _table(self._map)
         for several in samples.planes:
@@ -183,6 +189,7 @@ class Segmentation(Drawn):
         table: The labels; one that it does not have is shown in a colour that is made up.
 
     Raises:
+        InvalidValue: The opacity of the workspace's segmentations is none.
         LayerFileMissing: Its file is on a server.
         ImageError: Its header cannot be read.
     """
@@ -192,6 +199,9 @@ class Segmentation(Drawn):
     def __init__(self, layer: Layer, grid: Grid, table: Iterable[Label]) -> None:
         super().__init__(layer, grid)
         self._table = table
+        #: The labels that are not shown.
+        self.hidden = tuple(label.index for label in table if not label.visible)
+        self._opacity = segmentation_opacity(layer.workspace)
 
     def _painted(
         self,
@@ -204,6 +214,7 @@ class Segmentation(Drawn):
         ]
         present = np.unique(np.concatenate([np.unique(labels) for labels in found]))
         palette = _palette(self._table, present.tolist())
+        palette[:, 3] *= self._opacity
         for labels in found:
             yield palette[labels]
 
@@ -235,6 +246,25 @@ def opacity(display: Display) -> float:
     return part if part < 1 or display.sticky else OVERLAY_OPACITY
 
 
+def segmentation_opacity(workspace: Workspace) -> float:
+    """Give the opacity of a workspace's segmentations, 0 to 1; its main image's folder holds it.
+
+    Raises:
+        InvalidValue: The file holds something that is no number.
+    """
+    main = workspace.layers(role=Role.MAIN)
+    stored = _Segmentations(main[0].registry).opacity if main else SEGMENTATION_OPACITY
+    if np.isnan(stored):
+        raise InvalidValue("the opacity of the segmentations is no number: set another one")
+    return min(1.0, max(0.0, stored))
+
+
+class _Segmentations(View):
+    opacity = number(
+        "ProjectMetaData.IRIS.LabelState.SegmentationAlpha", default=SEGMENTATION_OPACITY
+    )
+
+
 def robust_range(samples: Samples) -> tuple[float, float]:
     """Give the intensities that are black and white where nothing else says so; they differ.
 
@@ -263,7 +293,6 @@ def _palette(table: Iterable[Label], present: Sequence[int]) -> Colors:
         label = known.get(index) or Label(index, "", made_up_color(index))
         palette[index] = (*label.color, label.alpha if label.visible else 0)
     palette[0] = 0
-    palette[:, 3] *= SEGMENTATION_OPACITY
     palette /= 255
     return palette
 
@@ -274,9 +303,7 @@ def _table(color_map: ColorMap) -> Colors:
     return np.asarray(color_map(places), dtype=np.float32)
 
 
-def _scalar(
-    values: npt.NDArray[np.float32], mode: ComponentMode, component: int
-) -> npt.NDArray[np.float32]:
+def _scalar(values: npt.NDArray[Any], mode: ComponentMode, component: int) -> npt.NDArray[Any]:
     """Make one number of the components, which are the last axis."""
     if values.shape[-1] == 1 or mode in (ComponentMode.COMPONENT, ComponentMode.RGB):
         return values[..., min(max(component, 0), values.shape[-1] - 1)]

@@ -32,15 +32,26 @@ class Samples(NamedTuple):
     Attributes:
         planes: Of each plane its values, (height, width, components) float32; NaN outside the
             image.
-        least: The least finite value of the image.
-        greatest: Its greatest.
+        ends: Of each component the least and the greatest finite value, (components, 2); infinity
+            and minus infinity where there is none.
         some: Values on a regular grid through the image, (values, components) float32.
     """
 
     planes: list[npt.NDArray[np.float32]]
-    least: float
-    greatest: float
+    ends: npt.NDArray[np.float64]
     some: npt.NDArray[np.float32]
+
+    @property
+    def least(self) -> float:
+        """The least finite value of the image; 0 if there is none."""
+        least = float(self.ends[:, 0].min())
+        return least if np.isfinite(least) else 0.0
+
+    @property
+    def greatest(self) -> float:
+        """The greatest finite value of the image; 0 if there is none."""
+        greatest = float(self.ends[:, 1].max())
+        return greatest if np.isfinite(greatest) else 0.0
 
 
 # Of numbers beyond float32, or infinite ones that are interpolated, the result says enough.
@@ -69,27 +80,29 @@ def sample(
     values = [
         np.full((plane.height * plane.width, count), np.nan, dtype=np.float32) for plane in planes
     ]
-    limits: list[tuple[float, float]] = []
+    ends = np.full((count, 2), (np.inf, -np.inf))
     some: list[list[npt.NDArray[np.float32]]] = [[] for _ in volumes]
     step = _stride(header, count)
     for volume, first, slab in _slabs(header, volumes, overlap=not nearest):
         # Of slices that come twice, for the sake of interpolation, the second time counts.
         own = slab if first + len(slab) == header.extent[2] or nearest else slab[:-1]
-        limits.append(_limits(own))
         where = slice(-first % step, None, step)
         some[volume].append(own[where, ::step, ::step].reshape(-1, parts).astype(np.float32))
         columns = slice(volume * parts, (volume + 1) * parts)
+        for part, end in enumerate(ends[columns]):
+            least, greatest = _limits(own[..., part])
+            end[:] = min(end[0], least), max(end[1], greatest)
         for these, target in zip(points, values, strict=True):
             these.gather(slab, first, len(own), target[:, columns])
     slope, intercept = header.scaling or (1.0, 0.0)
-    ends = [end * slope + intercept for limit in limits for end in limit if np.isfinite(end)]
+    # A slope below 0 turns them round.
+    ends = np.where(np.isfinite(ends), np.sort(ends * slope + intercept), ends)
     return Samples(
         [
             scaled(value, header).reshape(plane.height, plane.width, count)
             for plane, value in zip(planes, values, strict=True)
         ],
-        min(ends, default=0.0),
-        max(ends, default=0.0),
+        ends,
         scaled(np.hstack([np.vstack(pieces) for pieces in some]), header),
     )
 
@@ -116,26 +129,38 @@ def labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.where(is_near, whole, values)
 
 
-def center_of_labels(header: ImageHeader, time_point: int = 1) -> tuple[float, ...] | None:
-    """Give the voxel coordinates (3) of the centre of mass of all labels; None if there is none.
+def center_of_labels(
+    header: ImageHeader, time_point: int = 1, hidden: Sequence[int] = ()
+) -> tuple[float, ...] | None:
+    """Give the voxel coordinates (3) of the centre of mass of labels; None if there is none.
 
     Labels are values of 1 and more.
+
+    Args:
+        header: The image.
+        time_point: Which of its volumes, from 1; of an image with one volume, that one.
+        hidden: Labels that do not count.
 
     Raises:
         InvalidValue: The image has no such time point.
         ImageDamaged: It is cut short, or its checksum is wrong.
         ImageError: It cannot be read.
     """
+
+    def counts(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        found = values >= 1
+        return found & ~np.isin(values, hidden) if hidden else found
+
     total, sums = 0, np.zeros(3)
     for _, first, slab in _slabs(header, _volumes(header, time_point)[:1], overlap=False):
         if slab.any() or header.scaling:
             # Slice by slice: scaled ones take eight times the room.
-            labelled = np.stack([labels(scaled(one[..., 0], header)) >= 1 for one in slab])
+            labelled = np.stack([counts(labels(scaled(one[..., 0], header))) for one in slab])
             along_x, along_y = labelled.sum((0, 1)), labelled.sum((0, 2))
             along_z = labelled.sum((1, 2))
-            for axis, counts in enumerate((along_x, along_y, along_z)):
+            for axis, along in enumerate((along_x, along_y, along_z)):
                 start = first if axis == 2 else 0
-                sums[axis] += counts @ np.arange(start, start + len(counts))
+                sums[axis] += along @ np.arange(start, start + len(along))
             total += int(along_z.sum())
     return tuple(float(one) / total for one in sums) if total else None
 
@@ -147,13 +172,24 @@ class _Points:
         self._plane = plane
         self._size = np.array(header.extent)
         self._nearest = nearest
-        numbers = np.arange(plane.width * plane.height, dtype=np.int32)
+        found = [self._inside(first) for first in range(0, plane.width * plane.height, _POINTS)]
+        numbers, slices = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(slices, kind="stable")
+        self._numbers = numbers[order]
+        self._starts = np.searchsorted(slices[order], np.arange(self._size[2] + 1))
+
+    def _inside(self, first: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Give which points from one on, no more than are found together, are in the image.
+
+        Returns:
+            Their numbers, and the slice with which the value of each is found.
+        """
+        last = min(first + _POINTS, self._plane.width * self._plane.height)
+        numbers = np.arange(first, last, dtype=np.int32)
         places = self._places(numbers)
         inside = np.all((places >= -0.5) & (places <= self._size[:, None] - 0.5), axis=0)
-        slices = self._slice_of(places[2, inside])
-        order = np.argsort(slices, kind="stable")
-        self._numbers = numbers[inside][order]
-        self._starts = np.searchsorted(slices[order], np.arange(self._size[2] + 1))
+        z = np.clip(places[2, inside], 0, self._size[2] - 1)
+        return numbers[inside], (np.rint if self._nearest else np.floor)(z).astype(np.int32)
 
     def gather(
         self,
@@ -207,11 +243,6 @@ class _Points:
             + self._plane.down[:, None] * down
         )
         return places
-
-    def _slice_of(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-        """Give the slice with which the value of each point is found."""
-        clipped = np.clip(z, 0, self._size[2] - 1)
-        return (np.rint if self._nearest else np.floor)(clipped).astype(np.intp)
 
 
 def _slabs(

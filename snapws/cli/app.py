@@ -51,6 +51,7 @@ command(
     "compare",
     example="snapws compare study.itksnap archive/workspace.itksnap --picture both.png",
     more=_LOOK,
+    trouble=2,
 )(compare)
 command(
     app,

@@ -40,13 +40,16 @@ def compare(
     """List what differs between two workspaces.
 
     Layers, their order, tags, nicknames and display, voxels by hash, size and place of images,
-    transforms (by how many mm they take a corner of the main image apart), meshes, labels, time
-    points and annotations. Names and folders of files are no difference.
+    transforms (by how many mm they take a corner of the main image apart), meshes, labels, the
+    opacity of segmentations, time points and annotations; nothing else that the files hold. Names
+    and folders of files are no difference.
 
     A layer of A and one of B are the same layer by their voxels; else by tags, nickname or file
     name; the main image, and a layer that has neither tags nor nickname, else by role and order.
 
-    Exit 0 if nothing differs, and, as with diff, 1 if something does. What cannot be read differs.
+    Exit as with diff: 0 if nothing differs, 1 if something does, 2 if a workspace cannot be read or
+    the picture not be made. An image or a mesh that cannot be read differs; the picture is without
+    it, and says so.
     """
     from snapws import comparison
 
@@ -75,7 +78,7 @@ def compare(
             columns,
         )
     else:
-        render.note(f"{a} and {b}: no difference")
+        render.note(f"{a} and {b}: no difference in what is compared")
     if picture:
         pictures.save(comparison.picture(ours, theirs), picture, ours, theirs)
         render.note(f"saved {picture}")

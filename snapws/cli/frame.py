@@ -103,6 +103,7 @@ def command(
     example: str,
     more: str = REFERENCE,
     errors: tuple[type[Exception], ...] = (WorkspaceError,),
+    trouble: int = 1,
 ) -> Callable[[Function], Function]:
     """Make a function a subcommand; its docstring, one line what and then the rest, is the help.
 
@@ -111,11 +112,12 @@ def command(
         name: what is typed.
         example: a command line that uses it, or several lines.
         more: the page below docs/ where one reads more.
-        errors: those that are meant for people, besides `OSError`: one line, and exit code 1.
+        errors: those that are meant for people, besides `OSError`: one line, and exit `trouble`.
+        trouble: the exit code of errors.
     """
 
     def add(function: Function) -> Function:
-        run = _expanded(function, (*errors, OSError))
+        run = _expanded(function, (*errors, OSError), trouble)
         app.command(name, help=inspect.getdoc(function), epilog=epilog(example, more))(run)
         return function
 
@@ -175,7 +177,7 @@ def options(
     """Take the options of a program itself, as the callback of its app; subcommands read them."""
 
 
-def _expanded(function: Function, errors: tuple[type[Exception], ...]) -> Function:
+def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: int) -> Function:
     """Give a function that takes the options of each group one by one, and reports errors."""
     hints = {**_hints(function), "manner": Manner}
     hints.pop("return", None)
@@ -194,7 +196,7 @@ def _expanded(function: Function, errors: tuple[type[Exception], ...]) -> Functi
             values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         manner, program = values.pop("manner"), context.find_root()
         render.begin(program.info_name or "", quiet=manner.quiet or program.params["quiet"])
-        with _reporting(errors, verbose=manner.verbose or program.params["verbose"]):
+        with _reporting(errors, trouble, verbose=manner.verbose or program.params["verbose"]):
             function(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -217,8 +219,10 @@ def _hints(function: Function) -> dict[str, Any]:
 
 
 @contextmanager
-def _reporting(errors: tuple[type[Exception], ...], *, verbose: bool) -> Iterator[None]:
-    """Turn an error that is meant for people into one line and exit code 1."""
+def _reporting(
+    errors: tuple[type[Exception], ...], trouble: int, *, verbose: bool
+) -> Iterator[None]:
+    """Turn an error that is meant for people into one line and the exit code `trouble`."""
     try:
         yield
     except BrokenPipeError:
@@ -230,7 +234,7 @@ def _reporting(errors: tuple[type[Exception], ...], *, verbose: bool) -> Iterato
             render.error(f"{error.filename or 'the system'}: {error.strerror or error}")
         else:
             render.error(str(error))
-        raise typer.Exit(1) from None
+        raise typer.Exit(trouble) from None
 
 
 def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

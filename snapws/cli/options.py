@@ -138,7 +138,13 @@ class Properties:
         int | None, typer.Option(min=0, metavar="N", help="The component shown, from 0.")
     ] = None
     opacity: Annotated[
-        float | None, typer.Option(min=0, max=255, metavar="N", help="0 to 255 (opaque).")
+        float | None,
+        typer.Option(
+            min=0,
+            max=255,
+            metavar="N",
+            help="0 to 255 (opaque); an overlay that says neither is made --sticky.",
+        ),
     ] = None
     sticky: Annotated[
         bool | None,
@@ -178,15 +184,16 @@ class Properties:
 
             layer.transform = transforms.read_file(self.transform)
         display = layer.display
+        # First: each mode may have a colour map and a contrast of its own.
+        if self.mode is not None or self.component is not None:
+            mode = ComponentMode[(self.mode or "component").upper()]
+            display.show(mode, self.component or 0)
         if self.color_map is not None:
             from snapws import colormaps
 
             display.color_map = colormaps.known_name(self.color_map)
         if self.contrast is not None:
             set_contrast(display, self.contrast)
-        if self.mode is not None or self.component is not None:
-            mode = ComponentMode[(self.mode or "component").upper()]
-            display.show(mode, self.component or 0)
         if self.opacity is not None:
             if 0 < self.opacity < 1:
                 raise InvalidValue(
@@ -194,6 +201,8 @@ class Properties:
                     f"for that part say {255 * self.opacity:.0f}"
                 )
             display.opacity = self.opacity
+            if layer.role is Role.OVERLAY and not display.beside:
+                display.sticky = True
         if self.sticky is not None:
             display.sticky = self.sticky
 

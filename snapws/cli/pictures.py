@@ -50,7 +50,12 @@ def show(
         ),
     ] = None,
     size: Annotated[
-        int, typer.Option(min=16, max=4096, help="Pixels of the longest side of a view.")
+        int,
+        typer.Option(
+            min=16,
+            max=2048,  # at 4096, a workspace of four layers takes gigabytes and more than a minute
+            help="Pixels of the longest side of a view.",
+        ),
     ] = 320,
     time_point: Annotated[
         int, typer.Option(min=1, metavar="N", help="The time point of images that have several.")

@@ -31,7 +31,8 @@ def edit(name: str = "edited.itksnap") -> Workspace:
 def test_no_difference(snapws, study):
     done = snapws("compare study.itksnap archive/workspace.itksnap")
     assert done.stdout == ""
-    assert done.stderr == "snapws: study.itksnap and archive/workspace.itksnap: no difference\n"
+    said = "study.itksnap and archive/workspace.itksnap: no difference in what is compared"
+    assert done.stderr == f"snapws: {said}\n"
     assert snapws("compare study.itksnap study.itksnap --json -q").output == "[]\n"
     moved = shutil.copytree(study, study.parent / "moved")
     assert snapws(["compare", "study.itksnap", str(moved / "study.itksnap")]).stdout == ""
@@ -109,7 +110,7 @@ def test_a_picture_of_both(snapws):
 )
 def test_refusals(snapws, study, line, message):
     before = set(study.iterdir())
-    done = snapws(line, 1)
+    done = snapws(line, 2)  # as with diff: 1 is for differences
     assert done.stdout == ""
     assert done.stderr.startswith("snapws: error: ")
     assert message in done.stderr
@@ -123,12 +124,32 @@ def test_missing_files_are_in_the_table(snapws):
     assert done.stderr == ""
 
 
-def test_a_picture_that_cannot_be_made_is_told_of_behind_the_table(snapws):
-    done = snapws("compare study.itksnap cardiac.itksnap --picture x.png", 1)
+def test_a_picture_that_cannot_be_made_is_told_of_behind_the_table(snapws, study):
+    (study / "t1.nii.gz").unlink()  # the main image
+    done = snapws("compare study.itksnap cardiac.itksnap --picture x.png", 2)
     assert "nickname" in done.stdout
     assert done.stderr.startswith("snapws: error: ")
     assert "is not there" in done.stderr
     assert not Path("x.png").exists()
+
+
+def test_a_picture_leaves_out_what_cannot_be_read_and_says_so(snapws, study):
+    edited = Workspace.open("study.itksnap")
+    edited.remove(edited.layers()[1])
+    edited.save("less.itksnap")
+    snapws("compare less.itksnap less.itksnap --picture less.png")
+    (study / "flair.nii.gz").unlink()
+    done = snapws("compare less.itksnap study.itksnap --picture both.png", 1)
+    assert "layer 001  layer" in done.stdout
+    assert done.stderr == "snapws: saved both.png\n"
+    with Image.open("less.png") as less, Image.open("both.png") as both:
+        expected, found = np.asarray(less), np.asarray(both)
+    assert expected.shape == found.shape
+    caption = 24
+    assert np.array_equal(found[caption:], expected[caption:])
+    unlike = np.flatnonzero((found != expected).any((0, 2)))  # the right caption says it
+    assert unlike.size
+    assert unlike.min() > found.shape[1] // 2
 
 
 def test_usage(study):

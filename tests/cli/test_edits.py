@@ -49,6 +49,32 @@ def test_all_properties(snapws):
     assert opened().layer("O:0").display.contrast == ((-5, 0), (0, 0.5), (5, 1))
 
 
+def test_colour_map_and_contrast_go_where_the_mode_that_is_set_with_them_has_them(snapws):
+    study = opened()
+    mapping = study.layer("O:0").registry.make_folder("LayerMetaData.DisplayMapping")
+    for name in ("Component", "Magnitude"):
+        mapping[f"{name}.ColorMap.Preset"] = "Grayscale"
+    study.save()
+    snapws("layers set study.itksnap O:0 --color-map Hot --contrast 0,9 --mode magnitude")
+    display = opened().layer("O:0").display
+    assert (display.color_map, display.contrast[0], display.contrast[2]) == ("Hot", (0, 0), (9, 1))
+    display.show(ComponentMode.COMPONENT)
+    assert (display.color_map, display.contrast) == ("Grayscale", ())
+
+
+def test_an_opacity_is_meant_for_an_overlay_over_the_main_image(snapws):
+    snapws("layers set study.itksnap O:0 --opacity 255")
+    assert opened().layer("O:0").display.sticky
+    snapws("layers set study.itksnap O:0 --opacity 200 --no-sticky")
+    snapws("layers set study.itksnap O:0 --opacity 255")  # the file says that it is not
+    assert opened().layer("O:0").display.beside
+    snapws("layers add study.itksnap flair.nii.gz --nickname FLAIR --opacity 90")
+    assert opened().layer("O:1").display.sticky
+    for layer in ("M", "S"):
+        snapws(f"layers set study.itksnap {layer} --opacity 255")
+        assert "LayerMetaData.Sticky" not in opened().layer(layer).registry
+
+
 def test_transforms_come_back_exactly(snapws):
     printed = snapws("transform get study.itksnap tag:Source").stdout
     expected = opened().layer("O:0").transform

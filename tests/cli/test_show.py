@@ -87,6 +87,18 @@ def test_what_cannot_be_shown_is_one_line(study, tmp_path, words, said):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_size_that_would_take_gigabytes_is_no_size(study):
+    done = show(study, "--size", "2049")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "2048" in done.stderr
+
+
+def test_a_time_point_that_is_not_there_is_one_line(study):
+    done = show(study, "--layers", "M", "--time-point", "2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "snapws: error: what is drawn has one time point, not 2\n"
+
+
 def pixels(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))

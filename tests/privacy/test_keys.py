@@ -40,6 +40,7 @@ MISFITS = (
     (f"{_LAYER}ImageTransform.Matrix.Element[0][{{}}]", "1"),
     (f"{_LAYER}ProjectMetaData.Files.Grey.Dimensions", "5 6 7 {}"),
     (f"{_LAYER}ProjectMetaData.IRIS.LabelTable.NumberOfElements", "2 {}"),
+    (f"{_LAYER}ProjectMetaData.IRIS.LabelState.SegmentationAlpha", "0.5 {}"),
     (f"{_LABEL}Color", "255 0 0 {}"),
     (f"{_LABEL}Alpha", "{}"),
     (f"{_LABEL}Flags", "1 1 {}"),

@@ -29,6 +29,8 @@ from snapws.verify import verify
 from tests.conformance.replay import RECORDINGS
 from tests.snapws.test_images import ARCHIVED, CUT_SHORT
 
+SEGMENTATION_OPACITY = "ProjectMetaData.IRIS.LabelState.SegmentationAlpha"
+
 write_archive = archive.archive
 
 
@@ -40,6 +42,7 @@ def test_an_archive_is_the_same_workspace(base, tmp_path):
     base.layers()[1].transform = np.diag([1.5, 1, 1, 1])
     base.layers()[1].display.color_map = "Jet"
     base.layers()[3].display.set_linear_contrast(10, 20)
+    base.main.registry[SEGMENTATION_OPACITY] = "0.25"
     base.labels = [Label(1, "one", (1, 2, 3), 100, False, True)]
     base.add_time_point("ED", tags={"first"})
     base.add_landmark((1, 2, 3), "tip")
@@ -62,6 +65,7 @@ def test_an_archive_is_the_same_workspace(base, tmp_path):
         assert np.array_equal(ours.transform, source.transform)
         assert ours.display.color_map == source.display.color_map
         assert ours.display.contrast == source.display.contrast
+        assert ours.registry.get(SEGMENTATION_OPACITY) == source.registry.get(SEGMENTATION_OPACITY)
     assert archived.labels == base.labels
     assert archived.time_points[0].nickname == "ED"
     assert archived.annotations[0].center == (1, 2, 3)

@@ -159,6 +159,16 @@ def test_a_place_that_is_none(scan, tmp_path):
     assert ("place", "layer 002") not in blamed
 
 
+def test_the_opacity_of_segmentations(scan):
+    scan.add_segmentation(scan.main.path)
+    scan.main.registry["ProjectMetaData.IRIS.LabelState.SegmentationAlpha"] = "nan"
+    assert Problem(
+        "settings",
+        "layer 001",
+        "the opacity of the segmentations is no number: set another one",
+    ) in check(scan)
+
+
 def test_settings_that_are_not_used_are_no_problem(scan, tmp_path):
     scan.main.registry["LayerMetaData.Alpha"] = "nan"
     drawn = scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from snapws import ComponentMode, Label, Workspace, WorkspaceError, labels
 from snapws.archive import archive
 from snapws.comparison import Difference, compare, picture
-from snapws.layers import Role
+from snapws.layers import Layer, Role
 from tests.conformance import replay
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
@@ -254,6 +254,74 @@ def test_rounding_is_below_the_tolerance(study, edited):
     assert found(study, edited) == set()
     edited.layers()[1].transform = SHIFT + np.pad([[0.0011]], ((0, 3), (3, 0)))
     assert found(study, edited) == {("layer 001", "transform")}
+
+
+def own_map(layer: Layer, *reds: int) -> None:
+    """Give a layer a colour map of its own points, at even places, with these parts of red."""
+    mapping = layer.registry.make_folder("LayerMetaData.DisplayMapping.ColorMap")
+    mapping["NumberOfControlPoints"] = str(len(reds))
+    for i, red in enumerate(reds):
+        point = mapping.make_folder(f"ControlPoint[{i:04d}]")
+        point["Index"], point["Type"] = str(i / (len(reds) - 1)), "Continuous"
+        point["Left.R"] = point["Right.R"] = str(red)
+
+
+def test_colour_maps_differ_by_what_is_drawn(study, edited):
+    before = Workspace.open(study.path)
+    own_map(edited.layers()[1], 0, 255)
+    (difference,) = compare(before, edited)
+    assert (difference.place, difference.what, difference.a) == ("layer 001", "color_map", "")
+    assert difference.b == ((0, 0, 0, 0, 255), (1, 255, 0, 0, 255))
+    own_map(before.layers()[1], 0, 255)
+    assert found(before, edited) == set()
+    own_map(edited.layers()[1], 0, 254)
+    assert found(before, edited) == {("layer 001", "color_map")}
+    for workspace in (before, edited):  # the points count, not the name
+        workspace.layers()[1].registry["LayerMetaData.DisplayMapping.ColorMap.Preset"] = "Jet"
+    assert found(before, edited) == {("layer 001", "color_map")}
+    own_map(edited.layers()[1], 0, 255)
+    key = "LayerMetaData.DisplayMapping.ColorMap.ControlPoint[0001]"
+    edited.layers()[1].registry[f"{key}.Type"] = "Discontinuous"
+    edited.layers()[1].registry[f"{key}.Right.A"] = "51"
+    (difference,) = compare(before, edited)
+    assert difference.b == ((0, 0, 0, 0, 255), (1, 255, 0, 0, 255, 255, 0, 0, 51))
+    edited.layers()[1].registry[f"{key}.Right.A"] = "much"
+    assert found(before, edited) == {("layer 001", "color_map")}
+
+
+def test_settings_that_each_way_to_show_components_has_for_itself(study, edited):
+    before = Workspace.open(study.path)
+    for workspace, preset in ((before, "Hot"), (edited, "Cool")):
+        mapping = workspace.layers()[1].registry.make_folder("LayerMetaData.DisplayMapping")
+        mapping["Component.ColorMap.Preset"] = preset
+    assert found(before, edited) == {("layer 001", "color_map")}
+
+
+def test_an_overlay_that_says_that_it_is_beside_the_main_image_differs_from_one_that_does_not(
+    study, edited
+):
+    before = Workspace.open(study.path)
+    edited.layers()[1].display.sticky = False
+    assert found(study, edited) == {("layer 001", "beside")}
+    before.layers()[1].display.sticky = True
+    assert found(before, edited) == {("layer 001", "sticky")}
+    for layer in (edited.main, edited.layers()[3]):  # these are drawn the same
+        layer.display.sticky = False
+    edited.layers()[1].display.sticky = True
+    assert found(before, edited) == set()
+
+
+def test_the_opacity_of_the_segmentations(study, edited):
+    key = "ProjectMetaData.IRIS.LabelState.SegmentationAlpha"
+    edited.main.registry[key] = "0.5"
+    assert found(study, edited) == set()
+    edited.main.registry[key] = "0.2"
+    (difference,) = compare(study, edited)
+    assert difference == Difference("workspace", "segmentation_opacity", 0.5, 0.2)
+    assert found(study, edited) == {("workspace", "segmentation_opacity")}
+    edited.main.registry[key] = "much"
+    assert found(study, edited) == {("workspace", "segmentation_opacity")}
+    assert found(Workspace(), Workspace()) == set()
 
 
 def test_size_and_place_of_an_image(study, edited, tmp_path):

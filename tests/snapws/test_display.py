@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from snapws import ComponentMode, InvalidValue
+from snapws import ComponentMode, InvalidValue, Workspace
+from snapws.colormaps import NAMED, color_map
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 
 def test_defaults(base):
@@ -51,3 +57,82 @@ def test_a_value_that_is_not_of_its_kind(base):
     base.main.registry["LayerMetaData.Alpha"] = "much"
     with pytest.raises(InvalidValue, match="entry LayerMetaData.Alpha holds 'much'"):
         base.main.display.opacity  # noqa: B018
+
+
+# ------------------------------------------------- several components, as ITK-SNAP saves them
+
+
+def as_saved(registry, preset="Black to green", inputs=("0.672489", "0.865316", "0.958519")):
+    """Give a layer the display settings of a vector image, those of components set by hand."""
+    mapping = registry.make_folder("LayerMetaData.DisplayMapping")
+    mapping["SelectedScalarRep"], mapping["UseRGB"] = "Component", "0"
+    for name in ("Average", "Component", "Magnitude", "Maximum"):
+        own = inputs if name == "Component" else ("0", "0.5", "1")
+        mapping[f"{name}.ColorMap.Preset"] = preset if name == "Component" else "Jet"
+        mapping[f"{name}.Curve.NumberOfControlPoints"] = "3"
+        for i, (value, output) in enumerate(zip(own, ("0", "0.5", "1"), strict=True)):
+            mapping[f"{name}.Curve.ControlPoint[{i}].tValue"] = value
+            mapping[f"{name}.Curve.ControlPoint[{i}].xValue"] = output
+    return mapping
+
+
+@pytest.mark.parametrize(
+    ("mode", "preset", "first"),
+    [
+        (ComponentMode.COMPONENT, "Black to green", 0.672489),
+        (ComponentMode.RGB, "Black to green", 0.672489),
+        (ComponentMode.GRID, "Black to green", 0.672489),
+        (ComponentMode.MAGNITUDE, "Jet", 0),
+        (ComponentMode.MAXIMUM, "Jet", 0),
+        (ComponentMode.AVERAGE, "Jet", 0),
+    ],
+)
+def test_each_way_to_show_components_has_settings_of_its_own(base, mode, preset, first):
+    display = base.main.display
+    mapping = as_saved(display.registry)
+    display.show(mode)
+    assert (display.color_map, display.contrast[0]) == (preset, (first, 0))
+    assert color_map(display) is NAMED[preset]
+    before = dict(mapping.walk())
+    display.color_map = "Hot"
+    display.set_linear_contrast(0.25, 0.75)
+    assert (display.color_map, display.contrast[0]) == ("Hot", (0.25, 0))
+    shown = mode.value if mode.value in ("Magnitude", "Maximum", "Average") else "Component"
+    changed = {key for key, value in mapping.walk() if before.get(key) != value}
+    assert changed == {
+        f"{shown}.ColorMap.Preset",
+        *(f"{shown}.Curve.ControlPoint[{i}].tValue" for i in ((0, 2) if first == 0 else range(3))),
+    }
+    display.contrast = ()
+    assert mapping.folder(f"{shown}.Curve") is None
+
+
+def test_without_a_folder_for_what_is_shown_the_one_of_the_layer_counts(base):
+    display = base.main.display
+    display.show(ComponentMode.MAGNITUDE)
+    display.color_map, display.contrast = "Jet", ((1, 0), (2, 1))
+    base.main.registry["LayerMetaData.DisplayMapping.Component.ColorMap.Preset"] = "Hot"
+    assert (display.color_map, display.contrast) == ("Jet", ((1, 0), (2, 1)))
+    display.show(ComponentMode.COMPONENT)
+    assert (display.color_map, display.contrast) == ("Hot", ())
+
+
+def test_a_name_replaces_the_points_of_a_map(base):
+    display = base.main.display
+    mapping = base.main.registry.make_folder("LayerMetaData.DisplayMapping")
+    mapping["ColorMap.Preset"], mapping["ColorMap.NumberOfControlPoints"] = "Custom", "2"
+    for i, red in enumerate((0, 255)):
+        point = mapping.make_folder(f"ColorMap.ControlPoint[{i:04d}]")
+        point["Index"], point["Type"], point["Left.R"] = str(i), "Continuous", str(red)
+    assert color_map(display)(np.array([1.0]))[0].tolist() == [1, 0, 0, 1]
+    display.color_map = "Winter"
+    assert color_map(display) is NAMED["Winter"]
+
+
+def test_the_settings_of_a_vector_image_that_itksnap_saved():
+    files = sorted(CORPUS.glob("workspaces/003_*.itksnap"))
+    if not files:
+        pytest.skip("the corpus of other people's files is not here")
+    display = Workspace.open(files[0]).layers()[2].display
+    assert display.color_map == "Black to green"
+    assert [value for value, _ in display.contrast] == [0.672489, 0.865316, 0.958519]

@@ -363,6 +363,22 @@ def test_the_opacity_of_an_overlay(ws, tmp_path, opacity, sticky, seen):
     assert drawn(ws)[5, 5, 0] == round(255 * seen)
 
 
+@pytest.mark.parametrize(
+    ("stored", "seen"), [(None, 0.5), ("0.2", 0.2), ("1", 1), ("0", 0), ("7", 1), ("-1", 0)]
+)
+def test_the_opacity_of_segmentations(ws, tmp_path, stored, seen):
+    ws.add_segmentation(save(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8)))
+    ws.labels = [Label(1, "one", (255, 0, 0))]
+    key = "ProjectMetaData.IRIS.LabelState.SegmentationAlpha"
+    if stored is not None:
+        ws.main.registry[key] = stored
+    assert drawn(ws)[5, 5].tolist() == [round(255 * seen), 0, 0]
+    for bad in ("nan", "{{alpha}}"):
+        ws.main.registry[key] = bad
+        with pytest.raises(InvalidValue, match=r"layer 001: .*(opacity|Alpha)"):
+            drawn(ws)
+
+
 def test_an_overlay_that_is_shown_beside_the_main_image_is_drawn_if_it_is_asked_for(ws, tmp_path):
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.full(SHAPE, 100, np.int16)))
     overlay.display.set_linear_contrast(0, 100)
@@ -417,6 +433,17 @@ def test_a_curve_of_parts_is_of_the_range_that_is_shown(ws, tmp_path):
     assert drawn(ws)[5, 5].tolist() == [0] * 3
 
 
+def test_a_curve_of_parts_is_of_the_range_of_the_component_that_is_shown(ws, tmp_path):
+    """One bright voxel of 100 x 100 x 60 counts, and what other components have does not."""
+    vectors = np.zeros((100, 100, 60, 1, 2), np.float32)
+    vectors[:50, ..., 0], vectors[..., 1] = 50, 1000
+    vectors[81, 81, 31, 0, 0] = 100
+    save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
+    ws.main.display.contrast = ((0, 0), (1, 1))
+    (found,) = Scene(ws).draw([(View.AXIAL, 31)], 100)
+    assert sorted(set(found.ravel().tolist())) == [0, 128, 255]
+
+
 def test_components_as_colours(ws, tmp_path):
     vectors = np.zeros((*SHAPE, 1, 3), np.float32)
     vectors[::2] = 0, 50, 100
@@ -469,6 +496,28 @@ def test_a_grid_moves_as_the_displacement_says(ws, tmp_path, component, view, se
     lines = along[:, 3] if along.shape[0] == 60 else along[3]
     # Over 60 mm the target runs through 90 mm, or, where LPS runs against RAS, through 30.
     assert abs(lines.sum() - (60 + sense * 30) / 5) <= 1
+
+
+def test_another_time_point_than_the_only_one_is_refused(ws, tmp_path):
+    ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.zeros(SHAPE, np.float32)))
+    with pytest.raises(InvalidValue, match="one time point, not 2"):
+        ws.picture(time_point=2)
+    ws.add_overlay(save(tmp_path / "series.nii.gz", np.zeros((*SHAPE, 2), np.float32)))
+    assert drawn(ws, time_point=2).any() == drawn(ws).any()
+    with pytest.raises(InvalidValue, match="one time point, not 2"):
+        drawn(ws, layers=["M", "O:0"], time_point=2)
+
+
+def test_the_views_go_through_the_labels_that_are_seen(ws, tmp_path):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2, 3, 4], labels[10, 11, 12] = 1, 2
+    ws.add_segmentation(save(tmp_path / "labels.nii.gz", labels))
+    ws.labels = [Label(1, "seen", (255, 0, 0)), Label(2, "not", (0, 255, 0), visible=False)]
+    assert Scene(ws).cursor() == (2, 3, 4)
+    ws.labels = [Label(1, "not", (255, 0, 0), visible=False), Label(2, "seen", (0, 255, 0))]
+    assert Scene(ws).cursor() == (10, 11, 12)
+    ws.labels = []
+    assert Scene(ws).cursor() == (6, 7, 8)
 
 
 def test_the_time_point_that_is_shown(ws, tmp_path):

@@ -164,6 +164,8 @@ def test_time_points_and_components_are_told_apart(tmp_path):
     found = sample(header, [one], time_point=2)
     np.testing.assert_array_equal(found.planes[0], vectors[:, :, 2, 1].transpose(1, 0, 2))
     assert found.some.shape == (np.prod(SHAPE), 3)
+    shown = vectors[..., 1, :].reshape(-1, 3)
+    np.testing.assert_array_equal(found.ends, np.stack([shown.min(0), shown.max(0)], 1))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<i2", ">i2", "<u2", "<f4", ">f8", "<i4"])
@@ -189,6 +191,7 @@ def test_colours_are_three_components(tmp_path):
     colors["G"] = 200
     found = sample(save(tmp_path / "a.nii", colors), [plane((0, 0, 2), (1, 0, 0), (0, 1, 0))])
     np.testing.assert_array_equal(found.planes[0][0, 0], [0, 200, 0])
+    np.testing.assert_array_equal(found.ends, [[0, 0], [200, 200], [0, 0]])
 
 
 def test_complex_numbers_are_shown_by_their_magnitude(tmp_path):
@@ -205,6 +208,23 @@ def test_what_is_no_number_spoils_nothing_else(tmp_path):
     finite = voxels[np.isfinite(voxels)]
     assert (found.least, found.greatest) == (finite.min(), finite.max())
     np.testing.assert_array_equal(found.planes[0][..., 0], voxels[:, :, 0].T)
+
+
+def test_a_component_without_a_number_has_no_ends(tmp_path):
+    vectors = np.full((*SHAPE, 1, 2), np.nan, np.float32)
+    header = save(tmp_path / "a.nii", vectors, intent_code=1007)
+    one = plane((0, 0, 0), (1, 0, 0), (0, 1, 0))
+    found = sample(header, [one])
+    assert (found.least, found.greatest) == (0, 0)
+    vectors[..., 1] = 5
+    header = save(tmp_path / "a.nii", vectors, intent_code=1007)
+    found = sample(header, [one])
+    assert (found.least, found.greatest) == (5, 5)
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[112:120] = np.array([-2.0, 7.0], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(data)
+    found = sample(images.read_header(tmp_path / "a.nii"), [one])
+    assert (found.least, found.greatest) == (-3, -3)
 
 
 def test_an_image_of_two_axes(tmp_path):
@@ -272,3 +292,6 @@ def test_the_centre_of_labels(tmp_path):
     labels[4, 3, 8] = 1
     header = save(tmp_path / "two.nii.gz", labels)
     assert center_of_labels(header) == (3.0, 3.0, 6.0)
+    assert center_of_labels(header, hidden=[7]) == (4.0, 3.0, 8.0)
+    assert center_of_labels(header, hidden=[1, 9]) == (2.0, 3.0, 4.0)
+    assert center_of_labels(header, hidden=[1, 7]) is None
