@@ -74,7 +74,7 @@ class Channel:
             try:
                 self.cancelled.set()
                 self.on_cancel()
-                processes.kill(os.environ.get(processes.MARK, ""))
+                processes.kill_others()
             finally:
                 os._exit(1)
 

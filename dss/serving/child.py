@@ -9,30 +9,77 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from dss.errors import JobCancelled, NotLoggedIn, ServiceError
 from dss.serving import failure, processes
 from dss.serving.channel import Channel
-from dss.serving.declaration import Service, load
+from dss.serving.declaration import Function, Service, load
 from dss.serving.job import Job
 from dss.serving.messages import Broken, Declared, Over, Ready, Waits
 from dss.serving.steps import Work
 from dss.serving.workdir import OUTPUT
 from dss.session import Session
 
+if TYPE_CHECKING:
+    from snapws import Workspace
+
 
 def _not_declared(_job: Job) -> None:
     raise ServiceError("this service is no longer offered here")
+
+
+class _Shutdown:
+    """SIGTERM, which goes to all processes when a machine is shut down, and does not end this one.
+
+    Whether there is time for its job is for the runner to say. A handler is what it takes: what is
+    ignored is ignored by the commands of the job, too.
+
+    Attributes:
+        begun: Whether it has come.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        signal.signal(signal.SIGTERM, self._note)
+        if os.name == "posix":
+            signal.siginterrupt(signal.SIGTERM, False)  # no call of a library fails by it
+            os.register_at_fork(after_in_child=self._leave)
+
+    def surviving(self, function: Function) -> Function:
+        """Have a function whose commands it may have ended cut short by that, instead of failed."""
+
+        def survives(job: Job) -> Workspace | None:
+            try:
+                return function(job)
+            except BaseException:
+                if self.begun:
+                    job.cancel()
+                raise
+
+        return survives
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.begun = True
+
+    def _leave(self) -> None:
+        """Let it end what was forked, such as the workers of a pool, which are ended by it."""
+        if signal.getsignal(signal.SIGTERM) == self._note:  # not what the author has set
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def main() -> int:
     """Do one job, or none."""
     with suppress(OSError):  # of all processes, this is the one to go when memory is short
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    shutdown = _Shutdown()
     # The author's code, and what it starts, has its own streams: not the runner's line.
     listen, speak = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123
@@ -62,6 +109,7 @@ def main() -> int:
         with Session(
             order.server, cookie=order.cookie, verify=order.verify, patience=order.patience
         ) as session:
+            service = replace(service, function=shutdown.surviving(service.function))
             Work(service, file, order, session, channel).do()
         channel.say(Over("done"))
     except JobCancelled:
@@ -81,6 +129,6 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # the author's code has closed it
             stream.flush()
-    processes.kill(os.environ.get(processes.MARK, ""))
+    processes.kill_others()
     # Not for the threads that the author's code has left.
     os._exit(code)

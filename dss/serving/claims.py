@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.5
+_SERVICES = 300.0  # seconds between two looks for services: there may be another version
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Claims:
         journal: The journal.
         settings: How the runner works.
         instance: Name of the runner.
-        declared: Names of the services that it can do.
+        declared: Names of the services that its file declares.
 
     Attributes:
         session: The session.
@@ -115,13 +116,13 @@ class Claims:
         self._journal = journal
         self._settings = settings
         self._instance = instance
-        self._declared = declared
+        self._declared = self._known = declared
         self.session = open_session()
         self.services: dict[str, str] = {}
         self.waiting: int | None = None
         self.lost = LostClaims(journal, adopt=settings.adopt)
         self._pause = _FIRST_PAUSE
-        self._look_at = 0.0
+        self._look_at = self._find_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
         self._away = False
 
@@ -137,7 +138,18 @@ class Claims:
         Raises:
             NotFound: None, or not one that was asked for.
         """
-        self.services = offered(self._calls, self._settings, self._declared)
+        self._find_at = time.monotonic() + _SERVICES
+        self.services = offered(self._calls, self._settings, self._known)
+
+    def declare(self, names: set[str]) -> None:
+        """Take note of what the service's file declares now: nothing else is claimed."""
+        gone = ", ".join(sorted({*self.services.values()} - names))
+        if gone and names != self._declared:
+            _log.error("the service's file no longer declares %s: that is not claimed", gone)
+        if not names <= self._known:
+            self._find_at = 0.0
+        # What is gone is looked after still: it may come back, as workers will say.
+        self._declared, self._known = names, self._known | names
 
     def status(self, ticket: int) -> TicketStatus | None:
         """Ask for the status of a ticket; None where the server is away."""
@@ -148,7 +160,7 @@ class Claims:
         now = time.monotonic()
         if now < self._look_at or self.waiting:
             return
-        if not self.services:
+        if not self.services or now >= self._find_at:
             self._reach(self.find_services)
         ready = self._reach(self._count_ready) if self.services else None
         if ready is not None:
@@ -162,8 +174,13 @@ class Claims:
 
     def claim(self) -> Claimed | None:
         """Claim one of the tickets that wait; it is in the journal when this returns."""
-        # Of a ticket that is found again, nothing but its claim tells the service.
-        hashes = [random.choice(self._ready)] if self.lost.adopt else self._ready  # noqa: S311
+        hashes = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not hashes:
+            self.waiting = 0
+            self._wait_longer()
+            return None
+        if self.lost.adopt:  # of a ticket that is found again, nothing but its claim tells which
+            hashes = [random.choice(hashes)]  # noqa: S311 - no secret
         number = self._journal.begin_claim(",".join(hashes))
         try:
             claim = self._calls.claim(hashes, self._settings.provider, self._instance)

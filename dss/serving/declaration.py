@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from dss.errors import ServiceError
 
@@ -40,19 +42,47 @@ class Service:
     def __call__(self, job: Job) -> Workspace:
         """Do the work of the service; give the workspace of its result.
 
+        A process that the function forks ends with the function: it must not go on with our work.
+        The job takes nothing more then, from a thread that the function has left.
+
         Raises:
             ServiceError: The function gave something else than a workspace, or nothing.
             Exception: Whatever the function raises.
         """
         from snapws import Workspace
 
-        result = self.function(job)
-        job.show_attached()
+        process = os.getpid()
+        try:
+            result = self.function(job)
+            if os.getpid() != process:
+                _end_fork()
+            job.show_attached()
+        except BaseException as error:
+            if os.getpid() != process:
+                _end_fork(error)
+            raise
+        finally:
+            job.close()
         if result is None:
             return job.workspace
         if not isinstance(result, Workspace):
             raise ServiceError(f"the service gave {type(result).__name__} instead of a workspace")
         return result
+
+
+def _end_fork(error: BaseException | None = None) -> NoReturn:
+    """End a process that a function has forked as if it had been the function's own."""
+    code = 1
+    try:
+        match error:
+            case SystemExit(code=int(given)):
+                code = given & 0xFF
+            case SystemExit(code=None):
+                code = 0
+            case BaseException():
+                traceback.print_exception(error)
+    finally:
+        os._exit(code)
 
 
 def service(

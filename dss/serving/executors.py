@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Protocol
 
 from dss.errors import JobCancelled, ServiceError
-from dss.serving import failure
-from dss.serving.messages import Broken, Declared, Heard, Order, Ready, from_line
-from dss.serving.supervisor import Limits, Supervisor, environment
+from dss.serving.messages import Broken, Declared, Ended, Heard, Order, Ready
+from dss.serving.supervisor import Limits, Supervisor
 
 _IMPORT_LIMIT = 600.0
 _LOOK = 0.2
+_PATIENCE = 5.0
 
 
 class Worker(Protocol):
@@ -83,35 +84,37 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
         JobCancelled: It was given up.
     """
     end = time.monotonic() + _IMPORT_LIMIT
-    with subprocess.Popen(  # noqa: S603 - our own words only
-        [sys.executable, "-m", "dss.serving.child", str(file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(f"describe/{os.urandom(6).hex()}"),
-        start_new_session=os.name == "posix",  # an interrupt from the keyboard is for us
-    ) as process:
-        while True:
-            try:
-                said, printed = process.communicate(timeout=_LOOK)
-                break
-            except subprocess.TimeoutExpired:
-                if stopped() or time.monotonic() > end:
-                    process.kill()
-                if stopped():
-                    raise JobCancelled(f"stopped while {file} was imported") from None
-                if time.monotonic() > end:
-                    raise ServiceError(f"importing {file} took {_IMPORT_LIMIT:g} s") from None
-    for line in said.splitlines():
+    said: SimpleQueue[Ready | Broken | Ended] = SimpleQueue()
+    ended = Event()
+
+    def hear(message: Heard) -> None:
+        if isinstance(message, (Ready, Broken, Ended)):
+            said.put(message)
+        if isinstance(message, Ended):
+            ended.set()
+
+    with TemporaryDirectory(prefix="dss-", ignore_cleanup_errors=True) as folder:
+        process = Supervisor(file, Path(folder), Limits(), hear)
         try:
-            first = from_line(line)
-        except ValueError:  # cut off in the middle
-            break
-        if isinstance(first, Ready):
-            return first.services
-        if isinstance(first, Broken):
-            raise ServiceError(f"{file} cannot be used: {first.why}")
-    if process.returncode < 0:
-        raise ServiceError(f"{file} cannot be imported: {failure.ended(process.returncode)}")
-    last = printed.decode("utf-8", "replace").strip().splitlines()[-1:]
-    raise ServiceError(f"{file} cannot be imported: {' '.join(last) or process.returncode}")
+            while True:
+                if stopped():
+                    raise JobCancelled(f"stopped while {file} was imported")
+                if time.monotonic() > end:
+                    raise ServiceError(f"importing {file} took {_IMPORT_LIMIT:g} s")
+                with suppress(Empty):
+                    return _declared(file, said.get(timeout=_LOOK))
+        finally:
+            process.kill()
+            ended.wait(_PATIENCE)
+
+
+def _declared(file: Path, first: Ready | Broken | Ended) -> tuple[Declared, ...]:
+    """Give what a process declares by the first that it says."""
+    match first:
+        case Ready(services):
+            return services
+        case Broken(why):
+            raise ServiceError(f"{file} cannot be used: {why}")
+        case Ended(why, printed):
+            last = printed.strip().splitlines()[-1:]
+            raise ServiceError(f"{file} cannot be imported: {': '.join([why or '', *last])}")

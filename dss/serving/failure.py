@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import traceback
 from pathlib import Path
@@ -12,6 +13,7 @@ from dss.serving.scrubbing import scrubbed
 
 _LONGEST = 500
 _READ = 2**20
+_LONGEST_PATH = 4096
 
 
 def told(error: BaseException) -> str:
@@ -64,13 +66,18 @@ def ended(code: int) -> str:
 
 
 def printed(file: Path) -> str:
-    """Give the end of what a program printed, from a whole line on, scrubbed."""
+    """Give the end of what a program printed, from a whole line or word on, scrubbed."""
     with file.open("rb") as output:
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - _READ))
         text = output.read().decode("utf-8", "replace")
-    # Half a path is not known for one.
-    return scrubbed(text if size <= _READ else text.partition("\n")[2])
+    if size > _READ:
+        # Half a path is not known for one. Not all that is printed has lines, nor even blanks; but
+        # what is longer than any path is none.
+        head = text[:_LONGEST_PATH]
+        begin = re.search(r"[\r\n]", head) or re.search(r"\s", head)
+        text = text[begin.end() if begin else _LONGEST_PATH :]
+    return scrubbed(text)
 
 
 def _text_of(error: BaseException) -> str:

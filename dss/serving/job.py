@@ -89,6 +89,7 @@ class Job:
         self._cancelled = threading.Event()
         self._commands = 0
         self._loose: list[str] = []  # attached, and no line has come that shows it
+        self._closed = False
 
     @property
     def cancelled(self) -> bool:
@@ -98,6 +99,10 @@ class Job:
     def cancel(self) -> None:
         """End the work: `run` stops its command and raises `JobCancelled`, and so does `phase`."""
         self._cancelled.set()
+
+    def close(self) -> None:
+        """Take nothing more that is said: a thread that the function has left might never end."""
+        self._closed = True
 
     def log(self, message: str, attach: File | tuple[str, File] | None = None) -> None:
         """Add a line to the ticket's log, for the user.
@@ -127,6 +132,8 @@ class Job:
         """
         from mimetypes import guess_type
 
+        if self._closed:
+            return
         path = self.workdir / file
         kind = mime_type or guess_type(path.name)[0] or "application/octet-stream"
         self._reports.attach(Attached(str(description), path, kind))
@@ -180,7 +187,7 @@ class Job:
         """
         if not 0 <= value <= 1:
             raise ValueError(f"not a progress: {value}")
-        if value > self._progress:
+        if value > self._progress and not self._closed:
             self._progress = value
             self._reports.progress(value)
 
@@ -288,6 +295,8 @@ class Job:
     def _say(
         self, category: Category, message: str, attach: File | tuple[str, File] | None
     ) -> None:
+        if self._closed:
+            return
         if attach is not None:
             description, file = attach if isinstance(attach, tuple) else (Path(attach).name, attach)
             self.attach(description, file)

@@ -6,12 +6,14 @@ step is acted upon. Anybody may read it meanwhile.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,9 @@ NAME = "journal.sqlite3"
 
 _SPARE = "journal.spare"
 _SPARE_SIZE = 4 * 2**20
-_BUSY = 30.0  # seconds to wait for a reader
+_BUSY = 10.0  # seconds to wait for somebody else before anything is said
+
+_log = logging.getLogger(__name__)
 
 
 class Step(str, Enum):
@@ -116,39 +120,50 @@ _COLUMNS = ", ".join(field.name for field in fields(Entry))
 
 
 @contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Have whatever is wrong with what is read told in one line: damage, or another version."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:
+        raise JournalError(
+            f"{file} cannot be read: {error}; if it is damaged, or of another version of dss, give "
+            "another folder with --workdir"
+        ) from error
+
+
+@contextmanager
 def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the journal of a work folder to read it, while its runner writes or not.
 
     Raises:
-        JournalError: There is none, or it is damaged.
+        JournalError: There is none, it is damaged, or of another version.
     """
     file = folder / NAME
     if not file.is_file():
         raise JournalError(f"there is no journal in {folder}: is it the --workdir of a dss run?")
-    try:
-        # Not opened read-only: what a killed writer has left half done has to be undone first.
-        uri = f"{file.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY)) as database:
-            database.execute("pragma query_only = on")
-            yield database
-    except sqlite3.Error as error:
-        raise JournalError(f"{file} cannot be read: {error}") from error
+    # Not opened read-only: what a killed writer has left half done has to be undone first.
+    uri = f"{file.absolute().as_uri()}?mode=rw"
+    with _readable(file), closing(sqlite3.connect(uri, uri=True, timeout=_BUSY)) as database:
+        database.execute("pragma query_only = on")
+        yield database
 
 
 class Journal:
     """The journal of a work folder, opened to write; its folder has to be locked by the caller.
 
     Every method that writes has its change on the disk when it returns. Where the disk is full, a
-    file that is kept for that gives way.
+    file that is kept for that gives way; whoever reads for long is waited for.
 
     Args:
         folder: The work folder.
+        patient: Whether to wait on for somebody who reads; is asked again and again.
 
     Raises:
-        JournalError: It cannot be opened, or is damaged.
+        JournalError: It cannot be opened, or is damaged; any method may find that.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patient: Callable[[], bool] = lambda: True) -> None:
+        self._patient = patient
         self.file = folder / NAME
         self._spare = folder / _SPARE
         try:
@@ -177,20 +192,17 @@ class Journal:
             JournalError: The folder was used for something else.
         """
         for key, value in values.items():
-            row = self._database.execute("select value from meta where key = ?", (key,)).fetchone()
-            if row is None:
-                self._write(("insert into meta (key, value) values (?, ?)", (key, value)))
-            elif row[0] != value:
+            known = self.value(key, partial(str, value))
+            if known != value:
                 raise JournalError(
-                    f"{self.file.parent} is the work folder for {key} {row[0]}, not for {value}: "
+                    f"{self.file.parent} is the work folder for {key} {known}, not for {value}: "
                     "give another with --workdir"
                 )
 
     def value(self, key: str, make: Callable[[], str]) -> str:
         """Give the value that is kept under a key; it is made at the first time."""
-        row = self._database.execute("select value from meta where key = ?", (key,)).fetchone()
-        if row is not None:
-            return str(row[0])
+        for (kept,) in self._rows("select value from meta where key = ?", key):
+            return str(kept)
         value = make()
         self._write(("insert into meta (key, value) values (?, ?)", (key, value)))
         return value
@@ -213,7 +225,7 @@ class Journal:
 
     def lost_claims(self) -> list[LostClaim]:
         """List the claims whose answer is not known, oldest first."""
-        found = self._database.execute(
+        found = self._rows(
             "select id, at, hashes from claims where outcome is null or outcome = 'unknown' "
             "order by id"
         )
@@ -264,7 +276,7 @@ class Journal:
             How many seconds the step before took.
         """
         now = time.time()
-        (changed,) = self._one("select changed from tickets where ticket = ?", ticket)
+        ((changed,),) = self._rows("select changed from tickets where ticket = ?", ticket)
         ending = outcome.value if outcome else None
         self._write(
             (
@@ -300,7 +312,7 @@ class Journal:
                 (ticket,),
             )
         )
-        (attempts,) = self._one("select attempts from tickets where ticket = ?", ticket)
+        ((attempts,),) = self._rows("select attempts from tickets where ticket = ?", ticket)
         return int(attempts)
 
     def sent(self, ticket: int, name: str, size: int) -> None:
@@ -318,58 +330,61 @@ class Journal:
 
     def entry(self, ticket: int) -> Entry | None:
         """Give a ticket, None where it is not in the journal."""
-        return next(iter(self._entries("where ticket = ?", (ticket,))), None)
+        return next(iter(self._entries("where ticket = ?", ticket)), None)
 
     def open_entries(self) -> list[Entry]:
         """List the tickets that are not finished, oldest first."""
-        return self._entries("where step != ? order by claimed", (Step.FINISHED.value,))
+        return self._entries("where step != ? order by claimed", Step.FINISHED.value)
 
     def expired(self, before: float) -> list[Entry]:
         """List tickets whose folder is to go: no longer ours, or finished before a time."""
         return self._entries(
             "where step = ? and not removed "
             "and (outcome in ('deleted', 'released') or changed < ?) order by changed",
-            (Step.FINISHED.value, before),
+            Step.FINISHED.value,
+            before,
         )
 
     def newest(self) -> int:
         """Give the greatest number of a ticket that was ever claimed here, 0 for none."""
-        (newest,) = self._one("select coalesce(max(ticket), 0) from tickets")
+        ((newest,),) = self._rows("select coalesce(max(ticket), 0) from tickets")
         return int(newest)
 
-    def _entries(self, where: str, values: Iterable[object]) -> list[Entry]:
-        found = self._database.execute(
-            f"select {_COLUMNS} from tickets {where}",  # noqa: S608 - our own words only
-            tuple(values),
-        )
-        return [
-            Entry(
-                **{
-                    **dict(zip([field.name for field in fields(Entry)], row, strict=True)),
-                    "step": Step(row[3]),
-                    "outcome": Outcome(row[4]) if row[4] else None,
-                    "removed": bool(row[9]),
-                }
-            )
-            for row in found
-        ]
+    def _entries(self, where: str, *values: object) -> list[Entry]:
+        query = f"select {_COLUMNS} from tickets {where}"  # noqa: S608 - our own words only
+        with _readable(self.file):
+            return [
+                Entry(
+                    **{
+                        **dict(zip([field.name for field in fields(Entry)], row, strict=True)),
+                        "step": Step(row[3]),
+                        "outcome": Outcome(row[4]) if row[4] else None,
+                        "removed": bool(row[9]),
+                    }
+                )
+                for row in self._rows(query, *values)
+            ]
 
-    def _one(self, query: str, *values: object) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._database.execute(query, values).fetchone()
-        return row
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with _readable(self.file):
+            return self._database.execute(query, values).fetchall()
 
     def _write(self, *statements: tuple[str, tuple[object, ...]]) -> int:
         """Commit statements together; give the number of the row that the last one made."""
-        try:
-            return self._commit(statements)
-        except sqlite3.OperationalError as error:
-            if "full" not in str(error) and "disk" not in str(error):
-                raise JournalError(f"{self.file} cannot be written: {error}") from error
-        self._spare.unlink(missing_ok=True)
-        try:
-            return self._commit(statements)
-        except sqlite3.Error as error:
-            raise JournalError(f"{self.file} cannot be written: {error}") from error
+        warned = False
+        while True:
+            try:
+                return self._commit(statements)
+            except sqlite3.Error as error:  # noqa: PERF203 - it seldom comes to a second try
+                why = str(error)
+                if "locked" in why and self._patient():
+                    if not warned:
+                        _log.warning("%s is locked: whoever reads it is waited for", self.file)
+                    warned = True
+                elif ("full" in why or "disk I/O" in why) and self._spare.exists():
+                    self._spare.unlink(missing_ok=True)
+                else:
+                    raise JournalError(f"{self.file} cannot be written: {why}") from error
 
     def _commit(self, statements: Iterable[tuple[str, tuple[object, ...]]]) -> int:
         row = 0

@@ -9,6 +9,7 @@ other runner uses the login.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Container, Iterator
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from dss.errors import NotFound, WrongState
 from dss.provider import Provider
 from dss.records import TicketStatus
-from dss.serving.journal import Journal, Step
+from dss.serving.journal import Journal, LostClaim, Step
 
 _ARRIVAL = 2.0  # seconds within which a lost claim has arrived, unless the network holds it back
 _SETTLED = 60.0  # seconds after which it cannot arrive any more
@@ -48,8 +49,9 @@ class LostClaims:
         self._journal = journal
         self.adopt = adopt
         self._scan: Iterator[int | None] | None = None
-        self._scan_began = self._searched = 0.0
-        self._search_at = 0.0
+        self._scan_began = self._search_at = 0.0
+        self._searched = -math.inf
+        self._sent: dict[int, float] = {}  # when claims were sent, of `time.monotonic`
 
     @property
     def sought(self) -> bool:
@@ -93,7 +95,7 @@ class LostClaims:
         hashes = [
             claim.hashes
             for claim in self._journal.lost_claims()
-            if claim.hashes in services and claim.at + _ARRIVAL > self._searched
+            if claim.hashes in services and self._may_arrive(claim)
         ]
         return hashes[-1] if self.adopt and hashes else None
 
@@ -106,7 +108,7 @@ class LostClaims:
         lost = self._journal.lost_claims()
         end = time.monotonic() + _TURN
         if self._scan is None:
-            self._scan, self._scan_began = self._unaccounted(provider), time.time()
+            self._scan, self._scan_began = self._unaccounted(provider), time.monotonic()
         for ticket in self._scan:
             if ticket is not None and lost:
                 # For the older ones it was searched before.
@@ -114,12 +116,23 @@ class LostClaims:
             if time.monotonic() > end:
                 return None
         self._searched = self._scan_began
-        recent = any(claim.at + _ARRIVAL > self._searched for claim in lost)
-        self.delay(_ARRIVAL if recent else _PAUSE)
+        self.delay(_ARRIVAL if any(map(self._may_arrive, lost)) else _PAUSE)
         for claim in lost:
-            if claim.at < self._scan_began - _SETTLED:
+            if self._sent_at(claim) < self._scan_began - _SETTLED:
                 self._journal.end_claim(claim.number, "not found")
         return None
+
+    def _may_arrive(self, claim: LostClaim) -> bool:
+        """Whether its ticket may have become ours since the last search."""
+        return self._sent_at(claim) + _ARRIVAL > self._searched
+
+    def _sent_at(self, claim: LostClaim) -> float:
+        """Give when it was sent, on a clock that nobody sets: by the other, it may be yet to come.
+
+        What that makes of it at first, stays.
+        """
+        age = max(0.0, time.time() - claim.at)
+        return self._sent.setdefault(claim.number, time.monotonic() - age)
 
     def _unaccounted(self, provider: Provider) -> Iterator[int | None]:
         """Give the tickets that are ours and not open in the journal; None for each other one."""

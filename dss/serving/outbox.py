@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dss.serving.job import Attached
+from snapws.files import replacing, write_bytes
 
 if TYPE_CHECKING:
     from dss.provider import Category
@@ -38,8 +39,7 @@ class Outbox:
         numbers = sorted({int(file.stem) for file in folder.glob("[0-9]*.*")})
         self._last = numbers[-1] if numbers else 0
         waiting = [number for number in numbers if self._file(number, "json").exists()]
-        # One that a power cut has left empty says nothing any more.
-        self._waiting = deque(n for n in waiting if self._file(n, "json").stat().st_size)
+        self._waiting = deque(number for number in waiting if self._is_whole(number))
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -53,20 +53,15 @@ class Outbox:
         number = self._last = self._last + 1
         words = item._asdict()
         if isinstance(item, Attached):
-            shutil.copyfile(item.file, self._file(number, "data"))
+            with replacing(self._file(number, "data")) as data:
+                shutil.copyfile(item.file, data)
             del words["file"]
-        aside = self._file(number, "new")
-        aside.write_text(json.dumps(words), encoding="ascii")
-        aside.replace(self._file(number, "json"))
+        write_bytes(self._file(number, "json"), json.dumps(words).encode("ascii"))
         self._waiting.append(number)
 
     def first(self) -> Attached | Line:
         """Give what has waited longest; there has to be something."""
-        number = self._waiting[0]
-        words = json.loads(self._file(number, "json").read_text(encoding="ascii"))
-        if "message" in words:
-            return Line(**words)
-        return Attached(file=self._file(number, "data"), **words)
+        return self._read(self._waiting[0])
 
     def begin(self) -> None:
         """Take note that the first is about to be sent."""
@@ -91,6 +86,20 @@ class Outbox:
         """Forget all that waits."""
         while self._waiting:
             self.done()
+
+    def _is_whole(self, number: int) -> bool:
+        try:
+            self._read(number)
+        except (OSError, TypeError, ValueError):
+            # Cut off with the power, or a damaged disk's: it says nothing, and holds nothing up.
+            return False
+        return True
+
+    def _read(self, number: int) -> Attached | Line:
+        words = json.loads(self._file(number, "json").read_text(encoding="ascii"))
+        if "message" in words:
+            return Line(**words)
+        return Attached(file=self._file(number, "data"), **words)
 
     def _file(self, number: int, kind: str) -> Path:
         return self._folder / f"{number:06d}.{kind}"

@@ -1,10 +1,12 @@
-"""The processes of a job: found by a mark in their environment, however they were started.
+"""The processes of a job: found by a mark in their environment, and by whose descendants they are.
 
 A process that a job starts inherits the mark, also if it leaves its session or outlives its parent.
+One that gives itself another title loses it, for the title is written over the environment.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 
@@ -25,29 +27,37 @@ _PATIENCE = 5.0
 _LOOK = 0.02
 
 
-def memory(pid: int) -> int:
-    """Give the bytes of memory that a process and its descendants hold, shared ones counted once.
+def known(pid: int) -> psutil.Process | None:
+    """Give a process by its number, to be known from a later one of that number.
 
-    It is 0 where the process is no more.
+    It is None where it is no more.
     """
-    try:
-        parent = psutil.Process(pid)
-        family = [parent, *parent.children(recursive=True)]
-    except psutil.Error:
-        return 0
-    return sum(map(_held, family))
+    with suppress(psutil.Error):
+        return psutil.Process(pid)
+    return None
 
 
-def kill(mark: str, *, beginning: bool = False) -> int:
-    """Kill every process with a mark, also those that are started meanwhile; give their number.
+def memory(mark: str, first: psutil.Process | None = None) -> int:
+    """Give the bytes of memory that the processes of a job hold, shared ones counted once.
+
+    Args:
+        mark: As for `kill`.
+        first: As for `kill`.
+    """
+    return sum(map(_held, _family(mark, first)))
+
+
+def kill(mark: str, first: psutil.Process | None = None, *, beginning: bool = False) -> int:
+    """Kill the processes of a job, also those that are started meanwhile; give their number.
 
     Args:
         mark: Value of `MARK` in their environment.
-        beginning: Whether values that only begin with it count, too.
+        first: One that is of the job whether or not it has the mark, with its descendants.
+        beginning: Whether values that only begin with the mark count, too.
     """
     killed = 0
     end = time.monotonic() + _PATIENCE
-    while family := _marked(mark, beginning=beginning):
+    while family := _family(mark, first, beginning=beginning):
         for one in family:
             with suppress(psutil.Error):  # it has ended by itself
                 one.kill()
@@ -58,16 +68,27 @@ def kill(mark: str, *, beginning: bool = False) -> int:
     return killed
 
 
-def _marked(mark: str, *, beginning: bool) -> list[psutil.Process]:
-    """Give the processes with a mark and their descendants, but for this one."""
-    own = psutil.Process()
-    found = set()
+def kill_others() -> None:
+    """Kill the other processes of the job that this one is of."""
+    kill(os.environ.get(MARK, ""), psutil.Process())
+
+
+def _family(
+    mark: str, first: psutil.Process | None, *, beginning: bool = False
+) -> list[psutil.Process]:
+    """Give a process, those with a mark, and their descendants, but for this one."""
+    found: set[psutil.Process] = set()
     for one in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # ended meanwhile, or somebody else's
-            value = one.environ().get(MARK, "")
-            if value and (value.startswith(mark) if beginning else value == mark):
+            # Of one that is found, the descendants are.
+            if one not in found and (one == first or _bears(one, mark, beginning=beginning)):
                 found |= {one, *one.children(recursive=True)}
-    return [one for one in found - {own} if _is_alive(one)]
+    return [one for one in found - {psutil.Process()} if _is_alive(one)]
+
+
+def _bears(process: psutil.Process, mark: str, *, beginning: bool) -> bool:
+    value = process.environ().get(MARK, "")
+    return bool(value) and (value.startswith(mark) if beginning else value == mark)
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -14,8 +14,10 @@ from dss.errors import (
     NetworkFailed,
     NotLoggedIn,
     OutcomeUnknown,
+    Refused,
     ServerFailed,
     TicketDeleted,
+    WrongState,
 )
 from dss.serving.job import Attached
 from dss.serving.outbox import Line, Outbox
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _PATIENCE = 2.0
+_REFUSALS = 240  # how often a server may refuse to hear why a ticket failed: two hours, with pauses
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +115,7 @@ class ServerReports:
             self._failure = error
 
     def _deliver_all(self) -> None:
-        pause = _FIRST_PAUSE
+        pause, refusals = _FIRST_PAUSE, 0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waits() or self._closing)
@@ -125,23 +128,20 @@ class ServerReports:
             except TicketDeleted:
                 self._deleted()
                 raise
-            except (NetworkFailed, ServerFailed, NotLoggedIn, OutcomeUnknown) as error:
+            except (DssError, OSError) as error:
                 self._failure = error if isinstance(error, NotLoggedIn) else None
-                if item is not None and not isinstance(error, OutcomeUnknown):
-                    # Nothing was done: lines and files of which that is not sure are unknown.
-                    self._outbox.again()
-                # A server that cannot take a progress shall hold up nothing.
-                vain = item is None and isinstance(error, ServerFailed)
-                if not (vain or isinstance(error, OutcomeUnknown)) or _is_error(item):
+                refusals = refusals + 1 if _is_refusal(error) else 0
+                if _is_tried_again(item, error) and refusals <= _REFUSALS:
+                    if item is not None and not isinstance(error, OutcomeUnknown):
+                        # Nothing was done: lines and files of which that is not sure are unknown.
+                        self._outbox.again()
                     _log.info("ticket %d: %s; its reports wait", self._ticket, error)
                     with self._changed:
                         self._changed.wait_for(lambda: self._closing, pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
-                _log.warning("ticket %d: %s", self._ticket, error)
-            except (DssError, OSError) as error:
-                _log.warning("ticket %d: not told: %s", self._ticket, error)
-            pause, self._failure = _FIRST_PAUSE, None
+                _log.warning("ticket %d: not told again: %s", self._ticket, error)
+            pause, refusals, self._failure = _FIRST_PAUSE, 0, None
             with self._changed:
                 if item is not None:
                     self._outbox.done()
@@ -169,8 +169,21 @@ class ServerReports:
         self._provider.progress(self._ticket, value)
 
 
-def _is_error(item: Attached | Line | None) -> bool:
-    return isinstance(item, Line) and item.category == "error"
+def _is_tried_again(item: Attached | Line | None, error: Exception) -> bool:
+    """Tell whether an item, or the progress, that could not be delivered shall be tried again."""
+    if isinstance(error, (NetworkFailed, NotLoggedIn)):
+        return True
+    if isinstance(error, ServerFailed):
+        return item is not None  # a server that cannot take a progress shall hold up nothing
+    # What may have arrived is not told twice, and what is refused holds up nothing; but why a
+    # ticket failed has to be known, and perhaps it is a proxy's page that refuses.
+    is_error = isinstance(item, Line) and item.category == "error"
+    return is_error and (_is_refusal(error) or isinstance(error, OutcomeUnknown))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether an error is a refusal of what was told, not of who tells it of what ticket."""
+    return isinstance(error, Refused) and not isinstance(error, (NotLoggedIn, WrongState))
 
 
 class ToldReports:

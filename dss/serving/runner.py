@@ -16,7 +16,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dss.errors import JobCancelled, JournalError, NetworkFailed, NotFound, ServerFailed
+from dss.errors import (
+    JobCancelled,
+    JournalError,
+    NetworkFailed,
+    NotFound,
+    ServerFailed,
+    ServiceError,
+)
 from dss.provider import Provider
 from dss.records import TicketStatus
 from dss.serving import processes, workdir
@@ -73,13 +80,15 @@ class Runner:
         executor: Executor | None = None,
     ) -> None:
         self._file = file
-        self._open_session = open_session
+        self._make_session = open_session
+        self._session: Session | None = None
         self._settings = settings
         self._executor = executor or LocalExecutor(file, settings.workdir, settings.limits)
-        self._slots = Slots(self._executor)
+        self._slots = Slots(self._executor, file)
         self._pending: dict[int, float] = {}  # tickets to go on with, and when
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._claimed = 0
+        self._unready = 0  # workers in a row that could take no order
         self._stops = 0
         self._end: float | None = None
         self._watch_at = self._clean_at = 0.0
@@ -87,6 +96,8 @@ class Runner:
     def stop(self) -> None:
         """End soon, or at once when said again; may be called from a signal handler."""
         self._stops += 1
+        if self._stops == 2 and self._session:
+            self._session.break_off()  # or it may wait long for an answer
         self._slots.wake()
 
     def run(self) -> dict[Outcome, int]:
@@ -96,7 +107,8 @@ class Runner:
             How many tickets ended how.
 
         Raises:
-            ServiceError: The file cannot be imported or declares no service.
+            ServiceError: The file cannot be imported or declares no service; or, with `once`, what
+                a ticket takes is not there.
             JournalError: The work folder is in use, damaged or another one's.
             NotFound: The provider does not offer what the file declares.
             NetworkFailed: The server was not reached, and there is no ticket to go on with.
@@ -105,7 +117,10 @@ class Runner:
         owner = f"{self._settings.instance or 'a runner'}, process {os.getpid()}"
         with suppress(JobCancelled):
             declared = None if (folder / NAME).exists() else self._look_ahead()
-            with locked(folder, owner), closing(Journal(folder)) as journal:
+            with (
+                locked(folder, owner),
+                closing(Journal(folder, lambda: self._stops < 2)) as journal,
+            ):
                 self._journal, self._room = journal, Room(journal, self._settings)
                 # What a killed runner has left running would work on a ticket that is begun again.
                 processes.kill(f"{folder.resolve()}/", beginning=True)
@@ -119,6 +134,10 @@ class Runner:
         return self._outcomes
 
     # ---------------------------------------------------------------- the loop
+
+    def _open_session(self) -> Session:
+        self._session = self._make_session()
+        return self._session
 
     def _look_ahead(self) -> set[str]:
         """Find out whether there is something to serve, before a work folder is made for it."""
@@ -197,11 +216,13 @@ class Runner:
             end += _END
             for slot in self._slots:
                 slot.worker.cancel()
-        while self._slots and time.monotonic() < end and self._stops < 2:
-            self._hear(0.1)
-        for slot in self._slots:
-            slot.worker.kill()
-        self._executor.close()
+        try:
+            while self._slots and time.monotonic() < end and self._stops < 2:
+                self._hear(0.1)
+        finally:
+            for slot in self._slots:
+                slot.worker.kill()
+            self._executor.close()
         for entry in self._journal.open_entries():
             self._tell(entry, "left for the next start", step=entry.step.value)
 
@@ -219,6 +240,7 @@ class Runner:
             self._claims.look()
             claimable = self._claims.waiting or 0
         needed = min(free, len(due) + claimable)
+        self._slots.renew()
         idle = self._slots.idle()
         self._slots.start(needed - len(idle))
         for slot in [slot for slot in idle if slot.ready]:
@@ -234,7 +256,16 @@ class Runner:
                 self._slots.linger(slot)
 
     def _may_claim(self) -> bool:
-        return not self._enough() and self._room.suffices()
+        if self._enough() or self._room.suffices():
+            return not self._enough()
+        if not self._pending:
+            self._refuse_to_wait(self._room.lack)
+        return False
+
+    def _refuse_to_wait(self, lack: str) -> None:
+        """End a run that was to work off what waits, where somebody has to help it first."""
+        if self._settings.once and not self._slots.busy():
+            raise ServiceError(lack)
 
     def _enough(self) -> bool:
         most = self._settings.max_tickets
@@ -282,10 +313,12 @@ class Runner:
         """Wait so many seconds for what workers say, and see to it."""
         for slot, said in self._slots.hear(within):
             match said:
-                case Ready():
+                case Ready(services):
                     self._slots.keep_ready(slot)
+                    self._claims.declare({one.name for one in services})
+                    self._unready = 0
                 case Broken(why):
-                    _log.error("%s cannot be used any more: %s", self._file, why)
+                    self._note_unready(f"{self._file} cannot be used any more: {why}")
                 case Deleted():
                     self._drop(slot, Outcome.DELETED)
                 case Ended():
@@ -314,13 +347,20 @@ class Runner:
             case Over("login"):
                 self._claims.log_in_again()
 
+    def _note_unready(self, why: str) -> None:
+        """Remark that a worker could take no order; others are tried."""
+        self._unready += 1
+        if self._unready >= _TRIES:
+            self._refuse_to_wait(why)
+        _log.error("%s", why)
+
     def _note_end(self, slot: Slot, ended: Ended) -> None:
         """See to the ticket of a worker that has ended, if it has not ended it."""
         why = ended.why
         if slot.ticket is None:
             if why and slot.never_began and not self._stops:
                 last = ended.printed.strip().splitlines()[-1:]
-                _log.error("%s: %s: %s", self._file, why, " ".join(last))
+                self._note_unready(": ".join([str(self._file), why, *last]))
             return
         entry = self._entry(slot.ticket)
         if entry.step is Step.FINISHED or (self._stops and not slot.outcome):
@@ -366,6 +406,8 @@ class Runner:
         message = str(outcome or step) + (f": {reason}" if reason else "")
         failed = step is Step.FAILING or outcome is Outcome.FAILED
         level = logging.WARNING if failed else logging.INFO
+        if step is Step.FAILING:
+            self._room.explain(reason)
         if outcome in (Outcome.DELETED, Outcome.RELEASED):
             self._room.remove(entry.ticket)
         if outcome:
@@ -393,7 +435,7 @@ class Runner:
         slot.worker.cancel()
 
     def _keep_room(self) -> None:
-        """End the job that has written most, before the disk is full for all."""
+        """End a job that has filled the disk, before the disk is full for all."""
         if not (self._slots.busy() and self._room.is_short()):
             return
         jobs = {
@@ -401,10 +443,10 @@ class Runner:
             for slot in self._slots.busy()
             if slot.ticket and self._entry(slot.ticket).step is Step.PROCESSING
         }
-        largest = workdir.largest(self._settings.workdir, jobs)
-        if largest is not None and not jobs[largest].reason:
-            jobs[largest].reason = "it filled the disk"
-            jobs[largest].worker.kill()
+        culprit = self._room.culprit(jobs)
+        if culprit is not None and not jobs[culprit].reason:
+            jobs[culprit].reason = "it filled the disk"
+            jobs[culprit].worker.kill()
 
     # ---------------------------------------------------------------- words
 

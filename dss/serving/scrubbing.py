@@ -56,7 +56,7 @@ _QUOTED = (
     rf")(?P<quoted>(?:{_QUOTED_PART})?)(?=(?P=quote)(?!\w))"
 )
 
-_URL = r"(?<!\w)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://[^\s'\"<>]*"
+_URL = r"(?<!\w)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,20})://[^\s'\"<>]*"
 _FOUND = re.compile(
     rf"(?P<url>{_URL})|{_QUOTED}|(?:(?:{_ABSOLUTE})(?:{_PART})*[\\/]|{_RELATIVE})(?P<last>{_LETTER}*)"
 )

@@ -22,12 +22,12 @@ class Settings:
         services: Names or hashes of the services; by default all that the file declares.
         instance: Name of this runner in the tickets' logs; by default one is made up, and kept.
         workers: How many tickets are worked on at once.
-        once: Whether it ends when no ticket waits.
+        once: Whether it ends when no ticket waits, or when there is not what a ticket takes.
         max_tickets: How many tickets it claims, None for no limit.
         keep: Seconds for which the files of finished tickets are kept.
         limits: What each job may use.
         min_free: Bytes that the disk must have free for a ticket to be claimed. At a quarter of
-            it, the job with the most files fails.
+            it, the job with the most files fails, if these are what is lacking.
         grace: Seconds that running jobs are given to end, once it is stopped.
         interval: Seconds between two looks for tickets, at most.
         adopt: Whether tickets that the login has claimed without an answer are searched for and

@@ -14,6 +14,7 @@ from dss.serving.messages import Ended, Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from dss.serving.executors import Executor, Worker
     from dss.serving.journal import Outcome
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 0.5
 _RETRY = 30.0
 _LINGER = 60.0  # seconds for which a worker without work is kept
+_SLOW = 120.0  # seconds after which it is remarked that one is not ready
 
 _log = logging.getLogger(__name__)
 
@@ -31,18 +33,20 @@ class Slot:
 
     Attributes:
         worker: Where it is told something.
+        since: When it began to wait for an order; before it is ready, when it was started.
         ticket: What it works on, None while it has no order.
         ready: Whether it can take an order.
-        since: When it began to wait for one.
+        slow: Whether it was remarked that it is not ready.
         leaves: Whether it was told to end, because there was none.
         outcome: How its ticket ends when it has ended, because the runner wants so.
         reason: Why its ticket fails then.
     """
 
     worker: Worker = field(init=False)
+    since: float
     ticket: int | None = None
     ready: bool = False
-    since: float = field(default_factory=time.monotonic)
+    slow: bool = False
     leaves: bool = False
     outcome: Outcome | None = None
     reason: str = ""
@@ -58,10 +62,13 @@ class Slots:
 
     Args:
         executor: Gives the workers.
+        file: The service's file, which they import.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, file: Path) -> None:
         self._executor = executor
+        self._file = file
+        self._edition = self._read_edition()
         self._slots: list[Slot] = []
         self._said: SimpleQueue[tuple[Slot, Heard] | None] = SimpleQueue()
         self._start_at = 0.0
@@ -111,7 +118,7 @@ class Slots:
         for _ in range(number):
             if time.monotonic() < self._start_at:
                 return
-            slot = Slot()
+            slot = Slot(time.monotonic())
             try:
                 slot.worker = self._executor.start(self._listener(slot))
             except (DssError, OSError) as error:
@@ -119,6 +126,26 @@ class Slots:
                 self._pause()
                 return
             self._slots.append(slot)
+
+    def renew(self) -> None:
+        """Give up the workers without a ticket if they may have imported another edition."""
+        edition = self._read_edition()
+        if edition != self._edition:
+            self._edition = edition
+            self._start_at, self._start_pause = 0.0, _FIRST_PAUSE
+            for slot in self.idle():
+                self.give_up(slot)
+        for slot in self.idle():
+            waited = time.monotonic() - slot.since
+            if waited > _SLOW and not (slot.ready or slot.leaves or slot.slow):
+                slot.slow = True
+                # An executor may have no place for it: so it is not ended.
+                _log.warning(
+                    "a worker is not ready after %.0f minutes: is there a place for it, or does "
+                    "importing %s hang?",
+                    _SLOW / 60,
+                    self._file,
+                )
 
     def keep_ready(self, slot: Slot) -> None:
         """Take note that a worker can take an order."""
@@ -135,6 +162,11 @@ class Slots:
         """End a worker, whatever it still says."""
         self._slots.remove(slot)
         slot.worker.kill()
+
+    def _read_edition(self) -> int | None:
+        with suppress(OSError):
+            return self._file.stat().st_mtime_ns
+        return None
 
     def _listener(self, slot: Slot) -> Callable[[Heard], None]:
         return lambda said: self._said.put((slot, said))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dss.client import Client
 from dss.errors import (
+    BadAnswer,
     DssError,
     JobCancelled,
     NetworkFailed,
@@ -24,9 +25,11 @@ from dss.errors import (
     NotLoggedIn,
     NotPermitted,
     OutcomeUnknown,
+    Refused,
     ServerFailed,
     ServiceError,
     TicketDeleted,
+    WrongState,
 )
 from dss.provider import Provider
 from dss.records import ServiceTag, TicketStatus
@@ -51,9 +54,11 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
-_SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at, or refuse, the same call
+_SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at the same call
+_REFUSED_LIMIT = 2 * 3600.0  # or refuse it, which may be meant: of a file too large for a proxy
 
 _RESULT = "result.itksnap"
+_TOLD = "failure_told"
 
 
 class Work:
@@ -89,11 +94,18 @@ class Work:
             JobCancelled: The work is to end.
             NotLoggedIn: The server no longer knows the login.
         """
-        step = self._order.step
+        take = {
+            Step.CLAIMED: self._download,
+            Step.DOWNLOADED: self._process,
+            Step.PROCESSED: self._package,
+            Step.PACKAGED: self._upload,
+            Step.UPLOADED: self._succeed,
+            Step.FAILING: self._report_failure,
+        }
         try:
-            step = self._begin(step)
+            step = self._take(self._order.step, self._begin)
             while step is not Step.FINISHED:
-                step = self._take(step)
+                step = self._take(step, take[step])
         except TicketDeleted:
             self._finish(Outcome.DELETED)
         except (NotFound, NotPermitted):  # for so long that it will not be ours again
@@ -102,8 +114,12 @@ class Work:
             if self._reports:
                 self._reports.close()
 
-    def _begin(self, step: Step) -> Step:
+    def _begin(self) -> Step:
         """Find out where to begin: the server and the disk may have changed meanwhile."""
+        step = self._order.step
+        if step is Step.CLAIMED:  # how an earlier try failed is nothing to tell of this one
+            for name in (FAILURE, _TOLD):
+                (self._order.folder / name).unlink(missing_ok=True)
         status = self._insist(lambda: self._provider.status(self._order.ticket))
         if status is TicketStatus.DELETED:
             return self._finish(Outcome.DELETED)
@@ -124,16 +140,8 @@ class Work:
         # From the download on: what the function may have changed of it is fetched again.
         return Step.CLAIMED
 
-    def _take(self, step: Step) -> Step:
+    def _take(self, step: Step, take: Callable[[], Step]) -> Step:
         """Take one step; what goes wrong with it, other than the network, fails the ticket."""
-        take = {
-            Step.CLAIMED: self._download,
-            Step.DOWNLOADED: self._process,
-            Step.PROCESSED: self._package,
-            Step.PACKAGED: self._upload,
-            Step.UPLOADED: self._succeed,
-            Step.FAILING: self._report_failure,
-        }[step]
         try:
             return take()
         except (JobCancelled, NotLoggedIn, TicketDeleted):
@@ -223,7 +231,7 @@ class Work:
 
     def _report_failure(self) -> Step:
         more, reports = self._order.folder / FAILURE, self._open_reports()
-        told = self._order.folder / "failure_told"
+        told = self._order.folder / _TOLD
         if not told.exists():
             if more.exists():
                 reports.attach(Attached("What went wrong", more, "text/plain"))
@@ -268,20 +276,26 @@ class Work:
     def _insist(self, call: Callable[[], T]) -> T:
         """Make a call that may be repeated, as long as it takes for the server to be back."""
         begin, pause = time.monotonic(), _FIRST_PAUSE
-        failed_since: float | None = None
+        since: dict[float, float] = {}  # what has a limit, by that
         lost: DssError
         while True:
             self._refuse_cancelled()
             try:
                 return call()
-            except NotLoggedIn:
+            except (NotLoggedIn, TicketDeleted, WrongState):
                 raise
             except (NetworkFailed, OutcomeUnknown) as error:
-                failed_since, lost = None, error
-            except (ServerFailed, NotFound, NotPermitted) as error:
-                # Perhaps an administrator takes back that this login is no provider any more.
-                failed_since, lost = failed_since or time.monotonic(), error
-                if time.monotonic() - failed_since > _SERVER_LIMIT:
+                since, lost = {}, error
+            except (BadAnswer, Refused, ServerFailed) as error:
+                # Perhaps it is a proxy that answers: with a page to log in, or of maintenance. Or
+                # an administrator takes back that this login is no provider any more.
+                lost = error
+                meant = isinstance(error, Refused) and not isinstance(
+                    error, (NotFound, NotPermitted)
+                )
+                limit = _REFUSED_LIMIT if meant else _SERVER_LIMIT
+                now = time.monotonic()
+                if now - since.setdefault(limit, now) > limit:
                     raise
             waited = time.monotonic() - begin
             self._channel.say(Waits(f"{lost} (for {waited:.0f} s)"))
@@ -292,8 +306,10 @@ class Work:
         """Give what a workspace has to have: as the server's description says, and the author."""
         try:
             described = list(Client(self._session).service_detail(self._order.hash).tags)
-        except NotFound:  # withdrawn since the ticket was made
-            described = []
+        except NotFound as error:
+            if error.status == 404:  # this route is always there: a proxy says so
+                raise
+            described = []  # withdrawn since the ticket was made
         known = {tag.name for tag in described if tag.required}
         further = [ServiceTag(tag, "", "", True) for tag in self._service.tags if tag not in known]
         return described + further
@@ -314,10 +330,21 @@ class Work:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    """Remove what an earlier try has left.
+
+    Raises:
+        ServiceError: It cannot be removed: a container of another user has made it, perhaps.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise ServiceError(
+            f"an earlier try has left {path.name}, which cannot be removed: "
+            f"{Path(error.filename or path).name}: {error.strerror}"
+        ) from error
 
 
 def _size(files: Iterable[Path]) -> int:

@@ -31,6 +31,7 @@ from dss.serving.messages import (
 _LOOK = 0.25
 _LONGEST_LOOK = 1.0
 _GRACE = 5.0
+_DRAIN = 2.0  # seconds for what an ended process has said to be heard, if its line does not end
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class Supervisor:
         self._printed = workdir / f".starting_{os.urandom(6).hex()}"
         self._began: float | None = None
         self._over: str | None = None
+        self._ended_well = False
         self._kill_at: float | None = None
         self._speaking = threading.Lock()
+        self._telling = threading.Lock()
+        self._has_ended = False
         try:
             with self._printed.open("wb") as printed:
                 self._process = subprocess.Popen(  # noqa: S603 - our own words only
@@ -83,7 +87,9 @@ class Supervisor:
         except OSError:
             self._printed.unlink(missing_ok=True)
             raise
-        threading.Thread(target=self._listen, name="job", daemon=True).start()
+        self._first = processes.known(self._process.pid)
+        self._listening = threading.Thread(target=self._listen, name="job", daemon=True)
+        self._listening.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def order(self, order: Order) -> None:
@@ -103,7 +109,7 @@ class Supervisor:
     def kill(self) -> None:
         """End it at once."""
         self._kill_at = 0.0
-        processes.kill(self._mark)
+        processes.kill(self._mark, self._first)
 
     def _say(self, message: Told) -> None:
         pipe = self._process.stdin
@@ -112,25 +118,43 @@ class Supervisor:
                 if pipe and not pipe.closed:
                     pipe.write(as_line(message))
                     pipe.flush()
-        except OSError:  # it has ended, which `_listen` tells
+        except OSError:  # it has ended, which `_watch` tells
             return
+
+    def _tell(self, said: Heard) -> None:
+        """Pass on what it says; nothing after its end."""
+        with self._telling:
+            if not self._has_ended:
+                self._has_ended = isinstance(said, Ended)
+                self._heard(said)
 
     def _listen(self) -> None:
         assert self._process.stdout  # noqa: S101 - a pipe
-        ended_well = False
-        for line in self._process.stdout:
-            try:
-                said = from_line(line)
-            except ValueError:  # cut off in the middle
-                continue
-            if isinstance(said, Reached):
-                self._began = time.monotonic() if said.step is Step.PROCESSING else None
-            elif isinstance(said, (Broken, Over)):
-                ended_well = True
-                self._kill_at = time.monotonic() + _GRACE
-            self._heard(said)
-        code = self._process.wait()
-        self._process.stdout.close()
+        with self._process.stdout as lines:
+            for line in lines:
+                try:
+                    said = from_line(line)
+                except ValueError:  # cut off in the middle
+                    continue
+                if isinstance(said, Reached):
+                    self._began = time.monotonic() if said.step is Step.PROCESSING else None
+                elif isinstance(said, (Broken, Over)):
+                    self._ended_well = True
+                    self._kill_at = time.monotonic() + _GRACE
+                self._tell(said)
+
+    def _watch(self) -> None:
+        try:
+            self._keep_limits()
+            processes.kill(self._mark, self._first)  # what it has left running
+        finally:
+            code = self._process.wait()
+            # The line ends with the last that holds it, which may be one that nobody finds.
+            self._listening.join(_DRAIN)
+            self._end(code)
+
+    def _end(self, code: int) -> None:
+        """See to what is left of a process that has ended with a code, and tell its end."""
         # What could not be said to it is tried once more by closing the line.
         with self._speaking, suppress(OSError):
             if self._process.stdin:
@@ -140,31 +164,35 @@ class Supervisor:
             printed = self._printed.read_text("utf-8", "replace")
             self._printed.unlink(missing_ok=True)
         if self._over:
-            self._heard(Ended(self._over, printed, limit=True))
+            self._tell(Ended(self._over, printed, limit=True))
         else:
             cancelled = self._kill_at is not None
-            why = None if ended_well or (cancelled and not code) else failure.ended(code)
-            self._heard(Ended(why, printed))
+            why = None if self._ended_well or (cancelled and not code) else failure.ended(code)
+            self._tell(Ended(why, printed))
 
-    def _watch(self) -> None:
+    def _keep_limits(self) -> None:
+        """Stay until it has ended, and see that it does when it has to."""
         look = _LOOK
-        while self._process.poll() is None:
-            time.sleep(look)
+        while not self._ends_within(look):
             look = min(_LONGEST_LOOK, look * 1.2)
             now = time.monotonic()
             if self._over is None and (over := self._exceeded(now)):
                 self._over = over
                 self.cancel()
             if self._kill_at is not None and now >= self._kill_at:
-                processes.kill(self._mark)
-        # What it has left running may hold its line, too.
-        processes.kill(self._mark)
+                processes.kill(self._mark, self._first)
+
+    def _ends_within(self, seconds: float) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+            return True
+        return False
 
     def _exceeded(self, now: float) -> str | None:
         seconds, memory = self._limits.seconds, self._limits.memory
         if seconds is not None and self._began is not None and now - self._began > seconds:
             return f"its time is up: the limit is {seconds:g} s"
-        if memory is not None and (held := processes.memory(self._process.pid)) > memory:
+        if memory is not None and (held := processes.memory(self._mark, self._first)) > memory:
             self._kill_at = 0.0  # it would not get better
             return f"it holds {held / 1e9:.2f} GB of memory: the limit is {memory / 1e9:.2f} GB"
         return None

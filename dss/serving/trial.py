@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,23 @@ _TICKET = 1
 _OURS = ("work", "result", "attached")
 
 
+@contextmanager
+def _printing_aside() -> Iterator[None]:
+    """Have what is printed, by child processes too, go to standard error: it is no result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if sys.__stdout__:
+            sys.__stdout__.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@_printing_aside()
 def run(
     file: Path,
     workspace: Path,
@@ -39,7 +57,8 @@ def run(
     """Do a service's work on a workspace, in this process, as the runner has it done.
 
     The function is given what a ticket would bring: the workspace's archive. Required tags are
-    those that it declares, and those of a `service.json` beside its file.
+    those that it declares, and those of a `service.json` beside its file. What is printed meanwhile
+    goes to standard error.
 
     Args:
         file: The service's file.
@@ -61,9 +80,9 @@ def run(
     source = file.resolve()  # what it does may be done from another current folder
     try:
         services = load(file)
-    except ServiceError:
+    except (ServiceError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # exits, too: a ticket would not be worked on
         raise ServiceError(f"{file} cannot be used: {failure.located(error, source)}") from error
     if name is None and len(services) > 1:
         raise ServiceError(f"{file} declares {', '.join(services)}: say which with --name")
@@ -84,7 +103,9 @@ def run(
         with _current_folder(workdir):
             try:
                 result = service(job)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # exits, too: a ticket would fail by it
                 for line in failure.full(error, source).splitlines():
                     tell(line)
                 raise ServiceError(

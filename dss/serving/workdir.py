@@ -28,12 +28,19 @@ PROGRESS = "progress"
 TEMPORARY = "tmp"
 """Folder there for temporary files of the function and what it runs."""
 
+_SOCKET_PATH = 103  # bytes of a path that macOS takes; Linux takes four more
 _TAIL = 4000  # characters of output that go along with a failure
 
 
 def folder_of(workdir: Path, ticket: int) -> Path:
     """Give the folder of a ticket's files."""
     return workdir / f"ticket_{ticket:08d}"
+
+
+def is_too_deep(workdir: Path) -> bool:
+    """Tell whether the path of a socket among a job's temporary files would be too long."""
+    socket = folder_of(workdir.resolve(), 1) / TEMPORARY / "pymp-12345678" / "listener-12345678"
+    return os.name == "posix" and len(os.fsencode(socket)) > _SOCKET_PATH
 
 
 def remove(workdir: Path, ticket: int) -> bool:
@@ -48,10 +55,11 @@ def free(workdir: Path) -> int:
     return shutil.disk_usage(workdir).free
 
 
-def largest(workdir: Path, tickets: Iterable[int]) -> int | None:
-    """Give the ticket with the most files, by their bytes; None of none."""
+def largest(workdir: Path, tickets: Iterable[int], least: float) -> int | None:
+    """Give the ticket with the most files, by their bytes; None where none has so many."""
     sizes = {ticket: _size(folder_of(workdir, ticket)) for ticket in tickets}
-    return max(sizes, key=sizes.__getitem__, default=None)
+    most = max(sizes, key=sizes.__getitem__, default=None)
+    return most if most is not None and sizes[most] >= least else None
 
 
 def progress(workdir: Path, ticket: int) -> float | None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
+import psutil
 import pytest
 
 from dss import Provider, TicketStatus
+from dss.errors import JobCancelled, ServiceError
 from dss.login import Credentials
 from dss.serving.dask import DaskExecutor, together
 from dss.serving.executors import Executor, LocalExecutor, describe
@@ -18,7 +20,7 @@ from dss.serving.messages import Declared, Ended, Heard, Order, Over, Reached, R
 from dss.serving.supervisor import Limits
 from dss.serving.workdir import folder_of
 from tests.dss.serving.cluster import Cluster
-from tests.dss.serving.lab import Lab, until
+from tests.dss.serving.lab import Lab, lives, until
 
 Message = TypeVar("Message")
 
@@ -216,6 +218,57 @@ def test_a_file_is_described_without_the_login(
         encoding="utf-8",
     )
     assert describe(file) == (Declared("red False", {}),)
+
+
+def starts_another(folder: Path, end: str) -> Path:
+    """Write a file that starts a process when it is imported, then does something else."""
+    file = folder / "my_service.py"
+    start = """
+import os, subprocess, sys
+from pathlib import Path
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+Path(__file__).with_name("new").write_text(str(other.pid))
+Path(__file__).with_name("new").replace(Path(__file__).with_name("other"))
+"""
+    file.write_text(start + end, encoding="utf-8")
+    return file
+
+
+def left(folder: Path) -> bool:
+    """Whether the process that was started is there; then it goes now."""
+    try:
+        other = psutil.Process(int((folder / "other").read_text(encoding="ascii")))
+    except psutil.NoSuchProcess:
+        return False
+    there = lives(other)
+    other.kill()
+    return there
+
+
+def test_what_an_import_has_started_does_not_outlive_its_end(tmp_path: Path) -> None:
+    file = starts_another(tmp_path, "sys.stderr.write('no licence\\n'); os._exit(3)\n")
+    with pytest.raises(ServiceError) as raised:
+        describe(file)
+    assert str(raised.value).startswith(f"{file} cannot be imported: its process ended with exit")
+    assert str(raised.value).endswith("exit code 3: no licence")
+    assert not left(tmp_path)
+
+
+def test_what_an_import_has_started_does_not_outlive_its_being_given_up(tmp_path: Path) -> None:
+    file = starts_another(tmp_path, "other.wait()\n")
+    with pytest.raises(JobCancelled, match="stopped while .* was imported"):
+        describe(file, (tmp_path / "other").exists)
+    assert not left(tmp_path)
+
+
+def test_an_import_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dss.serving.executors._IMPORT_LIMIT", 0.5)
+    file = tmp_path / "my_service.py"
+    file.write_text("import time\ntime.sleep(600)\n", encoding="utf-8")
+    with pytest.raises(ServiceError, match=r"my_service.py took 0.5 s$"):
+        describe(file)
 
 
 def test_resources_together() -> None:

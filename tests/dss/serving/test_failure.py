@@ -77,6 +77,46 @@ def test_ended(code: int, said: str) -> None:
         assert failure.ended(code) == said
 
 
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        ("progress 1%\r" * 5000 + "no head", "progress 1%\r" * 2000 + "no head"),
+        ("word " * 10_000 + "no head", "word " * 5000 + "no head"),
+        ("word " * 10_000 + "no head\n", "word " * 5000 + "no head\n"),
+        ("QUJD" * 10_000 + " no head", "QUJD" * 5000 + " no head"),
+        ("QUJD" * 10_000 + " no head\n", "QUJD" * 5000 + " no head\n"),
+        ("QUJD" * 10_000, "QUJD" * 5000),
+        ("QUJD" * 10_000 + "\n", "QUJD" * 5000 + "\n"),
+        ("a line\n" * 10_000 + "no head\n\n", "a line\n" * 4000 + "no head\n\n"),
+    ],
+    ids=["bar", "words", "a line", "one word", "and a line", "nothing else", "end", "lines"],
+)
+def test_the_end_of_much_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, kept: str
+) -> None:
+    """Whether or not it has lines."""
+    monkeypatch.setattr("dss.serving.failure._READ", 2**15)
+    output = tmp_path / "output.txt"
+    output.write_bytes(before.encode())
+    said = failure.printed(output)
+    assert said.endswith(kept)
+    assert len(said) <= 2**15
+
+
+def test_much_output_begins_with_no_half_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is cut in the middle nothing tells that it is one."""
+    monkeypatch.setattr("dss.serving.failure._READ", 2**15)
+    output = tmp_path / "output.txt"
+    end = b" then\nall the rest"
+    for cut in range(1, 40):
+        path = b"/home/jane/Doe_Jane_1970/scan"
+        rest = b"x" * (2**15 - cut - len(end))
+        output.write_bytes(path + end + rest)
+        assert "jane" not in failure.printed(output).lower()
+
+
 def test_command_failed() -> None:
     error = CommandFailed("greedy failed, exit code 1: no word", output=Path("x"))
     assert failure.told(error) == "greedy failed, exit code 1: no word"

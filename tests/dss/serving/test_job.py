@@ -268,3 +268,20 @@ def test_pictures_where_their_library_is_not_installed(
     with pytest.raises(ServiceError, match="not installed completely where it runs.*Pillow"):
         job.attach_picture("Never")
     assert notes.files == []
+
+
+# -------------------------------------------------------------------- when it is over
+
+
+def test_nothing_more_is_said_once_it_is_closed(job: Job, notes: Notes) -> None:
+    """A thread that the function has left would have something to say for ever."""
+    job.log("one")
+    job.progress(0.25)
+    job.close()
+    (job.workdir / "note.txt").write_text("late", encoding="ascii")
+    job.log("two", attach="note.txt")
+    job.warn("three")
+    job.attach("Note", "note.txt")
+    job.show_attached()
+    job.progress(0.5)
+    assert (notes.told, notes.values, notes.files) == ([("info", "one")], [0.25], [])

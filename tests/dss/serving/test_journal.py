@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -135,6 +137,84 @@ def test_no_journal(tmp_path: Path) -> None:
         Journal(tmp_path)
     with pytest.raises(JournalError, match="cannot be read"), reading(tmp_path) as database:
         database.execute("select * from tickets")
+
+
+#: What reads or writes, of all that a runner does with its journal.
+USES: dict[str, Callable[[Journal], object]] = {
+    "bind": lambda journal: journal.bind(server="https://one"),
+    "value": lambda journal: journal.value("instance", lambda: "made up"),
+    "begin_claim": lambda journal: journal.begin_claim("h"),
+    "lost_claims": Journal.lost_claims,
+    "add": lambda journal: journal.add(2, "S", "h"),
+    "record": lambda journal: journal.record(1, Step.DOWNLOADED),
+    "remark": lambda journal: journal.remark(1, "waiting", "x"),
+    "begin": lambda journal: journal.begin(1),
+    "entry": lambda journal: journal.entry(1),
+    "open_entries": Journal.open_entries,
+    "expired": lambda journal: journal.expired(0.0),
+    "newest": Journal.newest,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_damaged(tmp_path: Path, use: str) -> None:
+    """All but its first page, which says what tables there are, is nonsense."""
+    with closing(Journal(tmp_path)) as journal:
+        journal.add(1, "S", "h")
+    with journal.file.open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    with pytest.raises(JournalError, match=r"journal\.sqlite3 cannot be .*malformed"):  # noqa: SIM117
+        with closing(Journal(tmp_path)) as journal:
+            USES[use](journal)
+
+
+@pytest.mark.parametrize(("column", "use"), [("step", "open_entries"), ("outcome", "entry")])
+def test_of_another_version(journal: Journal, column: str, use: str) -> None:
+    """What is not known is not guessed at."""
+    journal.add(1, "S", "h")
+    with closing(sqlite3.connect(journal.file)) as database, database:
+        database.execute(f"update tickets set {column} = 'archived'")
+    said = r"journal\.sqlite3 cannot be read: 'archived' is not .*another version"
+    with pytest.raises(JournalError, match=said):
+        USES[use](journal)
+
+
+def test_a_reader_that_takes_its_time_is_waited_for(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dss.serving.journal._BUSY", 0.1)
+
+    def add() -> None:
+        with closing(Journal(journal.file.parent)) as writer:
+            writer.add(1, "S", "h")
+
+    with closing(sqlite3.connect(journal.file, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from tickets").fetchall()
+        adding = threading.Thread(target=add)
+        adding.start()
+        adding.join(1.0)
+        assert adding.is_alive()
+    adding.join(60)
+    assert [one.ticket for one in journal.open_entries()] == [1]
+    assert caplog.text.count("is locked") == 1
+
+
+def test_a_reader_is_waited_for_no_longer_than_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dss.serving.journal._BUSY", 0.1)
+    turns = iter([True, True, False])
+    with closing(Journal(tmp_path, lambda: next(turns))) as journal:
+        with closing(sqlite3.connect(journal.file, isolation_level=None)) as reader:
+            reader.execute("begin")
+            reader.execute("select count(*) from tickets").fetchall()
+            with pytest.raises(JournalError, match="is locked"):
+                journal.add(1, "S", "h")
+        assert journal.open_entries() == []
+    assert list(turns) == []
 
 
 def test_read_only(journal: Journal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -99,6 +100,16 @@ def test_a_folder_without_a_journal_is_refused(tmp_path):
 def test_a_damaged_journal_is_refused(tmp_path):
     (tmp_path / journal_module.NAME).write_bytes(b"not a database, " * 100)
     with pytest.raises(JournalError, match="cannot be read"):
+        overview(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["tickets", "events"])
+def test_a_journal_of_another_version_is_refused(journal, tmp_path, table):
+    journal.add(1, "Neck", HASH)
+    journal.record(1, Step.DOWNLOADED)
+    with closing(sqlite3.connect(journal.file)) as database, database:
+        database.execute(f"update {table} set step = 'archived'")
+    with pytest.raises(JournalError, match="cannot be read: 'archived'"):
         overview(tmp_path)
 
 

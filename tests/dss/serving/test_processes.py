@@ -74,6 +74,65 @@ def test_killed_by_beginning(family: list[int]) -> None:
     assert alive(family) == []
 
 
+def test_memory_of_all_that_is_found() -> None:
+    """Of one without a mark, and of one with it that is not its descendant."""
+    eat = "import sys; eaten = b'x' * 10**8; print(flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", eat]
+    environment = {**os.environ, processes.MARK: "here/2"}
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(words, stdin=pipe, stdout=pipe) as first,
+        subprocess.Popen(words, stdin=pipe, stdout=pipe, env=environment) as marked,
+    ):
+        for one in (first, marked):
+            assert one.stdout
+            one.stdout.readline()
+        known = processes.known(first.pid)
+        assert processes.memory("here/22") == 0
+        assert 10**8 < processes.memory("here/2") < 2 * 10**8
+        assert 2 * 10**8 < processes.memory("here/2", known) < 3 * 10**8
+
+
+def test_killed_without_mark() -> None:
+    """The first process of a job, and its child; not another one that has no mark either."""
+    spawn = (
+        "import subprocess, sys, time\n"
+        "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(other.pid, flush=True); time.sleep(600)\n"
+    )
+    words = [sys.executable, "-c", spawn]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE) as first,
+        subprocess.Popen(words, stdout=subprocess.PIPE) as another,
+    ):
+        assert first.stdout
+        assert another.stdout
+        pids = [first.pid, int(first.stdout.readline())]
+        others = [another.pid, int(another.stdout.readline())]
+        process = processes.known(first.pid)
+        try:
+            assert processes.kill("no mark", process) >= 2
+            assert alive(pids) == []
+            assert processes.kill("no mark", process) == 0
+            assert alive(others) == others
+        finally:
+            for pid in alive([*pids, *others]):
+                psutil.Process(pid).kill()
+
+
+def test_others_are_killed_by_one_without_mark() -> None:
+    """A process that has lost its mark ends what it has started, and goes on."""
+    code = (
+        "from dss.serving import processes; import os, subprocess, sys;"
+        "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        "processes.kill_others(); print(other.wait(30) != 0)"
+    )
+    unmarked = {name: value for name, value in os.environ.items() if name != processes.MARK}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=unmarked, capture_output=True, check=True, timeout=60)
+    assert done.stdout.strip() == b"True"
+
+
 def test_not_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "from dss.serving import processes; import os;"
@@ -93,8 +152,10 @@ def test_memory() -> None:
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         parent.stdout.readline()
-        assert 10**8 < processes.memory(parent.pid) < 2 * 10**8
-    assert processes.memory(parent.pid) == 0
+        first = processes.known(parent.pid)
+        assert 10**8 < processes.memory("no mark", first) < 2 * 10**8
+    assert processes.memory("no mark", first) == 0
+    assert processes.known(parent.pid) is None
 
 
 @posix
@@ -110,6 +171,7 @@ def test_shared_memory_counts_once() -> None:
         assert parent.stdout
         parent.stdout.readline()
         if sys.platform == "linux":
-            assert processes.memory(parent.pid) < 2 * 10**8
+            first = processes.known(parent.pid)
+            assert 10**8 < processes.memory("no mark", first) < 2 * 10**8
         assert parent.stdin
         parent.stdin.close()

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from dss import Client, Middleware, Provider, TicketDeleted
+from dss.errors import DssError, Refused, WrongState, refusal
+from dss.provider import Category
 from dss.serving.job import Attached, Job
 from dss.serving.reports import ServerReports, ToldReports
 from snapws import Workspace
@@ -193,3 +195,79 @@ def test_damaged_progress(
         reports.progress(0.25)
         reports.flush(never)
     assert client.progress(claimed) == 0.25
+
+
+class Refusing(Provider):
+    """Calls of which those for lines end as the test says, one after the other, then well."""
+
+    def __init__(self, provider: Provider, *errors: DssError) -> None:
+        super().__init__(provider.session.another())
+        self.errors = list(errors)
+
+    def log(self, ticket: int, category: Category, message: str) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().log(ticket, category, message)
+
+
+@contextmanager
+def refused(provider: Provider, ticket: int, folder: Path, *errors: DssError) -> Iterator[Refusing]:
+    """Tell a line, why a ticket failed, and another line, some of which are refused."""
+    refusing = Refusing(provider, *errors)
+    with refusing.session:
+        reports = ServerReports(refusing, ticket, folder / "reports", lambda: None)
+        try:
+            reports.log("info", "before")
+            reports.log("error", "no head in this image")
+            reports.log("info", "after")
+            reports.flush(never)
+            yield refusing
+        finally:
+            reports.close()
+
+
+def page(status: int) -> Refused:
+    return refusal(status, "<html>Down for maintenance</html>", call="POST x", server="http://x")
+
+
+def test_why_a_ticket_failed_waits_for_the_end_of_a_page(
+    client: Client,
+    provider: Provider,
+    claimed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy's page refuses everything, for a while; that a line is lost by it is not so bad."""
+    monkeypatch.setattr("dss.serving.reports._FIRST_PAUSE", 0.01)
+    pages = [page(status) for status in (400, 400, 403, 404, 413)]
+    with refused(provider, claimed, tmp_path, *pages) as refusing:
+        assert not refusing.errors
+    assert [one[:2] for one in told(client, claimed, tmp_path)[-2:]] == [
+        ("error", "no head in this image"),
+        ("info", "after"),
+    ]
+    assert "before" not in [one[1] for one in told(client, claimed, tmp_path)]
+
+
+def test_why_a_ticket_failed_is_not_offered_for_ever(
+    client: Client,
+    provider: Provider,
+    claimed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dss.serving.reports._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("dss.serving.reports._REFUSALS", 3)
+    with refused(provider, claimed, tmp_path, *[page(400)] * 100) as refusing:
+        # The line before and the line after are offered once.
+        assert 100 - len(refusing.errors) == 1 + 4 + 1
+
+
+def test_a_ticket_that_is_no_longer_ours_is_not_waited_for(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
+    errors = [WrongState("has not been claimed")] * 3
+    with refused(provider, claimed, tmp_path, *errors) as refusing:
+        assert not refusing.errors
+    lines = [one[1] for one in told(client, claimed, tmp_path)]
+    assert not {"before", "no head in this image", "after"} & {*lines}

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from dss.serving.journal import Journal, Outcome, Step
 from dss.serving.room import Room
 from dss.serving.settings import Settings
-from dss.serving.workdir import folder_of
+from dss.serving.workdir import folder_of, is_too_deep
+
+MANAGER = """
+import multiprocessing
+if __name__ == "__main__":
+    with multiprocessing.Manager() as manager:
+        manager.dict()
+"""
 
 
 class Disk:
@@ -55,6 +66,39 @@ def test_jobs_are_at_work_with_less_than_a_claim_needs(room: Room, disk: Disk) -
     ]:
         disk.free = free
         assert (room.suffices(), room.is_short()) == (suffices, short)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX only")
+@pytest.mark.parametrize(("length", "warns"), [(40, False), (51, False), (52, True), (90, True)])
+def test_a_work_folder_too_deep_for_sockets(
+    journal: Journal, caplog: pytest.LogCaptureFixture, length: int, warns: bool
+) -> None:
+    workdir = Path("/nowhere".ljust(length, "x"))
+    room = Room(journal, Settings(provider="lab", workdir=workdir))
+    room.explain("ValueError: no head in this image")
+    assert caplog.text == ""
+    room.explain("EOFError: EOFError")
+    assert ("a shorter --workdir" in caplog.text) == warns
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX only")
+def test_a_manager_has_room_where_there_is_no_warning() -> None:
+    """The socket is where it is taken to be."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        workdir = Path(folder).resolve()
+        workdir /= "x" * (50 - len(str(workdir)))
+        assert not is_too_deep(workdir)
+        temporary = folder_of(workdir, 1) / "tmp"
+        temporary.mkdir(parents=True)
+        done = subprocess.run(
+            [sys.executable, "-c", MANAGER],
+            env={**os.environ, "TMPDIR": str(temporary)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
 
 
 def test_it_is_said_once_that_there_is_none(

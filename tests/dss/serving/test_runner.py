@@ -13,6 +13,7 @@ import textwrap
 import time
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import numpy
 import pytest
@@ -20,6 +21,8 @@ from nibabel.nifti1 import Nifti1Image
 
 from dss import Client, Middleware, TicketStatus
 from dss.login import Credentials
+from dss.serving.runner import Runner
+from dss.serving.settings import Settings
 from tests.dss.serving.lab import LAB, SERVICE, Lab, stop, until
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -338,6 +341,20 @@ def test_time_is_up_for_the_function_alone(lab: Lab) -> None:
     assert lab.result(ticket)
 
 
+def small_disk(lab: Lab) -> list[object]:
+    """Give what a runner is started by, so that its work folder is a disk of 64 MB."""
+    lab.workdir.mkdir()
+    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = 'mount -t tmpfs -o size=64m none "$0"'
+    try:
+        possible = subprocess.run([*words, mount, lab.workdir], capture_output=True, timeout=30)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare on this machine")
+    if possible.returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    return [*words, mount + ' && "$@"', lab.workdir]
+
+
 @pytest.mark.parametrize(
     ("much", "reason"), [(56, "filled the disk"), (100, "filled the disk|No space left")]
 )
@@ -362,20 +379,33 @@ def test_full_disk(lab: Lab, much: int, reason: str) -> None:
     )
     greedy, modest = lab.submit(), lab.submit()
     (lab.folder / "greedy").write_text(str(greedy), encoding="ascii")
-    lab.workdir.mkdir()
-    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    mount = 'mount -t tmpfs -o size=64m none "$0"'
-    try:
-        possible = subprocess.run([*words, mount, lab.workdir], capture_output=True, timeout=30)
-    except FileNotFoundError:
-        pytest.skip("there is no unshare on this machine")
-    if possible.returncode:
-        pytest.skip("this machine lets nobody mount a file system")
-    before = [*words, mount + ' && "$@"', lab.workdir]
-    with lab.running("--once", "--min-free", "40M", before=before) as runner:
+    with lab.running("--once", "--min-free", "40M", before=small_disk(lab)) as runner:
         assert runner.wait(60) == 0
     assert re.search(reason, lab.error(greedy))
     assert lab.status(modest) is TicketStatus.SUCCESS
+
+
+def test_a_job_that_has_not_filled_the_disk_goes_on(lab: Lab) -> None:
+    lab.write(
+        """
+        import pathlib, time
+        from dss import service
+
+        @service(name="NAME")
+        def innocent(job):
+            others = job.workdir.parent.parent / "of somebody else"
+            others.write_bytes(bytes(57_000_000))
+            while "is nearly full" not in pathlib.Path(FOLDER, "runner.log").read_text():
+                time.sleep(0.05)
+            time.sleep(2)
+            others.unlink()
+        """
+    )
+    ticket = lab.submit()
+    with lab.running("--once", "--min-free", "40M", before=small_disk(lab)) as runner:
+        assert runner.wait(60) == 0
+    assert lab.status(ticket) is TicketStatus.SUCCESS
+    assert lab.log.count("is nearly full") == 1
 
 
 def test_no_room(lab: Lab) -> None:
@@ -386,6 +416,18 @@ def test_no_room(lab: Lab) -> None:
         assert stop(runner) == 0
     assert lab.status(ticket) is TicketStatus.READY
     assert lab.log.count("no ticket is claimed") == 1
+
+
+def test_once_without_what_a_ticket_takes(lab: Lab) -> None:
+    """It does not wait for what nobody brings: it ends, and says for want of what."""
+    ticket = lab.submit()
+    done = lab.run("--once", "--min-free", "900T")
+    assert done.returncode == 1
+    assert "dss: error: no ticket is claimed: less than 900.0 TB free" in done.stderr
+    done = lab.run("--once", "--memory", "1M")
+    assert done.returncode == 1
+    assert re.search("dss: error: .*of memory: the limit is 0.00 GB\n", done.stderr), done.stderr
+    assert lab.status(ticket) is TicketStatus.READY
 
 
 # -------------------------------------------------------------------- how it ends
@@ -455,6 +497,30 @@ def test_stopped_twice(lab: Lab) -> None:
 
 
 @posix
+def test_stopped_twice_while_the_server_stalls(lab: Lab) -> None:
+    """No answer is waited for, however long that would be."""
+    settings = Settings(LAB, lab.workdir, min_free=0, interval=0.1)
+    runner = Runner(
+        lab.file,
+        lambda: Credentials(lab.home).open_session(patience=0.0, timeout=(5.0, 600.0)),
+        settings,
+    )
+    running = Thread(target=runner.run)
+    running.start()
+    until(lambda: hasattr(runner, "_claims") and runner._claims.waiting == 0)
+    os.kill(lab.middleware.pid, signal.SIGSTOP)
+    try:
+        time.sleep(1.0)  # by now it waits for an answer
+        runner.stop()
+        runner.stop()
+        running.join(30)
+        assert not running.is_alive()
+    finally:
+        os.kill(lab.middleware.pid, signal.SIGCONT)
+        running.join(60)
+
+
+@posix
 def test_stopped_while_idle(lab: Lab) -> None:
     with lab.running() as runner:
         until(lambda: "for testlab" in lab.log)
@@ -495,6 +561,29 @@ def test_service_file_refused(lab: Lab, text: str | None, said: str) -> None:
         lab.write(text)
     assert said in refused(lab.run("--once"))
     assert lab.status(ticket) is TicketStatus.READY
+
+
+@posix
+def test_a_journal_that_is_damaged_meanwhile(lab: Lab) -> None:
+    """Not one that can be gone on with: it is said in a line, and no job is left."""
+    lab.write(LONG)
+    lab.submit()
+    with lab.running() as runner:
+        until((lab.folder / "began").exists)
+        with (lab.workdir / "journal.sqlite3").open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            for place in (24, 92):  # by which others see that it has changed
+                file.seek(place)
+                file.write((10**6).to_bytes(4, "big"))
+            file.seek(4096)
+            file.write(b"\xff" * (size - 4096))
+        lab.let_go()
+        assert runner.wait(60) == 1
+    (line,) = (line for line in lab.log.splitlines() if line.startswith("dss: error: "))
+    assert re.search("journal.sqlite3 cannot be .* malformed", line)
+    assert "Traceback" not in lab.log
+    until(lambda: not lab.left())
+    assert "malformed" in refused(lab.run("--once"))
 
 
 def test_one_work_folder_one_runner(lab: Lab) -> None:
@@ -651,6 +740,54 @@ def test_done_again_after_a_retry(lab: Lab) -> None:
     assert lab.run("--once").stderr.endswith("tickets: 1 success\n")
     assert lab.status(ticket) is TicketStatus.SUCCESS
     assert lab.rows("select step, outcome, reason from tickets") == [("finished", "success", "")]
+
+
+# -------------------------------------------------------------------- the file is edited meanwhile
+
+#: A service that says which edition of its file it is of.
+EDITION = """
+    from dss import service
+
+    @service(name="NAME")
+    def work(job):
+        job.log("edition ONE")
+"""
+
+
+def test_a_service_that_is_gone_from_the_file(lab: Lab) -> None:
+    """Its tickets are not claimed until it is back."""
+    with lab.running("--interval", "1s") as runner:
+        until(lambda: "for testlab" in lab.log)
+        lab.write(EDITION.replace("NAME", "Other"))
+        ticket = lab.submit()
+        until(lambda: f"no longer declares {lab.name}" in lab.log)
+        time.sleep(2.0)
+        assert lab.status(ticket) is TicketStatus.READY
+        assert lab.log.count("no longer declares") == 1
+        lab.write(EDITION)
+        until(lambda: lab.status(ticket) is TicketStatus.SUCCESS)
+        assert stop(runner) == 0
+    assert lab.rows("select outcome from tickets") == [("success",)]
+
+
+@pytest.mark.parametrize("seconds", [3, 600], ids=["an old edition", "one that hangs"])
+def test_a_worker_that_waits_is_of_the_file_as_it_is(lab: Lab, seconds: int) -> None:
+    """What gets ready with another edition of it is not waited for, nor given a ticket."""
+    lab.write(EDITION)
+    with lab.running("--interval", "1s") as runner:
+        until(lambda: "for testlab" in lab.log)
+        slow = f"""
+            import pathlib, time
+            pathlib.Path(FOLDER, "importing").touch()
+            time.sleep({seconds})
+        """
+        lab.write(textwrap.dedent(slow) + textwrap.dedent(EDITION))
+        ticket = lab.submit()
+        until((lab.folder / "importing").exists)
+        lab.write(EDITION.replace("ONE", "TWO"))
+        until(lambda: lab.status(ticket) is TicketStatus.SUCCESS)
+        assert stop(runner) == 0
+    assert "edition TWO" in [line.message for line in lab.lines(ticket)]
 
 
 # -------------------------------------------------------------------- logins and claims lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -72,8 +73,15 @@ def hands() -> Hands:
 
 
 @pytest.fixture
-def slots(hands: Hands) -> Slots:
-    return Slots(hands)
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "service.py"
+    file.write_text("one", encoding="ascii")
+    return file
+
+
+@pytest.fixture
+def slots(hands: Hands, file: Path) -> Slots:
+    return Slots(hands, file)
 
 
 def hear(slots: Slots) -> None:
@@ -155,3 +163,53 @@ def test_of_one_that_was_given_up_nothing_is_heard(
     hands.started[0].say(Ended("its process was ended by SIGKILL"))
     assert list(slots.hear(0.0)) == []
     assert hands.started[0].told == ["kill"]
+
+
+def test_workers_without_a_ticket_are_of_the_file_as_it_is(
+    slots: Slots, hands: Hands, clock: Clock, file: Path
+) -> None:
+    get_ready(slots, hands, 2)
+    slots.start(1)  # one that is not ready yet
+    busy, *_ = slots
+    busy.ticket = 7
+    slots.renew()
+    assert len(slots) == 3
+    file.write_text("two", encoding="ascii")
+    slots.renew()
+    assert list(slots) == [busy]
+    assert [hand.told for hand in hands.started] == [[], ["kill"], ["kill"]]
+
+
+def test_a_file_that_was_mended_is_tried_at_once(
+    slots: Slots, hands: Hands, clock: Clock, file: Path
+) -> None:
+    for _ in range(9):
+        slots.start(1)
+        for hand in hands.started[-1:]:
+            hand.say(Ended("exit code 1"))
+        hear(slots)
+        clock.now += 31
+    slots.start(1)
+    hands.started[-1].say(Ended("exit code 1"))
+    hear(slots)
+    slots.start(1)
+    assert len(slots) == 0
+    file.write_text("mended", encoding="ascii")
+    slots.renew()
+    slots.start(1)
+    assert len(slots) == 1
+
+
+def test_a_worker_that_does_not_get_ready_is_remarked_once(
+    slots: Slots, hands: Hands, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    slots.start(1)
+    for seconds, times in [(119, 0), (2, 1), (600, 1)]:
+        clock.now += seconds
+        slots.renew()
+        assert caplog.text.count("is not ready after 2 minutes") == times
+    hands.started[0].say(Ready(()))
+    hear(slots)
+    clock.now += 600
+    slots.renew()
+    assert caplog.text.count("is not ready") == 1

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from queue import SimpleQueue
 
 import psutil
 import pytest
 
-from dss.serving.messages import Ended, Heard, Ready
+from dss.serving.messages import Broken, Ended, Heard, Ready
 from dss.serving.supervisor import Limits, Supervisor
-from tests.dss.serving.lab import until
+from tests.dss.serving.lab import lives, until
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="writes over its environment as there")
 
 SERVICE = """
 from dss import service
@@ -82,3 +86,112 @@ def test_one_that_cannot_be_started_leaves_nothing(
     with pytest.raises(OSError, match="no such python"):
         Supervisor(file, workdir, Limits(), lambda _: None)
     assert list(workdir.iterdir()) == []
+
+
+#: What a process does to its environment that gives itself another title.
+RETITLED = """
+import ctypes, time
+
+fields = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
+begin, end = int(fields[47]), int(fields[48])
+ctypes.memset(begin, 0, end - begin)
+"""
+
+
+@linux
+def test_one_with_another_title_is_killed(tmp_path: Path) -> None:
+    """With its children, which look like it."""
+    file = tmp_path / "my_service.py"
+    fork = "import os\nif os.fork() == 0: time.sleep(600)\n"
+    said = "from pathlib import Path\nPath(__file__).with_name('on').touch()\ntime.sleep(600)\n"
+    file.write_text(RETITLED + fork + said, encoding="utf-8")
+    heard: SimpleQueue[Heard] = SimpleQueue()
+    supervisor = Supervisor(file, tmp_path, Limits(), heard.put)
+    family = [process_of(file)]
+    try:
+        until((tmp_path / "on").exists)
+        family += family[0].children()
+        assert len(family) == 2
+        supervisor.kill()
+        assert isinstance(heard.get(timeout=30), Ended)
+        assert not any(lives(one) for one in family)
+    finally:
+        for one in family:
+            if one.is_running():
+                one.kill()
+
+
+@linux
+def test_one_with_another_title_has_its_limits(tmp_path: Path) -> None:
+    file = tmp_path / "my_service.py"
+    eat = "eaten = bytearray(300_000_000)\ntime.sleep(600)\n"
+    file.write_text(RETITLED + eat, encoding="utf-8")
+    heard: SimpleQueue[Heard] = SimpleQueue()
+    Supervisor(file, tmp_path, Limits(memory=200_000_000), heard.put)
+    first = process_of(file)
+    try:
+        ended = heard.get(timeout=30)
+    finally:
+        if first.is_running():
+            first.kill()
+    assert isinstance(ended, Ended)
+    assert ended.limit
+
+
+#: Leaves a daemon without a mark, which keeps what its parent had open, then crashes.
+DAEMON = """
+import os, sys, time
+from pathlib import Path
+
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for number in range(3, 20):
+            try:
+                os.set_inheritable(number, True)
+            except OSError:
+                pass
+        Path(__file__).with_name("daemon").write_text(str(os.getpid()))
+        os.execve("/bin/sleep", ["sleep", "600"], {})
+    os._exit(0)
+os.wait()
+while not Path(__file__).with_name("go_on").exists():
+    time.sleep(0.02)
+os._exit(3)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="daemons are of POSIX")
+def test_its_end_is_told_though_something_unknown_holds_its_line(tmp_path: Path) -> None:
+    """Once, and that goes for what is said on that line later, too."""
+    file = tmp_path / "my_service.py"
+    file.write_text(DAEMON, encoding="utf-8")
+    heard: SimpleQueue[Heard] = SimpleQueue()
+    Supervisor(file, tmp_path, Limits(), heard.put)
+    until(lambda: (tmp_path / "daemon").exists() and (tmp_path / "daemon").read_text())
+    daemon = psutil.Process(int((tmp_path / "daemon").read_text()))
+    try:
+        until(lambda: daemon.name() == "sleep")
+        (tmp_path / "go_on").touch()
+        ended = heard.get(timeout=30)
+        assert lives(daemon)
+    finally:
+        daemon.kill()
+    assert isinstance(ended, Ended)
+    assert ended.why == "its process ended with exit code 3"
+    until(lambda: not lives(daemon))
+    assert heard.empty()
+
+
+def test_all_that_it_has_said_is_told_before_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "my_service.py"
+    file.write_text("raise RuntimeError('not today')\n", encoding="utf-8")
+    for _ in range(3):
+        heard: SimpleQueue[Heard] = SimpleQueue()
+        Supervisor(file, tmp_path, Limits(), heard.put)
+        said = heard.get(timeout=30)
+        assert isinstance(said, Broken)
+        assert "not today" in said.why
+        ended = heard.get(timeout=30)
+        assert isinstance(ended, Ended)
+        assert ended.why is None

@@ -347,3 +347,77 @@ def test_deaf_job_of_a_killed_runner(lab: Lab) -> None:
     assert lab.run("--once", "--timeout", "1s").returncode == 0
     assert "its time is up" in lab.error(ticket)
     assert not lab.left()
+
+
+#: Runs what a file says for its ticket, once, and may be held then.
+TOLD = """
+    import pathlib, sabotage
+    from dss import service
+
+    @service(name="NAME")
+    def work(job):
+        words = pathlib.Path(FOLDER, f"words_{job.ticket}")
+        if words.exists():
+            command = words.read_text().split()
+            words.unlink()
+            job.run(*command)
+        sabotage.hold(job.ticket, "function")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")
+def test_all_are_told_to_end_at_once(lab: Lab) -> None:
+    """As a machine that is shut down does it: a job is given its time, whatever it ran is not."""
+    lab.write(TOLD)
+    alone, running = lab.submit(), lab.submit()
+    lab.hold({alone: "function"})
+    (lab.folder / f"words_{running}").write_text("sleep 602", encoding="ascii")
+    with lab.running("--workers", 2) as runner:
+        until(lambda: lab.held(alone))
+        until(lambda: any("602" in one.cmdline() for one in lab.left()))
+        runner.send_signal(signal.SIGTERM)
+        for one in lab.left():
+            one.send_signal(signal.SIGTERM)
+        until(lambda: len(jobs(lab)) < 2)
+        lab.let_go()
+        assert runner.wait(60) == 0
+    assert lab.status(alone) is TicketStatus.SUCCESS
+    assert lab.status(running) is TicketStatus.CLAIMED
+    assert lab.lines(running, "error") == []
+    assert lab.run("--once").returncode == 0
+    assert lab.status(running) is TicketStatus.SUCCESS
+
+
+def jobs(lab: Lab) -> list[int]:
+    """Give the first processes of the jobs that run."""
+    return [one.pid for one in lab.left() if "dss.serving.child" in one.cmdline()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")
+def test_what_a_job_starts_can_be_told_to_end(lab: Lab) -> None:
+    lab.write(
+        """
+        import multiprocessing, pathlib, time
+        from dss import service
+        from dss.errors import CommandFailed
+
+        def stay():
+            pathlib.Path("on").touch()
+            time.sleep(600)
+
+        @service(name="NAME")
+        def work(job):
+            with multiprocessing.get_context("fork").Pool(1) as pool:  # which ends them at its end
+                pool.apply_async(stay)
+                while not pathlib.Path("on").exists():
+                    time.sleep(0.05)
+            try:
+                job.run("sh", "-c", "kill -TERM $$")
+            except CommandFailed as error:
+                job.log(str(error))
+        """
+    )
+    ticket = lab.submit()
+    assert lab.run("--once", "--timeout", "20s").returncode == 0
+    assert lab.status(ticket) is TicketStatus.SUCCESS
+    assert "sh failed, exit code -15: no word" in said(lab, ticket)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy
@@ -176,3 +179,85 @@ def test_description_beside_it(workspace: Workspace, tmp_path: Path) -> None:
     file = service(tmp_path, HEADER + '@service(name="A")\ndef a(job): ...\n')
     with pytest.raises(ServiceError, match="Head"):
         run(file, Path(workspace.path or ""), tmp_path / "out", tell=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sys.exit(0)\n", r"cannot be used: SystemExit: 0 \(trial_service.py, line 4\)"),
+        ('@service(name="A")\ndef a(job): sys.exit(0)\n', "would read: SystemExit: 0"),
+        ('@service(name="A")\ndef a(job): sys.exit(3)\n', "would read: SystemExit: 3"),
+        ('@service(name="A")\ndef a(job): raise GeneratorExit\n', "would read: GeneratorExit"),
+    ],
+)
+def test_a_service_that_exits_has_failed(
+    workspace: Workspace, tmp_path: Path, text: str, said: str
+) -> None:
+    file, given = service(tmp_path, HEADER + "import sys\n" + text), Path(workspace.path or "")
+    with pytest.raises(ServiceError, match=said):
+        run(file, given, tmp_path / "out", tell=lambda _: None)
+
+
+def test_an_interrupt_is_its_users(workspace: Workspace, tmp_path: Path) -> None:
+    text = '@service(name="A")\ndef a(job): raise KeyboardInterrupt\n'
+    file, given = service(tmp_path, HEADER + text), Path(workspace.path or "")
+    with pytest.raises(KeyboardInterrupt):
+        run(file, given, tmp_path / "out", tell=lambda _: None)
+
+
+#: A program that tries a service, and says its result.
+TRY = """
+import sys
+from pathlib import Path
+from dss.errors import ServiceError
+from dss.serving.trial import run
+file, given, output = map(Path, sys.argv[1:])
+try:
+    print("result", run(file, given, output, tell=lambda _: None).name)
+except ServiceError as error:
+    print("error", error)
+"""
+
+
+def attempt(workspace: Workspace, tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Try a service in a process of its own."""
+    file = service(tmp_path, HEADER + text)
+    words = [sys.executable, "-c", TRY, file, workspace.path or "", tmp_path / "out"]
+    return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=60, check=False)
+
+
+def test_what_a_service_prints_is_no_result(workspace: Workspace, tmp_path: Path) -> None:
+    text = """
+import os, sys
+print("at import")
+@service(name="A")
+def a(job):
+    print("printed")
+    print("written", file=sys.__stdout__)
+    os.system("echo by a child")
+"""
+    done = attempt(workspace, tmp_path, text)
+    assert done.stdout == "result workspace.itksnap\n", done.stderr
+    said = done.stderr.splitlines()
+    assert sorted(said) == ["at import", "by a child", "printed", "written"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="forks")
+@pytest.mark.parametrize("end", ["return", "raise RuntimeError('no brain')"])
+def test_a_forked_child_does_not_go_on_as_the_trial(
+    workspace: Workspace, tmp_path: Path, end: str
+) -> None:
+    text = f"""
+import os
+@service(name="A")
+def a(job):
+    child = os.fork()
+    if child == 0:
+        {end}
+    else:
+        os.waitpid(child, 0)
+"""
+    done = attempt(workspace, tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "result workspace.itksnap\n", done.stderr
+    assert ("RuntimeError: no brain" in done.stderr) == ("raise" in end)
