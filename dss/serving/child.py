@@ -8,9 +8,11 @@ started: whoever gave the order is no more.
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import signal
 import sys
+import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
@@ -31,6 +33,8 @@ from dss.session import Session
 if TYPE_CHECKING:
     from snapws import Workspace
 
+_SHUTDOWN = 30.0  # seconds after SIGTERM within which what fails may have failed by it
+
 
 def _not_declared(_job: Job) -> None:
     raise ServiceError("this service is no longer offered here")
@@ -42,12 +46,10 @@ class _Shutdown:
     Whether there is time for its job is for the runner to say. A handler is what it takes: what is
     ignored is ignored by the commands of the job, too.
 
-    Attributes:
-        begun: Whether it has come.
     """
 
     def __init__(self) -> None:
-        self.begun = False
+        self._begun = -math.inf
         signal.signal(signal.SIGTERM, self._note)
         if os.name == "posix":
             signal.siginterrupt(signal.SIGTERM, False)  # no call of a library fails by it
@@ -60,14 +62,14 @@ class _Shutdown:
             try:
                 return function(job)
             except BaseException:
-                if self.begun:
+                if time.monotonic() - self._begun < _SHUTDOWN:
                     job.cancel()
                 raise
 
         return survives
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.begun = True
+        self._begun = time.monotonic()
 
     def _leave(self) -> None:
         """Let it end what was forked, such as the workers of a pool, which are ended by it."""

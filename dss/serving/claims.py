@@ -119,6 +119,7 @@ class Claims:
         self._declared = self._known = declared
         self.session = open_session()
         self.services: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of services that have been withdrawn, too
         self.waiting: int | None = None
         self.lost = LostClaims(journal, adopt=settings.adopt)
         self._pause = _FIRST_PAUSE
@@ -140,6 +141,7 @@ class Claims:
         """
         self._find_at = time.monotonic() + _SERVICES
         self.services = offered(self._calls, self._settings, self._known)
+        self._names |= self.services
 
     def declare(self, names: set[str]) -> None:
         """Take note of what the service's file declares now: nothing else is claimed."""
@@ -174,13 +176,13 @@ class Claims:
 
     def claim(self) -> Claimed | None:
         """Claim one of the tickets that wait; it is in the journal when this returns."""
-        hashes = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
-        if not hashes:
+        ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not ready:
             self.waiting = 0
             self._wait_longer()
             return None
-        if self.lost.adopt:  # of a ticket that is found again, nothing but its claim tells which
-            hashes = [random.choice(hashes)]  # noqa: S311 - no secret
+        # Of a ticket that is found again, nothing but its claim tells the service.
+        hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
         number = self._journal.begin_claim(",".join(hashes))
         try:
             claim = self._calls.claim(hashes, self._settings.provider, self._instance)
@@ -197,7 +199,7 @@ class Claims:
             return None
         if claim is None:
             self._journal.end_claim(number, "none")
-            self.waiting = None if len(hashes) < len(self._ready) else 0
+            self.waiting = None if len(hashes) < len(ready) else 0
             # Others were faster, or the server cannot tell whether tickets wait.
             self._wait_longer()
             return None
@@ -215,7 +217,7 @@ class Claims:
         self._look_at = time.monotonic() + seconds * share
 
     def _take(self, ticket: int, hash_: str, number: int) -> Claimed:
-        claimed = Claimed(ticket, self.services.get(hash_, hash_), hash_, number)
+        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_, number)
         self._journal.add(ticket, claimed.service, hash_, number)
         return claimed
 

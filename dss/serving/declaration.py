@@ -43,7 +43,6 @@ class Service:
         """Do the work of the service; give the workspace of its result.
 
         A process that the function forks ends with the function: it must not go on with our work.
-        The job takes nothing more then, from a thread that the function has left.
 
         Raises:
             ServiceError: The function gave something else than a workspace, or nothing.
@@ -61,8 +60,6 @@ class Service:
             if os.getpid() != process:
                 _end_fork(error)
             raise
-        finally:
-            job.close()
         if result is None:
             return job.workspace
         if not isinstance(result, Workspace):

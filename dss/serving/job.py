@@ -39,7 +39,7 @@ class Attached(NamedTuple):
 
 
 class Reports(Protocol):
-    """Where what a job says goes; saying it takes no time, whether the server is there or not."""
+    """Where what a job says goes; saying it waits for the disk, and never for the server."""
 
     def attach(self, attached: Attached) -> None:
         """Take a file as it is now; it shows with the next line of the log."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dss.errors import JournalError
 
@@ -24,6 +24,8 @@ NAME = "journal.sqlite3"
 _SPARE = "journal.spare"
 _SPARE_SIZE = 4 * 2**20
 _BUSY = 10.0  # seconds to wait for somebody else before anything is said
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -125,10 +127,9 @@ def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, ValueError) as error:
-        raise JournalError(
-            f"{file} cannot be read: {error}; if it is damaged, or of another version of dss, give "
-            "another folder with --workdir"
-        ) from error
+        hint = "; if it is damaged, or of another version of dss, give another --workdir"
+        is_locked = "locked" in str(error)
+        raise JournalError(f"{file} cannot be read: {error}{'' if is_locked else hint}") from error
 
 
 @contextmanager
@@ -152,11 +153,11 @@ class Journal:
     """The journal of a work folder, opened to write; its folder has to be locked by the caller.
 
     Every method that writes has its change on the disk when it returns. Where the disk is full, a
-    file that is kept for that gives way; whoever reads for long is waited for.
+    file that is kept for that gives way; whoever has it for long is waited for.
 
     Args:
         folder: The work folder.
-        patient: Whether to wait on for somebody who reads; is asked again and again.
+        patient: Whether to wait on for somebody who has it; is asked again and again.
 
     Raises:
         JournalError: It cannot be opened, or is damaged; any method may find that.
@@ -367,24 +368,31 @@ class Journal:
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with _readable(self.file):
-            return self._database.execute(query, values).fetchall()
+            return self._when_free(lambda: self._database.execute(query, values).fetchall())
 
     def _write(self, *statements: tuple[str, tuple[object, ...]]) -> int:
         """Commit statements together; give the number of the row that the last one made."""
+        while True:
+            try:
+                return self._when_free(lambda: self._commit(statements))
+            except sqlite3.Error as error:  # noqa: PERF203 - it seldom comes to a second try
+                why = str(error)
+                if not ("full" in why or "disk I/O" in why) or not self._spare.exists():
+                    raise JournalError(f"{self.file} cannot be written: {why}") from error
+                self._spare.unlink(missing_ok=True)
+
+    def _when_free(self, call: Callable[[], T]) -> T:
+        """Make a call as soon as nobody else holds the file."""
         warned = False
         while True:
             try:
-                return self._commit(statements)
-            except sqlite3.Error as error:  # noqa: PERF203 - it seldom comes to a second try
-                why = str(error)
-                if "locked" in why and self._patient():
-                    if not warned:
-                        _log.warning("%s is locked: whoever reads it is waited for", self.file)
-                    warned = True
-                elif ("full" in why or "disk I/O" in why) and self._spare.exists():
-                    self._spare.unlink(missing_ok=True)
-                else:
-                    raise JournalError(f"{self.file} cannot be written: {why}") from error
+                return call()
+            except sqlite3.OperationalError as error:  # noqa: PERF203 - as above
+                if "locked" not in str(error) or not self._patient():
+                    raise
+                if not warned:
+                    _log.warning("%s is locked: whoever has it is waited for", self.file)
+                warned = True
 
     def _commit(self, statements: Iterable[tuple[str, tuple[object, ...]]]) -> int:
         row = 0

@@ -41,7 +41,7 @@ def memory(mark: str, first: psutil.Process | None = None) -> int:
     """Give the bytes of memory that the processes of a job hold, shared ones counted once.
 
     Args:
-        mark: As for `kill`.
+        mark: As for `kill`; empty, it finds none, and no other process is looked at.
         first: As for `kill`.
     """
     return sum(map(_held, _family(mark, first)))
@@ -78,7 +78,7 @@ def _family(
 ) -> list[psutil.Process]:
     """Give a process, those with a mark, and their descendants, but for this one."""
     found: set[psutil.Process] = set()
-    for one in psutil.process_iter():
+    for one in [*([first] if first else []), *(psutil.process_iter() if mark else [])]:
         with suppress(psutil.Error, OSError):  # ended meanwhile, or somebody else's
             # Of one that is found, the descendants are.
             if one not in found and (one == first or _bears(one, mark, beginning=beginning)):

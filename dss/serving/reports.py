@@ -130,7 +130,8 @@ class ServerReports:
                 raise
             except (DssError, OSError) as error:
                 self._failure = error if isinstance(error, NotLoggedIn) else None
-                refusals = refusals + 1 if _is_refusal(error) else 0
+                in_vain = _is_refusal(error) or isinstance(error, OutcomeUnknown)
+                refusals = refusals + 1 if in_vain else 0
                 if _is_tried_again(item, error) and refusals <= _REFUSALS:
                     if item is not None and not isinstance(error, OutcomeUnknown):
                         # Nothing was done: lines and files of which that is not sure are unknown.

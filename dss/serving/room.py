@@ -11,6 +11,8 @@ from dss.serving.journal import Journal
 from dss.serving.logs import size
 from dss.serving.settings import Settings
 
+_PAUSE = 10.0  # seconds between two looks at who fills the disk, where no job does
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,7 @@ class Room:
         self._journal = journal
         self._settings = settings
         self.lack = ""
+        self._look_at = 0.0
         self._filled = False  # by others than the jobs, as far as is known
 
     def explain(self, reason: str) -> None:
@@ -57,10 +60,10 @@ class Room:
         return not full
 
     def is_short(self) -> bool:
-        """Tell whether the disk is nearly full, for all."""
+        """Tell whether the disk is nearly full, for all, and it is time to find out why."""
         short = self._lacking() > 0
         self._filled = self._filled and short
-        return short
+        return short and time.monotonic() >= self._look_at
 
     def culprit(self, tickets: Iterable[int]) -> int | None:
         """Give, of tickets at work, the one that has filled the disk.
@@ -68,11 +71,15 @@ class Room:
         It is the one with the most files, if these are what is lacking: else somebody else has
         filled it, for which no job is ended. That is remarked once.
         """
-        folder = self._settings.workdir
-        largest = workdir.largest(folder, tickets, self._lacking())
-        if largest is None and not self._filled:
+        folder, lacking = self._settings.workdir, self._lacking()
+        if lacking <= 0:
+            return None
+        largest = workdir.largest(folder, tickets, lacking)
+        if largest is None:
+            self._look_at = time.monotonic() + _PAUSE  # folders may have many files
+            if not self._filled:
+                _log.warning("the disk of %s is nearly full, and by no job here: make room", folder)
             self._filled = True
-            _log.warning("the disk of %s is nearly full, and by no job here: make room", folder)
         return largest
 
     def _lacking(self) -> float:

@@ -8,6 +8,7 @@ itself, imports nothing heavy, and never waits long for the server.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import time
@@ -56,6 +57,7 @@ _WATCH = 2.0  # seconds between two looks at the tickets that are worked on
 _CLEAN = 60.0
 _LOGIN_PAUSE = 5.0  # before a ticket is gone on with whose login the server does not know
 _TRIES = 3  # how often a step is begun that ends with its process
+_SAVED = 2.0  # seconds after which a file is no longer half saved
 _END = 7.0  # seconds for workers to end that were told to
 
 _log = logging.getLogger(__name__)
@@ -89,15 +91,20 @@ class Runner:
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._claimed = 0
         self._unready = 0  # workers in a row that could take no order
+        self._unready_since = 0.0
         self._stops = 0
-        self._end: float | None = None
+        self._end = math.inf  # when what is at work has to end
+        self._stopping = False
         self._watch_at = self._clean_at = 0.0
 
     def stop(self) -> None:
         """End soon, or at once when said again; may be called from a signal handler."""
         self._stops += 1
-        if self._stops == 2 and self._session:
-            self._session.break_off()  # or it may wait long for an answer
+        if self._stops == 1:
+            self._end = time.monotonic() + self._settings.grace
+        elif self._session:
+            # Or it may wait long for an answer. It has no patience, so it holds no lock now.
+            self._session.break_off()
         self._slots.wake()
 
     def run(self) -> dict[Outcome, int]:
@@ -119,7 +126,7 @@ class Runner:
             declared = None if (folder / NAME).exists() else self._look_ahead()
             with (
                 locked(folder, owner),
-                closing(Journal(folder, lambda: self._stops < 2)) as journal,
+                closing(Journal(folder, self._is_patient)) as journal,
             ):
                 self._journal, self._room = journal, Room(journal, self._settings)
                 # What a killed runner has left running would work on a ticket that is begun again.
@@ -134,6 +141,9 @@ class Runner:
         return self._outcomes
 
     # ---------------------------------------------------------------- the loop
+
+    def _is_patient(self) -> bool:
+        return self._stops < 2 and time.monotonic() < self._end
 
     def _open_session(self) -> Session:
         self._session = self._make_session()
@@ -184,8 +194,8 @@ class Runner:
         """Hear what is said, then do what is due."""
         self._hear(_SHORT_TURN if self._claims.lost.scanning else _TURN)
         now = time.monotonic()
-        if self._stops and self._end is None:
-            self._end = now + self._settings.grace
+        if self._stops and not self._stopping:
+            self._stopping = True
             busy = len(self._slots.busy())
             _log.info(
                 "stopping%s",
@@ -203,8 +213,7 @@ class Runner:
 
     def _is_over(self) -> bool:
         if self._stops:
-            late = self._end is not None and time.monotonic() >= self._end
-            return self._stops > 1 or late or not self._slots.busy()
+            return not (self._is_patient() and self._slots.busy())
         claims_no_more = self._enough() or (self._settings.once and self._claims.waiting == 0)
         at_work = self._slots.busy() or self._pending or self._claims.lost.sought
         return claims_no_more and not at_work
@@ -258,7 +267,8 @@ class Runner:
     def _may_claim(self) -> bool:
         if self._enough() or self._room.suffices():
             return not self._enough()
-        if not self._pending:
+        self._claims.look()
+        if self._claims.waiting and not self._pending:
             self._refuse_to_wait(self._room.lack)
         return False
 
@@ -349,8 +359,14 @@ class Runner:
 
     def _note_unready(self, why: str) -> None:
         """Remark that a worker could take no order; others are tried."""
+        if self._stops:
+            return
+        now = time.monotonic()
+        if not self._unready:
+            self._unready_since = now
         self._unready += 1
-        if self._unready >= _TRIES:
+        # Several that were started together may have met the file half saved.
+        if self._unready >= _TRIES and now - self._unready_since > _SAVED:
             self._refuse_to_wait(why)
         _log.error("%s", why)
 
@@ -358,7 +374,7 @@ class Runner:
         """See to the ticket of a worker that has ended, if it has not ended it."""
         why = ended.why
         if slot.ticket is None:
-            if why and slot.never_began and not self._stops:
+            if why and slot.never_began and not ended.lost:
                 last = ended.printed.strip().splitlines()[-1:]
                 self._note_unready(": ".join([str(self._file), why, *last]))
             return

@@ -163,10 +163,11 @@ class Slots:
         self._slots.remove(slot)
         slot.worker.kill()
 
-    def _read_edition(self) -> int | None:
+    def _read_edition(self) -> tuple[int, ...]:
         with suppress(OSError):
-            return self._file.stat().st_mtime_ns
-        return None
+            now = self._file.stat()
+            return now.st_mtime_ns, now.st_size, now.st_ino
+        return ()
 
     def _listener(self, slot: Slot) -> Callable[[Heard], None]:
         return lambda said: self._said.put((slot, said))

@@ -29,6 +29,7 @@ from dss.errors import (
     ServerFailed,
     ServiceError,
     TicketDeleted,
+    TransferFailed,
     WrongState,
 )
 from dss.provider import Provider
@@ -108,7 +109,7 @@ class Work:
                 step = self._take(step, take[step])
         except TicketDeleted:
             self._finish(Outcome.DELETED)
-        except (NotFound, NotPermitted):  # for so long that it will not be ours again
+        except (NotFound, NotPermitted, WrongState):  # it is not ours, and will not be again
             self._finish(Outcome.RELEASED)
         finally:
             if self._reports:
@@ -166,11 +167,19 @@ class Work:
         for left in self._order.folder.iterdir():
             if left.name not in kept:
                 _remove(left)
-        self._insist(lambda: self._provider.download(self._order.ticket, aside))
+        self._insist(lambda: self._fetch(aside))
         aside.replace(self._input)
         if self._order.step is not Step.CLAIMED:
             return Step.DOWNLOADED  # as the journal knows: it counts how often the rest is begun
         return self._reach(Reached(Step.DOWNLOADED, moved=_size(self._input.iterdir())))
+
+    def _fetch(self, folder: Path) -> None:
+        try:
+            self._provider.download(self._order.ticket, folder)
+        except TransferFailed:
+            # A proxy's page may have come for a file: then there comes one for the list, too.
+            self._provider.files(self._order.ticket)
+            raise
 
     def _process(self) -> Step:
         (file,) = sorted(self._input.glob("*.itksnap"))[:1] or [self._input / "workspace.itksnap"]
@@ -200,6 +209,8 @@ class Work:
                 more = failure.full(error, self._file)
                 (self._order.folder / FAILURE).write_text(more, encoding="utf-8")
             return self._fail(failure.told(error))
+        finally:
+            job.close()
         result.save(self._result)
         return self._reach(Reached(Step.PROCESSED))
 

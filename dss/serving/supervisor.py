@@ -31,6 +31,7 @@ from dss.serving.messages import (
 _LOOK = 0.25
 _LONGEST_LOOK = 1.0
 _GRACE = 5.0
+_SEARCH = 5.0  # seconds between two looks at all processes of the machine
 _DRAIN = 2.0  # seconds for what an ended process has said to be heard, if its line does not end
 
 
@@ -71,7 +72,8 @@ class Supervisor:
         self._kill_at: float | None = None
         self._speaking = threading.Lock()
         self._telling = threading.Lock()
-        self._has_ended = False
+        self._end_told = False
+        self._search_at = 0.0
         try:
             with self._printed.open("wb") as printed:
                 self._process = subprocess.Popen(  # noqa: S603 - our own words only
@@ -124,8 +126,8 @@ class Supervisor:
     def _tell(self, said: Heard) -> None:
         """Pass on what it says; nothing after its end."""
         with self._telling:
-            if not self._has_ended:
-                self._has_ended = isinstance(said, Ended)
+            if not self._end_told:
+                self._end_told = isinstance(said, Ended)
                 self._heard(said)
 
     def _listen(self) -> None:
@@ -192,10 +194,17 @@ class Supervisor:
         seconds, memory = self._limits.seconds, self._limits.memory
         if seconds is not None and self._began is not None and now - self._began > seconds:
             return f"its time is up: the limit is {seconds:g} s"
-        if memory is not None and (held := processes.memory(self._mark, self._first)) > memory:
+        if memory is not None and (held := self._held(now)) > memory:
             self._kill_at = 0.0  # it would not get better
             return f"it holds {held / 1e9:.2f} GB of memory: the limit is {memory / 1e9:.2f} GB"
         return None
+
+    def _held(self, now: float) -> int:
+        """Give the memory of the job; that of processes which only bear its mark now and then."""
+        mark = self._mark if now >= self._search_at else ""
+        if mark:
+            self._search_at = now + _SEARCH
+        return processes.memory(mark, self._first)
 
 
 def environment(mark: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +39,9 @@ def _printing_aside() -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        if sys.__stdout__:
-            sys.__stdout__.flush()
+        with suppress(ValueError):  # the author's code has closed it
+            if sys.__stdout__:
+                sys.__stdout__.flush()
         os.dup2(kept, 1)
         os.close(kept)
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from dss import service
 from dss.errors import CommandFailed, JobCancelled, ServiceError
 from dss.provider import Category
 from dss.serving.job import Attached, Job
@@ -79,6 +80,18 @@ def test_lines_and_files(job: Job, notes: Notes) -> None:
     assert notes.contents == [b"first", b"\0", b"first"]
     with pytest.raises(OSError, match="nowhere"):
         job.attach("Lost", "nowhere.txt")
+
+
+def test_a_service_may_call_another(job: Job, notes: Notes) -> None:
+    inner = service(name="Inner")(lambda job: job.log("inner"))
+
+    @service(name="Outer")
+    def outer(job: Job) -> None:
+        inner(job)
+        job.log("outer")
+
+    outer(job)
+    assert notes.told == [("info", "inner"), ("info", "outer")]
 
 
 def test_phases(job: Job, notes: Notes) -> None:

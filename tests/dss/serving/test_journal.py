@@ -15,6 +15,7 @@ import pytest
 
 from dss.errors import JournalError
 from dss.serving.journal import NAME, Journal, Outcome, Step, reading
+from tests.dss.serving.lab import until
 
 
 @pytest.fixture
@@ -195,11 +196,37 @@ def test_a_reader_that_takes_its_time_is_waited_for(
         reader.execute("select count(*) from tickets").fetchall()
         adding = threading.Thread(target=add)
         adding.start()
-        adding.join(1.0)
+        until(lambda: "is locked" in caplog.text)
         assert adding.is_alive()
     adding.join(60)
     assert [one.ticket for one in journal.open_entries()] == [1]
     assert caplog.text.count("is locked") == 1
+
+
+def test_what_another_has_for_itself_is_waited_for(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dss.serving.journal._BUSY", 0.1)
+    journal.add(1, "S", "h")
+    found: list[int] = []
+
+    def read() -> None:
+        with closing(Journal(journal.file.parent)) as other:
+            opened.set()
+            begun.wait(60)
+            found.extend(one.ticket for one in other.open_entries())
+
+    opened, begun = threading.Event(), threading.Event()
+    looking = threading.Thread(target=read)
+    looking.start()
+    assert opened.wait(60)
+    with closing(sqlite3.connect(journal.file, isolation_level=None)) as backup:
+        backup.execute("begin exclusive")
+        begun.set()
+        until(lambda: "is locked" in caplog.text)
+        assert found == []
+    looking.join(60)
+    assert found == [1]
 
 
 def test_a_reader_is_waited_for_no_longer_than_wanted(

@@ -174,7 +174,7 @@ def test_workers_without_a_ticket_are_of_the_file_as_it_is(
     busy.ticket = 7
     slots.renew()
     assert len(slots) == 3
-    file.write_text("two", encoding="ascii")
+    file.write_text("another", encoding="ascii")
     slots.renew()
     assert list(slots) == [busy]
     assert [hand.told for hand in hands.started] == [[], ["kill"], ["kill"]]

@@ -23,6 +23,7 @@ from dss.errors import (
     Refused,
     ServerFailed,
     TicketDeleted,
+    TransferFailed,
     WrongState,
 )
 from dss.serving.channel import Channel
@@ -322,7 +323,7 @@ def test_what_a_function_leaves_says_nothing_in_its_name(lab: Lab) -> None:
     plan = {ticket: kind for kind, ticket in tickets.items()}
     (lab.folder / "plan.json").write_text(json.dumps(plan), encoding="ascii")
     with lab.running("--once", "--workers", 2, "--timeout", "20s") as runner:
-        assert runner.wait(60) == 0
+        assert runner.wait(110) == 0
     for kind, code in children.items():
         said = [line.message for line in lab.lines(tickets[f"child_{kind}"])]
         assert f"child: {code}" in said, kind
@@ -374,3 +375,30 @@ def test_a_second_failure_is_told_like_the_first(lab: Lab) -> None:
     assert second.message == reason
     assert not second.attachments
     assert f"failing: {reason}" in again.stderr
+
+
+def test_a_page_that_comes_for_a_file_is_waited_for(
+    work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nameless = TransferFailed("a file came without its name")
+    files, listed = Server(nameless, nameless), Server(BadAnswer("<html>"))
+    monkeypatch.setattr(work._provider, "download", lambda _ticket, _folder: files.answer())
+    monkeypatch.setattr(work._provider, "files", lambda _ticket: listed.answer())
+    with pytest.raises(TransferFailed):  # where the list is well, the file is not
+        work._insist(lambda: work._fetch(tmp_path))
+    assert files.answer() == "well"
+
+
+def test_a_ticket_that_another_login_has_is_let_go(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Reached] = []
+
+    def refuse() -> Step:
+        raise WrongState("ticket 1 has not been claimed by this user")
+
+    monkeypatch.setattr(work._channel, "tell", told.append)
+    monkeypatch.setattr(work, "_begin", lambda: Step.FAILING)
+    monkeypatch.setattr(work, "_report_failure", refuse)
+    work.do()
+    assert told == [Reached(Step.FINISHED, Outcome.RELEASED)]

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 import psutil
 import pytest
 
-from dss.serving.messages import Broken, Ended, Heard, Ready
+from dss.serving.messages import Broken, Ended, Heard, Ready, Waits, as_line
 from dss.serving.supervisor import Limits, Supervisor
 from tests.dss.serving.lab import lives, until
 
@@ -152,7 +152,8 @@ if os.fork() == 0:
             except OSError:
                 pass
         Path(__file__).with_name("daemon").write_text(str(os.getpid()))
-        os.execve("/bin/sleep", ["sleep", "600"], {})
+        os.chdir(Path(__file__).parent)
+        os.execve("/bin/sh", ["sh", "late.sh"], {"PATH": os.defpath})
     os._exit(0)
 os.wait()
 while not Path(__file__).with_name("go_on").exists():
@@ -161,20 +162,34 @@ os._exit(3)
 """
 
 
+LATE = """
+until [ -e say ]; do sleep 0.05; done
+for n in 3 4 5 6 7 8 9; do
+  sh -c 'cat line >&'$n
+done
+touch said
+exec sleep 600
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="daemons are of POSIX")
 def test_its_end_is_told_though_something_unknown_holds_its_line(tmp_path: Path) -> None:
     """Once, and that goes for what is said on that line later, too."""
     file = tmp_path / "my_service.py"
     file.write_text(DAEMON, encoding="utf-8")
+    (tmp_path / "late.sh").write_text(LATE, encoding="utf-8")
+    (tmp_path / "line").write_bytes(as_line(Waits("late")))
     heard: SimpleQueue[Heard] = SimpleQueue()
     Supervisor(file, tmp_path, Limits(), heard.put)
     until(lambda: (tmp_path / "daemon").exists() and (tmp_path / "daemon").read_text())
     daemon = psutil.Process(int((tmp_path / "daemon").read_text()))
     try:
-        until(lambda: daemon.name() == "sleep")
+        until(lambda: daemon.name() == "sh")
         (tmp_path / "go_on").touch()
         ended = heard.get(timeout=30)
         assert lives(daemon)
+        (tmp_path / "say").touch()
+        until((tmp_path / "said").exists)
     finally:
         daemon.kill()
     assert isinstance(ended, Ended)
