@@ -230,15 +230,16 @@ def page(status: int) -> Refused:
     return refusal(status, "<html>Down for maintenance</html>", call="POST x", server="http://x")
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have reports that were refused tried again at once."""
+    monkeypatch.setattr("dss.serving.reports._FIRST_PAUSE", 0.01)
+
+
 def test_why_a_ticket_failed_waits_for_the_end_of_a_page(
-    client: Client,
-    provider: Provider,
-    claimed: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    client: Client, provider: Provider, claimed: int, tmp_path: Path, impatient: None
 ) -> None:
     """A proxy's page refuses everything, for a while; that a line is lost by it is not so bad."""
-    monkeypatch.setattr("dss.serving.reports._FIRST_PAUSE", 0.01)
     pages = [page(status) for status in (400, 400, 403, 404, 413)]
     with refused(provider, claimed, tmp_path, *pages) as refusing:
         assert not refusing.errors
@@ -250,13 +251,12 @@ def test_why_a_ticket_failed_waits_for_the_end_of_a_page(
 
 
 def test_why_a_ticket_failed_is_not_offered_for_ever(
-    client: Client,
     provider: Provider,
     claimed: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    impatient: None,
 ) -> None:
-    monkeypatch.setattr("dss.serving.reports._FIRST_PAUSE", 0.01)
     monkeypatch.setattr("dss.serving.reports._REFUSALS", 3)
     with refused(provider, claimed, tmp_path, *[page(400)] * 100) as refusing:
         # The line before and the line after are offered once.
