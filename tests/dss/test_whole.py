@@ -25,7 +25,7 @@ def layer(tmp_path: Path) -> tuple[str, bytes]:
 TWO_MEMBERS = LAYER + gzip.compress(b"more")
 
 
-@pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS])
+@pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS], ids=["one member", "two members"])
 @pytest.mark.parametrize("framing", [chunked, unframed])
 def test_gzip_proves_itself(
     raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], layer: bytes
@@ -35,18 +35,18 @@ def test_gzip_proves_itself(
     assert (tmp_path / "l.nii.gz").read_bytes() == layer
 
 
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        LAYER[:-9],
-        LAYER[:-1],
-        LAYER[:12],
-        LAYER[:-8] + b"\0\0\0\0" + LAYER[-4:],
-        LAYER[:-4] + b"\0\0\0\1",
-        LAYER + b"rubbish",
-        gzip.compress(b""),
-    ],
-)
+DAMAGED = {
+    "cut in the stream": LAYER[:-9],
+    "cut in the trailer": LAYER[:-1],
+    "cut in the header": LAYER[:12],
+    "another checksum": LAYER[:-8] + b"\0\0\0\0" + LAYER[-4:],
+    "another length": LAYER[:-4] + b"\0\0\0\1",
+    "bytes behind it": LAYER + b"rubbish",
+    "nothing inside": gzip.compress(b""),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
 def test_gzip_that_is_damaged(raw: RawServer, tmp_path: Path, damaged: bytes) -> None:
     """The provider's answers have no length: only the file itself tells."""
     names = listing("l.nii.gz", "w.itksnap")
@@ -174,7 +174,11 @@ def test_list_that_changed_while_looking_at_what_is_there(
     assert (tmp_path / "other.txt").exists()
 
 
-@pytest.mark.parametrize("there", [b"", b"rubbish", gzip.compress(b"rubbish"), None])
+@pytest.mark.parametrize(
+    "there",
+    [b"", b"rubbish", gzip.compress(b"rubbish"), None],
+    ids=["empty", "rubbish", "gzip of rubbish", "cut"],
+)
 def test_what_is_there_and_damaged_is_fetched_again(
     raw: RawServer, tmp_path: Path, layer: tuple[str, bytes], there: bytes | None
 ) -> None:
