@@ -18,14 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from dss.admin import Admin
-from dss.errors import DssError, MiddlewareFailed
+from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
 from dss.login import login
 from dss.session import Session
 
@@ -34,6 +34,7 @@ ADMINISTRATOR = "administrator@localhost"
 """E-mail address of the administrator that every such middleware has."""
 
 _MAX_PORT = 65535
+_PORT_TRIES = 5
 _START_LIMIT = 60.0
 _STOP_LIMIT = 10.0
 _GIT_LIMIT = 60.0
@@ -55,6 +56,10 @@ from itksnap_dss_server import app
 app.pargs.port = f"{host}:{port}"
 app.main_server()
 """
+
+
+class _PortTaken(MiddlewareFailed):
+    """Another program listens on the port."""
 
 
 class Middleware:
@@ -128,12 +133,26 @@ class Middleware:
                 "(in the checkout: '.[middleware]')"
             )
         (self.folder / "store").mkdir(parents=True, exist_ok=True)
-        self.port = _usable(self.port)
+        if self.port:
+            self._start_on(_usable(self.port))
+            return
+        for _ in range(_PORT_TRIES - 1):
+            with suppress(_PortTaken):
+                self._start_on(_usable(0))
+                return
+        self._start_on(_usable(0))
+
+    def _start_on(self, port: int) -> None:
+        """Start the server on a port, and wait until it answers there.
+
+        Raises:
+            MiddlewareFailed: It did not start.
+        """
         # The server leaves a clone of each service that it is told of among its temporary files.
         self._scratch = tempfile.TemporaryDirectory(prefix="temporary-", dir=self.folder)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - our own words only
-                [sys.executable, "-c", _CHILD, HOST, str(self.port), str(self.folder)],
+                [sys.executable, "-c", _CHILD, HOST, str(port), str(self.folder)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -143,12 +162,11 @@ class Middleware:
                 start_new_session=os.name == "posix",
             )
         try:
-            self._wait_until_ready(self._child)
-            if not self._knows(ADMINISTRATOR):
-                self.add_user(ADMINISTRATOR, admin=True, tier="poweruser")
+            self._wait_until_ready(self._child, port)
         except BaseException:
             self.stop()
             raise
+        self.port = port
 
     def stop(self) -> None:
         """Stops the server; its folder stays as it is."""
@@ -212,12 +230,15 @@ class Middleware:
         Raises:
             MiddlewareFailed: There is no such user.
         """
+        return login(self.url, self._new_token(email))
+
+    def _new_token(self, email: str) -> str:
         token = secrets.token_hex(24)
         with closing(self._database()) as database, database:
             changed = database.execute("update users set passwd=? where email=?", (token, email))
         if changed.rowcount != 1:
             raise MiddlewareFailed(f"no user {email} in {self.folder}; add_user makes one")
-        return login(self.url, token)
+        return token
 
     def publish(self, description: str | Path, provider: str) -> str:
         """Makes a provider offer the service that a `service.json` describes.
@@ -258,21 +279,33 @@ class Middleware:
             row = database.execute("select 1 from users where email=?", (email,)).fetchone()
         return row is not None
 
-    def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, child: subprocess.Popen[bytes], port: int) -> None:
         end = time.monotonic() + _START_LIMIT
         while time.monotonic() < end and child.poll() is None:
-            if _listens(self.port):
-                try:
-                    with Session(self.url, timeout=(1.0, 5.0), patience=1.0) as session:
-                        session.get_text("about")
-                except DssError as error:
-                    raise MiddlewareFailed(f"port {self.port} is not its own: {error}") from error
-                if child.poll() is None:
-                    return
+            if _listens(port) and self._answers(port):
+                return
             time.sleep(0.02)
         last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
-        first = f"the middleware did not start on port {self.port}; {self.log} ends:"
-        raise MiddlewareFailed("\n".join([first, *last]))
+        first = f"the middleware did not start on port {port}; {self.log} ends:"
+        # Between the look whether a port is free and its use, another program may have taken it.
+        failed = _PortTaken if _listens(port) else MiddlewareFailed
+        raise failed("\n".join([first, *last]))
+
+    def _answers(self, port: int) -> bool:
+        """Return whether this server answers on a port, and not another that took it first."""
+        try:
+            if not self._knows(ADMINISTRATOR):
+                self.add_user(ADMINISTRATOR, admin=True, tier="poweruser")
+            token = self._new_token(ADMINISTRATOR)
+        except sqlite3.OperationalError:
+            return False  # this server makes its tables before it listens
+        try:
+            login(f"http://{HOST}:{port}", token, patience=1.0).close()
+        except NotLoggedIn:
+            return False  # it does not know the token
+        except DssError as error:
+            raise _PortTaken(f"port {port} is not its own: {error}") from error
+        return True
 
 
 def _environment() -> dict[str, str]:

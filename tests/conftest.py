@@ -1,7 +1,26 @@
 from __future__ import annotations
 
+import os
+import signal
+
+import pytest
 from hypothesis import settings
+
+#: Of the time of a run, about half goes by while a test waits: for a server, or a process to end.
+_WORKERS_PER_CORE = 2
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A shell without job control has what it starts in the background ignore interrupts, and so would
+# every program that a test starts in order to interrupt it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run a test that is named by itself here, and all others in more workers than cores."""
+    if all("::" in one for one in config.args):
+        return 0
+    return _WORKERS_PER_CORE * (os.cpu_count() or 1)

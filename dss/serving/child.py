@@ -51,7 +51,7 @@ class _Shutdown:
     def __init__(self) -> None:
         self._begun = -math.inf
         signal.signal(signal.SIGTERM, self._note)
-        if os.name == "posix":
+        if sys.platform != "win32":
             signal.siginterrupt(signal.SIGTERM, False)  # no call of a library fails by it
             os.register_at_fork(after_in_child=self._leave)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -306,7 +307,7 @@ class Job:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a command that has not ended by itself, and whatever it has left running."""
-    if os.name == "posix":
+    if sys.platform != "win32":
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

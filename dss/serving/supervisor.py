@@ -23,6 +23,7 @@ from dss.serving.messages import (
     Order,
     Over,
     Reached,
+    Ready,
     Told,
     as_line,
     from_line,
@@ -72,6 +73,7 @@ class Supervisor:
         self._kill_at: float | None = None
         self._speaking = threading.Lock()
         self._telling = threading.Lock()
+        self._limiting = threading.Lock()
         self._end_told = False
         self._search_at = 0.0
         try:
@@ -138,6 +140,8 @@ class Supervisor:
                     said = from_line(line)
                 except ValueError:  # cut off in the middle
                     continue
+                if isinstance(said, Ready) and self._refuse_excess():
+                    continue  # it would take an order, only to be ended right after it
                 if isinstance(said, Reached):
                     self._began = time.monotonic() if said.step is Step.PROCESSING else None
                 elif isinstance(said, (Broken, Over)):
@@ -177,12 +181,18 @@ class Supervisor:
         look = _LOOK
         while not self._ends_within(look):
             look = min(_LONGEST_LOOK, look * 1.2)
+            self._refuse_excess()
             now = time.monotonic()
-            if self._over is None and (over := self._exceeded(now)):
-                self._over = over
-                self.cancel()
             if self._kill_at is not None and now >= self._kill_at:
                 processes.kill(self._mark, self._first)
+
+    def _refuse_excess(self) -> bool:
+        """End the process if it exceeds its limits; return whether it has ever done so."""
+        with self._limiting:
+            if self._over is None and (over := self._exceeded(time.monotonic())):
+                self._over = over
+                self.cancel()
+            return self._over is not None
 
     def _ends_within(self, seconds: float) -> bool:
         with suppress(subprocess.TimeoutExpired):

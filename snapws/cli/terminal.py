@@ -88,12 +88,12 @@ def _runs(signs: str) -> str:
 
 def _attributes() -> list[str]:
     """Ask the terminal for its features (DA1); none where it cannot be asked or is silent."""
-    try:
-        import select
-        import termios
-        import tty
-    except ImportError:
-        return []  # Windows has none of them
+    if sys.platform == "win32":
+        return []  # it has no such terminals
+    import select
+    import termios
+    import tty
+
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from snapws import Workspace
+from tests.interrupts import interrupt
 
 SCRIPT = Path(sysconfig.get_path("scripts")) / "snapws"
 
@@ -134,9 +133,8 @@ def test_an_interrupt_is_quiet(study, line):
     child = subprocess.Popen([SCRIPT, *line.split()], stderr=subprocess.PIPE)
     # Opening returns once the child has opened the other end, and waits for what never comes.
     with Path("waits.itksnap").open("wb"):
-        time.sleep(1)  # for it to wait in the read, and not to be on its way there
-        child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=60)
+        interrupt(child)
+        _, errors = child.communicate()
     assert (child.returncode, errors) == (130, b"")
 
 

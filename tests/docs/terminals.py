@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -110,6 +111,7 @@ class Shell:
         )
         self._prompt = secrets.token_hex(8)
         self._appeared: SimpleQueue[str] = SimpleQueue()
+        self._interrupted = False
         self._window = threading.Thread(target=self._read, daemon=True)
         self._window.start()
         self._write("trap : INT\n")  # Ctrl-C is for the command, as in a shell with a person
@@ -122,14 +124,21 @@ class Shell:
         )
 
     def interrupt(self) -> None:
+        """Press Ctrl-C; `next` presses it again where nothing comes of it."""
+        self._interrupted = True
         os.killpg(self._shell.pid, signal.SIGINT)
 
     def next(self) -> str:
-        try:
-            line = self._appeared.get(timeout=LIMIT)
-        except Empty:
-            raise AssertionError(f"nothing came for {LIMIT:.0f} s") from None
-        return line.replace(self._prompt, "exit")
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            with suppress(Empty):
+                line = self._appeared.get(timeout=1.0 if self._interrupted else LIMIT)
+                # The command has ended when the shell has its prompt again.
+                self._interrupted = self._interrupted and not line.startswith(self._prompt)
+                return line.replace(self._prompt, "exit")
+            if self._interrupted:
+                os.killpg(self._shell.pid, signal.SIGINT)
+        raise AssertionError(f"nothing came for {LIMIT:.0f} s")
 
     def close(self) -> None:
         with suppress(ProcessLookupError, PermissionError):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socketserver import BaseServer
 
 from dss import Session
 
@@ -132,3 +135,19 @@ class RawServer:
             time.sleep(0.02)
             connection.sendall(bytes([byte]))
         return reply != DROP
+
+
+@contextmanager
+def serving(server: BaseServer) -> Iterator[None]:
+    """Have a server of the standard library serve until the end of the block, whatever happens.
+
+    One that is only closed goes on accepting on a socket that is no more, as fast as it can.
+    """
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    with server:
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import dss.middleware
 from dss import Admin, Client, Middleware, MiddlewareFailed, NetworkFailed, NotPermitted, Session
 from dss.login import login, user
 from dss.middleware import ADMINISTRATOR
@@ -163,6 +164,23 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
         ):
             middleware.start()
     assert middleware.pid is None
+
+
+def test_a_free_port_that_another_server_takes_meanwhile_is_left_to_it(
+    middleware: Middleware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, choose = [], dss.middleware._usable
+
+    def usable(port: int) -> int:
+        chosen.append(port)
+        return middleware.port if len(chosen) == 1 else choose(port)
+
+    monkeypatch.setattr(dss.middleware, "_usable", usable)
+    with Middleware(tmp_path / "other") as other:
+        assert other.port != middleware.port
+        with other.login(ADMINISTRATOR) as session:
+            assert user(session) == ADMINISTRATOR
+    assert chosen == [0, 0]
 
 
 def test_start_that_fails_shows_the_log(tmp_path: Path) -> None:

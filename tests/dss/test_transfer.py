@@ -19,7 +19,7 @@ from dss.multipart import FileBody
 from dss.uploads import upload_files
 from snapws import Workspace, registry_xml
 from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
-from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent
+from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent, serving
 
 
 @pytest.fixture
@@ -217,9 +217,9 @@ def test_interrupt_from_the_keyboard_ends_what_runs_beside(
             assert server.begun.acquire(timeout=30)
         interrupt_main()
 
-    with Stalling() as server:
-        server.drops = during == "a pause"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = Stalling()
+    server.drops = during == "a pause"
+    with serving(server):
         watch = threading.Thread(target=interrupt)
         watch.start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -230,9 +230,8 @@ def test_interrupt_from_the_keyboard_ends_what_runs_beside(
             download_archive(session, AREA, tmp_path / "out", "w.itksnap", parallel=3)
         watch.join()
         for _ in range(3):
-            assert server.left.acquire(timeout=10)
+            assert server.left.acquire(timeout=60)
         assert not server.begun.acquire(blocking=False)
-        server.shutdown()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from shutil import copytree
@@ -20,6 +20,7 @@ from dss.cli.shared import command
 from dss.serving.journal import Journal, Outcome, Step
 from dss.serving.workdir import PROGRESS, REPORTS, folder_of
 from snapws.cli import frame
+from tests.interrupts import interrupt
 
 HASH = "0" * 40
 
@@ -203,6 +204,12 @@ def test_watching_goes_on_until_the_journal_is_gone(folder, monkeypatch):
     assert "\x1b" not in result.stdout
 
 
+def _read_all(terminal: int) -> None:
+    with suppress(OSError):  # as Linux says that nobody is left
+        while os.read(terminal, 10_000):
+            pass
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize(("words", "clears"), [([], True), (["--json"], False)])
 def test_a_terminal_is_cleared_before_a_page(folder, words, clears):
@@ -212,21 +219,21 @@ def test_a_terminal_is_cleared_before_a_page(folder, words, clears):
     with started(folder, *words, stdout=end) as child:
         os.close(end)
         begin = os.read(terminal, len(module._CLEAR))
-        child.send_signal(signal.SIGINT)
-        with suppress(OSError):  # as Linux says that nobody is left
-            while os.read(terminal, 10_000):
-                pass
+        reading = threading.Thread(target=_read_all, args=(terminal,))
+        reading.start()
+        interrupt(child)
+        reading.join()
         os.close(terminal)
-        assert child.wait(30) == 130
+        assert child.returncode == 130
     assert (begin == module._CLEAR.encode()) == clears
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no interrupt can be sent to one process")
 def test_an_interrupt_ends_it_quietly(folder):
     with started(folder, stdout=subprocess.PIPE) as child:
-        begin = child.stdout.readline()
-        child.send_signal(signal.SIGINT)
-        rest, errors = child.communicate(timeout=30)
+        begin = os.read(child.stdout.fileno(), 10_000)
+        interrupt(child)
+        rest, errors = child.communicate()
     assert (child.returncode, errors) == (130, b"")
     assert begin
     assert b"\x1b" not in begin + rest

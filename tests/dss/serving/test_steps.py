@@ -32,6 +32,7 @@ from dss.serving.journal import Outcome, Step
 from dss.serving.messages import Order, Reached
 from dss.serving.steps import Work
 from dss.session import Session
+from tests.dss.raw_server import serving
 from tests.dss.serving.lab import Lab, until
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -217,12 +218,8 @@ def page_at(port: int, status: int) -> Iterator[list[str]]:
         def log_message(self, *_words: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield asked
-        finally:
-            server.shutdown()
+    with serving(ThreadingHTTPServer(("127.0.0.1", port), Page)):
+        yield asked
 
 
 @posix
