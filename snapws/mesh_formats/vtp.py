@@ -58,6 +58,7 @@ _COMPRESSOR = "vtkZLibDataCompressor"
 _MARKUP = re.compile(rb"<(!--|!\[CDATA\[|\?|AppendedData\b)")
 _MARKUP_ENDS = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
 
+_ERRORS = {code: name for name, code in vars(etree.ErrorTypes).items() if isinstance(code, int)}
 #: How much is inflated at once: zlib makes up to a thousand times as much of it.
 _SLICE: Final = 1 << 14
 
@@ -111,8 +112,9 @@ def _parse(document: bytes, source: str) -> etree._Element:
     try:
         return etree.fromstring(document, parser)
     except etree.XMLSyntaxError as error:
-        # What follows a colon is a piece of the file, of any length.
-        reason = (error.msg or "").partition(":")[0].split(", line ")[0]
+        # The parser's own words quote the file; the name of the error does not.
+        name = _ERRORS.get(error.code, "")
+        reason = name.removeprefix("ERR_").replace("_", " ").lower()
         raise MeshDamaged(
             f"{source}, line {error.lineno or 1}: not well-formed: {reason}"
         ) from None

@@ -87,6 +87,8 @@ def test_a_prefix_that_loses_an_array_or_all_cells_is_refused(encoding, name):
         (legacy("ASCII", *TRIANGLE) + b"METADATA", "or the file cut short"),
         (legacy("ASCII")[:-3], "the file ends too early"),
     ],
+    ids=["number", "header", "empty field", "points", "no cells", "no arrays", "no table",
+         "metadata", "keyword", "dataset"],
 )  # fmt: skip
 def test_the_end_of_a_legacy_file_is_looked_at(text, reason):
     with pytest.raises(MeshDamaged, match=reason):
@@ -325,3 +327,11 @@ class TestFiles:
         monkeypatch.setattr(mesh_formats.paths, "open_file", Changing)
         with pytest.raises(MeshError, match="was written to while it was read"):
             mesh_formats.read(path)
+
+
+@pytest.mark.parametrize("text", ["<!-- MARKER -- MARKER -->", "<a>&MARKER;</a>", "<MARKER", "<a MARKER>"])
+def test_the_message_about_xml_says_nothing_of_what_is_in_it(text):
+    with pytest.raises(MeshDamaged, match="not well-formed: [a-z ]+$") as error:
+        scrub(f"<VTKFile>{text}\n".encode(), Path("a.vtp"))
+    assert "MARKER" not in str(error.value)
+    assert "\n" not in str(error.value)

@@ -416,7 +416,7 @@ class TestXml:
         ("old", "new", "error", "reason"),
         [
             (b"</VTKFile>", b"", MeshDamaged, "line 1: "),
-            (b"</VTKFile>", b"</VTKFile>MARKER", MeshDamaged, "not well-formed: Extra"),
+            (b"</VTKFile>", b"</VTKFile>MARKER", MeshDamaged, "not well-formed: document end"),
             (b"VTKFile", b"Marker", MeshDamaged, "this is no VTK file"),
             (b"PolyData>", b"Marker>", MeshDamaged, "<PolyData> is missing"),
             (b'NumberOfComponents="3"', b'NumberOfComponents="2"', MeshDamaged, "64 belong"),
