@@ -15,7 +15,6 @@ from snapws.errors import (
     InvalidValue,
     LayerNotFound,
     MeshError,
-    MeshUnsupported,
     WorkspaceError,
 )
 from snapws.images import ImageHeader
@@ -127,9 +126,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 yield missing
                 continue
             try:
-                mesh_formats.scrubbed(workspace.folder / surface.file)
-            except MeshUnsupported:
-                continue  # ITK-SNAP may read it all the same
+                mesh_formats.content(workspace.folder / surface.file)
             except MeshError as error:
                 yield Problem("mesh", where, str(error))
 

@@ -210,9 +210,9 @@ def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool]:
             try:
                 data = mesh_formats.scrubbed(path)
             except MeshUnsupported:
-                data = path.read_bytes()
+                data = mesh_formats.read(path)
             told = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        except (MeshError, OSError) as error:
+        except MeshError as error:
             told, known = str(error), False
         found.append(f"time point {surface.time_point}: {told}")
     return tuple(found), known

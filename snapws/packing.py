@@ -25,7 +25,6 @@ from snapws.errors import (
     ImageError,
     LayerFileMissing,
     MeshError,
-    MeshUnsupported,
 )
 from snapws.images import ImageHeader
 from snapws.itk_formats.detached import refuse_elsewhere
@@ -271,25 +270,19 @@ class _Packer:
 
     def mesh(self, path: Path, place: tuple[int, int, int]) -> Path:
         """Write the file of a surface: of which mesh layer, of which time point, which of them."""
-        unscrubbed = False
         try:
-            try:
-                data = mesh_formats.scrubbed(path)
-            except MeshUnsupported:
-                if not self._as_they_are:
-                    raise
-                data, unscrubbed = path.read_bytes(), True
+            mesh = mesh_formats.content(path)
+            if mesh.refusal and not self._as_they_are:
+                raise mesh.refusal
         except MeshError as error:
             raise type(error)(f"mesh:{place[0]}: {error}") from None
-        except OSError as error:
-            raise MeshError(f"mesh:{place[0]}: {path}: {error.strerror}") from None
-        content = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        content = hashlib.md5(mesh.data, usedforsecurity=False).hexdigest()
         name = "mesh_{:03d}_{:03d}_{:03d}".format(*place)
         # Of an ending that is none of a mesh, nobody knows what it says.
         ending = path.suffix.lower() if path.suffix.lower() in FORMATS else ".mesh"
         file = self._folder / f"{name}_{self._called(path, content)}{ending}"
-        file.write_bytes(data)
-        if unscrubbed:
+        file.write_bytes(mesh.data)
+        if mesh.refusal:
             self.unscrubbed.add(file)
         return file
 

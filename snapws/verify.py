@@ -184,8 +184,8 @@ def _mesh_difference(path: Path, before: Path) -> str:
     try:
         meant = mesh_formats.scrubbed(before)
     except MeshUnsupported:
-        meant = before.read_bytes()
-    return "" if path.read_bytes() == meant else "content"
+        meant = mesh_formats.read(before)
+    return "" if mesh_formats.read(path) == meant else "content"
 
 
 def _image_difference(path: Path, before: Path) -> str:
@@ -210,11 +210,8 @@ def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
 
 
 def _mesh_hash(path: Path, *, bare: bool) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MeshError(f"{path}: {error.strerror}") from None
-    if bare and mesh_formats.scrubbed(path) != data:
+    data = mesh_formats.read(path)
+    if bare and mesh_formats.scrub(data, path) != data:
         raise MeshUnsupported(f"{path}: it says more than points, cells and numbers")
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 

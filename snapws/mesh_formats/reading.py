@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import deque
 from collections.abc import Hashable
 
 import numpy as np
 import numpy.typing as npt
 
-from snapws.errors import MeshDamaged, MeshUnsupported
+from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
 
 Integers = npt.NDArray[np.int64]
 
@@ -31,6 +30,8 @@ _SPACE = re.compile(rb"\s*")
 _COUNT = re.compile(rb"[0-9]{1,18}")
 _CHUNK = 1 << 20
 _LONGEST_NUMBER = 64
+#: Small numbers that are values have few components: colours with their opacity have four.
+_MOST_SMALL = 4
 _INTEGER = b"+-0123456789"
 _REAL = b"+-.0123456789eEnaifNAIF"  # with nan and inf
 
@@ -68,9 +69,15 @@ class Reader:
         """Make the error for what is wrong at the position."""
         return MeshDamaged(f"{self._place()}: {reason}")
 
-    def unsupported(self, reason: str) -> MeshUnsupported:
-        """Make the error for what is not known here, at the position."""
+    def unsupported(self, reason: str) -> MeshError:
+        """Make the error for what is not known here, at the position; damage if it is cut short."""
+        if self.is_cut():
+            return self.damaged("the file ends too early")
         return MeshUnsupported(f"{self._place()}: {reason}")
+
+    def is_cut(self) -> bool:
+        """Return whether the data end at the position, within a line."""
+        return self.at_end() and not self.data.endswith(b"\n")
 
     def at_end(self) -> bool:
         """Tell whether nothing but white space is left."""
@@ -128,16 +135,18 @@ class Reader:
         self.position += size
         return taken
 
-    def numbers(self, count: int | None = None, *, whole: bool = False) -> bytes:
+    def numbers(self, count: int, *, whole: bool = False) -> bytes:
         """Read numbers that stand as text, and give them one to a line.
 
         Args:
-            count: how many; all that are left if not given.
-            whole: whether they have to be integers.
+            count: How many.
+            whole: Whether they have to be integers.
         """
         lines: list[bytes] = []
-        left = sys.maxsize if count is None else count
-        while left > 0 and not (count is None and self.at_end()):
+        left = count
+        if left > len(self.data):
+            raise self.damaged(f"{left} numbers are announced, more than the file has bytes")
+        while left > 0:
             # Not more than is likely to be needed: many short arrays must not each split the rest.
             end = self.position + min(_CHUNK, 1024 + 32 * left)
             chunk = self.data[self.position : end]
@@ -171,6 +180,30 @@ class Reader:
             return f"{self._source}, byte {self.position}"
         line = self._first_line + self.data.count(b"\n", 0, self.position)
         return f"{self._source}, line {line}"
+
+
+def room_for_text(kind: str, itemsize: int, components: int) -> str:
+    """Return why an array of points or cells is not one of values; empty if it is.
+
+    Args:
+        kind: Its type, for the message.
+        itemsize: Bytes of a number; 0 for bits.
+        components: How many numbers belong to each point or cell.
+    """
+    if not components:
+        return "an array without components: remove it"
+    if itemsize > 1 or components <= _MOST_SMALL:
+        return ""
+    return (
+        f"{components} numbers of type {kind} for each point or cell can be a text: "
+        "save them as numbers of more bytes, or remove the array"
+    )
+
+
+def without_padding(data: bytes, count: int) -> bytes:
+    """Return bits, the first one in the highest place of its byte, with the unused ones as 0."""
+    unused = -count % 8
+    return data[:-1] + bytes([data[-1] >> unused << unused]) if unused else data
 
 
 def _are_numbers(words: list[bytes], whole: bool) -> bool:

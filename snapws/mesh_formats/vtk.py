@@ -4,6 +4,11 @@ The rules are those of VTK's documentation of its simple legacy formats and of t
 in them, and of how VTK's own reader takes what these leave open: keywords in any case, binary data
 big-endian and from the start of the line after their header, ``vtkIdType`` stored as 32 bits,
 ``long`` as 64 bits (Windows has 32; such a file does not come out even and is refused).
+
+The format has no mark of its end. A file that was cut short is known by what its last section
+announces and does not hold, by points without cells, by an array whose last number no white space
+follows, and by metadata without the empty line at their end. A file that was cut exactly between
+two sections of cells or two arrays is a whole file with less in it, and passes as one.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ import re
 import numpy as np
 
 from snapws.errors import MeshError
-from snapws.mesh_formats.reading import Integers, Names, Reader
+from snapws.mesh_formats.reading import Integers, Names, Reader, room_for_text, without_padding
 
 _HEADER = re.compile(rb"# vtk DataFile Version[ \t]+([0-9]{1,3}\.[0-9]{1,3})[^\n]*\n[^\n]*\n")
 _VERSIONS = re.compile(rb"[1-4]\.[0-9]|5\.[01]")
@@ -44,6 +49,8 @@ _TYPES = {
 }
 _REAL = (b"float", b"double")
 _TEXTS = (b"string", b"utf8_string", b"variant")
+
+_NO_TABLE = b"default"
 
 _CELLS = (b"vertices", b"lines", b"polygons", b"triangle_strips")
 #: Arrays that stand as keyword, name and type, and how many numbers they have a tuple.
@@ -80,13 +87,24 @@ def scrub(data: bytes, source: str) -> bytes:
 
 
 class _PolyData:
-    """What follows the header: sections, each a keyword, its counts and its numbers."""
+    """What follows the header: sections, each a keyword, its counts and its numbers.
+
+    Attributes:
+        awaited: What the file must not end before; empty where it may end.
+        data_header: The header of the arrays of points or cells, until one of them is written.
+        tables: The new names of lookup tables.
+        without_table: Where in `written` scalars name a lookup table, until it is read. It follows
+            them: that of the cells and that of the points may have the same name.
+    """
 
     def __init__(self, reader: Reader, has_offsets: bool) -> None:
         self.reader = reader
         self.has_offsets = has_offsets
         self.names = Names()
-        self.tables: dict[bytes, bytes] = {b"default": b"default"}
+        self.tables: dict[bytes, bytes] = {_NO_TABLE: _NO_TABLE}
+        self.without_table: dict[bytes, list[int]] = {}
+        self.awaited = "POINTS"
+        self.data_header = b""
         self.points: int | None = None
         self.cells: dict[bytes, int] = {}
         self.highest_id = -1
@@ -102,13 +120,16 @@ class _PolyData:
             if keyword in (b"point_data", b"cell_data"):
                 tuples = self._tuples(keyword)
             elif keyword == b"field":
-                self._field(tuples is not None)
+                self._field(tuples)
+            elif keyword == b"lookup_table" and tuples is not None:
+                self._lookup_table(reader.word(), reader.count())
             elif tuples is not None:
                 self._attribute(keyword, tuples, start)
             elif keyword == b"points" and self.points is None:
                 self.points = reader.count()
                 kind, coordinates = self._numbers(reader.word(), self.points, 3)
                 self._write(b"POINTS %d %b" % (self.points, kind), coordinates)
+                self.awaited = "a cell" if self.points and not any(self.cells.values()) else ""
             elif keyword in _CELLS and keyword not in self.cells:
                 self._topology(keyword)
             else:
@@ -117,12 +138,25 @@ class _PolyData:
             raise reader.damaged(
                 f"a cell has point {self.highest_id}, where there are {self.points or 0} points"
             )
+        self._refuse_cut()
         return b"".join(self.written)
 
+    def _refuse_cut(self) -> None:
+        if self.awaited:
+            raise self.reader.damaged(f"the file ends before {self.awaited}: it is cut short")
+        if not self.reader.binary and not self.reader.data[-1:].isspace():
+            raise self.reader.damaged(
+                "the last line has no end, and so may be cut short: "
+                "save the mesh afresh, or end the line if nothing is missing"
+            )
+
     def _unknown(self, keyword: bytes, start: int) -> MeshError:
+        is_cut = self.reader.is_cut()
         self.reader.position = start
-        if not re.fullmatch(rb"[a-z_]+6?", keyword):
-            return self.reader.damaged("what follows is no section: its data may be too long")
+        if is_cut or not re.fullmatch(rb"[a-z_]+6?", keyword):
+            return self.reader.damaged(
+                "what follows is no section: its data may be too long, or the file cut short"
+            )
         return self.reader.unsupported(
             "a section that is not known here, or stands twice: "
             "save the mesh afresh, with points, cells and arrays of numbers"
@@ -136,6 +170,8 @@ class _PolyData:
         first, second = reader.count(), reader.count()
         self.written.append(b"%b %d %d\n" % (keyword.upper(), first, second))
         self.cells[keyword] = max(first - 1, 0) if self.has_offsets else first
+        if self.cells[keyword] and self.points is not None:
+            self.awaited = ""
         if not self.has_offsets:
             kind, numbers = self._numbers(b"int", second, 1)
             self.written += (numbers, b"\n" if reader.binary else b"")
@@ -171,35 +207,42 @@ class _PolyData:
         there = (self.points or 0) if keyword == b"point_data" else sum(self.cells.values())
         if tuples != there:
             raise self.reader.damaged(f"data of {tuples} points or cells, where there are {there}")
-        self.written.append(b"%b %d\n" % (keyword.upper(), tuples))
+        self.data_header = b"%b %d\n" % (keyword.upper(), tuples)
+        self.awaited = self.awaited or ("an array of its data" if tuples else "")
         return tuples
 
     def _attribute(self, keyword: bytes, tuples: int, start: int) -> None:
         reader = self.reader
+        table = b""
         if keyword in _SIMPLE:
             name, kind, components = reader.word(), reader.word(), _SIMPLE[keyword]
             form = keyword.upper() + b" %(name)b %(kind)b"
         elif keyword == b"texture_coordinates":
-            name, components, kind = reader.word(), reader.count(), reader.word()
+            name, components, kind = reader.word(), self._few(3), reader.word()
             form = b"TEXTURE_COORDINATES %%(name)b %d %%(kind)b" % components
         elif keyword == b"scalars":
             name, kind = reader.word(), reader.word()
             components, table = self._scalars()
-            form = b"SCALARS %%(name)b %%(kind)b %d\nLOOKUP_TABLE %b" % (components, table)
+            form = b"SCALARS %%(name)b %%(kind)b %d" % components
         elif keyword == b"color_scalars":
-            name, components = reader.word(), reader.count()
+            name, components = reader.word(), self._few(4)
             kind = b"unsigned_char" if reader.binary else b"float"
             form = b"COLOR_SCALARS %%(name)b %d" % components
-        elif keyword == b"lookup_table":
-            table, size = self._table(reader.word()), reader.count()
-            colors = self._numbers(b"unsigned_char" if reader.binary else b"float", size, 4)[1]
-            return self._write(b"LOOKUP_TABLE %b %d" % (table, size), colors)
         else:
             raise self._unknown(keyword, start)
+        self.awaited = "" if not table or table in self.tables else "the table of the scalars"
         if kind.lower() in _TEXTS:
-            return self._skip_texts(kind.lower(), tuples, components)
+            self._skip_texts(kind.lower(), tuples, components)
+            return
         kind, numbers = self._numbers(kind, tuples, components)
-        return self._write(form % {b"name": self._name(name), b"kind": kind}, numbers)
+        if tuples:
+            self._write_array(form % {b"name": self._name(name), b"kind": kind}, numbers, table)
+
+    def _few(self, most: int) -> int:
+        components = self.reader.count()
+        if not 1 <= components <= most:
+            raise self.reader.damaged(f"{components} components, where 1 to {most} can be")
+        return components
 
     def _scalars(self) -> tuple[int, bytes]:
         word = self.reader.word()
@@ -209,9 +252,22 @@ class _PolyData:
             self.reader.expect(b"lookup_table")
         if not re.fullmatch(rb"[0-9]{1,9}", components):
             raise self.reader.damaged("SCALARS without a number of components")
-        return int(components), self._table(self.reader.word())
+        return int(components), self.reader.word()
 
-    def _field(self, kept: bool) -> None:
+    def _lookup_table(self, name: bytes, size: int) -> None:
+        """Read a table of colours, and write it if scalars before it have named it."""
+        kind = b"unsigned_char" if self.reader.binary else b"float"
+        colors = self._numbers(kind, size, 4)[1]
+        self.awaited = ""
+        scalars = self.without_table.pop(name, ())
+        if scalars:
+            table = self.tables.setdefault(name, b"table_%d" % (len(self.tables) - 1))
+            for place in scalars:
+                self.written[place] = table
+            self._write(b"LOOKUP_TABLE %b %d" % (table, size), colors)
+
+    def _field(self, tuples: int | None) -> None:
+        """Read arrays, and write those of points or cells, of which there are `tuples`."""
         reader = self.reader
         reader.word()
         arrays = []
@@ -219,37 +275,59 @@ class _PolyData:
             name = reader.word()
             if name == b"NULL_ARRAY":
                 continue
-            components, tuples, kind = reader.count(), reader.count(), reader.word()
+            components, there, kind = reader.count(), reader.count(), reader.word()
+            if tuples is not None and there != tuples:
+                raise reader.damaged(f"{there} tuples, where there are {tuples} points or cells")
             if kind.lower() in _TEXTS:
-                self._skip_texts(kind.lower(), tuples, components)
+                self._skip_texts(kind.lower(), there, components)
                 continue
-            kind, numbers = self._numbers(kind, tuples, components)
-            if kept:
-                header = b"%b %d %d %b" % (self._name(name), components, tuples, kind)
+            kind, numbers = self._numbers(kind, there, components, kept=bool(tuples))
+            if tuples:
+                header = b"%b %d %d %b" % (self._name(name), components, there, kind)
                 arrays.append((header, numbers))
+        if tuples is not None:
+            self.awaited = ""
         if arrays:
+            self._write_data_header()
             self.written.append(b"FIELD FieldData %d\n" % len(arrays))
             for header, numbers in arrays:
                 self._write(header, numbers)
 
+    def _write_array(self, header: bytes, numbers: bytes, table: bytes) -> None:
+        self._write_data_header()
+        if table:
+            self.written += (header, b"\nLOOKUP_TABLE ", self.tables.get(table, _NO_TABLE))
+            header = b""
+            if table != _NO_TABLE:
+                self.without_table.setdefault(table, []).append(len(self.written) - 1)
+        self._write(header, numbers)
+
+    def _write_data_header(self) -> None:
+        self.written.append(self.data_header)
+        self.data_header = b""
+
     def _name(self, name: bytes) -> bytes:
         return self.names.neutral(name.decode("latin-1")).encode()
 
-    def _table(self, name: bytes) -> bytes:
-        return self.tables.setdefault(name, b"table_%d" % (len(self.tables) - 1))
-
-    def _numbers(self, kind: bytes, tuples: int, components: int) -> tuple[bytes, bytes]:
+    def _numbers(
+        self, kind: bytes, tuples: int, components: int, *, kept: bool = True
+    ) -> tuple[bytes, bytes]:
         """Read an array of numbers; give its type, spelt as VTK does, and what to write."""
         reader = self.reader
         try:
             kind, code = _TYPES[kind.lower()]
         except KeyError:
             raise reader.unsupported("an array of a type that is not known here") from None
+        itemsize = np.dtype(code).itemsize if code else 0
+        if kept and tuples and (reason := room_for_text(kind.decode(), itemsize, components)):
+            raise reader.unsupported(reason)
         count = tuples * components
         if not reader.binary:
             numbers = reader.numbers(count, whole=kind not in _REAL)
+        elif code:
+            numbers = reader.raw(count * itemsize)
         else:
-            numbers = reader.raw(count * np.dtype(code).itemsize if code else (count + 7) // 8)
+            numbers = without_padding(reader.raw((count + 7) // 8), count)
         self._skip_metadata(components)
         return kind, numbers
 
@@ -276,7 +354,8 @@ class _PolyData:
         if not found:
             return
         reader.position = found.end()
-        while (start := reader.position) < len(reader.data) and (line := reader.line()):
+        start = reader.position
+        while line := reader.line():
             lines = 0
             if line.lower().startswith(b"component_names"):
                 lines = components
@@ -284,6 +363,7 @@ class _PolyData:
                 lines = int(texts[1])  # an empty one among them does not end the metadata
             for _ in range(lines):
                 reader.line()
+            start = reader.position
 
 
 def _without_lengths(numbers: Integers, cells: int) -> Integers | None:
@@ -294,7 +374,7 @@ def _without_lengths(numbers: Integers, cells: int) -> Integers | None:
     table = numbers[: cells * width].reshape(cells, width)
     if cells * width == len(numbers) and (table[:, 0] == width - 1).all():
         return table[:, 1:].reshape(-1)
-    lengths = numbers.tolist()
+    lengths = memoryview(numbers.data)  # a list of numbers needs four times as much
     starts = []
     start = 0
     while start < len(lengths) and lengths[start] >= 0:

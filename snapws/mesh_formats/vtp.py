@@ -14,13 +14,14 @@ import base64
 import binascii
 import re
 import zlib
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from lxml import etree
 
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
-from snapws.mesh_formats.reading import Integers, Names, Reader
+from snapws.mesh_formats.reading import Integers, Names, Reader, room_for_text, without_padding
 
 _TYPES = {
     "Bit": "",
@@ -56,6 +57,10 @@ _WORDS = {"UInt32": "u4", "UInt64": "u8"}
 _COMPRESSOR = "vtkZLibDataCompressor"
 _MARKUP = re.compile(rb"<(!--|!\[CDATA\[|\?|AppendedData\b)")
 _MARKUP_ENDS = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
+
+_ERRORS = {code: name for name, code in vars(etree.ErrorTypes).items() if isinstance(code, int)}
+#: How much is inflated at once: zlib makes up to a thousand times as much of it.
+_SLICE: Final = 1 << 14
 
 _T = TypeVar("_T")
 
@@ -107,19 +112,39 @@ def _parse(document: bytes, source: str) -> etree._Element:
     try:
         return etree.fromstring(document, parser)
     except etree.XMLSyntaxError as error:
-        # What follows a colon is a piece of the file, of any length.
-        reason = (error.msg or "").partition(":")[0].split(", line ")[0]
+        # The parser's own words quote the file; the name of the error does not.
+        name = _ERRORS.get(error.code, "")
+        reason = name.removeprefix("ERR_").replace("_", " ").lower()
         raise MeshDamaged(
             f"{source}, line {error.lineno or 1}: not well-formed: {reason}"
         ) from None
 
 
-class _Array(NamedTuple):
-    """One array: its element as it is written, and its numbers, as text where there is no type."""
+class _Ids:
+    """The integers of an array that belongs to cells, seen in pieces."""
 
-    element: bytes
-    numbers: bytes
-    type: str
+    def __init__(self) -> None:
+        self.lowest = 0
+        self.highest = -1
+        self.last = 0
+        self.is_sorted = True
+        self._rest = b""
+
+    def see_bytes(self, piece: bytes, dtype: np.dtype[Any]) -> None:
+        """Take note of the next bytes of numbers, which may end within one."""
+        data = self._rest + piece
+        whole = len(data) - len(data) % dtype.itemsize
+        self._rest = data[whole:]
+        self.see(np.frombuffer(data[:whole], dtype).astype(np.int64))
+
+    def see(self, numbers: Integers) -> None:
+        """Take note of the next numbers."""
+        if len(numbers):
+            ahead, behind = numbers[1:], numbers[:-1]
+            self.is_sorted &= bool(numbers[0] >= self.last and (ahead >= behind).all())
+            self.lowest = min(self.lowest, int(numbers.min()))
+            self.highest = max(self.highest, int(numbers.max()))
+            self.last = int(numbers[-1])
 
 
 class _PolyData:
@@ -133,6 +158,8 @@ class _PolyData:
         self.appended.binary = True
         section = self._only(root, "AppendedData")
         self.appended_encoded = section is None or section.get("encoding", "base64") != "raw"
+        self.unread = len(appended)
+        self.components: dict[tuple[str, str | None], int] = {}
         self.raw: list[bytes] = []
         self.raw_size = 0
         if root.tag != "VTKFile":
@@ -148,7 +175,10 @@ class _PolyData:
         polydata = self._only(self.root, "PolyData")
         if polydata is None:
             raise self._damaged(self.root, "<PolyData> is missing")
-        pieces = b"".join(map(self._piece, polydata.findall("Piece")))
+        elements = polydata.findall("Piece")
+        for element in elements:
+            self._count_components(element)
+        pieces = b"".join(map(self._piece, elements))
         version = self.root.get("version", "0.1")
         if not re.fullmatch(r"[0-2]\.[0-9]", version):
             raise self._unsupported(self.root, "versions 0.1 to 2.9 are known: save it as one")
@@ -163,6 +193,17 @@ class _PolyData:
             [head, pieces, b"</PolyData>\n", *(raw if self.raw else ()), b"</VTKFile>\n"]
         )
 
+    def _count_components(self, piece: etree._Element) -> None:
+        """Take note of the components of arrays that have tuples in a piece."""
+        cells = sum(self._count(piece, f"NumberOf{name}") for name in _CELLS)
+        for name, tuples in (
+            ("PointData", self._count(piece, "NumberOfPoints")),
+            ("CellData", cells),
+        ):
+            for array in piece.findall(f"{name}/DataArray") if tuples else ():
+                components = self._count(array, "NumberOfComponents", 1)
+                self.components.setdefault((name, array.get("Name")), components)
+
     def _piece(self, piece: etree._Element) -> bytes:
         points = self._count(piece, "NumberOfPoints")
         cells = {name: self._count(piece, f"NumberOf{name}") for name in _CELLS}
@@ -175,7 +216,7 @@ class _PolyData:
             array = self._only(section, "DataArray")
             if array is None or self._count(array, "NumberOfComponents", 1) != 3:
                 raise self._damaged(section, "no array with the coordinates of points")
-            parts += (b"<Points>\n", self._array(array, points, "Points").element, b"</Points>\n")
+            parts += (b"<Points>\n", self._array(array, points, "Points"), b"</Points>\n")
         for name, count in cells.items():
             if count:
                 parts += self._topology(self._section(piece, name), name, count, points)
@@ -188,11 +229,17 @@ class _PolyData:
         arrays = []
         names = {}
         for array in section.findall("DataArray"):
+            given = array.get("Name")
             if array.get("type") == "String":
                 continue
-            neutral = self.names.neutral(array.get("Name"))
-            names[array.get("Name")] = neutral
-            arrays.append(self._array(array, tuples, neutral).element)
+            # Of an array without tuples its components say nothing, unless other pieces have some.
+            if not tuples and (name, given) not in self.components:
+                continue
+            components = self._count(array, "NumberOfComponents", 1)
+            if given is not None and components != self.components[name, given]:
+                raise self._damaged(array, "an array that has other components in another place")
+            names[given] = self.names.neutral(given)
+            arrays.append(self._array(array, tuples, names[given]))
         roles = "".join(
             f' {role}="{names[section.get(role)]}"' for role in _ROLES if section.get(role) in names
         )
@@ -204,74 +251,100 @@ class _PolyData:
         arrays = {array.get("Name"): array for array in section.findall("DataArray")}
         if not {"connectivity", "offsets"} <= arrays.keys():
             raise self._damaged(section, f"<{name}> without connectivity or offsets")
-        offsets = self._array(arrays["offsets"], count, "offsets")
-        ends = self._integers(arrays["offsets"], offsets)
-        if ends[0] < 0 or (ends[1:] < ends[:-1]).any():
+        ends, ids = _Ids(), _Ids()
+        offsets = self._array(arrays["offsets"], count, "offsets", ends)
+        if not ends.is_sorted:
             raise self._damaged(section, f"the lengths of <{name}> do not add up")
-        connectivity = self._array(arrays["connectivity"], int(ends[-1]), "connectivity")
-        ids = self._integers(arrays["connectivity"], connectivity)
-        if ids.min(initial=0) < 0 or ids.max(initial=-1) >= points:
+        connectivity = self._array(arrays["connectivity"], ends.last, "connectivity", ids)
+        if ids.lowest < 0 or ids.highest >= points:
             raise self._damaged(section, f"<{name}> have a point that is none of the {points}")
         tag = name.encode()
-        return b"<" + tag + b">\n", connectivity.element, offsets.element, b"</" + tag + b">\n"
+        return b"<" + tag + b">\n", connectivity, offsets, b"</" + tag + b">\n"
 
-    def _integers(self, element: etree._Element, array: _Array) -> Integers:
-        if not re.match("U?Int", element.get("type", "")):
-            raise self._damaged(element, "what belongs to cells are integers")
-        if not array.type:
-            return Reader(b"", self.source, element.sourceline or 1).integers(array.numbers)
-        return np.frombuffer(array.numbers, self.ends + array.type).astype(np.int64)
+    def _array(
+        self, element: etree._Element, tuples: int, name: str, ids: _Ids | None = None
+    ) -> bytes:
+        """Read an array, and write it as text or as the next of the appended data.
 
-    def _array(self, element: etree._Element, tuples: int, name: str) -> _Array:
-        """Read an array, and write it as text or as the next of the appended data."""
+        Args:
+            element: The array.
+            tuples: How many it has to have.
+            name: Its new name.
+            ids: Sees its numbers, which have to be integers.
+        """
         kind = element.get("type", "")
         if kind not in _TYPES or element.get("TimeStep") is not None:
             raise self._unsupported(element, "an array of an unknown type, or of several times")
+        if ids and not re.match("U?Int", kind):
+            raise self._damaged(element, "what belongs to cells are integers")
         components = self._count(element, "NumberOfComponents", 1)
-        count = tuples * components
+        itemsize = np.dtype(_TYPES[kind]).itemsize if _TYPES[kind] else 0
+        if tuples and (reason := room_for_text(kind, itemsize, components)):
+            raise self._unsupported(element, reason)
         id_type = ' IdType="1"' if element.get("IdType") == "1" else ""
         start = f'<DataArray type="{kind}"{id_type} Name="{name}"'
         start += f' NumberOfComponents="{components}"'
-        form = element.get("format", "ascii")
-        text = "".join([element.text or "", *(child.tail or "" for child in element)]).encode()
-        if form == "ascii" or not count:
-            reader = Reader(text if count else b"", self.source, element.sourceline or 1)
-            numbers = reader.numbers(count, whole=not kind.startswith("Float"))
-            if not reader.at_end():
-                raise reader.damaged(f"more than {count} numbers")
-            written = f'{start} format="ascii">\n'.encode() + numbers + b"</DataArray>\n"
-            return _Array(written, numbers, "")
-        if form == "appended":
-            reader = self.appended
-            reader.position = self._count(element, "offset")
-            encoded = self.appended_encoded
-        elif form == "binary":
-            reader = Reader(b"".join(text.split()), f"{self.source}, line {element.sourceline}")
-            reader.binary = encoded = True
-        else:
-            raise self._unsupported(element, "a format that is none of ascii, binary and appended")
-        code = _TYPES[kind]
-        size = count * np.dtype(code).itemsize if code else (count + 7) // 8
-        read = self._blocks if self.compressed else self._block
-        try:
-            stored, numbers = read(reader, encoded, size)
-        except (binascii.Error, zlib.error) as error:
-            raise reader.damaged(f"binary data are damaged: {error}") from None
+        count = tuples * components
+        if element.get("format", "ascii") == "ascii" or not count:
+            numbers = self._text(element, count, whole=not kind.startswith("Float"))
+            if ids:
+                ids.see(Reader(b"", self.source).integers(numbers))
+            return f'{start} format="ascii">\n'.encode() + numbers + b"</DataArray>\n"
+        stored = self._binary(element, count, _TYPES[kind], ids)
         written = f'{start} format="appended" offset="{self.raw_size}"/>\n'.encode()
         self.raw.append(stored)
         self.raw_size += len(stored)
-        return _Array(written, numbers, code)
+        return written
 
-    def _block(self, reader: Reader, encoded: bool, size: int) -> tuple[bytes, bytes]:
+    def _text(self, element: etree._Element, count: int, *, whole: bool) -> bytes:
+        text = _text_of(element) if count else b""
+        reader = Reader(text, self.source, element.sourceline or 1)
+        numbers = reader.numbers(count, whole=whole)
+        if not reader.at_end():
+            raise reader.damaged(f"more than {count} numbers")
+        return numbers
+
+    def _binary(self, element: etree._Element, count: int, code: str, ids: _Ids | None) -> bytes:
+        """Read an array of bytes, and give it with the header that says its size."""
+        form = element.get("format")
+        if form == "appended":
+            reader, encoded = self.appended, self.appended_encoded
+            reader.position = self._count(element, "offset")
+        elif form == "binary":
+            text = b"".join(_text_of(element).split())
+            reader = Reader(text, f"{self.source}, line {element.sourceline}")
+            reader.binary = encoded = True
+        else:
+            raise self._unsupported(element, "a format that is none of ascii, binary and appended")
+        if not code and self.compressed:
+            raise self._unsupported(element, "compressed bits: save them as numbers of type UInt8")
+        start = reader.position
+        size = count * np.dtype(code).itemsize if code else (count + 7) // 8
+        try:
+            stored, pieces = (self._blocks if self.compressed else self._block)(
+                reader, encoded, size
+            )
+            for piece in pieces:
+                if ids:
+                    ids.see_bytes(piece, np.dtype(self.ends + code))
+        except (binascii.Error, zlib.error) as error:
+            raise reader.damaged(f"binary data are damaged: {error}") from None
+        if form == "appended":
+            self.unread -= reader.position - start
+            if self.unread < 0:
+                raise reader.damaged("arrays that share their bytes")
+        return stored if code else without_padding(stored, count)
+
+    def _block(self, reader: Reader, encoded: bool, size: int) -> tuple[bytes, Iterator[bytes]]:
         start = reader.position
         (stored_size,) = self._words(_take(reader, self.word.itemsize, encoded))
         if stored_size != size:
             raise reader.damaged(f"{stored_size} bytes of data, where {size} belong")
         reader.position = start
         stored = _take(reader, self.word.itemsize + size, encoded)
-        return stored, stored[self.word.itemsize :]
+        return stored, iter((stored[self.word.itemsize :],))
 
-    def _blocks(self, reader: Reader, encoded: bool, size: int) -> tuple[bytes, bytes]:
+    def _blocks(self, reader: Reader, encoded: bool, size: int) -> tuple[bytes, Iterator[bytes]]:
         start = reader.position
         blocks, full, last = self._words(_take(reader, 3 * self.word.itemsize, encoded))
         last = last or full
@@ -282,15 +355,17 @@ class _PolyData:
         reader.position = start
         sizes = self._words(_take(reader, (3 + blocks) * self.word.itemsize, encoded))[3:]
         stored = Reader(_take(reader, sum(sizes), encoded), self.source)
-        numbers = []
-        for number, packed in enumerate(sizes, 1):
-            inflate = zlib.decompressobj()
-            wanted = last if number == blocks else full
-            numbers.append(inflate.decompress(stored.take(packed), wanted + 1))
-            if len(numbers[-1]) != wanted or not inflate.eof or inflate.unused_data:
-                raise reader.damaged(f"block {number} of the data is not whole")
+
+        def inflated() -> Iterator[bytes]:
+            for number, packed in enumerate(sizes, 1):
+                wanted = last if number == blocks else full
+                try:
+                    yield from _inflated(stored.take(packed), wanted)
+                except ValueError as error:
+                    raise reader.damaged(f"block {number} of the data is {error}") from None
+
         header = np.array([blocks, full, last % full, *sizes], self.word)
-        return header.tobytes() + stored.data, b"".join(numbers)
+        return header.tobytes() + stored.data, inflated()
 
     def _words(self, header: bytes) -> list[int]:
         return [int(word) for word in np.frombuffer(header, self.word)]
@@ -306,7 +381,8 @@ class _PolyData:
             return known[self.root.get(attribute, default)]
         except KeyError:
             raise self._unsupported(
-                self.root, f"{attribute} is not {' or '.join(filter(None, known))}, as it has to be"
+                self.root,
+                f"{attribute} is not {' or '.join(filter(None, known))}: save the mesh with it",
             ) from None
 
     def _only(self, parent: etree._Element, tag: str) -> etree._Element | None:
@@ -336,3 +412,27 @@ def _take(reader: Reader, size: int, encoded: bool) -> bytes:
     if len(taken) < size:
         raise reader.damaged("the text ends before the data do")
     return taken
+
+
+def _inflated(packed: bytes, size: int) -> Iterator[bytes]:
+    """Inflate a block in pieces, each of bounded size.
+
+    Raises:
+        ValueError: It is not exactly one stream, of exactly this size.
+        zlib.error: It is damaged.
+    """
+    inflate = zlib.decompressobj()
+    left = size
+    for start in range(0, len(packed), _SLICE):
+        piece = inflate.decompress(packed[start : start + _SLICE])
+        left -= len(piece)
+        if left < 0:
+            break
+        yield piece
+    if left or not inflate.eof or inflate.unused_data:
+        raise ValueError("not whole")
+
+
+def _text_of(element: etree._Element) -> bytes:
+    """Return the text of an element, without that of elements in it."""
+    return "".join([element.text or "", *(child.tail or "" for child in element)]).encode()

@@ -352,11 +352,12 @@ def _archived(workspace: Workspace, hindered: dict[str, str]) -> Iterator[_Archi
             key = f"{folder_key(MeshLayer.SECTION, number)}.{one.key}.{Layer.stored_path.key}"
             name = f"mesh_{number:03d}_{one.time_point:03d}_{one.number:03d}_<hash>"
             try:
-                mesh_formats.scrubbed(workspace.folder / one.file)
-                why = ""
+                found = mesh_formats.content(workspace.folder / one.file)
+                refused = "it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
+                why = refused if found.refusal else ""
             except MeshUnsupported:
-                why = "it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
-            except (MeshError, OSError):
+                why = "it cannot be scrubbed, and is no mesh that an archive takes as it is"
+            except MeshError:
                 why = "it cannot be read"
             yield _Archived(f"mesh:{number}", key, one.file, name, why)
 

@@ -215,7 +215,7 @@ def test_strict_archives_and_their_report(snapws, study):
     assert snapws("verify out --against study.itksnap").stdout == ""
     result = snapws("archive study.itksnap out --report out/report.json", 1)
     assert "out/report.json would be in the archive's folder" in result.stderr.replace("\\", "/")
-    (study / "scene.vrml").write_text("# Jane")
+    (study / "scene.vrml").write_text("#VRML V2.0 utf8\n# Jane")
     snapws("meshes add study.itksnap scene.vrml")
     assert "mesh:0: scene.vrml" in snapws("archive study.itksnap out", 1).stderr.replace(
         f"{study}{os.sep}", ""

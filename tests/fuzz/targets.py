@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from snapws import labels, registry_text, registry_xml, transforms
+from snapws import labels, mesh_formats, registry_text, registry_xml, transforms
 from snapws.errors import WorkspaceError
+from snapws.mesh_formats import kinds
 
 _FILE = Path(tempfile.gettempdir()) / "snapws-fuzzed.mat"
 
@@ -42,11 +43,24 @@ def transform_file(data: bytes) -> None:
     assert [len(row) for row in matrix] == [4, 4, 4, 4]
 
 
+def mesh(suffix: str) -> Callable[[bytes], None]:
+    def scrub(data: bytes) -> None:
+        assert kinds.is_mesh(data) in (True, False)
+        path = Path(f"mesh{suffix}")
+        scrubbed = mesh_formats.scrub(data, path)
+        assert mesh_formats.scrub(scrubbed, path) == scrubbed
+
+    return scrub
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "xml": xml,
     "text": text,
     "labels": label_file,
     "transform": transform_file,
+    "vtk": mesh(".vtk"),
+    "vtp": mesh(".vtp"),
+    "stl": mesh(".stl"),
 }
 
 

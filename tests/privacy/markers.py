@@ -74,8 +74,6 @@ _MESH_FORMATS = {
     ".vtk": "VTK Mesh",
     ".vtp": "VTP Mesh",
     ".stl": "STL Mesh",
-    ".byu": "BYU Mesh",
-    ".y": "BYU Mesh",
 }
 
 Tree = dict[str, "str | Tree"]

@@ -60,9 +60,29 @@ LOOKUP_TABLE {mark(f"{what}: name of a lookup table")}
 4
 LOOKUP_TABLE {mark(f"{what}: name of the lookup table itself")} 1
 1 1 1 1
+GLOBAL_IDS {mark(f"{what}: name of identifiers")} int
+1 2 3 4
+METADATA
+COMPONENT_NAMES
+{_percent(mark(f"{what}: name of a component"))}
+INFORMATION 1
+NAME key LOCATION place
+DATA 1
+{_percent(mark(f"{what}: value of an information key"))}
+
 POINT_DATA 4
 NORMALS {mark(f"{what}: name of normals")} float
-{_rows(((0, 0, 1),) * 4)}FIELD {mark(f"{what}: name of a field")} 1
+{_rows(((0, 0, 1),) * 4)}COLOR_SCALARS {mark(f"{what}: name of colours")} 1
+1 0 1 0
+TEXTURE_COORDINATES {mark(f"{what}: name of texture coordinates")} 1 float
+1 0 1 0
+TENSORS {mark(f"{what}: name of tensors")} float
+{_rows(((0, 0, 1),) * 12)}PEDIGREE_IDS {mark(f"{what}: name of textual identifiers")} string
+{mark(f"{what}: a textual identifier")}
+b
+c
+d
+FIELD {mark(f"{what}: name of a field")} 1
 {_percent(mark(f"{what}: name of an array, percent-encoded"))} 1 4 float
 0.5 0.5 0.5 0.5
 """
@@ -75,6 +95,8 @@ def vtk_binary(folder: Path, mark: Marks) -> Path:
     path = folder / f"{mark(f'{what}: file name', 'file name')}.vtk"
     note = mark(f"{what}: characters in field data").encode()
     scalars = mark(f"{what}: name of the scalars").encode()
+    unused = mark(f"{what}: colours of a table that no array uses").encode().ljust(8)
+    text = mark(f"{what}: string of a point").encode()
     path.write_bytes(
         b"".join(
             [
@@ -87,6 +109,9 @@ def vtk_binary(folder: Path, mark: Marks) -> Path:
                 b"".join(struct.pack(">4i", 3, *triangle) for triangle in TRIANGLES),
                 b"\nPOINT_DATA 4\nSCALARS %s float\nLOOKUP_TABLE default\n" % scalars,
                 struct.pack(">4f", 1, 2, 3, 4) + b"\n",
+                b"LOOKUP_TABLE unused 2\n" + unused + b"\n",
+                b"FIELD FieldData 1\nnotes 1 4 string\n",
+                bytes([0xC0 + len(text)]) + text + b"\xc1b\xc1c\xc1d\n",
             ]
         )
     )
@@ -133,16 +158,22 @@ def _vtp(mark: Marks, what: str, *, compressed: bool) -> str:
 </InformationKey>
 </DataArray>
 </PointData>
+<CellData Tensors="{mark(f"{what}: name of an array that does not exist")}"><![CDATA[
+{mark(f"{what}: characters between elements")}
+]]></CellData>
 <Points>
-<DataArray type="Float32" Name="Points" NumberOfComponents="3" format="binary">{points}</DataArray>
+<DataArray type="Float32" Name="{mark(f"{what}: name of the points")}" NumberOfComponents="3" \
+ComponentName0="{mark(f"{what}: name of a component")}" format="binary">{points}</DataArray>
 </Points>
 <Polys>
+<DataArray type="String" Name="{mark(f"{what}: name of another array of cells")}"/>
 <DataArray type="Int32" Name="connectivity" format="binary">{connectivity}</DataArray>
 <DataArray type="Int32" Name="offsets" format="binary">{offsets}</DataArray>
 </Polys>
 </Piece>
 </PolyData>
 </VTKFile>
+<!-- {mark(f"{what}: comment at the end")} --><?made {mark(f"{what}: instruction at the end")}?>
 """
 
 
@@ -203,7 +234,8 @@ def stl_text(folder: Path, mark: Marks) -> Path:
     )
     path = folder / f"{mark(f'{what}: file name', 'file name')}.stl"
     path.write_text(
-        f"solid {mark(f'{what}: name of the solid')}\n{facets}"
+        f"solid {mark(f'{what}: name of the solid')}\n"
+        f"color 1 0 0 {mark(f'{what}: text behind a colour')}\n{facets}"
         f"endsolid {mark(f'{what}: name at its end')}\n",
         encoding="utf-8",
         newline="\n",
@@ -222,24 +254,6 @@ def stl_binary(folder: Path, mark: Marks) -> Path:
     return path
 
 
-def _byu() -> str:
-    edges = 3 * len(TRIANGLES)
-    ends = "".join(f"{a + 1:d} {b + 1:d} {-c - 1:d}\n" for a, b, c in TRIANGLES)
-    return f"1 {len(POINTS)} {len(TRIANGLES)} {edges}\n1 {len(TRIANGLES)}\n{_rows(POINTS)}{ends}"
-
-
-def byu(folder: Path, mark: Marks) -> Path:
-    path = folder / f"{mark('.byu: file name', 'file name')}.byu"
-    path.write_text(_byu(), encoding="utf-8", newline="\n")
-    return path
-
-
-def byu_y(folder: Path, mark: Marks) -> Path:
-    path = folder / f"{mark('.y: file name', 'file name')}.y"
-    path.write_text(_byu(), encoding="utf-8", newline="\n")
-    return path
-
-
 #: How a mesh of each format is written.
 FORMATS: dict[str, Writer] = {
     "vtk-text": vtk_text,
@@ -249,8 +263,6 @@ FORMATS: dict[str, Writer] = {
     "vtp-appended": vtp_appended,
     "stl-text": stl_text,
     "stl-binary": stl_binary,
-    "byu": byu,
-    "y": byu_y,
 }
 
 
@@ -264,6 +276,29 @@ def _after(write: Writer, what: str) -> Writer:
     return with_more
 
 
+def _with(write: Writer, what: str, old: bytes, new: bytes) -> Writer:
+    """Write a file in which `new` stands for `old`, with a marker for each %b in it."""
+
+    def with_other(folder: Path, mark: Marks) -> Path:
+        path = write(folder, mark)
+        data = path.read_bytes()
+        assert old in data
+        marker = mark(what).encode()
+        path.write_bytes(data.replace(old, new.replace(b"%b", marker), 1))
+        return path
+
+    return with_other
+
+
+_POINT_DATA = b"\nPOINT_DATA 4\n"
+_TEXT_OF_POINTS = _POINT_DATA + b"FIELD notes 1\nnote 1 7 char\n%b\n"
+_TEXT_AT_POINTS = _POINT_DATA + b"FIELD notes 1\nnote 7 4 char\n%b%b%b%b\n"
+_TEXT_OF_CELLS = b"\nCELL_DATA 4\nFIELD notes 1\nnote 1 7 unsigned_char\n%b" + _POINT_DATA
+_COLORS = _POINT_DATA + b"COLOR_SCALARS note 7\n%b%b%b%b\n"
+_UNSTRUCTURED = b"\nDATASET UNSTRUCTURED_GRID\nFIELD notes 1\nnote 1 7 char\n%b" + _POINT_DATA
+_ENTITY = b"<!DOCTYPE VTKFile [<!ENTITY note '%b'>]>\n<VTKFile "
+_SECOND_POINTS = b"<Points><DataArray>%b</DataArray></Points>\n<Polys>"
+
 #: Files with text where their format has no place for it: they may be refused, or scrubbed.
 IRREGULAR: dict[str, Writer] = {
     "vtk-text": _after(vtk_text, ".vtk mesh, text"),
@@ -271,5 +306,19 @@ IRREGULAR: dict[str, Writer] = {
     "vtp": _after(vtp, ".vtp"),
     "stl-text": _after(stl_text, ".stl, text"),
     "stl-binary": _after(stl_binary, ".stl, binary"),
-    "byu": _after(byu, ".byu"),
+    "vtk-field-of-points": _with(
+        vtk_binary, "characters of more tuples than points", _POINT_DATA, _TEXT_OF_POINTS
+    ),
+    "vtk-field-at-points": _with(
+        vtk_binary, "characters at each point", _POINT_DATA, _TEXT_AT_POINTS
+    ),
+    "vtk-field-of-cells": _with(
+        vtk_binary, "characters of more tuples than cells", _POINT_DATA, _TEXT_OF_CELLS
+    ),
+    "vtk-colors": _with(vtk_binary, "colours of seven components", _POINT_DATA, _COLORS),
+    "vtk-two-datasets": _with(vtk_binary, "second dataset", _POINT_DATA, _UNSTRUCTURED),
+    "vtk-comment": _with(vtk_text, "comment of a text", b"\nPOLYGONS", b"\n# %b\nPOLYGONS"),
+    "vtp-entity": _with(vtp, "entity", b"<VTKFile ", _ENTITY),
+    "vtp-two-points": _with(vtp, "second points", b"<Polys>", _SECOND_POINTS),
+    "stl-comment": _with(stl_text, "comment of a text", b"\nendloop", b"\n# %b\nendloop"),
 }

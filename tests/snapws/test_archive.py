@@ -341,14 +341,14 @@ def test_meshes_go_along(base, tmp_path):
 
 
 def test_a_mesh_that_cannot_be_scrubbed(base, tmp_path):
-    (tmp_path / "scene.vrml").write_text("# Jane Doe")
+    (tmp_path / "scene.vrml").write_text("#VRML V2.0 utf8\n# Jane Doe")
     base.add_mesh(tmp_path / "scene.vrml")
     with pytest.raises(MeshUnsupported, match=r"mesh:0: .*scene.vrml"):
         write_archive(base, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     report = write_archive(base, tmp_path / "out", unscrubbed_meshes=True)
     (file,) = report.unscrubbed
-    assert file.read_text() == "# Jane Doe"
+    assert file.read_text() == "#VRML V2.0 utf8\n# Jane Doe"
     assert [problem.where for problem in verify(tmp_path / "out")] == ["mesh:0"]
     base.meshes()[0].registry["MeshTimePoints.TimePoint[001].PolyData[000].AbsolutePath"] = "/no"
     with pytest.raises(LayerFileMissing, match="mesh:0: its file /no is not there"):

@@ -297,7 +297,7 @@ def test_memory_is_flat(scan, tmp_path):
 
 def test_a_damaged_mesh(scan, tmp_path):
     (tmp_path / "tri.vtk").write_bytes((RECORDINGS / "inputs" / "tri.vtk").read_bytes()[:-4])
-    (tmp_path / "scene.vrml").write_text("#VRML")
+    (tmp_path / "scene.vrml").write_text("#VRML V2.0 utf8\n")
     scan.add_mesh(tmp_path / "tri.vtk")
     scan.add_mesh(tmp_path / "scene.vrml")
     (problem,) = check(scan)

@@ -302,14 +302,20 @@ def test_a_workspace_of_nothing():
 
 
 def test_what_no_archive_takes_is_named(ws, tmp_path):
-    (tmp_path / "cortex.ply").write_text("ply")
+    ply = "ply\nformat ascii 1.0\nelement vertex 0\nend_header\n"
+    (tmp_path / "cortex.ply").write_text(ply, newline="\n")
+    (tmp_path / "letter.ply").write_text("ply")
     (tmp_path / "cut.vtk").write_text("# vtk DataFile Version 3.0\n")
-    for name in ("cortex.ply", "cut.vtk"):
+    for name in ("cortex.ply", "cut.vtk", "letter.ply"):
         ws.add_mesh(tmp_path / name)
     page = made(ws)
-    assert "No archive can be made before this is mended: mesh:1, mesh:0." in page.text_content()
+    assert (
+        "No archive can be made before this is mended: mesh:1, mesh:2, mesh:0."
+        in page.text_content()
+    )
     told = {row[1]: row[2] for row in rows(page, "Files of the archive")[1:]}
-    assert told["cortex.ply"].startswith("refused: it cannot be scrubbed")
+    assert told["cortex.ply"].startswith("refused: it cannot be scrubbed (--unscrubbed-meshes")
+    assert told["letter.ply"].startswith("refused: it cannot be scrubbed, and is no mesh")
     assert told["cut.vtk"] == "refused: it cannot be read"
     with pytest.raises(WorkspaceError):
         archive(ws, tmp_path / "archive")

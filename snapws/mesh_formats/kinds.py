@@ -1,0 +1,64 @@
+"""Which files are meshes of a known kind, by what is in them: names of files prove nothing.
+
+The signatures are those that the formats' own documentation gives.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: The kinds that are known, for messages.
+NAMES: Final = "VTK, PLY, OBJ, OFF, VRML, GIFTI, FreeSurfer"
+
+_START: Final = 1 << 16
+_SIGNATURES = [
+    re.compile(pattern)
+    for pattern in (
+        rb"# vtk DataFile Version[ \t]+[0-9.]+[^\n]*\n[^\n]*\n\s*(?i:ascii|binary)\s+"
+        rb"(?i:dataset\s+(?:polydata|unstructured_grid|structured_grid))\s",
+        rb"(?:\xef\xbb\xbf)?\s*(?=<)[^\0]*?<VTKFile\s[^>\0]{0,999}?\btype\s*=\s*"
+        rb"[\"'](?:PolyData|UnstructuredGrid|StructuredGrid)[\"']",
+        rb"ply\r?\nformat (?:ascii|binary_little_endian|binary_big_endian) 1\.0\s[^\0]*?"
+        rb"\nelement vertex [0-9]+\s",
+        rb"(?:ST)?C?N?4?n?OFF(?: BINARY\s|\s+[0-9]+\s+[0-9]+\s+[0-9]+\s)",
+        rb"#VRML V(?:1\.0 ascii|2\.0 utf8)\s",
+        rb"(?:\xef\xbb\xbf)?\s*(?=<[^\0]*NIFTI_INTENT_POINTSET)[^\0]*?<GIFTI\s",
+    )
+]
+_FREESURFER: Final = b"\xff\xff\xfe"
+_REALS = rb"(?:[ \t]+[-+]?(?:[0-9]{1,32}(?:\.[0-9]{0,32})?|\.[0-9]{1,32})(?:[eE][-+]?[0-9]{1,4})?)"
+_OBJ_LINE = re.compile(
+    rb"(?:(?P<points>v)" + _REALS + rb"{3,8}|v[tnp]" + _REALS + rb"{1,4}"
+    rb"|(?P<cells>[flp])(?:[ \t]+[-0-9/]+)+|(?:(?:o|g|s|usemtl|mtllib)(?=\s)|#)[^\n]*)?"
+    rb"[ \t\r]*(?:\n|\Z)"
+)  # fmt: skip
+
+
+def is_mesh(data: bytes) -> bool:
+    """Return whether bytes are those of a mesh file of a known kind, scrubbed or not."""
+    start = data[:_START]
+    return any(one.match(start) for one in _SIGNATURES) or _is_freesurfer(data) or _is_obj(data)
+
+
+def _is_freesurfer(data: bytes) -> bool:
+    """Return whether data are a surface of triangles: a text, two counts, and so many numbers."""
+    counts = data.find(b"\n\n", 3, _START) + 2
+    if not data.startswith(_FREESURFER) or counts < 5 or len(data) < counts + 8:
+        return False
+    points = int.from_bytes(data[counts : counts + 4], "big")
+    triangles = int.from_bytes(data[counts + 4 : counts + 8], "big")
+    return bool(points and triangles) and counts + 8 + 12 * (points + triangles) <= len(data)
+
+
+def _is_obj(data: bytes) -> bool:
+    """Return whether each line is one of a Wavefront OBJ file, some with points and with cells."""
+    position = 0
+    found = set()
+    while position < len(data):
+        line = _OBJ_LINE.match(data, position)
+        if not line or line.end() == position:
+            return False
+        found.add(line.lastgroup)
+        position = line.end()
+    return {"points", "cells"} <= found
