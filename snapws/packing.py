@@ -28,7 +28,6 @@ from snapws.errors import (
     MeshUnsupported,
 )
 from snapws.images import ImageHeader
-from snapws.itk_formats.detached import refuse_elsewhere
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
 from snapws.names import LAYER_NAME
@@ -254,8 +253,7 @@ class _Packer:
         unnamed = self._folder / f"layer_{number:03d}"
         try:
             before = _stamps([path])
-            refuse_elsewhere(path)
-            header = images.read_header(path)
+            header = images.read_header(path, "send")
             before += _stamps(header.files)
             try:
                 with self._whole_image if header.whole else nullcontext():
