@@ -194,7 +194,7 @@ class StoredVoxels:
             file.seek(begin)
         if not 0 <= offset <= _MOST_SKIPPED:
             raise ImageDamaged(f"{path}: its voxels cannot begin at byte {offset} of the stream")
-        head, missing = b"", size
+        head, missing, more = b"", size, 0
         with closing(self._stream(file, path)) as pieces:
             for piece in pieces:
                 head += piece
@@ -203,10 +203,11 @@ class StoredVoxels:
             if stored.names:
                 self._refuse_other_header(path, head, offset)
             for piece in itertools.chain((head[offset:],), pieces):
-                missing -= len(piece)
-                if missing < 0:
-                    self._refuse_more(path, -missing, b"")
-                yield piece
+                body = piece[:missing]
+                missing -= len(body)
+                more += len(piece) - len(body)
+                self._refuse_more(path, more, b"")
+                yield body
         if missing:
             raise _cut_short(path, missing, size)
 
@@ -235,7 +236,7 @@ class StoredVoxels:
             )
 
     def _refuse_more(self, path: Path, more: int, rest: bytes) -> None:
-        """Refuse what follows the voxels, but for less than a row of padding in the header's file."""
+        """Refuse what follows the voxels, but for less than a row behind the header's own ones."""
         stored = self.stored
         if not more or (stored.following and stored.following.match(rest)):
             return
