@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
@@ -22,7 +22,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from snapws import compression, streams, voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
-from snapws.nifti import VOXEL_OFFSET, from_mgh, from_nifti
+from snapws.nifti import VOXEL_OFFSET, end_of_extensions, from_mgh, from_nifti
 from snapws.voxel_files import Purpose
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ _HEADER_SIZE = 4096
 
 MAX_IN_MEMORY = 2 << 30
 """Bytes of voxels of an image that has to be in memory as a whole, at most."""
-
-_LARGEST_EXTENSION = 1 << 24
-_LAST_CODE = 64  # of extensions: there are even ones up to about 50
 
 # What may follow the voxels of a pair, which is padding; a row more would be of another image.
 _PADDING = 4096
@@ -305,25 +302,9 @@ def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
     found = ImageHeader(header_path, voxel_path, offset, dtype, nifti, purpose=purpose)
     if purpose == "send" and voxel_path != header_path:
         voxel_files.partner(header_path, voxel_path.name, purpose)
-    size = 284 if isinstance(header, MGHHeader) else _end_of_extensions(block, header)
+    size = 284 if isinstance(header, MGHHeader) else end_of_extensions(block, header)
     _check(found, least_offset=size if voxel_path == header_path else 0)
     return found
-
-
-def _end_of_extensions(block: bytes, header: Any) -> int:
-    """Return where the extensions of a NIfTI header end, as far as they are beyond doubt."""
-    end = int(header.sizeof_hdr)
-    if len(block) < end + 4 or not block[end]:
-        return end
-    order: Literal["little", "big"] = "little" if header.endianness == "<" else "big"
-    at = end + 4
-    while at + 8 <= len(block):
-        size, code = (int.from_bytes(block[at + n : at + n + 4], order) for n in (0, 4))
-        if size < 16 or size % 16 or size > _LARGEST_EXTENSION or code > _LAST_CODE or code % 2:
-            break
-        at += size
-        end = at
-    return end
 
 
 def write_nifti(

@@ -53,7 +53,7 @@ class ArchiveReport:
         kept: the texts that somebody typed and that are in the archive as they are, with their
             kind and the key that holds them.
         dropped: registry entries that are not in the archive, counted by key (indices as ``[]``).
-        taken: those of the files that were layers of an archive before, and were taken as they
+        taken: those of the files that were layers of an archive before, and were copied as they
             were once they had proved to be what their names say.
         unscrubbed: those of the files that are meshes of a kind that cannot be scrubbed, and say
             whatever they said.

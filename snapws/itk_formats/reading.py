@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 from snapws.itk_formats.stored import Stored
 
 # What reads a header in our words, by its ending; it is not left to SimpleITK to choose.
@@ -66,12 +66,18 @@ def described(stored: Stored) -> Any:
 
     Raises:
         ImageDamaged: It cannot.
+        ImageError: There is no room for a temporary file.
     """
     simpleitk(stored.path)
-    with TemporaryDirectory(prefix="snapws-") as folder:
-        file = Path(folder, f"header{stored.ending}")
-        file.write_bytes(stored.header)
-        return _information(file, _READERS[stored.ending], stored.path)
+    try:
+        with TemporaryDirectory(prefix="snapws-") as folder:
+            file = Path(folder, f"header{stored.ending}")
+            file.write_bytes(stored.header)
+            return _information(file, _READERS[stored.ending], stored.path)
+    except OSError as error:
+        raise ImageError(
+            f"{stored.path}: its header cannot be written to a temporary folder: {error.strerror}"
+        ) from None
 
 
 def read_information(path: Path) -> Any:
