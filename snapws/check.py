@@ -18,7 +18,6 @@ from snapws.errors import (
     WorkspaceError,
 )
 from snapws.images import ImageHeader
-from snapws.itk_formats.detached import refuse_elsewhere
 from snapws.labels import MAX_INDEX
 from snapws.layers import Layer, Role
 from snapws.sampling import labels, scaled
@@ -101,7 +100,6 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             yield missing
             continue
         try:
-            refuse_elsewhere(layer.path)  # as an archive does, which would not take it
             header = images.read_header(layer.path)
             has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
             if not has_place:

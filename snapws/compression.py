@@ -28,6 +28,7 @@ PIECE = 1 << 20
 # Bytes of gzip read at a time: what of them is not inflated yet is copied with each piece.
 _READ = 1 << 18
 
+_EITHER_FORM = 47  # window bits that take zlib's form and gzip's
 _GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
 
 # Deflate; neither name, comment, extra nor time; a level and a system that the format knows.
@@ -36,6 +37,10 @@ _BARE_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
 
 class GzipDamaged(Exception):
     """A gzip stream is cut short or its checksum is wrong."""
+
+
+class ZlibDamaged(Exception):
+    """A zlib stream is cut short, its checksum is wrong, or something follows it."""
 
 
 class GzipNotBare(Exception):
@@ -75,6 +80,28 @@ def pieces(
     except (zlib.error, _codec.error) as error:
         words = "its checksum is wrong" if "checksum" in str(error).lower() else "it is no deflate"
         raise GzipDamaged(f"the gzip stream is damaged: {words}") from None
+
+
+def zlib_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
+    """Return the content of a stream in zlib's or gzip's form, in pieces of at most `PIECE` bytes.
+
+    Raises:
+        ZlibDamaged: The stream is cut short or damaged, or the file goes on behind it.
+        OSError: The file cannot be read.
+    """
+    stream = zlib.decompressobj(_EITHER_FORM)
+    try:
+        while not stream.eof:
+            deflated = stream.unconsumed_tail or file.read(_READ)
+            inflated = stream.decompress(deflated, PIECE)
+            if inflated:
+                yield inflated
+            elif not deflated:
+                raise ZlibDamaged("cut short, its compressed voxels end early")
+    except zlib.error as error:
+        raise ZlibDamaged(f"the compressed voxels are damaged: {error}") from None
+    if stream.unused_data or file.read(1):
+        raise ZlibDamaged("something follows its compressed voxels")
 
 
 class _Copying:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,9 +20,10 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from snapws import compression, streams
+from snapws import compression, streams, voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
-from snapws.nifti import VOXEL_OFFSET, from_mgh, from_nifti
+from snapws.nifti import VOXEL_OFFSET, end_of_extensions, from_mgh, from_nifti
+from snapws.voxel_files import Purpose
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 _REGULAR = (38, ord("r"))
 
 _HEADER_SIZE = 4096
+
+MAX_IN_MEMORY = 2 << 30
+"""Bytes of voxels of an image that has to be in memory as a whole, at most."""
+
+# What may follow the voxels of a pair, which is padding; a row more would be of another image.
+_PADDING = 4096
 _RGB_CODES = (128, 2304)
 _UNREAD_TYPES = (1, 1536, 2048)
 
@@ -49,6 +56,7 @@ class ImageHeader:
         dtype: the type of a stored voxel, its byte order included.
         nifti: a little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
             and nothing else of the file's own header.
+        purpose: What is done with the voxels, on which depends what may be opened.
     """
 
     path: Path
@@ -56,6 +64,7 @@ class ImageHeader:
     offset: int
     dtype: np.dtype[Any]
     nifti: Nifti1Header
+    purpose: Purpose = field(default="show", kw_only=True)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -66,6 +75,19 @@ class ImageHeader:
     def whole(self) -> bool:
         """Whether reading its content takes all of it in memory at once."""
         return self.components > 1
+
+    def refuse_too_large(self) -> None:
+        """Refuse an image that has to be in memory as a whole and is larger than `MAX_IN_MEMORY`.
+
+        Raises:
+            ImageUnsupported: It is so.
+        """
+        if self.whole and self.size > MAX_IN_MEMORY:
+            raise ImageUnsupported(
+                f"{self.path}: {self.size >> 20} MiB of voxels, which have to be in memory as a "
+                f"whole: at most {MAX_IN_MEMORY >> 20} MiB can be; divide it into one image for "
+                "each component or time point"
+            )
 
     @property
     def block(self) -> bytes:
@@ -154,9 +176,11 @@ class ImageHeader:
         return self._voxels(bare=True, copy=copy)
 
     def _voxels(self, *, bare: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
+        if self.voxel_path != self.path:
+            voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
         try:
             with (
-                self.voxel_path.open("rb") as file,
+                voxel_files.open_regular(self.voxel_path) as file,
                 closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
             ):
                 yield from self._cut_out(pieces, bare=bare)
@@ -166,12 +190,14 @@ class ImageHeader:
             raise ImageError(f"{self.voxel_path}: {error.strerror or error}") from None
 
     def _cut_out(self, pieces: Iterator[bytes], *, bare: bool) -> Iterator[bytes]:
-        skip, missing, rest = self.offset, self.size, b""
+        skip, missing, rest, more = self.offset, self.size, b"", 0
         try:
-            for piece in pieces:
+            for piece in self._begun(pieces):
                 body = piece[skip : skip + missing]
                 if bare and len(piece) > skip + missing:
                     raise ImageSaysMore(f"{self.voxel_path}: something follows the voxels")
+                more += len(piece) - min(len(piece), skip + missing)
+                self._refuse_more(more)
                 skip -= min(skip, len(piece))
                 missing -= len(body)
                 whole = rest + body
@@ -187,6 +213,29 @@ class ImageHeader:
                 f"{self.voxel_path}: cut short, {missing} of {self.size} bytes of voxels missing"
             )
 
+    def _begun(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Return the pieces, once they have not begun with a header that is not this image's."""
+        if self.voxel_path == self.path:
+            yield from pieces
+            return
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= max(voxel_files.START, min(self.offset, compression.PIECE)):
+                break
+        before = head[max(0, self.offset - 12) : self.offset]
+        start = head[: voxel_files.START]
+        voxel_files.refuse_other_header(self.voxel_path, start, self.offset, before)
+        yield head
+        yield from pieces
+
+    def _refuse_more(self, more: int) -> None:
+        row = self.extent[0] * self.dtype.itemsize
+        if self.voxel_path != self.path and more >= min(_PADDING, row):
+            raise ImageDamaged(
+                f"{self.voxel_path}: it holds more voxels than {self.path.name} tells of"
+            )
+
     def _little_endian(self, voxels: bytes) -> bytes:
         little = self.dtype.newbyteorder("<")
         if self.dtype == little:
@@ -194,20 +243,27 @@ class ImageHeader:
         return np.frombuffer(voxels, self.dtype).astype(little).tobytes()
 
 
-def read_header(path: Path) -> ImageHeader:
+def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
     """Read the header of an image, and no voxels.
 
+    Args:
+        path: The file of the image, or of its header.
+        purpose: What is done with the voxels: which files a header may name depends on it
+            (`snapws.voxel_files`).
+
     Raises:
-        ImageUnsupported: it is not of a format that is read here, or ITK-SNAP could not open it.
+        ImageUnsupported: it is not of a format that is read here, ITK-SNAP could not open it, or
+            its voxels are in a file that may not be opened.
         ImageDamaged: the header is impossible.
         ImageError: the file cannot be read.
     """
     from snapws import itk_formats
-    from snapws.itk_formats.reading import SUFFIXES
 
-    if path.name.lower().endswith(SUFFIXES):
-        return itk_formats.read_header(path)
+    if path.name.lower().endswith(itk_formats.SUFFIXES):
+        return itk_formats.read_header(path, purpose)
     header_path, voxel_path = _pair(path)
+    if header_path != path:
+        voxel_files.partner(path, header_path.name, purpose)
     block = _start(header_path)
     header: Any
     try:
@@ -225,7 +281,7 @@ def read_header(path: Path) -> ImageHeader:
             header = MGHHeader(block[:284].ljust(304, b"\0"), check=False)
             voxel_path = header_path
         elif block[128:132] == b"DICM":
-            return itk_formats.read_header(path)
+            return itk_formats.read_header(path, purpose)
         else:
             raise ImageUnsupported(
                 f"{path}: not an image of a format that is read here: convert it to NIfTI first"
@@ -243,8 +299,10 @@ def read_header(path: Path) -> ImageHeader:
         *(ValueError, ArithmeticError, KeyError),
     ) as error:
         raise ImageDamaged(f"{path}: the header is impossible: {error}") from None
-    found = ImageHeader(header_path, voxel_path, offset, dtype, nifti)
-    size = 284 if isinstance(header, MGHHeader) else header.sizeof_hdr
+    found = ImageHeader(header_path, voxel_path, offset, dtype, nifti, purpose=purpose)
+    if purpose == "send" and voxel_path != header_path:
+        voxel_files.partner(header_path, voxel_path.name, purpose)
+    size = 284 if isinstance(header, MGHHeader) else end_of_extensions(block, header)
     _check(found, least_offset=size if voxel_path == header_path else 0)
     return found
 
@@ -336,7 +394,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
 def _start(path: Path) -> bytes:
     block = b""
     try:
-        with path.open("rb") as file, closing(compression.pieces(file)) as pieces:
+        with voxel_files.open_regular(path) as file, closing(compression.pieces(file)) as pieces:
             for piece in pieces:
                 block += piece[: _HEADER_SIZE - len(block)]
                 if len(block) >= _HEADER_SIZE:

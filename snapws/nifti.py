@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from nibabel.freesurfer.mghformat import MGHHeader
@@ -21,6 +21,14 @@ _KEPT_FIELDS = (
     *("pixdim", "xyzt_units", "scl_slope", "scl_inter", "intent_code", *_INTENT_FIELDS),
     *("qform_code", *_QFORM_FIELDS, "sform_code", *_SFORM_FIELDS),
 )
+
+# Codes that readers know. Any other could be letters.
+_FORM_CODES = range(6)
+_UNKNOWN_FORM = 2  # aligned to something, which is not said; 1 would claim the scanner's own axes
+_SPACE_UNITS, _TIME_UNITS = range(4), range(0, 56, 8)
+
+_LARGEST_EXTENSION = 1 << 24
+_LAST_CODE = 64  # of extensions: there are even ones up to about 50
 
 _MAX_LENGTH = 32767
 _MAX_AXES = 5  # x, y, z, time, component: what ITK reads
@@ -61,8 +69,31 @@ def from_nifti(source: Any) -> Nifti1Header:
     with np.errstate(over="raise"):
         for name in names:
             nifti[name] = source[name]
+    _settle_codes(nifti)
     _blank_meaningless(nifti, axes)
+    _settle_numbers(nifti)
     return nifti
+
+
+def _settle_codes(nifti: Nifti1Header) -> None:
+    """Replace codes that no reader knows by ones that say the same to all of them."""
+    for name in ("qform_code", "sform_code"):
+        if int(nifti[name]) not in _FORM_CODES:
+            nifti[name] = _UNKNOWN_FORM if int(nifti[name]) > 0 else 0
+    if int(nifti["intent_code"]) not in intent_codes.code:
+        nifti["intent_code"] = 0
+    units = int(nifti["xyzt_units"])
+    space, time = units & 7, units & 56
+    nifti["xyzt_units"] = (space if space in _SPACE_UNITS else 0) + (
+        time if time in _TIME_UNITS else 0
+    )
+
+
+def _settle_numbers(nifti: Nifti1Header) -> None:
+    """Clear the bits of NaN, in which anything could stand."""
+    for name in _KEPT_FIELDS:
+        if nifti[name].dtype.kind == "f":
+            nifti[name] = np.where(np.isnan(nifti[name]), np.nan, nifti[name])
 
 
 def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
@@ -82,6 +113,22 @@ def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
     parameters: Any = intent_codes.parameters.get(code, ())
     for name in _INTENT_FIELDS[len(parameters) :]:
         nifti[name] = 0
+
+
+def end_of_extensions(block: bytes, header: Any) -> int:
+    """Return where the extensions of a NIfTI header end, as far as they are beyond doubt."""
+    end = int(header.sizeof_hdr)
+    if len(block) < end + 4 or not block[end]:
+        return end
+    order: Literal["little", "big"] = "little" if header.endianness == "<" else "big"
+    at = end + 4
+    while at + 8 <= len(block):
+        size, code = (int.from_bytes(block[at + n : at + n + 4], order) for n in (0, 4))
+        if size < 16 or size % 16 or size > _LARGEST_EXTENSION or code > _LAST_CODE or code % 2:
+            break
+        at += size
+        end = at
+    return end
 
 
 def from_mgh(source: MGHHeader) -> Nifti1Header:

@@ -27,7 +27,6 @@ from snapws.errors import (
     MeshError,
 )
 from snapws.images import ImageHeader
-from snapws.itk_formats.detached import refuse_elsewhere
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
 from snapws.names import LAYER_NAME
@@ -53,7 +52,7 @@ class ArchiveReport:
         kept: the texts that somebody typed and that are in the archive as they are, with their
             kind and the key that holds them.
         dropped: registry entries that are not in the archive, counted by key (indices as ``[]``).
-        taken: those of the files that were layers of an archive before, and were taken as they
+        taken: those of the files that were layers of an archive before, and were copied as they
             were once they had proved to be what their names say.
         unscrubbed: those of the files that are meshes of a kind that cannot be scrubbed, and say
             whatever they said.
@@ -253,8 +252,7 @@ class _Packer:
         unnamed = self._folder / f"layer_{number:03d}"
         try:
             before = _stamps([path])
-            refuse_elsewhere(path)
-            header = images.read_header(path)
+            header = images.read_header(path, "send")
             before += _stamps(header.files)
             try:
                 with self._whole_image if header.whole else nullcontext():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from snapws import images, mesh_formats, privacy, registry_xml, streams
+from snapws import images, mesh_formats, privacy, registry_xml, streams, voxel_files
 from snapws.check import Problem, missing_file
 from snapws.errors import (
     ArchiveError,
@@ -48,7 +48,7 @@ def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Proble
         found = sorted(folder.iterdir())
     except OSError as error:
         raise ArchiveError(f"cannot read the archive {folder}: {error.strerror}") from None
-    workspaces = [path for path in found if path.suffix == ".itksnap"]
+    workspaces = [path for path in found if path.suffix == ".itksnap" and path.is_file()]
     if len(workspaces) != 1:
         names = ", ".join(path.name for path in workspaces) or "none"
         raise ArchiveError(f"an archive holds one workspace, {folder} holds {names}")
@@ -171,6 +171,8 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
     for one, other in zip(ours, theirs, strict=True):
         path, before = archived.folder / one.file, source.folder / other.file
         try:
+            for file in (path, before):
+                voxel_files.open_regular(file).close()  # and no FIFO, which would be waited for
             difference = (_mesh_difference if one.is_mesh else _image_difference)(path, before)
         except (ImageError, MeshError) as error:
             difference = str(error)

@@ -17,9 +17,13 @@ class VoxelHash:
     ``float32(slope * float32(stored) + intercept)``, computed in float64 (float64 images' stay so).
     Components of a vector image are interleaved, which needs all of them: one copy of the image is
     held in memory, and only then.
+
+    Raises:
+        ImageUnsupported: These are more than `snapws.images.MAX_IN_MEMORY` bytes.
     """
 
     def __init__(self, header: ImageHeader) -> None:
+        header.refuse_too_large()
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._header = header
         self._planes = bytearray()

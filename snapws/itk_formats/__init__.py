@@ -1,28 +1,47 @@
-"""MetaImage, NRRD, GIPL, VTK and DICOM images, read through SimpleITK (extra ``formats``).
+"""MetaImage, NRRD, GIPL, VTK and DICOM images (extra ``formats``).
 
-SimpleITK reads a file as a whole, so that one file's voxels are in memory while they are streamed:
-those of the image, or of one slice of a DICOM series. Of vector images, whose components NIfTI
-keeps apart, all files are in memory at once: one copy of the image.
+SimpleITK reads DICOM, a file as a whole, so that one file's voxels are in memory while they are
+streamed. Of the others it reads a header in our words alone: their own headers and their voxels
+are read by `snapws.itk_formats.stored`. Of vector images whose components lie voxel by voxel, which
+NIfTI keeps apart, all voxels are in memory at once: one copy of the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header
 
-from snapws import compression
-from snapws.errors import ImageError, ImageUnsupported
+from snapws import compression, voxel_files
+from snapws.errors import ImageDamaged, ImageUnsupported
 from snapws.images import ImageHeader, refuse_sheared
-from snapws.itk_formats.reading import SUFFIXES, Grid, grid_of, read, read_information, simpleitk
+from snapws.itk_formats import gipl, metaimage, nrrd, vtk_image
+from snapws.itk_formats.reading import Grid, described, grid_of, read, simpleitk
 from snapws.itk_formats.series import find_series
-from snapws.itk_formats.whole import refuse_damaged, voxel_path
+from snapws.itk_formats.stored import Stored, StoredVoxels
 from snapws.nifti import new_header
+from snapws.voxel_files import Purpose
 
+# What reads a header, by the ending of the file's name.
+_PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
+    ".mha": metaimage.parse,
+    ".mhd": metaimage.parse,
+    ".nrrd": nrrd.parse,
+    ".nhdr": nrrd.parse,
+    ".gipl": gipl.parse,
+    ".gipl.gz": gipl.parse,
+    ".vtk": vtk_image.parse,
+}
+
+#: Endings of the names of these images. DICOM has none: its files are told by their content.
+SUFFIXES = tuple(_PARSERS)
+
+_Array = npt.NDArray[Any]
 _VECTOR_INTENT = 1007
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _TYPES = {
@@ -34,11 +53,11 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class ItkImageHeader(ImageHeader):
-    """The header of an image that SimpleITK reads; its voxels as they are stored in NIfTI.
+class DicomImageHeader(ImageHeader):
+    """The header of a DICOM image; its voxels as they are stored in NIfTI.
 
     Attributes:
-        slices: what SimpleITK reads: one file, or those of a DICOM series in order of place.
+        slices: The files that SimpleITK reads: one, or those of a series in order of place.
     """
 
     slices: tuple[Path, ...]
@@ -54,29 +73,80 @@ class ItkImageHeader(ImageHeader):
         return self.components > 1 or len(self.slices) == 1
 
     def voxels(self) -> Iterator[bytes]:
-        """Give the voxels little-endian, first axis fastest, the component of vectors slowest.
+        """Return the voxels little-endian, first axis fastest, the component of vectors slowest.
 
         Raises:
-            ImageDamaged: a file holds fewer, its checksum is wrong, or SimpleITK cannot read it.
-            ImageUnsupported: whether a file is whole cannot be told.
+            ImageDamaged: A file holds fewer or more, or SimpleITK cannot read it.
+            ImageUnsupported: They are too large to be in memory.
         """
+        self.refuse_too_large()
         sitk = simpleitk(self.path)
-        refuse_damaged(self)
         images: Iterable[Any] = map(read, self.slices)
         if self.components > 1:
             images = tuple(images)
         for component in range(self.components):
-            for image in images:
+            for path, image in zip(self.slices, images, strict=True):
                 values = sitk.GetArrayViewFromImage(image).ravel()
-                if self.dtype == _RGB:
-                    values = values.view(_RGB)
-                planes = values.reshape(-1, self.components)
-                step = compression.PIECE // self.dtype.itemsize
-                for start in range(0, len(planes), step):
-                    yield planes[start : start + step, component].astype(self.dtype).tobytes()
+                if values.nbytes * len(self.slices) != self.size:
+                    raise ImageDamaged(
+                        f"{path}: {values.nbytes} bytes of voxels, where its header says "
+                        f"{self.size // len(self.slices)}"
+                    )
+                values = values.view(_RGB) if self.dtype == _RGB else values
+                yield from _component(values, self, component)
 
 
-def read_header(path: Path) -> ItkImageHeader:
+@dataclass(frozen=True)
+class StoredImageHeader(ImageHeader):
+    """The header of an image whose voxels are read here, in the files that were checked.
+
+    Attributes:
+        stored: How they are stored.
+    """
+
+    stored: Stored
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return (self.path, *self.stored.named)
+
+    @property
+    def whole(self) -> bool:
+        """Whether reading its content takes all of it in memory at once."""
+        return self.components > 1
+
+    def voxels(self) -> Iterator[bytes]:
+        """Return the voxels little-endian, first axis fastest, the component of vectors slowest.
+
+        Raises:
+            ImageDamaged: There are fewer or more than there have to be, their checksum is wrong, or
+                one of them is no number.
+            ImageUnsupported: They are stored in a way that is not read, in a file that may not be
+                opened, or too large to be in memory.
+            ImageError: A file cannot be read.
+        """
+        row_size = self.extent[0] * self.components * self.dtype.itemsize
+        parts = self.stored.parts(self.purpose)
+        pieces = StoredVoxels(self.stored, parts, self.dtype, self.size, row_size).pieces()
+        if self.components == 1 or self.stored.is_planar:
+            yield from pieces
+            return
+        self.refuse_too_large()
+        values = np.frombuffer(b"".join(pieces), self.dtype)
+        for component in range(self.components):
+            yield from _component(values, self, component)
+
+
+def _component(values: _Array, header: ImageHeader, component: int) -> Iterator[bytes]:
+    """Return one component of voxels, in pieces."""
+    planes = values.reshape(-1, header.components)
+    step = compression.PIECE // header.dtype.itemsize
+    for start in range(0, len(planes), step):
+        yield planes[start : start + step, component].astype(header.dtype).tobytes()
+
+
+def read_header(path: Path, purpose: Purpose) -> ImageHeader:
     """Read the header of an image, and no voxels.
 
     A file whose name has none of the `SUFFIXES` is taken for DICOM: the image is that of all slices
@@ -87,15 +157,38 @@ def read_header(path: Path) -> ItkImageHeader:
     from vectors, and they are vectors; the hash is the same.
 
     Raises:
-        ImageUnsupported: SimpleITK is not installed, NIfTI has no such voxels or axes, or a series
-            is not of one image.
-        ImageDamaged: SimpleITK cannot read the header, or a slice is missing or cannot be read.
-        ImageError: there is no such file.
+        ImageUnsupported: SimpleITK is not installed, NIfTI has no such voxels or axes, a series is
+            not of one image, or a file of it may not be opened for that purpose.
+        ImageDamaged: The header cannot be read, or a slice is missing or cannot be read.
+        ImageError: There is no such file.
     """
-    if not path.exists():
-        raise ImageError(f"{path}: No such file or directory")
-    is_dicom = not path.name.lower().endswith(SUFFIXES)
-    slices, grid = find_series(path) if is_dicom else ((path,), grid_of(read_information(path)))
+    parse = next(
+        (one for ending, one in _PARSERS.items() if path.name.lower().endswith(ending)), None
+    )
+    try:
+        if parse is None:
+            return _dicom(path, purpose)
+        with voxel_files.open_regular(path) as file:
+            stored = parse(file, path)
+        if purpose == "send":
+            stored.parts(purpose)  # before anything is read of them
+        nifti, dtype = _nifti(path, grid_of(described(stored)))
+        voxel_path = stored.named[0] if len(stored.named) == 1 else path
+        return StoredImageHeader(
+            path, voxel_path, stored.start, dtype, nifti, stored, purpose=purpose
+        )
+    except ValueError as error:
+        raise ImageUnsupported(f"{path}: {error}") from None
+
+
+def _dicom(path: Path, purpose: Purpose) -> DicomImageHeader:
+    slices, grid = find_series(path, purpose)
+    nifti, dtype = _nifti(path, grid, is_dicom=True)
+    return DicomImageHeader(path, path, 0, dtype, nifti, slices, purpose=purpose)
+
+
+def _nifti(path: Path, grid: Grid, *, is_dicom: bool = False) -> tuple[Nifti1Header, np.dtype[Any]]:
+    """Describe an image and its voxels' type in a NIfTI header, axes turned from LPS to RAS."""
     if grid.voxel not in _TYPES or len(grid.size) > 4:
         raise ImageUnsupported(
             f"{path}: an image of {grid.voxel} with {len(grid.size)} axes, which is not read"
@@ -104,15 +197,6 @@ def read_header(path: Path) -> ItkImageHeader:
     if is_dicom and dtype == np.uint8 and grid.components == 3:
         # What is a vector in other formats is always colour in this one.
         grid, dtype = grid._replace(components=1), _RGB
-    try:
-        nifti = _nifti(path, grid, dtype)
-        return ItkImageHeader(path, voxel_path(path), 0, dtype, nifti, slices)
-    except ValueError as error:
-        raise ImageUnsupported(f"{path}: {error}") from None
-
-
-def _nifti(path: Path, grid: Grid, dtype: np.dtype[Any]) -> Nifti1Header:
-    """Describe an image in a NIfTI header, its axes turned from LPS to RAS."""
     axes = len(grid.size)
     shape = list(grid.size)
     if grid.components > 1:
@@ -132,4 +216,4 @@ def _nifti(path: Path, grid: Grid, dtype: np.dtype[Any]) -> Nifti1Header:
     nifti.set_sform(affine, code="scanner")
     if grid.components > 1:
         nifti["intent_code"] = _VECTOR_INTENT
-    return nifti
+    return nifti, dtype

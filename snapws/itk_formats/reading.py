@@ -1,27 +1,23 @@
-"""What SimpleITK is asked: the header of a file, and its voxels."""
+"""What SimpleITK is asked: size and geometry of a header in our words, and DICOM files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.itk_formats.stored import Stored
 
-# What reads them, by the ending of their name. It is not left to SimpleITK to choose by what is in
-# the file: some formats that it would take name further files.
+# What reads a header in our words, by its ending; it is not left to SimpleITK to choose.
 _READERS = {
     ".mha": "MetaImageIO",
-    ".mhd": "MetaImageIO",
     ".nrrd": "NrrdImageIO",
-    ".nhdr": "NrrdImageIO",
     ".gipl": "GiplImageIO",
-    ".gipl.gz": "GiplImageIO",
     ".vtk": "VTKImageIO",
 }
-
-#: Endings of the names of these images. DICOM has none: its files are told by their content.
-SUFFIXES = tuple(_READERS)
+_DICOM = "GDCMImageIO"
 
 
 class Grid(NamedTuple):
@@ -65,22 +61,36 @@ def simpleitk(path: Path | str = "image") -> ModuleType:
     return sitk
 
 
-def _reader(path: Path) -> Any:
-    reader = simpleitk(path).ImageFileReader()
-    name = path.name.lower()
-    kinds = (kind for ending, kind in _READERS.items() if name.endswith(ending))
-    reader.SetImageIO(next(kinds, "GDCMImageIO"))
-    reader.SetFileName(str(path))
-    return reader
+def described(stored: Stored) -> Any:
+    """Have SimpleITK read a header in our words, and no file of the image's own.
+
+    Raises:
+        ImageDamaged: It cannot.
+        ImageError: There is no room for a temporary file.
+    """
+    simpleitk(stored.path)
+    try:
+        with TemporaryDirectory(prefix="snapws-") as folder:
+            file = Path(folder, f"header{stored.ending}")
+            file.write_bytes(stored.header)
+            return _information(file, _READERS[stored.ending], stored.path)
+    except OSError as error:
+        raise ImageError(
+            f"{stored.path}: its header cannot be written to a temporary folder: {error.strerror}"
+        ) from None
 
 
 def read_information(path: Path) -> Any:
-    """Have SimpleITK read the header of one file.
+    """Have SimpleITK read the header of one DICOM file.
 
     Raises:
-        ImageDamaged: it cannot.
+        ImageDamaged: It cannot.
     """
-    reader = _reader(path)
+    return _information(path, _DICOM, path)
+
+
+def _information(file: Path, kind: str, path: Path) -> Any:
+    reader = _reader(file, kind)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -89,15 +99,22 @@ def read_information(path: Path) -> Any:
 
 
 def read(path: Path) -> Any:
-    """Have SimpleITK read one file.
+    """Have SimpleITK read one DICOM file.
 
     Raises:
-        ImageDamaged: it cannot.
+        ImageDamaged: It cannot.
     """
     try:
-        return _reader(path).Execute()
+        return _reader(path, _DICOM).Execute()
     except RuntimeError as error:
         raise ImageDamaged(f"{path}: {_reason(error)}") from None
+
+
+def _reader(file: Path, kind: str) -> Any:
+    reader = simpleitk(file).ImageFileReader()
+    reader.SetImageIO(kind)
+    reader.SetFileName(str(file))
+    return reader
 
 
 def _reason(error: RuntimeError) -> str:

@@ -10,11 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snapws import voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 from snapws.itk_formats.reading import Grid, grid_of, read_information
+from snapws.voxel_files import Purpose
 
 _SOP_CLASS, _SERIES = "0008|0016", "0020|000e"
+_PREAMBLE, _DICOM_BEGIN = 128, 132
+_DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 _DICOM_START = 1 << 18  # the series is named before the voxels, among the first elements
+
+# Elements with the class of a file and its series: little-endian, their type being written or not,
+# or big-endian.
+_CLASS_ELEMENT = (re.compile(rb"\x02\0\x02\0UI(..)", re.DOTALL),)
+_SERIES_ELEMENT = (
+    re.compile(rb"\x20\0\x0e\0UI(..)", re.DOTALL),
+    re.compile(rb"\x20\0\x0e\0(..)\0\0", re.DOTALL),
+    re.compile(rb"\0\x20\0\x0eUI\0(.)", re.DOTALL),
+)
 
 # Slices may lie this much of their distance away from where even spacing has them: less than what a
 # missing slice makes, more than scanners that round positions do.
@@ -24,21 +37,24 @@ _SLICE_TOLERANCE = 1e-4  # of the slices' cosines, and of their spacing in mm
 _Array = npt.NDArray[np.float64]
 
 
-def find_series(path: Path) -> tuple[tuple[Path, ...], Grid]:
+def find_series(path: Path, purpose: Purpose) -> tuple[tuple[Path, ...], Grid]:
     """Find the slices of the series that a DICOM file is of, in order, and what they make up.
 
     ITK's own list of a series (`GetGDCMSeriesFileNames`) has the same order, but holds a whole
     folder in memory, and says nothing of slices that it cannot read.
 
     Raises:
-        ImageUnsupported: the slices differ in size, orientation or voxel type.
-        ImageDamaged: a slice is damaged, missing or doubled.
+        ImageUnsupported: the slices differ in size, orientation or voxel type, or one is a link to
+            a file elsewhere.
+        ImageDamaged: a slice is damaged, missing or doubled, or a file may be what is left of one.
+        ImageError: the file cannot be read.
     """
+    voxel_files.open_regular(path).close()
     reader = read_information(path)
     grid, series = grid_of(reader), _text(reader, _SERIES)
     if not series or grid.size[2] > 1:
         return (path,), grid
-    found = dict(_members(path, series, _text(reader, _SOP_CLASS)))
+    found = dict(_members(path, series, _text(reader, _SOP_CLASS), purpose))
     if len(found) == 1:
         return (path,), grid
     normal = np.reshape(grid.direction, (3, 3))[:, 2]
@@ -56,29 +72,89 @@ def find_series(path: Path) -> tuple[tuple[Path, ...], Grid]:
     )
 
 
-def _members(path: Path, series: str, sop_class: str) -> Iterator[tuple[Path, Grid]]:
-    """List the files of a series that are in the folder of one of them."""
-    # How both are written in a file that is too damaged for GDCM, but not in one that merely names
-    # this series, as those of contours and reports do.
-    kind, member = _element(b"\2\0\2\0", sop_class), _element(b"\x20\0\x0e\0", series)
+def _members(
+    path: Path, series: str, sop_class: str, purpose: Purpose
+) -> Iterator[tuple[Path, Grid]]:
+    """List the files of a series that are in the folder of one of them.
+
+    Raises:
+        ImageUnsupported: One of them is a link to a file elsewhere.
+        ImageDamaged: One is cut short, or a file is so damaged that it could be one of them.
+        ImageError: The folder or a file cannot be read.
+    """
     try:
-        files = sorted(path.parent.iterdir())
+        files = sorted(file for file in path.parent.iterdir() if file.is_file())
     except OSError as error:
         raise ImageError(f"{path.parent}: {error.strerror or error}") from None
+    leftovers, members = [], []
+    reference = _start(path)[:_DICOM_BEGIN]
     for file in files:
-        start = _start(file) if file.is_file() else b""
-        if start[128:132] != b"DICM":
+        start = _start(file)
+        if start[_PREAMBLE:_DICOM_BEGIN] != b"DICM":
+            # Nothing, or zeros where a disk was full; or less than each DICOM file begins with.
+            begun = start[:_DICOM_BEGIN]
+            if not begun.strip(b"\0") or (
+                len(begun) < _DICOM_BEGIN and reference.startswith(begun)
+            ):
+                leftovers.append(file)
             continue
         try:
+            voxel_files.refuse_outside(path, file, purpose)
             reader = read_information(file)
+        except ImageUnsupported:
+            if not _is_of_another(start, series, sop_class):
+                raise
+            continue
         except ImageDamaged:
-            if kind.search(start) and member.search(start):
+            if not _is_of_another(start, series, sop_class):
                 raise ImageDamaged(
-                    f"{file}: a slice of the series of {path.name}, and cut short or damaged"
+                    f"{file}: a slice of the series of {path.name}, or what could be one, and cut "
+                    "short or damaged: put it back whole, or take it away"
                 ) from None
             continue
         if _text(reader, _SERIES) == series:
+            members.append(file)
             yield file, grid_of(reader)
+    for file in leftovers:
+        if _is_called_alike(file, members):
+            raise ImageDamaged(
+                f"{file}: a slice of the series of {path.name} by its name, and empty or cut "
+                "short: put it back whole, or take it away"
+            )
+
+
+def _is_of_another(start: bytes, series: str, sop_class: str) -> bool:
+    """Return whether a DICOM file is of another class or series, as its first elements say.
+
+    Files of contours and reports name the series that they are about, and are of another class. A
+    file that is cut before it says so could be of this series.
+    """
+    for element, uid in ((_CLASS_ELEMENT, sop_class), (_SERIES_ELEMENT, series)):
+        found = {value for form in element for value in _values(form, start)}
+        if found and uid.encode() not in found:
+            return True
+    return False
+
+
+def _values(element: re.Pattern[bytes], start: bytes) -> Iterator[bytes]:
+    """Return the values of an element that are all there."""
+    for found in element.finditer(start):
+        end = found.end() + int.from_bytes(found[1], "little")
+        if end <= len(start):
+            yield start[found.end() : end].rstrip(b"\0 ")
+
+
+def _is_called_alike(file: Path, members: list[Path]) -> bool:
+    """Return whether a file is called like one of the slices: by its ending, if names have one."""
+    ending = _ending(file)
+    is_hidden = file.name.startswith(".")
+    return not is_hidden and ending in (*_DICOM_ENDINGS, *map(_ending, members))
+
+
+def _ending(file: Path) -> str:
+    """Return the ending of a name; nothing for digits behind a dot, which number slices."""
+    suffix = file.suffix.lower()
+    return suffix if not suffix[1:].isdigit() else ""
 
 
 def _alike(one: Grid, other: Grid) -> bool:
@@ -115,18 +191,10 @@ def _distance(slices: tuple[Path, ...], places: _Array, normal: _Array) -> float
 
 def _start(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with voxel_files.open_regular(path) as file:
             return file.read(_DICOM_START)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from None
-
-
-def _element(tag: bytes, uid: str) -> re.Pattern[bytes]:
-    """Give the pattern of a little-endian element with a UID, its type being written or not."""
-    value = uid.encode() + b"\0" * (len(uid) % 2)
-    length = len(value).to_bytes(2, "little")
-    form = b"(?:UI%b|%b\0\0)" % (re.escape(length), re.escape(length))
-    return re.compile(re.escape(tag) + form + re.escape(value))
 
 
 def _text(reader: Any, tag: str) -> str:

@@ -6,12 +6,17 @@ also write, and reads again as the same.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from snapws import labels, mesh_formats, registry_text, registry_xml, transforms
 from snapws.errors import WorkspaceError
+from snapws.itk_formats import metaimage, nrrd
+from snapws.itk_formats.stored import Stored
 from snapws.mesh_formats import kinds
 
 _FILE = Path(tempfile.gettempdir()) / "snapws-fuzzed.mat"
@@ -53,6 +58,29 @@ def mesh(suffix: str) -> Callable[[bytes], None]:
     return scrub
 
 
+def metaimage_header(data: bytes) -> None:
+    _header(metaimage.parse, data, Path("image.mha"))
+
+
+def nrrd_header(data: bytes) -> None:
+    _header(nrrd.parse, data, Path("image.nrrd"))
+
+
+def _header(parse: Callable[[BinaryIO, Path], Stored], data: bytes, path: Path) -> None:
+    """Read a header; voxels begin within the file, and what is said in our words reads the same."""
+    stored = parse(io.BytesIO(data), path)
+    assert 0 <= stored.start <= len(data)
+    assert stored.skip >= (-1 if stored.names else 0)
+    assert stored.header.isascii()
+    again = parse(io.BytesIO(stored.header), path)
+    assert (again.names, again.encoding, again.skip) == ((), "raw", 0)
+    assert again.header == stored.header
+    with suppress(WorkspaceError):
+        for part in stored.parts("send"):
+            assert part == path or (part.parent == path.parent and not part.name.startswith("."))
+            assert part == path or part.suffix.lower() not in (".txt", ".itksnap", ".mha", ".nrrd")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "xml": xml,
     "text": text,
@@ -61,6 +89,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "vtk": mesh(".vtk"),
     "vtp": mesh(".vtp"),
     "stl": mesh(".stl"),
+    "metaimage": metaimage_header,
+    "nrrd": nrrd_header,
 }
 
 

@@ -239,6 +239,15 @@ def nifti_handed(folder: Path, mark: Marks) -> Path:
     return path
 
 
+def nifti_codes(folder: Path, mark: Marks) -> Path:
+    """Write an image whose codes of qform and sform are letters."""
+    path = _nifti_with(folder, mark, "codes", {}, SHAPE, 4)
+    data = bytearray(path.read_bytes())
+    data[252:256] = mark.put("Zqcd", "qform_code and sform_code").encode()
+    path.write_bytes(data)
+    return path
+
+
 def mgh_without_place(folder: Path, mark: Marks) -> Path:
     what = ".mgh without orientation"
     path = folder / f"{mark(f'{what}: file name', 'file name')}.mgh"
@@ -255,5 +264,6 @@ FIELDS_WITHOUT_MEANING: dict[str, Writer] = {
     "2-d": nifti_flat,
     "nifti-without-place": nifti_without_place,
     "pixdim-0": nifti_handed,
+    "form-codes": nifti_codes,
     "mgh-without-place": mgh_without_place,
 }

@@ -327,3 +327,73 @@ def test_the_memory_of_many_components_is_that_of_one_copy(tmp_path):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 12 << 20
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [*((code, code) for code in range(6)), (6, 2), (0x4A44, 2), (32767, 2), (-1, 0), (-0x4A44, 0)],
+)
+@pytest.mark.parametrize("name", ["qform_code", "sform_code"])
+def test_codes_that_no_reader_knows_are_not_kept(tmp_path, name, code, kept):
+    """A code could be two letters. 1 would claim the scanner's axes; 2 claims nothing of them."""
+    rows = {"srow_x": (1, 0, 0, 5), "srow_y": (0, 2, 0, 0), "srow_z": (0, 0, 3, 0)}
+    form = rows if name == "sform_code" else {"quatern_b": 0.5, "qoffset_x": 7}
+    path = write_nifti(tmp_path / "x.nii", np.zeros((4, 4, 4), "<i2"), **{name: code}, **form)
+    nifti = images.read_header(path).nifti
+    assert int(nifti[name]) == kept
+    for field, value in form.items():  # numbers of a form that some reader uses stay
+        assert np.array_equal(nifti[field], np.multiply(value, kept > 0))
+
+
+@pytest.mark.parametrize("code", [1, 77, 1999, 0x4A44, -5])
+def test_an_intent_that_no_reader_knows_is_not_kept(tmp_path, code):
+    path = write_nifti(
+        tmp_path / "x.nii", np.zeros((4, 4, 4), "<i2"), intent_code=code, intent_p1=3
+    )
+    nifti = images.read_header(path).nifti
+    assert (int(nifti["intent_code"]), float(nifti["intent_p1"])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("units", "kept"),
+    [(10, 10), (2, 2), (0, 0), (48, 48), (5, 0), (ord("J"), 10), (0xC2, 2), (7, 0)],
+)
+def test_units_that_no_reader_knows_are_not_kept(tmp_path, units, kept):
+    path = write_nifti(tmp_path / "x.nii", np.zeros((4, 4, 4), "<i2"), xyzt_units=units)
+    assert int(images.read_header(path).nifti["xyzt_units"]) == kept
+
+
+@pytest.mark.parametrize("place", [92, 112, 116, 256, 268, 280, 324])
+def test_what_is_in_the_bits_of_nan_is_not_kept(tmp_path, place):
+    """A number that is none has 22 bits in which anything could stand."""
+    codes = {"qform_code": 1, "sform_code": 1, "intent_code": 1007}
+    path = write_nifti(tmp_path / "x.nii", np.zeros((4, 4, 4, 2), "<i2"), **codes)
+    data = bytearray(path.read_bytes())
+    data[place : place + 4] = b"JD\xe1\x7f"
+    path.write_bytes(data)
+    assert b"JD" not in images.read_header(path).block
+
+
+@pytest.mark.parametrize("kind", ["nifti-1", "nifti-2"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_voxels_that_begin_within_an_extension(tmp_path, kind, order):
+    """Else its texts would be voxels, as if the place of the voxels were damaged."""
+    path = tmp_path / "x.nii"
+    image = (nibabel.Nifti1Image if kind == "nifti-1" else nibabel.Nifti2Image)(
+        np.zeros((4, 4, 4), f"{order}i2"), np.eye(4)
+    )
+    image = type(image)(image.dataobj, image.affine, image.header.as_byteswapped(order))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"St. Elsewhere" * 20))
+    nibabel.save(image, path)
+    whole = images.read_header(path)
+    assert len(b"".join(whole.voxels())) == 128
+    start = 352 if kind == "nifti-1" else 544
+    data = bytearray(path.read_bytes())
+    for offset in (start, start + 16, whole.offset - 16):
+        if kind == "nifti-1":
+            data[108:112] = np.array(offset, f"{order}f4").tobytes()
+        else:
+            data[168:176] = np.array(offset, f"{order}i8").tobytes()
+        path.write_bytes(data)
+        with pytest.raises(ImageDamaged, match="voxels inside the header"):
+            images.read_header(path)

@@ -1,0 +1,242 @@
+"""Files of voxels that a header names: which of them may be opened, for which purpose.
+
+Whoever makes a header chooses which files of this machine are read as voxels. Whatever opens such a
+file asks `beside` first, and opens it with `open_regular`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import struct
+from collections.abc import Collection
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+
+Purpose = Literal["send", "show"]
+"""``send``: the voxels leave this machine. ``show``: they stay with who has the header."""
+
+#: Endings of names of files of voxels, in any case; ``.gz`` may follow. Three or four digits, which
+#: number slices, are an ending, too.
+ENDINGS = (
+    *(".raw", ".zraw", ".img", ".dat", ".data", ".bin", ".vol"),
+    *(".dcm", ".dicom", ".ima", ".nii", ".gz"),
+)
+_PAIR_ENDINGS = (".hdr", ".img")
+_NUMBERED = re.compile(r"\.[0-9]{3,4}")
+
+# More than a header of these formats needs, less than what takes long to read.
+MAX_HEADER = 4 << 20
+"""Bytes of a header written as text, at most."""
+
+_MOST_TOLD = 100
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Anything else is refused, and a FIFO never waited for.
+
+    Raises:
+        ImageError: The file does not exist, cannot be read or is not a regular one.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        # Some devices do something when they are opened: so the name is asked first.
+        handle = os.open(path, flags) if stat.S_ISREG(path.stat().st_mode) else -1
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL character
+        raise ImageError(f"{path}: {error}") from None
+    if handle < 0 or not stat.S_ISREG(os.fstat(handle).st_mode):
+        if handle >= 0:
+            os.close(handle)
+        raise ImageError(f"{path}: it is not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def beside(header: Path, name: str, purpose: Purpose) -> Path:
+    """Return the path of a file of voxels that a header names, if it may be opened.
+
+    It has to have an ending of such files, no component that begins with a dot, and not to be the
+    header itself. To be sent, it has to lie beside the header; to be shown, in its folder or below.
+    Links are followed first: what counts is where a file really is, in the folder of the header as
+    it is named or as it really is. What git-annex keeps in the header's own repository is inside.
+
+    Raises:
+        ImageUnsupported: The file may not be opened.
+    """
+    return _beside(header, name, purpose, ENDINGS)
+
+
+def partner(path: Path, name: str, purpose: Purpose) -> Path:
+    """Return the other file of a ``.hdr``/``.img`` pair, by the rules of `beside`.
+
+    Raises:
+        ImageUnsupported: The file may not be opened.
+    """
+    return _beside(path, name, purpose, _PAIR_ENDINGS)
+
+
+def refuse_outside(header: Path, path: Path, purpose: Purpose) -> None:
+    """Refuse a file that is not inside, as `beside` means it, whatever it is called.
+
+    Raises:
+        ImageUnsupported: The file is elsewhere.
+    """
+    if _inner_parts(header, Path(os.path.realpath(path)), purpose) is None:
+        raise ImageUnsupported(
+            f"{path}: it is beside {header.name} by a link alone, and is elsewhere: no file is "
+            "taken from there; copy it here"
+        )
+
+
+def elsewhere(header: Path, name: str) -> ImageUnsupported:
+    """Return the error of a header that names a file which may not be opened where it is."""
+    return ImageUnsupported(
+        f"{header}: it says that its voxels are in {told(name)}, which is not beside it: "
+        "no file is taken from elsewhere; put it there, or convert the image to NIfTI"
+    )
+
+
+def told(text: str) -> str:
+    """Return a name of somebody else's choice as it can be printed."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_TOLD]
+
+
+def _beside(header: Path, name: str, purpose: Purpose, endings: Collection[str]) -> Path:
+    plain = name
+    while plain.startswith("./"):
+        plain = plain[2:].lstrip("/")
+    drive = ":" in plain if os.name == "nt" else re.match("[A-Za-z]:", plain)
+    if not plain.isprintable() or drive or plain.startswith("~") or set(plain) & set("\\%"):
+        raise elsewhere(header, name)
+    if "/" in plain and purpose == "send":
+        raise elsewhere(header, name)
+    path = header.parent / plain
+    real = Path(os.path.realpath(path))
+    inner = _inner_parts(header, real, purpose)
+    parts = Path(plain).parts if not Path(plain).is_absolute() else ()
+    if inner is None or any(part.startswith(".") for part in (*parts, *inner)):
+        raise elsewhere(header, name)
+    for one in (path.name, *inner[-1:]):
+        _refuse_ending(header, one, endings)
+    if real == Path(os.path.realpath(header)):
+        raise ImageUnsupported(f"{header}: it says that it is its own file of voxels")
+    return path
+
+
+def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] | None:
+    """Return the parts of a real path below the header's folder, and none of an annexed file.
+
+    It is None for a file that is elsewhere.
+    """
+    home = Path(os.path.realpath(header.parent))
+    for folder in (home, Path(os.path.realpath(header)).parent):
+        if real.is_relative_to(folder):
+            parts = real.relative_to(folder).parts
+            if parts and (purpose == "show" or len(parts) == 1):
+                return parts
+    objects = _annex(home)
+    return () if objects and real.is_relative_to(objects) else None
+
+
+def _annex(folder: Path) -> Path | None:
+    """Return where git-annex keeps the files of the repository that a real folder is in."""
+    for top in (folder, *folder.parents):
+        if (top / ".git").exists():
+            git = Path(os.path.realpath(top / ".git"))
+            # That of a submodule is a link into the repository around it.
+            owners = (one / ".git" for one in (top, *top.parents))
+            owned = any(git.is_relative_to(one) for one in owners if not one.is_symlink())
+            return git / "annex" / "objects" if owned else None
+    return None
+
+
+def _refuse_ending(header: Path, name: str, endings: Collection[str]) -> None:
+    stem, ending = os.path.splitext(name.lower())  # noqa: PTH122 - a name and no path
+    inner = os.path.splitext(stem)[1] if ending == ".gz" else ""  # noqa: PTH122
+    for one in filter(None, (ending, inner)):
+        if one not in (*endings, ".gz") and not _NUMBERED.fullmatch(one):
+            break
+    else:
+        if ending:
+            return
+    raise ImageUnsupported(
+        f"{header}: it says that its voxels are in {told(name)}, whose ending is none of a file of "
+        f"voxels ({', '.join(endings)}): rename it, or convert the image to NIfTI"
+    )
+
+
+# What other files begin with; by its place, for those of which it is not the first.
+_SIGNS = {
+    0: (
+        *(
+            b"NRRD",
+            b"ObjectType",
+            b"NDims",
+            b"# vtk",
+            b"II*\0",
+            b"MM\0*",
+            b"\x89PNG",
+            b"\xff\xd8\xff",
+        ),
+        *(
+            b"GIF8",
+            b"\x89HDF",
+            b"%PDF",
+            b"PK\3\4",
+            b"\x1f\x8b\x08",
+            b"\x7fELF",
+            b"<?xml",
+            b"SQLite",
+        ),
+        *(b"-----BEGIN", b"#!", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf"),
+    ),
+    252: (b"\xef\xff\xe9\xb0", b"\x2a\xe3\x89\xb8", b"\xb0\xe9\xff\xef"),
+    257: (b"ustar",),
+}
+_NIFTI = {b"\x5c\x01\0\0": "<", b"\0\0\x01\x5c": ">", b"\x1c\x02\0\0": "<", b"\0\0\x02\x1c": ">"}
+_BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|\x04\0\0\0)", re.DOTALL)
+_PIXEL_DATA = re.compile(
+    rb"(?:\xe0\x7f\x10\0|\xe0\x7f\x10\0O[BWFDLV]\0\0|\x7f\xe0\0\x10O[BWFDLV]\0\0).{4}\Z",
+    re.DOTALL,
+)
+START = 544
+"""Bytes of a file of voxels, once inflated, that `refuse_other_header` looks at."""
+
+
+def refuse_other_header(path: Path, start: bytes, offset: int, before: bytes) -> bool:
+    """Refuse a file of voxels that begins with a header, unless its voxels begin behind that.
+
+    It returns whether the file begins with a header.
+
+    Args:
+        path: The file.
+        start: Its first `START` bytes.
+        offset: Where its voxels begin.
+        before: The bytes in front of them, 12 if there are so many.
+
+    Raises:
+        ImageDamaged: The voxels begin within another header, or nobody can tell whether they do.
+    """
+    end: int | None
+    if start[128:132] == b"DICM" or _BARE_DICOM.match(start):
+        end = offset if _PIXEL_DATA.search(before) else None
+    elif start[:4] in _NIFTI and start[344:347] in (b"n+1", b"ni1"):
+        (number,) = struct.unpack(f"{_NIFTI[start[:4]]}f", start[108:112])
+        end = int(number) if math.isfinite(number) else None
+    elif start[:4] in _NIFTI and start[4:7] in (b"n+2", b"ni2"):
+        end = int.from_bytes(start[168:176], "little" if _NIFTI[start[:4]] == "<" else "big")
+    elif any(start.startswith(signs, place) for place, signs in _SIGNS.items()):
+        end = None
+    else:
+        return False
+    if end != offset:
+        raise ImageDamaged(
+            f"{path}: it begins with a header of its own, and the voxels are said to begin within "
+            "it: convert the image to NIfTI"
+        )
+    return True
