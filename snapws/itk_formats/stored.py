@@ -240,7 +240,9 @@ class StoredVoxels:
         stored = self.stored
         if not more or (stored.following and stored.following.match(rest)):
             return
-        is_padded = not stored.names and (stored.encoding == "raw" or stored.ending == ".gipl")
+        is_padded = not (stored.names or stored.following) and (
+            stored.encoding == "raw" or stored.ending == ".gipl"
+        )
         if not is_padded or more >= min(_PADDING, self.row_size):
             raise ImageDamaged(f"{path}: {more} bytes more than voxels that its header tells of")
 

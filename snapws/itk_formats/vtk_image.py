@@ -23,8 +23,9 @@ _LINES = {
 }
 # What the voxels are, without the name that somebody gave them.
 _VOXELS = {
-    "SCALARS": re.compile(r"\S+ (\w+)(?: ([1-4]))?"),
+    "SCALARS": re.compile(r"\S+ (\w+)(?: ([1-9][0-9]?))?"),
     "VECTORS": re.compile(r"\S+ (\w+)()"),
+    "COLOR_SCALARS": re.compile(r"\S+ ([1-4])()"),
 }
 _FOLLOWING = re.compile(
     rb"\s*(?:\Z|(?:SCALARS|VECTORS|NORMALS|TENSORS|TEXTURE_COORDINATES|COLOR_SCALARS|LOOKUP_TABLE|"
@@ -52,6 +53,8 @@ def parse(file: BinaryIO, path: Path) -> Stored:
         if table[:1] and table[0].upper() == "LOOKUP_TABLE":
             start = file.tell()
         said.append("LOOKUP_TABLE default")
+    if said[-1].startswith("COLOR_SCALARS") and form.upper() == "ASCII":
+        raise ImageUnsupported(f"{path}: its colours are written as text: convert it to NIfTI")
     return Stored(
         path,
         ".vtk",

@@ -353,6 +353,18 @@ def test_components_in_the_middle_are_refused(tmp_path, kinds):
         images.read_header(tmp_path / "a.nrrd")
 
 
+@pytest.mark.parametrize("line", ["COLOR_SCALARS c 3", "VECTORS v unsigned_char"])
+def test_colours_and_vectors_of_vtk_as_simpleitk_reads_them(tmp_path, line):
+    voxels = random_voxels("u1", (4, 5, 6, 3))
+    path = tmp_path / "a.vtk"
+    path.write_bytes(VTK.format("BINARY", f"{line}\n").encode() + voxels.tobytes() + b"\n")
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(path)), voxels)
+    assert content_hash(path) == hash_of(voxels)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(ImageDamaged):
+        content_hash(path)
+
+
 def test_geometry_fields_of_metaimage_as_simpleitk_reads_them(tmp_path):
     """What is said to SimpleITK in our words says what the header says."""
     fields = {
