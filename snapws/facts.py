@@ -210,7 +210,7 @@ def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool]:
             try:
                 data = mesh_formats.scrubbed(path)
             except MeshUnsupported:
-                data = path.read_bytes()
+                data = paths.read_file(path)
             told = hashlib.md5(data, usedforsecurity=False).hexdigest()
         except (MeshError, OSError) as error:
             told, known = str(error), False
@@ -297,7 +297,7 @@ def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
     Where there is none that can be read, they are those of a head about the origin.
     """
     try:
-        header = images.read_header(workspace.layer(workspace.main.number).path)
+        header = images.read_header(workspace.main.existing())
         affine = geometry.affine(header)
     except WorkspaceError:
         return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])

@@ -20,7 +20,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from snapws import compression, streams
+from snapws import compression, paths, streams
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
 from snapws.nifti import VOXEL_OFFSET, from_mgh, from_nifti
 
@@ -156,7 +156,7 @@ class ImageHeader:
     def _voxels(self, *, bare: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
         try:
             with (
-                self.voxel_path.open("rb") as file,
+                paths.open_file(self.voxel_path) as file,
                 closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
             ):
                 yield from self._cut_out(pieces, bare=bare)
@@ -336,7 +336,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
 def _start(path: Path) -> bytes:
     block = b""
     try:
-        with path.open("rb") as file, closing(compression.pieces(file)) as pieces:
+        with paths.open_file(path) as file, closing(compression.pieces(file)) as pieces:
             for piece in pieces:
                 block += piece[: _HEADER_SIZE - len(block)]
                 if len(block) >= _HEADER_SIZE:

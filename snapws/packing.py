@@ -278,7 +278,7 @@ class _Packer:
             except MeshUnsupported:
                 if not self._as_they_are:
                     raise
-                data, unscrubbed = path.read_bytes(), True
+                data, unscrubbed = paths.read_file(path), True
         except MeshError as error:
             raise type(error)(f"mesh:{place[0]}: {error}") from None
         except OSError as error:

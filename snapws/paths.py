@@ -7,12 +7,14 @@ ITK-SNAP's readers), with the separators, drives and letter case of the system t
 
 from __future__ import annotations
 
+import errno
 import ntpath
 import os
 import posixpath
 import re
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|//[^/]+/[^/]")
@@ -61,6 +63,44 @@ def unusable(path: Path) -> str:
     except OSError as error:  # in a folder that one may not enter, or with too long a name
         return f"cannot be reached: {error.strerror}"
     return "" if stat.S_ISREG(mode) else "is no file"
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file to read: one on a disk, and no pipe or device, which may never end or answer.
+
+    Raises:
+        OSError: There is none, it is something else, or it cannot be read.
+    """
+    return open(path, "rb", opener=_open_regular)
+
+
+def read_file(path: str | Path, most: int | None = None) -> bytes:
+    """Read a file as `open_file` opens it.
+
+    Args:
+        path: The file.
+        most: How many bytes it may have.
+
+    Raises:
+        OSError: As of `open_file`, or it is larger.
+    """
+    with open_file(path) as file:
+        data = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most / 1e6:.0f} MB are not read", str(path))
+    return data
+
+
+def _open_regular(path: str, flags: int) -> int:
+    # A pipe that nobody writes to would not even open.
+    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a pipe or a device, not a file: copy it to one", path)
 
 
 def rerooted(path: str, old: str, new: str) -> str | None:

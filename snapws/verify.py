@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from snapws import images, mesh_formats, privacy, registry_xml, streams
+from snapws import images, mesh_formats, paths, privacy, registry_xml, streams
 from snapws.check import Problem, missing_file
 from snapws.errors import (
     ArchiveError,
@@ -157,7 +157,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
     foreign = [key for key, value in registry.walk() if meant.get(key) != value]
     for key in foreign:
         yield Problem("privacy", "archive", f"{name} has the entry {key}, which no archive has")
-    if not foreign and workspace.path.read_bytes() != registry_xml.to_bytes(meant):
+    if not foreign and paths.read_file(workspace.path) != registry_xml.to_bytes(meant):
         yield Problem("privacy", "archive", f"{name} says something outside its entries")
 
 
@@ -170,6 +170,10 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
         return
     for one, other in zip(ours, theirs, strict=True):
         path, before = archived.folder / one.file, source.folder / other.file
+        missing = missing_file(source, other.file, one.where)
+        if missing:
+            yield Problem("source", one.where, f"its source cannot be read: {missing.message}")
+            continue
         try:
             difference = (_mesh_difference if one.is_mesh else _image_difference)(path, before)
         except (ImageError, MeshError) as error:
@@ -184,8 +188,8 @@ def _mesh_difference(path: Path, before: Path) -> str:
     try:
         meant = mesh_formats.scrubbed(before)
     except MeshUnsupported:
-        meant = before.read_bytes()
-    return "" if path.read_bytes() == meant else "content"
+        meant = paths.read_file(before)
+    return "" if paths.read_file(path) == meant else "content"
 
 
 def _image_difference(path: Path, before: Path) -> str:
@@ -211,7 +215,7 @@ def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
 
 def _mesh_hash(path: Path, *, bare: bool) -> str:
     try:
-        data = path.read_bytes()
+        data = paths.read_file(path)
     except OSError as error:
         raise MeshError(f"{path}: {error.strerror}") from None
     if bare and mesh_formats.scrubbed(path) != data:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from snapws import paths
 from snapws.errors import MeshError, MeshUnsupported
 from snapws.mesh_formats import byu, stl, vtk, vtp
 
@@ -48,7 +49,7 @@ def scrubbed(path: Path) -> bytes:
             "save the mesh as one of these"
         ) from None
     try:
-        data = path.read_bytes()
+        data = paths.read_file(path)
     except OSError as error:
         raise MeshError(f"{path}: {error.strerror or error}") from None
     return scrub(data, str(path))
