@@ -4,8 +4,8 @@ Run: python benchmarks/growth.py [COUNT …]
 
 Every measurement is a process of its own, imports included. Each layer is an image of 8x8x8 voxels
 of its own file; all but the main one are overlays. Prints a Markdown table and the bars; the exit
-code is 1 if a bar is missed. Pictures have a budget of layers (`snapws.pictures`): beyond it, `show`
-and `report` say so in a line, which counts as their time.
+code is 1 if a bar is missed. Pictures have a budget (`snapws.pictures`): beyond it, `show` and
+`report` say so in a line, which counts as their time.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from snapws.privacy import KeptText
+    from snapws.workspace import Workspace
 
 #: A thing that is listed: field names, which are stable, and values that JSON knows.
 Record = Mapping[str, Any]
@@ -39,10 +40,10 @@ def is_quiet() -> bool:
     return _voice.quiet
 
 
-def note(text: str) -> None:
-    """Make a remark, which is no result."""
+def note(text: str, *, always: bool = False) -> None:
+    """Make a remark, which is no result; `always`: even where remarks are left out."""
     passing("")
-    if not is_quiet():
+    if always or not is_quiet():
         typer.echo(f"{_voice.program}: {plain(text)}", err=True)
 
 
@@ -53,6 +54,16 @@ def kept_texts(kept: Iterable[KeptText]) -> None:
         texts.setdefault(one.kind, {})[one.text] = None
     for kind, found in texts.items():
         note(f"the archive says: {kind}: {', '.join(found)}")
+
+
+def outside(workspace: Workspace, *, always: bool = False) -> bool:
+    """Remark which files of a workspace are outside of its folder; return whether there are any."""
+    from snapws import sources
+
+    found = sources.outside(workspace)
+    for line in sources.told(found):
+        note(line, always=always)
+    return bool(found)
 
 
 def error(text: str) -> None:

@@ -163,7 +163,7 @@ def _framed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.pad(picture, margins)
 
 
-def _chosen(length: int, start: int, most: int) -> range:
+def _chosen(length: int, start: int, most: int = MOST_SLICES) -> range:
     """Choose slices at even distances, at most so many, among them the one to begin with."""
     step = -(-length // most)
     return range(start % step, length, step)
