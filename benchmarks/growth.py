@@ -100,6 +100,7 @@ def main(counts: list[int]) -> int:
                 rows[name, count] = row = Row()
                 filled = [word.format(workspace) for word in words]
                 row.runs.append(run(__file__, "command", *filled))
+                print(f"{name}, {count}: {row.seconds:.1f} s, {row.peak:.0f} MB", file=sys.stderr)
     print(machine())
     print()
     table = [[name, f"{count:,}", *row.cells()] for (name, count), row in sorted(rows.items())]

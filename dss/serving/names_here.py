@@ -14,8 +14,8 @@ from pathlib import Path
 COMMON = frozenset(
     re.split(
         r"\s+",
-        """admin all backup bin broadcasthost conda container data debian default demo docker dss files
-        ftp games gateway git group guest home host images input internal ip6-allnodes
+        """admin all backup bin broadcasthost conda container data debian default demo docker dss
+        files ftp games gateway git group guest home host images input internal ip6-allnodes
         ip6-allrouters ip6-localhost ip6-loopback irc job jovyan kubernetes list local localdomain
         localhost log login lost+found mail man news nfsnobody nobody node none opt output proxy
         public python result results root runner scratch server service shared snap software src

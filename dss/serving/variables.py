@@ -23,8 +23,10 @@ _SHORTEST = 6  # of a secret that is looked for everywhere
 # What makes a text a dump: so many variables that every environment has, or so many lines of names
 # in capitals.
 _USUAL = frozenset(
-    ("HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "PYTHONPATH", "SHELL")
-    + ("SHLVL", "SSH_CLIENT", "TERM", "TMPDIR", "USER", "USERPROFILE", "USERNAME", "COMPUTERNAME")
+    (
+        *("HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "PYTHONPATH", "SHELL"),
+        *("SHLVL", "SSH_CLIENT", "TERM", "TMPDIR", "USER", "USERNAME", "USERPROFILE"),
+    )
 )
 _FEW, _MANY = 3, 5
 

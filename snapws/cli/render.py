@@ -86,9 +86,9 @@ def passing(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """Print a line of a result."""
+    """Print a result: as it is for a program that reads it, on a terminal without control signs."""
     passing("")
-    typer.echo(text)
+    typer.echo(readable(text) if sys.stdout.isatty() else text)
 
 
 def as_json(value: object) -> None:
@@ -134,6 +134,11 @@ def _word(value: object) -> str:
         parts = [_word(part) for part in value]
         return (", " if any(isinstance(part, str) for part in value) else " ").join(parts)
     return str(value)
+
+
+def readable(text: str) -> str:
+    """Give a text that keeps its lines and leaves the terminal as it is."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def plain(text: str) -> str:

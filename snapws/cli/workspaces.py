@@ -210,7 +210,7 @@ def _report(problems: tuple[Problem, ...], listing: Listing, well: str) -> None:
         render.as_json([vars(problem) for problem in problems])
     else:
         for problem in problems:
-            render.result(f"{problem.where}: {problem.message}")
+            render.result(render.plain(f"{problem.where}: {problem.message}"))
     if problems:
         raise typer.Exit(1)
     render.note(well)
