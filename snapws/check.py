@@ -84,6 +84,7 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
 
 def _problems(workspace: Workspace) -> Iterator[Problem]:
     described: Collection[int] | None = None
+    bad_opacity = _refusal(partial(rendering.segmentation_opacity, workspace))
     try:
         described = {label.index for label in workspace.labels}
     except LayerNotFound as error:
@@ -94,7 +95,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
     # The main image first: the segmentations are held against it.
     for layer in sorted(workspace.layers(), key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
-        yield from _bad_settings(layer, where)
+        yield from _bad_settings(layer, where, bad_opacity)
         missing = missing_file(workspace, layer.file, where)
         if missing:
             yield missing
@@ -129,12 +130,10 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 yield Problem("mesh", where, str(error))
 
 
-def _bad_settings(layer: Layer, where: str) -> Iterator[Problem]:
+def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:
     display = layer.display
     reads: list[Callable[[], object]] = [lambda: layer.transform]
-    if layer.role is Role.SEGMENTATION:  # whose colours are those of the label table
-        reads.append(lambda: rendering.segmentation_opacity(layer.workspace))
-    else:
+    if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
         reads += [
             lambda: display.mode,
             lambda: colormaps.color_map(display),
@@ -145,6 +144,8 @@ def _bad_settings(layer: Layer, where: str) -> Iterator[Problem]:
     for read in reads:
         if why := _refusal(read):
             yield Problem("settings", where, why)
+    if bad_opacity and layer.role is Role.SEGMENTATION:
+        yield Problem("settings", where, bad_opacity)
 
 
 def _refusal(read: Callable[[], object]) -> str:
@@ -188,7 +189,7 @@ def _bad_labels(
         message = f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}"
         yield Problem("labels", where, message)
     if described is not None:
-        unknown = sorted(set(labels) - {0, *described})
+        unknown = sorted(label for label in {*labels} if label and label not in described)
         if unknown:
             message = f"its labels {_some(unknown)} are not in the label table"
             yield Problem("labels", where, message)

@@ -297,7 +297,7 @@ def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
     Where there is none that can be read, they are those of a head about the origin.
     """
     try:
-        header = images.read_header(workspace.layer(workspace.main.number).path)
+        header = images.read_header(workspace.main.existing())
         affine = geometry.affine(header)
     except WorkspaceError:
         return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])

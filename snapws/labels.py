@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.fields import View, integer, integers, text
 from snapws.registry import Registry
@@ -112,7 +113,7 @@ def read_file(path: str | Path) -> tuple[Label, ...]:
         TextFileError: the file cannot be read, or a line is not of that form; the message names it.
     """
     try:
-        data = Path(path).read_bytes()
+        data = paths.read_file(path)
     except OSError as error:
         raise TextFileError(f"{path}: {error.strerror}") from None
     return parse(data, str(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapws import files, paths
-from snapws.errors import InvalidValue, WorkspaceError
+from snapws.errors import InvalidValue, LayerFileMissing, WorkspaceError
 from snapws.fields import View, tags, text
 from snapws.registry import Registry
 
@@ -37,14 +37,15 @@ class WorkspaceObject(View):
     others before it.
     """
 
-    __slots__ = ("workspace",)
+    __slots__ = ("_place", "workspace")
 
     SECTION: str
     tags = tags()
 
-    def __init__(self, workspace: Workspace, registry: Registry) -> None:
+    def __init__(self, workspace: Workspace, registry: Registry, place: int = 0) -> None:
         super().__init__(registry)
         self.workspace = workspace
+        self._place = place  # where it was last seen: to search thousands for each would be slow
 
     @property
     def number(self) -> int:
@@ -53,8 +54,12 @@ class WorkspaceObject(View):
         Raises:
             InvalidValue: the object has been removed from the workspace.
         """
+        last_seen = folder_key(self.SECTION, self._place)
+        if self.workspace.registry.folder(last_seen) is self.registry:
+            return self._place
         for number, registry in enumerate(self.workspace.numbered(self.SECTION)):
             if registry is self.registry:
+                self._place = number
                 return number
         raise InvalidValue("the layer has been removed from the workspace")
 
@@ -127,12 +132,28 @@ class Layer(WorkspaceObject):
 
     @property
     def path(self) -> Path:
-        """Where its file should be on this machine; `Workspace.layer` sees to it that it is there.
+        """Where its file should be on this machine; see `existing`.
 
         Raises:
             LayerFileMissing: it is on a server, or the layer names no file.
         """
         return self.workspace.local_file(self.file, f"layer {self.number:03d}")
+
+    def existing(self) -> Path:
+        """Return where its file is on this machine.
+
+        Raises:
+            LayerFileMissing: It is not there, is on a server, or the layer names no file.
+        """
+        path = self.path
+        if why := paths.unusable(path):
+            saved_in = self.workspace.registry.get("SaveLocation") or "no known folder"
+            raise LayerFileMissing(
+                f"layer {self.number:03d} of {self.workspace.name}: its file {self.file} {why} "
+                f"(the workspace was saved in {saved_in}): put the file back, set its path, or "
+                "relocate the workspace"
+            )
+        return path
 
     @property
     def transform(self) -> npt.NDArray[np.float64]:

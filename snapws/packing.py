@@ -31,6 +31,7 @@ from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
 from snapws.names import LAYER_NAME
 from snapws.privacy import NEUTRAL_ROOT, KeptText, Privacy, dropped_keys, kept_texts, scrubbed
+from snapws.sources import Source, beyond
 from snapws.voxel_hash import VoxelHash
 from snapws.workspace import Workspace
 
@@ -56,6 +57,8 @@ class ArchiveReport:
             were once they had proved to be what their names say.
         unscrubbed: those of the files that are meshes of a kind that cannot be scrubbed, and say
             whatever they said.
+        outside: the files outside of the workspace's folder that were read: images with their voxel
+            files and slices, and meshes, by real path. No file of the archive names them.
     """
 
     privacy: Privacy
@@ -65,9 +68,13 @@ class ArchiveReport:
     dropped: dict[str, int]
     taken: tuple[Path, ...]
     unscrubbed: tuple[Path, ...]
+    outside: tuple[Source, ...]
 
     def record(self) -> dict[str, object]:
-        """Give the report as JSON has it, files by name and size and without their folder."""
+        """Give the report as JSON has it, its files by name and size and without their folder.
+
+        Only sources from outside are told by their path: so it stays on this machine.
+        """
         return {
             "privacy": self.privacy,
             "workspace": self.workspace.name,
@@ -76,6 +83,7 @@ class ArchiveReport:
             "dropped": self.dropped,
             "taken": [one.name for one in self.taken],
             "unscrubbed": [one.name for one in self.unscrubbed],
+            "outside": [{"where": where, "path": str(path)} for where, path in self.outside],
             "voxels": "unchanged",
         }
 
@@ -179,6 +187,7 @@ def pack(
         dict(dropped_keys(workspace.registry, draft.registry)),
         tuple(file for file in written if file in packer.taken),
         tuple(file for file in written if file in packer.unscrubbed),
+        beyond(sorted(packer.read), (workspace.folder,)),
     )
 
 
@@ -192,6 +201,7 @@ class _Packer:
     Attributes:
         taken: as in the report.
         unscrubbed: as in the report.
+        read: the files that were read.
     """
 
     def __init__(
@@ -199,6 +209,7 @@ class _Packer:
     ) -> None:
         self.taken: set[Path] = set()
         self.unscrubbed: set[Path] = set()
+        self.read: set[Source] = set()
         self._folder = folder
         self._names = names
         self._level = level
@@ -254,6 +265,7 @@ class _Packer:
             before = _stamps([path])
             header = images.read_header(path, "send")
             before += _stamps(header.files)
+            self.read |= {Source(f"layer {number:03d}", one) for one in (path, *header.files)}
             try:
                 with self._whole_image if header.whole else nullcontext():
                     content = self._take(header, unnamed, number)
@@ -268,6 +280,7 @@ class _Packer:
 
     def mesh(self, path: Path, place: tuple[int, int, int]) -> Path:
         """Write the file of a surface: of which mesh layer, of which time point, which of them."""
+        self.read.add(Source(f"mesh:{place[0]}", path))
         try:
             mesh = mesh_formats.content(path)
             if mesh.refusal and not self._as_they_are:

@@ -74,13 +74,32 @@ def open_file(path: str | Path) -> BinaryIO:
     return open(path, "rb", opener=_open_regular)
 
 
+def read_file(path: str | Path, most: int | None = None) -> bytes:
+    """Read a file as `open_file` opens it.
+
+    Args:
+        path: The file.
+        most: How many bytes it may have.
+
+    Raises:
+        OSError: As of `open_file`, or it is larger.
+    """
+    with open_file(path) as file:
+        data = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most / 1e6:.0f} MB are not read", str(path))
+    return data
+
+
 def _open_regular(path: str, flags: int) -> int:
-    # A pipe that nobody writes to would not even open.
-    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    mode = os.fstat(file).st_mode
+    mode = os.stat(path).st_mode  # noqa: PTH116 - some devices do something when they are opened
     if stat.S_ISREG(mode):
-        return file
-    os.close(file)
+        # Another file may have come in its place: a pipe that nobody writes to would not even open.
+        file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        mode = os.fstat(file).st_mode
+        if stat.S_ISREG(mode):
+            return file
+        os.close(file)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     raise OSError(errno.EINVAL, "it is a pipe or a device, not a file: copy it to one", path)

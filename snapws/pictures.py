@@ -5,11 +5,12 @@ Pillow draws the letters and writes files (extra ``pictures``); `Scene` does wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,16 +25,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
+    from snapws.labels import Label
     from snapws.rendering import Colors
     from snapws.workspace import Workspace
 
 __all__ = ["Scene", "View", "picture"]
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
 #: Pixels of the longest side of a view, if nothing else is asked for.
 SIZE = 320
 
+#: What may be drawn over each other: layers; and numbers that are looked up, which is the pixels of
+#: all slices times the components of all layers. A workspace with more comes from no person.
+MOST_LAYERS = 100
+MOST_VALUES = 200_000_000
+
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _THREADS = 4  # that read layers, beside each other
+_AT_ONCE = 50_000_000  # numbers of layers that wait to be drawn, but for one layer
 _FRONT = (235, 235, 235)
 _DIM = (150, 150, 150)
 
@@ -57,8 +68,8 @@ class Scene:
     Raises:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
-        InvalidValue: The layers are no list, a layer's transform or display settings are none, or
-            there is only one time point and another one is asked for.
+        InvalidValue: The layers are no list, or more than `MOST_LAYERS`; a layer's transform or
+            display settings are none; or there is only one time point and another one is asked for.
         ImageError: A header cannot be read.
     """
 
@@ -68,15 +79,20 @@ class Scene:
         layers: Iterable[str | int] | None = None,
         time_point: int = 1,
     ) -> None:
-        main = workspace.layer(workspace.main.number)
-        header = images.read_header(main.path)
+        header = images.read_header(workspace.main.existing())
         geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), header.extent)
         self._time_point = time_point
         self._drawn: list[Drawn] = []
+        self._labels: tuple[Label, ...] | None = None
         # The sort keeps their order, but for segmentations, which come last.
         chosen = _chosen(workspace, layers)
         self.layers = tuple(sorted(chosen, key=lambda one: one.role is Role.SEGMENTATION))
+        if len(chosen) > MOST_LAYERS:
+            raise InvalidValue(
+                f"{len(chosen):,} layers are to be drawn, a picture takes {MOST_LAYERS} at most: "
+                "choose some of them"
+            )
         for layer in self.layers:
             self._drawn.append(self._ready(layer))
         if time_point != 1 and not self.moves:
@@ -86,7 +102,9 @@ class Scene:
     def _ready(self, layer: Layer) -> Drawn:
         try:
             if layer.role is Role.SEGMENTATION:
-                return Segmentation(layer, self.grid, layer.workspace.labels)
+                if self._labels is None:
+                    self._labels = layer.workspace.labels
+                return Segmentation(layer, self.grid, self._labels)
             return Anatomy(layer, self.grid, ground=not self._drawn)
         except InvalidValue as error:
             raise InvalidValue(f"layer {layer.number:03d}: {error}") from None
@@ -112,6 +130,8 @@ class Scene:
     def draw(self, slices: Sequence[tuple[View, int]], size: int) -> list[npt.NDArray[np.uint8]]:
         """Draw slices, without letters; each layer is read once for all of them.
 
+        Layer after layer is drawn, a few being read ahead: memory is that of the pictures.
+
         Args:
             slices: Of each slice its view and its index, from 0.
             size: Pixels of the longest side of the largest view; all are drawn to one scale.
@@ -120,8 +140,8 @@ class Scene:
             Of each slice its colours, (height, width, 3), 0 to 255.
 
         Raises:
-            InvalidValue: The main image has no such slice, or an image no such time point; or the
-                size is less than 1.
+            InvalidValue: The main image has no such slice, or an image no such time point; the
+                size is less than 1, or all of it more than `MOST_VALUES`.
             ImageError: An image cannot be read.
         """
         for view, index in slices:
@@ -130,21 +150,31 @@ class Scene:
                 raise InvalidValue(f"there is no {view.value} slice {index}, only 0 to {last}")
         pixel = self.pixel(size)
         planes = [self.grid.plane(view, index, pixel) for view, index in slices]
+        pixels = sum(plane.height * plane.width for plane in planes)
+        if pixels * self.values > MOST_VALUES:
+            raise InvalidValue(
+                f"{len(planes)} slices of {size} pixels, with {len(self.layers)} layers of "
+                f"{self.values:,} components in all, are more than is drawn at once: choose fewer "
+                "layers, or a smaller size"
+            )
 
         def read(layer: Drawn) -> Iterator[Colors]:
             return layer.colors(planes, self._time_point)
 
-        with ThreadPoolExecutor(_THREADS) as threads:
-            layers = list(threads.map(read, self._drawn))
-        pictures = []
-        for plane in planes:
-            canvas = np.zeros((plane.height, plane.width, 3), dtype=np.float32)
+        largest = pixels * max(one.values for one in self._drawn)
+        at_once = max(1, min(_THREADS, _AT_ONCE // max(1, largest)))
+        canvases = [np.zeros((one.height, one.width, 3), dtype=np.float32) for one in planes]
+        for layer in _ahead(read, self._drawn, at_once):
             # The length of a vector may be beyond float32, and is bright then.
             with np.errstate(over="ignore", invalid="ignore"):
-                for colors in map(next, layers):
+                for canvas, colors in zip(canvases, layer, strict=True):
                     canvas += (colors[..., :3] - canvas) * colors[..., 3:]
-            pictures.append(np.rint(canvas * 255).astype(np.uint8))
-        return pictures
+        return [np.rint(canvas * 255).astype(np.uint8) for canvas in canvases]
+
+    @property
+    def values(self) -> int:
+        """How many numbers are looked up for a pixel: the components of all layers."""
+        return sum(one.values for one in self._drawn)
 
     @property
     def moves(self) -> bool:
@@ -197,8 +227,8 @@ def picture(
         PictureError: Pillow is not installed.
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
-        InvalidValue: The layers are no list, the voxel is none of the image's, an image has no such
-            time point, or a display setting is none.
+        InvalidValue: The layers are no list, or too many; the voxel is none of the image's, an
+            image has no such time point, or a display setting is none.
         ImageError: An image cannot be read.
     """
     pillow()
@@ -288,12 +318,26 @@ def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[La
     if isinstance(layers, str):
         raise InvalidValue(f"layers to draw are a list: [{layers!r}]")
     if layers is None:
-        shown = (layer for layer in workspace.layers() if not is_beside(layer))
-        return [workspace.layer(layer.number) for layer in shown]
+        shown = [layer for layer in workspace.layers() if not is_beside(layer)]
+        for layer in shown:
+            layer.existing()
+        return shown
     chosen = {found.number: found for found in (workspace.layer(one) for one in layers)}
     if not chosen:
         raise InvalidValue("no layer was chosen to draw")
     return [chosen[number] for number in sorted(chosen)]
+
+
+def _ahead(make: Callable[[Item], Made], items: Iterable[Item], count: int) -> Iterator[Made]:
+    """Yield what is made of items, in order, while up to `count` of the next ones are made."""
+    begun: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(count) as threads:
+        for item in items:
+            if len(begun) == count:
+                yield begun.popleft().result()
+            begun.append(threads.submit(make, item))
+        while begun:
+            yield begun.popleft().result()
 
 
 def _composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Image:

@@ -199,10 +199,12 @@ def _drop_unread(registry: Registry, path: str = "") -> None:
     """
     for pattern, (size, name, first) in _ARRAYS.items():
         if re.fullmatch(pattern, path):
-            count = int(registry.get(size) or 0)
-            read = {name.format(number) for number in range(first, first + count)}
-            for element in set(registry.folders) - read:
-                registry.remove_folder(element)
+            last = first + int(registry.get(size) or 0) - 1
+            for element in list(registry.folders):
+                digits = re.search("[0-9]+", element)
+                number = int(digits[0]) if digits else -1
+                if not first <= number <= last or element != name.format(number):
+                    registry.remove_folder(element)
     for name, folder in registry.folders.items():
         _drop_unread(folder, f"{path}.{name}".lstrip("."))
 
@@ -221,7 +223,7 @@ def _drop_empty(registry: Registry) -> None:
         folder = registry.folder(name)
         assert folder is not None  # noqa: S101 - it has just been listed
         _drop_empty(folder)
-        if not any(folder.walk()):
+        if not folder.entries and not folder.folders:
             registry.remove_folder(name)
 
 

@@ -24,18 +24,23 @@ from snapws.errors import RegistryError
 #: refuse deeper files, so nothing deeper is written either.
 MAX_LEVELS = 256
 
+#: Characters that a key may have, with those of the folders above. Without a bound, one long name
+#: of a folder would be told again with each of a million entries in it.
+MAX_KEY = 4096
+
 _NOT_IN_XML = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 class Registry:
     """A folder of the registry, and with it the tree below."""
 
-    __slots__ = ("_entries", "_folders", "_level")
+    __slots__ = ("_entries", "_folders", "_length", "_level")
 
-    def __init__(self, _level: int = 1) -> None:
+    def __init__(self, _level: int = 1, _length: int = 0) -> None:
         self._entries: dict[str, str] = {}
         self._folders: dict[str, Registry] = {}
         self._level = _level
+        self._length = _length  # of its own key and the dot behind it
 
     @property
     def entries(self) -> Mapping[str, str]:
@@ -72,13 +77,14 @@ class Registry:
         """Set the entry `key`, making the folders on the way.
 
         Raises:
-            RegistryError: key or value holds a character that XML cannot, or the key is too deep.
+            RegistryError: key or value holds a character that XML cannot, or the key is too deep
+                or too long.
         """
         path, dot, name = key.rpartition(".")
         _refuse_unwritable(f"the value of {key!r}", value)
         _refuse_unwritable("a key", name)
         folder = self.make_folder(path) if dot else self
-        folder._refuse_deeper(key)
+        folder._refuse_beyond(key, name)
         folder._entries[name] = value
 
     def __delitem__(self, key: str) -> None:
@@ -100,15 +106,16 @@ class Registry:
         """Give the folder `key`, made where it is not there yet.
 
         Raises:
-            RegistryError: the key holds a character that XML cannot, or is too deep.
+            RegistryError: the key holds a character that XML cannot, or is too deep or too long.
         """
         found = self
         for name in key.split("."):
             inner = found._folders.get(name)
             if inner is None:
                 _refuse_unwritable("a key", name)
-                found._refuse_deeper(key)
-                inner = found._folders[name] = Registry(found._level + 1)
+                found._refuse_beyond(key, name)
+                inner = Registry(found._level + 1, found._length + len(name) + 1)
+                found._folders[name] = inner
             found = inner
         return found
 
@@ -150,10 +157,14 @@ class Registry:
 
     def walk(self) -> Iterator[tuple[str, str]]:
         """Give every entry of the tree as its full key and value, in canonical order."""
-        yield from sorted(self._entries.items())
-        for name in sorted(self._folders):
-            for key, value in self._folders[name].walk():
-                yield f"{name}.{key}", value
+        # Not by generators in generators: each entry would come up through all levels.
+        waiting = [("", self)]
+        while waiting:
+            prefix, folder = waiting.pop()
+            for name, value in sorted(folder._entries.items()):
+                yield prefix + name, value
+            inner = sorted(folder._folders.items(), key=lambda item: item[0], reverse=True)
+            waiting += [(f"{prefix}{name}.", one) for name, one in inner]
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both trees hold the same entries and folders, empty folders included."""
@@ -173,9 +184,13 @@ class Registry:
     def __repr__(self) -> str:
         return f"<Registry: {len(self._entries)} entries, {len(self._folders)} folders>"
 
-    def _refuse_deeper(self, key: str) -> None:
+    def _refuse_beyond(self, key: str, name: str) -> None:
         if self._level >= MAX_LEVELS:
             raise RegistryError(f"the key {key[:60]!r} lies deeper than {MAX_LEVELS} levels")
+        if self._length + len(name) > MAX_KEY:
+            raise RegistryError(
+                f"the key that begins with {key[:60]!r} is longer than {MAX_KEY} characters"
+            )
 
     def _parent(self, key: str) -> tuple[Registry | None, str]:
         path, dot, name = key.rpartition(".")

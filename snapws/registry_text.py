@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from snapws import paths
 from snapws.errors import RegistryError, WorkspaceError
 from snapws.registry import Registry
 
@@ -54,7 +55,7 @@ def read_file(path: Path) -> Registry:
         WorkspaceError: it cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = paths.read_file(path)
     except OSError as error:
         raise WorkspaceError(f"cannot read {path}: {error.strerror}") from None
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):

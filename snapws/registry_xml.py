@@ -13,6 +13,11 @@ from lxml import etree
 from snapws.errors import RegistryError
 from snapws.registry import MAX_LEVELS, Registry
 
+#: What a file may have: bytes, and elements and attributes together. A workspace of 4,000 layers
+#: with all that ITK-SNAP writes of each has half of them; the parser takes up to a gigabyte.
+MAX_BYTES = 64 << 20
+MAX_NODES = 5_000_000
+
 _BEFORE_XML = b"\xef\xbb\xbf \t\r\n"
 
 _PROLOGUE = """\
@@ -57,12 +62,13 @@ def parse(data: bytes, source: str) -> RegistryFile:
         source: what the messages call it, its path for example.
 
     Raises:
-        RegistryError: the data is empty, cut short, not well-formed, not a registry, deeper than
-            `MAX_LEVELS`, declares an entity or refers to one that is not declared; the message
-            gives line and reason.
+        RegistryError: the data is empty, cut short, not well-formed, not a registry, larger than
+            `MAX_BYTES` or `MAX_NODES`, deeper than `MAX_LEVELS`, declares an entity or refers to
+            one that is not declared; the message gives line and reason.
     """
     if not data.strip():
         raise RegistryError(f"{source}: the file is empty, not a registry")
+    _refuse_huge(data, source)
     # Entities are expanded in attribute values whatever is asked of the parser; its limits on
     # depth, size and amplification hold as long as huge_tree is off.
     parser = etree.XMLParser(
@@ -110,19 +116,18 @@ def _read_folder(element: etree._Element, registry: Registry, source: str) -> No
         if not isinstance(child.tag, str):
             continue  # a comment or processing instruction
         name = child.tag.lower()
-        attributes = {str(key).lower(): str(value) for key, value in child.attrib.items()}
-        where = f"{source}, line {child.sourceline}"
-        if name not in ("entry", "folder"):
-            raise RegistryError(f"{where}: unknown element <{child.tag!s}>")
-        if "key" not in attributes:
-            raise RegistryError(f"{where}: <{name}> has no 'key' attribute")
+        attributes = {str(key).lower(): str(value) for key, value in child.items()}
         try:
+            if name not in ("entry", "folder"):
+                raise RegistryError(f"unknown element <{child.tag!s}>")
+            if "key" not in attributes:
+                raise RegistryError(f"<{name}> has no 'key' attribute")
             if name == "entry":
                 registry[attributes["key"]] = attributes.get("value", "")
                 continue
             folder = registry.make_folder(attributes["key"])
         except RegistryError as error:
-            raise RegistryError(f"{where}: {error}") from None
+            raise RegistryError(f"{source}, line {child.sourceline}: {error}") from None
         _read_folder(child, folder, source)
 
 
@@ -135,6 +140,16 @@ def _write_folder(registry: Registry, indent: str, lines: list[str]) -> None:
         lines.append(f'{indent}<folder key="{key.translate(_ESCAPES)}" >\n')
         _write_folder(registry.folders[key], indent + "  ", lines)
         lines.append(f"{indent}</folder>\n")
+
+
+def _refuse_huge(data: bytes, source: str) -> None:
+    """Refuse what would take more memory than a workspace is worth, before it is parsed."""
+    nodes = data.count(b"<") + (data.count(b'"') + data.count(b"'")) // 2
+    if len(data) > MAX_BYTES or nodes > MAX_NODES:
+        raise RegistryError(
+            f"{source}: {len(data) / 1e6:.0f} MB with about {nodes:,} elements and attributes: "
+            f"more than {MAX_BYTES / 1e6:.0f} MB or {MAX_NODES:,} are not read"
+        )
 
 
 def _refuse_entities(

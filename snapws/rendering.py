@@ -71,6 +71,11 @@ class Drawn(ABC):
         to_voxels = geometry.to_voxels(self.header)
         self.matrix: npt.NDArray[np.float64] = to_voxels @ layer.transform @ grid.affine
 
+    @property
+    def values(self) -> int:
+        """How many numbers its image has at a point."""
+        return self.header.components * len(self.header.dtype.names or "1")
+
     def colors(self, planes: Sequence[Plane], time_point: int) -> Iterator[Colors]:
         """Read the image on planes of the main one, and then give its colours on each of them.
 

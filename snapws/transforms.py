@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.fields import format_number
 from snapws.registry import Registry
@@ -86,7 +87,7 @@ def read_file(path: str | Path) -> Matrix:
         WorkspaceError: the file cannot be read.
     """
     try:
-        words = Path(path).read_text(encoding="utf-8")
+        words = paths.read_file(path).decode("utf-8")
     except UnicodeDecodeError:
         raise TextFileError(
             f"{path}: not a text file of a 4x4 matrix or an ITK transform"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from snapws import images, mesh_formats, privacy, registry_xml, streams, voxel_files
+from snapws import images, mesh_formats, paths, privacy, registry_xml, streams, voxel_files
 from snapws.check import Problem, missing_file
 from snapws.errors import (
     ArchiveError,
@@ -157,7 +157,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
     foreign = [key for key, value in registry.walk() if meant.get(key) != value]
     for key in foreign:
         yield Problem("privacy", "archive", f"{name} has the entry {key}, which no archive has")
-    if not foreign and workspace.path.read_bytes() != registry_xml.to_bytes(meant):
+    if not foreign and paths.read_file(workspace.path) != registry_xml.to_bytes(meant):
         yield Problem("privacy", "archive", f"{name} says something outside its entries")
 
 
@@ -170,6 +170,10 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
         return
     for one, other in zip(ours, theirs, strict=True):
         path, before = archived.folder / one.file, source.folder / other.file
+        missing = missing_file(source, other.file, one.where)
+        if missing:
+            yield Problem("source", one.where, f"its source cannot be read: {missing.message}")
+            continue
         try:
             for file in (path, before):
                 voxel_files.open_regular(file).close()  # and no FIFO, which would be waited for

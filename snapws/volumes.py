@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,17 +49,29 @@ def label_volumes(header: ImageHeader) -> LabelVolumes:
     dtype = header.dtype.newbyteorder("<")
     size = int(np.prod(header.shape[:3]))
     found: list[dict[int, int]] = []
-    counts, missing = np.zeros(MAX_INDEX + 1, np.int64), size
+    counts: Counter[int] = Counter()
+    missing = size
     for piece in header.voxels():
         values = np.frombuffer(piece, dtype)
         while len(values):
             here, values = values[:missing], values[missing:]
-            counts += np.bincount(_labels(here, header), minlength=len(counts))
+            counts.update(_counted(_labels(here, header)))
             missing -= len(here)
             if not missing:
-                found.append({int(label): int(counts[label]) for label in np.nonzero(counts)[0]})
-                counts[:], missing = 0, size
+                found.append(dict(sorted(counts.items())))
+                counts, missing = Counter(), size
     return LabelVolumes(tuple(found), float(abs(np.linalg.det(geometry.affine(header)[:3, :3]))))
+
+
+def _counted(found: npt.NDArray[np.intp]) -> dict[int, int]:
+    """Return how often each label is there."""
+    if len(found) > MAX_INDEX:
+        each = np.bincount(found)
+        present = np.flatnonzero(each)
+        counts = each[present]
+    else:  # of a million time points, each may have one voxel
+        present, counts = np.unique(found, return_counts=True)
+    return dict(zip(present.tolist(), counts.tolist(), strict=True))
 
 
 def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.intp]:

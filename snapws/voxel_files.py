@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import os
 import re
-import stat
 import struct
 from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from snapws import paths
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 
 Purpose = Literal["send", "show"]
@@ -42,19 +42,10 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         ImageError: The file does not exist, cannot be read or is not a regular one.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        # Some devices do something when they are opened: so the name is asked first.
-        handle = os.open(path, flags) if stat.S_ISREG(path.stat().st_mode) else -1
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:  # a NUL character
-        raise ImageError(f"{path}: {error}") from None
-    if handle < 0 or not stat.S_ISREG(os.fstat(handle).st_mode):
-        if handle >= 0:
-            os.close(handle)
-        raise ImageError(f"{path}: it is not a regular file")
-    return os.fdopen(handle, "rb")
+        return paths.open_file(path)
+    except (OSError, ValueError) as error:  # of a NUL character, it is a ValueError
+        raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:

@@ -73,7 +73,7 @@ class Workspace:
             WorkspaceError: the file cannot be read.
         """
         try:
-            data = Path(path).read_bytes()
+            data = paths.read_file(path, registry_xml.MAX_BYTES)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise WorkspaceError(f"cannot read the workspace {path}: {reason}") from None
@@ -136,14 +136,13 @@ class Workspace:
             raise InvalidValue(f"{role!r} is no role: give Role.MAIN, Role.OVERLAY …")
         return [
             layer
-            for layer in (Layer(self, registry) for registry in self.numbered(Layer.SECTION))
+            for layer in self._all(Layer)
             if (tag is None or tag in layer.tags) and (role is None or layer.role is role)
         ]
 
     def meshes(self, *, tag: str | None = None) -> list[MeshLayer]:
         """Give the mesh layers in order, all or those of a tag."""
-        found = [MeshLayer(self, registry) for registry in self.numbered(MeshLayer.SECTION)]
-        return [mesh for mesh in found if tag is None or tag in mesh.tags]
+        return [mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags]
 
     def layer(
         self,
@@ -168,13 +167,7 @@ class Workspace:
         """
         found = self.find(specification, tag=tag, nickname=nickname, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
-        if why := paths.unusable(found.path):
-            saved_in = self.registry.get("SaveLocation") or "no known folder"
-            raise LayerFileMissing(
-                f"layer {found.number:03d} of {self._name}: its file {found.file} {why} "
-                f"(the workspace was saved in {saved_in}): put the file back, set its path, or "
-                "relocate the workspace"
-            )
+        found.existing()
         return found
 
     def find(
@@ -202,12 +195,12 @@ class Workspace:
             raise InvalidValue("a layer is asked for by a specification, by a tag or by a nickname")
         layers, surfaces = self.layers(), self.meshes() if meshes else []
         if specification is not None:
-            return by_specification(str(specification), layers, surfaces, self._name)
+            return by_specification(str(specification), layers, surfaces, self.name)
         everything: list[Layer | MeshLayer] = [*layers, *surfaces]
         if tag is not None:
-            return by_text("tag", tag, everything, lambda one: one.tags, self._name)
+            return by_text("tag", tag, everything, lambda one: one.tags, self.name)
         return by_text(
-            "nickname", nickname or "", everything, lambda one: [one.nickname], self._name
+            "nickname", nickname or "", everything, lambda one: [one.nickname], self.name
         )
 
     @property
@@ -219,7 +212,7 @@ class Workspace:
         """
         found = self.layers(role=Role.MAIN)
         if not found:
-            raise LayerNotFound(f"{self._name} has no main image: add one first")
+            raise LayerNotFound(f"{self.name} has no main image: add one first")
         return found[0]
 
     def set_main(self, path: str | Path) -> Layer:
@@ -249,8 +242,7 @@ class Workspace:
         old = self.layers(role=Role.SEGMENTATION)
         layer = old[0] if old else self._append_layer(Registry())
         layer.set_image(path, Role.SEGMENTATION)
-        for other in old[1:]:
-            self.remove(other)
+        self._remove(Layer.SECTION, {other.number for other in old[1:]})
         return layer
 
     def add_anatomical(
@@ -322,10 +314,7 @@ class Workspace:
         number, count = layer.number, len(self.numbered(layer.SECTION))
         if isinstance(layer, Layer) and layer.role is Role.MAIN and count + len(self.meshes()) > 1:
             raise InvalidValue("the main image goes last: set another main image in its place")
-        self.registry.remove_folder(folder_key(layer.SECTION, number))
-        for behind in range(number + 1, count):
-            name = folder_key(layer.SECTION, behind - 1).partition(".")[2]
-            self.registry.rename_folder(folder_key(layer.SECTION, behind), name)
+        self._remove(layer.SECTION, {number})
 
     # ------------------------------------------------- labels, time points, annotations
 
@@ -463,10 +452,26 @@ class Workspace:
                 found.append(registry)
         return found
 
+    def _all(self, kind: type[AnyLayer]) -> list[AnyLayer]:
+        folders = self.numbered(kind.SECTION)
+        return [kind(self, registry, number) for number, registry in enumerate(folders)]
+
+    def _remove(self, section: str, numbers: set[int]) -> None:
+        """Remove folders of layers by number; those behind them move up."""
+        kept = 0
+        for number in range(len(self.numbered(section))):
+            key = folder_key(section, number)
+            if number in numbers:
+                self.registry.remove_folder(key)
+                continue
+            if kept < number:
+                self.registry.rename_folder(key, folder_key(section, kept).partition(".")[2])
+            kept += 1
+
     def _refuse_loss(self, target: Path) -> None:
         if not target.is_file():
             return
-        if target == self.path and target.read_bytes() != self._data_read:
+        if target == self.path and paths.read_file(target) != self._data_read:
             raise WorkspaceChanged(
                 f"{target} has been changed by another program since it was read: open it again, "
                 "save elsewhere, or force the save"
@@ -508,14 +513,15 @@ class Workspace:
 
     def _need_main(self) -> None:
         if not self.layers(role=Role.MAIN):
-            raise LayerNotFound(f"{self._name} has no main image: add one first")
+            raise LayerNotFound(f"{self.name} has no main image: add one first")
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """The name of the workspace file; of a new workspace, words for that."""
         return self.path.name if self.path else "the new workspace"
 
     def __repr__(self) -> str:
-        return f"<Workspace {self._name}: {len(self.layers())} layers>"
+        return f"<Workspace {self.name}: {len(self.layers())} layers>"
 
 
 def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:

@@ -229,6 +229,7 @@ def upload(
     with connection.open() as session:
         opened = Workspace.open(workspace)
         remark_texts(opened, options.privacy)
+        render.outside(opened)
         Provider(session).upload(
             ticket,
             opened,

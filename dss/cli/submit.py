@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,12 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Do not ask about files outside of the workspace's folder."
+        ),
+    ] = False,
     waiting: Waiting,
     upload: Upload,
     connection: Connection,
@@ -62,9 +69,10 @@ def submit(
 ) -> None:
     """Send a workspace to a service, as a ticket.
 
-    What is sent is an archive that names no person; snapws archive shows it. Prints the ticket's
-    number; with --wait the ticket's log as it comes; with --download, last, the result's
-    workspace. Exit 1 if the ticket fails. An upload that broke is taken up with --ticket.
+    What is sent is an archive that names no person; snapws archive shows it. Files outside of the
+    workspace's folder are named first, and on a terminal it is asked whether to send them. Prints
+    the ticket's number; with --wait the ticket's log as it comes; with --download, last, the
+    result's workspace. Exit 1 if the ticket fails. An upload that broke is taken up with --ticket.
     """
     from dss.client import Client
 
@@ -81,6 +89,7 @@ def submit(
         if hash_:
             _refuse_missing_tags(opened, client.service_detail(hash_))
         remark_texts(opened, upload.privacy)
+        _ask_about_outside(opened, yes=yes)
         if ticket is None:
             number = client.submit(
                 opened, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent
@@ -104,6 +113,15 @@ def submit(
                 render.as_json_line({"ticket": number, "workspace": result})
             else:
                 render.result(result)
+
+
+def _ask_about_outside(workspace: Workspace, *, yes: bool) -> None:
+    """Name the files outside of a workspace's folder, and ask whether to send them, if one can."""
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if not render.outside(workspace, always=asks) or not asks:
+        return
+    if not typer.confirm("Send these files, too?", err=True):
+        raise Refused("nothing was sent, and no ticket was made: --yes sends them unasked")
 
 
 def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:

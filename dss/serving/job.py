@@ -305,6 +305,19 @@ class Job:
         self._reports.log(category, str(message))
 
 
+def from_elsewhere(result: Workspace, *folders: Path) -> str:
+    """Return a line that names the layers of a result whose files are outside of the ticket's.
+
+    It is for the user, too, and so names no path; it is empty where there are none.
+    """
+    from snapws.sources import outside
+
+    found = ", ".join(dict.fromkeys(source.where for source in outside(result, folders)))
+    if not found:
+        return ""
+    return f"files from outside of the ticket's folder become part of its result: {found}"
+
+
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a command that has not ended by itself, and whatever it has left running."""
     if sys.platform != "win32":

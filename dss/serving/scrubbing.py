@@ -1,4 +1,4 @@
-"""Takes out of a text what says where it came from: folders, the user's name, the machine's.
+"""Takes out of a text what says where it came from: folders, names of users and of machines.
 
 What programs print has no grammar: paths are known by how they look. In quotes one may have any
 signs; elsewhere a comma, a bracket or a fourth blank ends it.
@@ -6,13 +6,11 @@ signs; elsewhere a comma, a bracket or a fourth blank ends it.
 
 from __future__ import annotations
 
-import getpass
 import re
-import socket
-from contextlib import suppress
-from pathlib import Path
 
-_NOWHERE = "…"
+from dss.serving.names_here import ADDRESSES, COMMON, names_here
+from dss.serving.variables import NOWHERE as _NOWHERE
+from dss.serving.variables import without_values
 
 _LETTER = r"(?:[^\s\\/:*?\"'<>|,;()]|(?<=\w)'(?=\w))"
 # Of a path that is not quoted, one part, and what divides it from the one before. It has blanks
@@ -36,8 +34,21 @@ _ABSOLUTE = "|".join(
 )
 
 # Of a path that begins anywhere, what it takes to be none of: and/or, mm/s, a/b/c, one\ntwo.
+# A last part with another ending may be a person: jane.doe.
 _ENDINGS = "nii|gz|mh[ad]|z?raw|nhdr|nrrd|gipl|hdr|img|mg[hz]|mnc|dcm|ima|vt[kp]|stl|itksnap"
 _ENDINGS += "|mat|txt|csv|tsv|json|xml|ya?ml|log|zip|tar|png|jpe?g|py"
+_KEPT = re.compile(
+    rf"\w\.(?:{_ENDINGS}|ply|obj|byu|y|nrrd|bv(?:al|ec)|m[hg]d|pyc|ipynb|so(?:\.\d+)*|dll|dylib|exe|sh|bat"
+    "|c|cc|cpp|cu|h|hpp|m|r|jl|js|html?|css|pdf|md|rst|toml|ini|cfg|conf|lock|tmp|bak|out|err|pid|sock"
+    "|bz2|xz|zst|whl|egg|h5|hdf5|np[yz]|pkl|pickle|pth?|onnx|ckpt|safetensors|db|sqlite3?|gif|webp|svg"
+    r"|bmp|tiff?|xlsx?|docx?|lta|xfm|tfm|label|annot|trk|tck)$",
+    re.IGNORECASE,
+)
+# Folders whose folders are users.
+_HOMES = re.compile(
+    r"(?:^|[\\/:])(?:home|Users|Documents and Settings|Benutzer)[\\/]+$",
+    re.IGNORECASE,
+)
 _DIVIDER = r"(?:/+|\\\\+|\\(?![nrt]))"
 _RELATIVE = (
     # From the begin of a word on: within it, each letter would look at all that follow.
@@ -63,15 +74,19 @@ _FOUND = re.compile(
 
 
 def scrubbed(text: str) -> str:
-    """Take out folders, the name of the user and that of the machine.
+    """Take out folders, names of users and machines, values of variables, and secrets.
 
-    Of a path its last part stays, if that has an ending; of the URL of a server all but who logs
-    in, and what follows a question mark.
+    Of a path its last part stays, if that ends as files do; of the URL of a server all but who logs
+    in, and what follows a question mark. Users are those of this machine and whoever stands before
+    an @; machines are those that this one knows, numbers of networks, and what looks like a host.
     """
     text = text.encode("utf-8", "replace").decode("utf-8")  # names that are no Unicode have halves
+    text = without_values(text)
     text = _FOUND.sub(_told, text)
-    for name in sorted(filter(_is_telling, _names()), key=len, reverse=True):
-        text = re.sub(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", _NOWHERE, text, flags=re.I)
+    text = ADDRESSES.sub(_NOWHERE, text)
+    if names := sorted(filter(_is_telling, names_here()), key=len, reverse=True):
+        any_name = "|".join(re.escape(name) for name in names)
+        text = re.sub(rf"(?<![^\W_])(?:{any_name})(?![^\W_])", _NOWHERE, text, flags=re.I)
     return text
 
 
@@ -87,22 +102,12 @@ def _told(found: re.Match[str]) -> str:
         if is_word or not re.search(r"\w", inside):
             return found[0]
         return found["before"] + _end(last)
-    return _end(found["last"])
+    return _end(found["last"], found[0].removesuffix(found["last"]))
 
 
-def _end(last: str) -> str:
-    return last if re.search(r"\w\.\w", last) else _NOWHERE
-
-
-def _names() -> set[str]:
-    machine = {socket.gethostname(), socket.getfqdn()}
-    names = machine | {name.partition(".")[0] for name in machine}
-    with suppress(OSError, KeyError, ImportError):  # a user without a name
-        names.add(getpass.getuser())
-    with suppress(OSError, RuntimeError):  # or without a home
-        names.add(Path.home().name)
-    return names
+def _end(last: str, folder: str = "") -> str:
+    return last if _KEPT.search(last) and not _HOMES.search(folder) else _NOWHERE
 
 
 def _is_telling(name: str) -> bool:
-    return len(name) > 2 and name.lower() not in ("root", "localhost", "home")
+    return len(name) > 2 and name.lower() not in COMMON

@@ -36,7 +36,7 @@ from dss.provider import Provider
 from dss.records import ServiceTag, TicketStatus
 from dss.serving import failure
 from dss.serving.description import missing
-from dss.serving.job import Attached, Job
+from dss.serving.job import Attached, Job, from_elsewhere
 from dss.serving.journal import Outcome, Step
 from dss.serving.messages import Deleted, Delivered, Order, Reached, Waits
 from dss.serving.outbox import Outbox
@@ -212,6 +212,8 @@ class Work:
         finally:
             job.close()
         result.save(self._result)
+        if foreign := from_elsewhere(result, self._order.folder):
+            reports.log("warning", foreign)
         return self._reach(Reached(Step.PROCESSED))
 
     def _use_own_temporary_folder(self) -> None:

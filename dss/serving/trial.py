@@ -17,7 +17,7 @@ from dss.parsing import read_service
 from dss.records import ServiceTag
 from dss.serving import description, failure
 from dss.serving.declaration import load
-from dss.serving.job import Job
+from dss.serving.job import Job, from_elsewhere
 from dss.serving.reports import ToldReports
 from snapws import Workspace
 from snapws.archive import archive
@@ -113,6 +113,8 @@ def run(
                     f"the service failed; its user would read: {failure.told(error)}; "
                     f"what it made is in {output}"
                 ) from error
+        if foreign := from_elsewhere(result, Path(folder), output):
+            tell(f"warning: {foreign}")
         return archive(result, output / "result").workspace
 
 

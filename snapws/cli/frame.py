@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ class Listing:
             render.as_json(lines)
         else:
             for line in lines:
-                render.result(line)
+                render.result(render.plain(line) if sys.stdout.isatty() else line)
 
 
 @dataclass
@@ -229,7 +230,7 @@ def _reporting(
         raise
     except errors as error:
         if verbose:
-            typer.echo(traceback.format_exc(), err=True, nl=False)
+            typer.echo(render.readable(traceback.format_exc()), err=True, nl=False)
         if isinstance(error, OSError):
             render.error(f"{error.filename or 'the system'}: {error.strerror or error}")
         else:
@@ -249,6 +250,6 @@ def _print_changes(old: Mapping[str, str], new: Mapping[str, str]) -> None:
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             if key in old:
-                render.result(f"- {key} = {old[key]}")
+                render.result(render.plain(f"- {key} = {old[key]}"))
             if key in new:
-                render.result(f"+ {key} = {new[key]}")
+                render.result(render.plain(f"+ {key} = {new[key]}"))

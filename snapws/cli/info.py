@@ -37,9 +37,9 @@ def info(workspace: WorkspaceFile, listing: Listing) -> None:
         render.as_json({**content, "layers": records})
         return
     for name, value in content.items():
-        render.result(f"{name.replace('_', ' ')}: {value}")
+        render.result(render.plain(f"{name.replace('_', ' ')}: {value}"))
     render.result("")
     render.table(records, _COLUMNS)
     for record in records:
         if record["problem"]:
-            render.result(f"layer {record['number']}: {record['problem']}")
+            render.result(render.plain(f"layer {record['number']}: {record['problem']}"))

@@ -73,7 +73,7 @@ def files(
         raise LayerNotFound(
             f"no {kind} has the tag {tag!r}; tags in {workspace.name}: {known or 'none'}"
         )
-    listing.show_lines([str(opened.layer(layer.number).path) for layer in found])
+    listing.show_lines([str(layer.existing()) for layer in found])
 
 
 @command(app, "pick", example="snapws layers pick study.itksnap tag:Target")
@@ -81,7 +81,7 @@ def pick(workspace: WorkspaceFile, layer: LayerName, listing: Listing) -> None:
     """Print the file of one layer; --json: all about it."""
     found = lookup.find_image(Workspace.open(workspace), layer)
     if not listing.json:
-        render.result(str(found.workspace.layer(found.number).path))
+        render.result(str(found.existing()))
         return
     display = found.display
     render.as_json(

@@ -40,7 +40,10 @@ def _root(workspace: Workspace, layer: str | None) -> Registry:
 
 @command(app, "get", example="snapws registry get study.itksnap Layers.Layer[000].Role")
 def get(workspace: WorkspaceFile, key: Key, layer: OfLayer = None) -> None:
-    """Print the value of a key."""
+    """Print the value of a key.
+
+    On a terminal, control characters are shown as question marks; a program gets it as it is.
+    """
     render.result(_root(Workspace.open(workspace), layer)[key])
 
 

@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from snapws.privacy import KeptText
+    from snapws.workspace import Workspace
 
 #: A thing that is listed: field names, which are stable, and values that JSON knows.
 Record = Mapping[str, Any]
@@ -39,10 +40,10 @@ def is_quiet() -> bool:
     return _voice.quiet
 
 
-def note(text: str) -> None:
-    """Make a remark, which is no result."""
+def note(text: str, *, always: bool = False) -> None:
+    """Make a remark, which is no result; `always`: even where remarks are left out."""
     passing("")
-    if not is_quiet():
+    if always or not is_quiet():
         typer.echo(f"{_voice.program}: {plain(text)}", err=True)
 
 
@@ -53,6 +54,16 @@ def kept_texts(kept: Iterable[KeptText]) -> None:
         texts.setdefault(one.kind, {})[one.text] = None
     for kind, found in texts.items():
         note(f"the archive says: {kind}: {', '.join(found)}")
+
+
+def outside(workspace: Workspace, *, always: bool = False) -> bool:
+    """Remark which files of a workspace are outside of its folder; return whether there are any."""
+    from snapws import sources
+
+    found = sources.outside(workspace)
+    for line in sources.told(found):
+        note(line, always=always)
+    return bool(found)
 
 
 def error(text: str) -> None:
@@ -75,9 +86,9 @@ def passing(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """Print a line of a result."""
+    """Print a result: as it is for a program that reads it, on a terminal without control signs."""
     passing("")
-    typer.echo(text)
+    typer.echo(readable(text) if sys.stdout.isatty() else text)
 
 
 def as_json(value: object) -> None:
@@ -123,6 +134,11 @@ def _word(value: object) -> str:
         parts = [_word(part) for part in value]
         return (", " if any(isinstance(part, str) for part in value) else " ").join(parts)
     return str(value)
+
+
+def readable(text: str) -> str:
+    """Give a text that keeps its lines and leaves the terminal as it is."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def plain(text: str) -> str:

@@ -111,15 +111,18 @@ def archive(
     """Write a copy that names no person.
 
     The workspace, its images and meshes, named by their content. Texts that somebody typed,
-    nicknames for example, are kept and shown, or replaced (--strict). Prints the files written, the
-    workspace last.
+    nicknames for example, are kept and shown, or replaced (--strict). Files outside of the
+    workspace's folder are named before anything is written. Prints the files written, the workspace
+    last.
     """
     from snapws.archive import archive as write
 
     if report:
         _refuse_report(report, destination)
+    opened = Workspace.open(workspace)
+    render.outside(opened)
     made = write(
-        Workspace.open(workspace),
+        opened,
         destination,
         names="keep" if keep_names else "hash",
         privacy="strict" if strict else "standard",
@@ -207,7 +210,7 @@ def _report(problems: tuple[Problem, ...], listing: Listing, well: str) -> None:
         render.as_json([vars(problem) for problem in problems])
     else:
         for problem in problems:
-            render.result(f"{problem.where}: {problem.message}")
+            render.result(render.plain(f"{problem.where}: {problem.message}"))
     if problems:
         raise typer.Exit(1)
     render.note(well)

@@ -43,9 +43,9 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
     """Give the parts of the page that tell of the workspace itself; the first has a title."""
     found = check(workspace)
 
-    def having(*kinds: str) -> list[int]:
+    def having(*kinds: str) -> set[int]:
         places = {one.where for one in found if one.kind in kinds}
-        return [one.number for one in workspace.layers() if f"layer {one.number:03d}" in places]
+        return {one.number for one in workspace.layers() if f"layer {one.number:03d}" in places}
 
     unreadable = having("file", "image")
     return [

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import platform
 import re
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Sequence, Sized
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,9 @@ from snapws.volumes import LabelVolumes, label_volumes
 from snapws.workspace import FORMAT_VERSION, Workspace
 
 _PROGRAMS = ("snapws", "numpy", "nibabel", "lxml", "Pillow", "SimpleITK")
+
+#: Of so many segmentations a page has the volumes of their labels.
+MOST_TABLES = 100
 
 _YES = {True: "yes", False: "no"}
 
@@ -87,8 +91,12 @@ def problems(found: Sequence[Problem]) -> Element:
     if not found:
         well = "Every file is there and can be read to its end; segmentations fit the main image."
         return section(title, paragraph(well, class_="good"))
-    rows = [(typed(one.where), _KINDS.get(one.kind, one.kind), _text(one.message)) for one in found]
-    return section(title, table(f"{len(rows)} found", ("Where", "What", "Problem"), rows))
+    rows = [
+        (typed(one.where), _KINDS.get(one.kind, one.kind), _text(one.message))
+        for one in found[:MOST_ROWS]
+    ]
+    columns = ("Where", "What", "Problem")
+    return section(title, table(f"{len(found)} found", columns, rows, len(found)))
 
 
 def layers(workspace: Workspace) -> Element:
@@ -97,15 +105,17 @@ def layers(workspace: Workspace) -> Element:
         *("Layer", "Role", "Nickname", "Tags", "File", "Size", "Spacing, mm"),
         *("Type", "Axes", "Transform"),
     )
-    rows = [_layer(layer) for layer in workspace.layers()]
+    found = workspace.layers()
+    rows = [_layer(layer) for layer in found[:MOST_ROWS]]
     content = [
-        table("Image layers", columns, rows),
+        table("Image layers", columns, rows, len(found)),
         paragraph(
             "Axes: where the voxel axes run to; RAS is right, anterior, superior. Transform: the "
             "4 by 4 matrix from the main image's RAS mm to the layer's, without its last row.",
             class_="quiet",
         ),
     ]
+    surfaces = [(mesh, one) for mesh in workspace.meshes() for one in mesh.polydata()]
     meshes = [
         (
             f"mesh:{mesh.number}",
@@ -116,16 +126,15 @@ def layers(workspace: Workspace) -> Element:
             _text(_from_here(workspace, one.file)),
             typed(one.format),
         )
-        for mesh in workspace.meshes()
-        for one in mesh.polydata()
+        for mesh, one in surfaces[:MOST_ROWS]
     ]
     if meshes:
         names = ("Mesh", "Nickname", "Tags", "Kind", "Time point", "File", "Format")
-        content.append(table("Meshes", names, meshes))
+        content.append(table("Meshes", names, meshes, len(surfaces)))
     return section("Layers", *content)
 
 
-def labels(workspace: Workspace, unreadable: Sequence[int]) -> Element:
+def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
     """List the labels, with the volume that each has in each segmentation.
 
     Args:
@@ -139,20 +148,30 @@ def labels(workspace: Workspace, unreadable: Sequence[int]) -> Element:
     else:
         remark = []
     content: list[Content] = []
-    for layer in workspace.layers(role=Role.SEGMENTATION):
-        if layer.number in unreadable:
-            continue
+    readable = [
+        layer
+        for layer in workspace.layers(role=Role.SEGMENTATION)
+        if layer.number not in unreadable
+    ]
+    for layer in readable[:MOST_TABLES]:
         name = f"Segmentation, layer {layer.number:03d}"
         try:
             header = images.read_header(layer.path)
             content.append(_volumes(name, known, label_volumes(header)))
         except WorkspaceError as error:
             content.append(paragraph(f"{name}: {error}"))
+    if left_out := readable[MOST_TABLES:]:
+        content.append(
+            paragraph(f"{len(left_out):,} more segmentations are not listed.", class_="bad")
+        )
     if not content:
-        rows = [(Number(index), *_label(label)) for index, label in known.items()]
+        rows = [
+            (Number(index), *_label(label)) for index, label in islice(known.items(), MOST_ROWS)
+        ]
+        columns = ("Label", "Name", "Shown in slices", "Shown in 3-D")
         content = [
             paragraph("No segmentation can be read: there are no volumes."),
-            table("Labels", ("Label", "Name", "Shown in slices", "Shown in 3-D"), rows),
+            table("Labels", columns, rows, len(known)),
         ]
     return section("Labels and volumes", *remark, *content)
 
@@ -175,9 +194,10 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
     for one in written:
         draft.registry[one.key] = NEUTRAL_ROOT
     hindered |= {one.where: one.refused for one in written if one.refused}
+    texts = sorted(kept_texts(draft.registry), key=_in_order)
     kept = [
         (one.kind, _text(one.text), _code(one.key), _stays(strict.registry.get(one.key), one.text))
-        for one in sorted(kept_texts(draft.registry), key=_in_order)
+        for one in texts[:MOST_ROWS]
     ]
     removed = sorted(dropped_keys(workspace.registry, draft.registry).items())
     content = [
@@ -190,16 +210,23 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
                     _text(_from_here(workspace, one.file)),
                     _text(f"refused: {one.refused}") if one.refused else _code(one.becomes),
                 )
-                for one in written
+                for one in written[:MOST_ROWS]
             ],
+            len(written),
         ),
-        table("Texts that it keeps", ("Kind", "Text", "Registry key", "With --strict"), kept)
+        table(
+            "Texts that it keeps",
+            ("Kind", "Text", "Registry key", "With --strict"),
+            kept,
+            len(texts),
+        )
         if kept
         else paragraph("It keeps no text that somebody typed."),
         table(
             "Registry entries that it leaves out, by key",
             ("Registry key", "Entries"),
-            [(_code(key), count) for key, count in removed],
+            [(_code(key), count) for key, count in removed[:MOST_ROWS]],
+            len(removed),
         )
         if removed
         else paragraph("It leaves out no entry of the registry."),
@@ -288,32 +315,32 @@ def _volumes(name: str, known: dict[int, Label], volumes: LabelVolumes) -> Eleme
     several = len(volumes.voxels) > 1
     # As many as tell one voxel from none, by two digits; one at least.
     decimals = max(1, 1 - math.floor(math.log10(volumes.voxel_volume or 1)))
-    rows: list[list[Cell]] = []
+    found: list[tuple[int, int, int]] = []
     for time_point, counts in enumerate(volumes.voxels, 1):
         # Of several time points, only what is there: every label at every one would fill pages.
         listed = {*counts} if several else {*known, *counts}
-        for index in sorted(listed - {0}):
-            count = counts.get(index, 0)
-            rows.append(
-                [
-                    Number(index),
-                    *([Number(time_point)] if several else []),
-                    *_label(known.get(index)),
-                    count,
-                    Number(f"{count * volumes.voxel_volume:,.{decimals}f}"),
-                ]
-            )
+        found += [(time_point, index, counts.get(index, 0)) for index in sorted(listed - {0})]
     columns = (
         "Label",
         *(["Time point"] if several else []),
         *("Name", "Shown in slices", "Shown in 3-D", "Voxels", "Volume, mm³"),
     )
     caption = f"{name} (a voxel has {volumes.voxel_volume:g} mm³)"
-    if len(rows) > MOST_ROWS:
-        present = [row for row in rows if row[-2]]
-        caption += f", without {len(rows) - len(present):,} labels that no voxel has"
-        rows = present
-    return table(caption, columns, rows)
+    if len(found) > MOST_ROWS:
+        present = [one for one in found if one[-1]]
+        caption += f", without {len(found) - len(present):,} labels that no voxel has"
+        found = present
+    rows = [
+        (
+            Number(index),
+            *([Number(time_point)] if several else []),
+            *_label(known.get(index)),
+            count,
+            Number(f"{count * volumes.voxel_volume:,.{decimals}f}"),
+        )
+        for time_point, index, count in found[:MOST_ROWS]
+    ]
+    return table(caption, columns, rows, len(found))
 
 
 def _label(label: Label | None) -> tuple[Cell, Cell, Cell]:

@@ -103,12 +103,24 @@ def facts(pairs: Iterable[tuple[str, Cell]]) -> Element:
     return element("dl", *rows)
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Element:
+def table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    count: int = 0,
+) -> Element:
     """Make a table; the first cell of a row names it, numbers stand below each other.
 
     Of more than `MOST_ROWS` rows, it says how many are left out.
+
+    Args:
+        caption: What stands above it.
+        columns: The headings.
+        rows: The cells, row by row.
+        count: How many rows there would be, where no more were made than are shown.
     """
-    more = f" ({len(rows) - MOST_ROWS:,} more are not shown)" if len(rows) > MOST_ROWS else ""
+    left_out = max(count, len(rows)) - MOST_ROWS
+    more = f" ({left_out:,} more are not shown)" if left_out > 0 else ""
     kinds = [_kind(cell) for cell in rows[0]] if rows else [{} for _ in columns]
     head = [
         element("th", name, scope="col", **kind) for name, kind in zip(columns, kinds, strict=True)

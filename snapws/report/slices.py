@@ -13,7 +13,7 @@ import numpy as np
 
 from snapws.errors import WorkspaceError
 from snapws.layers import Role
-from snapws.pictures import Scene, View, is_beside, pillow
+from snapws.pictures import MOST_LAYERS, Scene, View, is_beside, pillow
 from snapws.report.document import Element, element, paragraph, typed
 from snapws.views import round_length
 from snapws.workspace import Workspace
@@ -21,9 +21,11 @@ from snapws.workspace import Workspace
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-#: Of each view at most so many slices, their longest side so many pixels.
+#: Of each view at most so many slices, their longest side so many pixels. Where layers have more
+#: components in all than `MOST_WHOLE`, there are fewer slices, and no more work.
 MOST_SLICES = 48
 SIZE = 256
+MOST_WHOLE = 10
 
 #: What all pictures of a page may come to, in characters: a page stays below 10 MB.
 BUDGET = 7_500_000
@@ -70,6 +72,15 @@ def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
                         "that it is shown beside the main image, not over it."
                     )
                 )
+            if len(over) > MOST_LAYERS:
+                remarks.append(
+                    paragraph(
+                        f"The pictures show the main image alone: of {len(over):,} layers, which "
+                        f"are to be drawn, a picture takes {MOST_LAYERS} at most.",
+                        class_="bad",
+                    )
+                )
+                over = [workspace.main.number]
             scene = Scene(workspace, over)
             remarks.append(_drawn(scene))
         else:
@@ -115,8 +126,9 @@ def webp(pictures: Iterable[Any], quality: int) -> list[str]:
 def _views(scene: Scene) -> list[Element]:
     image, _ = pillow()
     cursor = scene.cursor()
+    most = max(1, min(MOST_SLICES, MOST_SLICES * MOST_WHOLE // scene.values))
     chosen = {
-        view: _chosen(scene.grid.length(view), cursor[scene.grid.axis(view)]) for view in View
+        view: _chosen(scene.grid.length(view), cursor[scene.grid.axis(view)], most) for view in View
     }
     drawn = scene.draw([(view, index) for view in View for index in chosen[view]], SIZE)
     drawn = [_framed(one) for one in drawn]
@@ -128,8 +140,8 @@ def _views(scene: Scene) -> list[Element]:
         start = cursor[scene.grid.axis(view)]
         addresses = [address for _, address in own]
         figures.append(_figure(scene, view, (width, height), chosen[view], start, addresses))
-    most = max(scene.grid.length(view) for view in View)
-    some = f", at most {MOST_SLICES} slices of each view" if most > MOST_SLICES else ""
+    longest = max(scene.grid.length(view) for view in View)
+    some = f", at most {most} slices of each view" if longest > most else ""
     return [
         element("div", *figures, class_="views"),
         paragraph(
@@ -151,9 +163,9 @@ def _framed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.pad(picture, margins)
 
 
-def _chosen(length: int, start: int) -> range:
-    """Choose slices at even distances, among them the one to begin with."""
-    step = -(-length // MOST_SLICES)
+def _chosen(length: int, start: int, most: int = MOST_SLICES) -> range:
+    """Choose slices at even distances, at most so many, among them the one to begin with."""
+    step = -(-length // most)
     return range(start % step, length, step)
 
 

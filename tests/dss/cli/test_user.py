@@ -6,10 +6,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sysconfig
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -380,3 +382,57 @@ def test_a_folder_for_the_result_that_is_none(user, service, study, tmp_path):
 def test_times_as_numbers(user, finished):
     assert user(f"tickets wait {finished} --timeout 1e3 --interval .5").exit_code == 0
     assert user(f"tickets wait {finished} --timeout 3650d").exit_code == 0
+
+
+@pytest.fixture
+def foreign(study, tmp_path) -> Path:
+    """A scan in another folder, which is an overlay of the study."""
+    opened = Workspace.open(study)
+    scan = tmp_path.resolve() / "other patient" / "scan.nii.gz"
+    scan.parent.mkdir()
+    shutil.copy(opened.main.path, scan)
+    opened.add_overlay(scan)
+    opened.save(study)
+    return scan
+
+
+def test_scripts_are_told_of_files_from_outside_and_not_asked(user, study, foreign, service):
+    for words in ([], ["--yes"]):
+        result = user(["submit", str(study), NAME, *words])
+        assert f"outside of the workspace's folder: {foreign}" in result.stderr
+        assert result.stdout.strip().isdecimal()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no terminals of this kind")
+@pytest.mark.parametrize(
+    ("options", "typed", "count"),
+    [
+        pytest.param([], "n", 0, id="no"),
+        pytest.param([], "y", 1, id="yes"),
+        pytest.param(["--quiet"], "n", 0, id="quiet"),
+        pytest.param(["--yes"], "", 1, id="unasked"),
+    ],
+)
+def test_on_a_terminal_files_from_outside_are_asked_about(
+    user, client, study, foreign, service, options, typed, count
+):
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        words = [str(SCRIPT), "submit", str(study), NAME, *options]
+        os.execve(SCRIPT, words, {**os.environ, **user.environment()})
+    shown = ""
+    if typed:
+        while "Send these files, too? [y/N]:" not in shown:
+            shown += os.read(terminal, 1000).decode()
+        assert client.tickets() == []
+        os.write(terminal, f"{typed}\n".encode())
+    with suppress(OSError):  # so Linux says that the other side has ended
+        while piece := os.read(terminal, 1000):
+            shown += piece.decode()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    assert str(foreign) in shown
+    assert (len(client.tickets()), code) == (count, 0 if count else 1)
+    assert ("nothing was sent" in shown) == (count == 0)

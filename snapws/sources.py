@@ -1,0 +1,119 @@
+"""The files outside of a workspace's folder that an archive of it reads.
+
+Images in other folders are normal use. But a workspace that somebody else made can name any scan of
+this machine: so whoever sends one is told where its voxels come from, by real path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from snapws import paths
+from snapws.errors import ImageError
+
+if TYPE_CHECKING:
+    from snapws.workspace import Workspace
+
+_ANNEX = (".git", "annex", "objects")
+_MOST_NAMED = 10
+
+
+class Source(NamedTuple):
+    """A file that an archive reads.
+
+    Attributes:
+        where: What it is a file of, ``layer 000`` or ``mesh:0``.
+        path: The file; of `outside`, its real path.
+    """
+
+    where: str
+    path: Path
+
+
+def outside(workspace: Workspace, folders: Iterable[Path] = ()) -> tuple[Source, ...]:
+    """Find the files of a workspace outside of its folder: of images, with voxel files, and meshes.
+
+    Headers are read, and no voxels; of an image that cannot be read the named file alone is known.
+
+    Args:
+        workspace: The workspace.
+        folders: Which folders are its own; without them, the one that its file is in.
+    """
+    return beyond(_sources(workspace), folders or (workspace.folder,))
+
+
+def beyond(sources: Iterable[Source], folders: Iterable[Path]) -> tuple[Source, ...]:
+    """Return those of the sources that are outside of folders, by real path and each once.
+
+    A link that leads out of them is outside; one into the annex of the same Git repository is not.
+    """
+    roots = [Path(os.path.realpath(folder)) for folder in folders]
+    places: dict[Path, Path] = {}
+
+    def real_folder(folder: Path) -> Path:
+        if folder not in places:  # of the slices of a series it is the same
+            places[folder] = Path(os.path.realpath(folder))
+        return places[folder]
+
+    found: dict[Source, None] = {}
+    for where, path in sources:
+        place = real_folder(path.parent)
+        real = place / path.name
+        if real.is_symlink():
+            real = Path(os.path.realpath(real))
+        if not any(_is_inside(real, place, root) for root in roots):
+            found[Source(where, real)] = None
+    return tuple(found)
+
+
+def told(sources: Iterable[Source]) -> Iterator[str]:
+    """Yield lines that name sources from outside: of each folder the first ones, and how many."""
+    folders: dict[tuple[str, Path], list[Path]] = {}
+    for where, path in sources:
+        folders.setdefault((where, path.parent), []).append(path)
+    for (where, folder), files in folders.items():
+        for path in files[:_MOST_NAMED]:
+            yield f"{where} is from outside of the workspace's folder: {path}"
+        if more := files[_MOST_NAMED:]:
+            yield f"{where} is from outside of the workspace's folder: {len(more)} more in {folder}"
+
+
+def _sources(workspace: Workspace) -> Iterator[Source]:
+    from snapws import images
+    from snapws.itk_formats.detached import refuse_elsewhere
+
+    for layer in workspace.layers():
+        where, file = f"layer {layer.number:03d}", layer.file
+        if not file or paths.is_url(file):
+            continue
+        path = workspace.folder / file
+        yield Source(where, path)
+        with suppress(ImageError):  # packing it says what is wrong
+            if not paths.unusable(path):
+                refuse_elsewhere(path)
+                yield from (Source(where, one) for one in images.read_header(path).files)
+    for mesh in workspace.meshes():
+        for surface in mesh.polydata():
+            if surface.file and not paths.is_url(surface.file):
+                yield Source(f"mesh:{mesh.number}", workspace.folder / surface.file)
+
+
+def _is_inside(real: Path, place: Path, root: Path) -> bool:
+    """Return whether a file is inside of a folder.
+
+    Args:
+        real: The file, without any link.
+        place: The folder in which it, or the link to it, was named.
+        root: The folder.
+    """
+    if real.is_relative_to(root):
+        return True
+    parts = real.parts
+    return place.is_relative_to(root) and any(
+        parts[i : i + 3] == _ANNEX and root.is_relative_to(Path(*parts[:i]))
+        for i in range(1, len(parts) - 3)
+    )

@@ -1,0 +1,41 @@
+"""What `snapws archive` says of files outside of the workspace's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from snapws import Workspace
+
+
+@pytest.fixture
+def scan(study, tmp_path):
+    """An overlay of the study that is in another folder."""
+    scan = tmp_path.resolve() / "other patient" / "scan.nii.gz"
+    scan.parent.mkdir()
+    shutil.copy(study / "t2.nii.gz", scan)
+    opened = Workspace.open(study / "study.itksnap")
+    opened.add_overlay(scan)
+    opened.save()
+    return scan
+
+
+def test_an_archive_names_them_and_its_report_too(snapws, study, scan):
+    result = snapws("archive study.itksnap out --report report.json")
+    assert f"outside of the workspace's folder: {scan}" in result.stderr
+    assert "other patient" not in result.stdout
+    record = json.loads((study / "report.json").read_text())
+    assert record["outside"] == [{"where": "layer 003", "path": str(scan)}]
+
+
+def test_they_are_named_before_an_archive_that_fails(snapws, study, scan):
+    scan.write_bytes(scan.read_bytes()[:-20])
+    result = snapws("archive study.itksnap out", 1)
+    assert f"outside of the workspace's folder: {scan}" in result.stderr.splitlines()[0]
+
+
+def test_of_a_study_in_one_folder_nothing_is_said(snapws):
+    result = snapws("archive study.itksnap out --report report.json")
+    assert "outside" not in result.stderr
