@@ -19,7 +19,7 @@ from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job
 from dss.serving.reports import ToldReports
-from snapws import Workspace
+from snapws import Workspace, leftovers
 from snapws.archive import archive
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def run(
         raise ServiceError(f"{file} declares no service {name}; it declares {', '.join(services)}")
     if output is not None:
         _clear(output)
-    with tempfile.TemporaryDirectory(prefix="dss-") as folder:
-        given = Workspace.open(archive(Workspace.open(workspace), Path(folder)).workspace)
+    with leftovers.temporary("dss-") as folder:
+        given = Workspace.open(archive(Workspace.open(workspace), folder).workspace)
         lacking = description.missing(_tags(file, service.tags), given)
         if lacking:
             raise ServiceError("; ".join(lacking))
