@@ -154,6 +154,33 @@ def state_folder() -> Path | None:
     return folder if stat.S_ISDIR(found.st_mode) and is_own(found) and is_private else None
 
 
+def remember(folder: Path) -> None:
+    """Keep a lasting note that this user has begun what is in a folder, in this place."""
+    note = _lasting(folder)
+    with suppress(OSError):  # then it is not remembered
+        if note:
+            note.write_text(str(folder.stat().st_ino), encoding="ascii")
+
+
+def is_remembered(folder: Path) -> bool:
+    """Return whether this user has begun what is in a folder, in this place."""
+    note = _lasting(folder)
+    try:
+        known = note.read_text(encoding="ascii") if note else ""
+        return known == str(folder.stat().st_ino) and is_own(folder.stat())
+    except OSError:
+        return False
+
+
+def _lasting(folder: Path) -> Path | None:
+    import hashlib
+
+    state = state_folder()
+    place = os.fsencode(os.path.realpath(folder))
+    name = hashlib.md5(place, usedforsecurity=False).hexdigest()
+    return state / f"of-{name}" if state else None
+
+
 def host() -> str:
     """Return what tells this machine from others that the same home folder is on."""
     name = os.uname().nodename if os.name == "posix" else os.environ.get("COMPUTERNAME", "")

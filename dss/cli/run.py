@@ -127,6 +127,13 @@ def run(
             help="Find tickets whose claim had no answer; for a login that no other runner uses.",
         ),
     ] = False,
+    trust_workdir: Annotated[
+        bool,
+        typer.Option(
+            "--trust-workdir",
+            help="Go on with a work folder that was moved, or begun with another home folder.",
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Replace nicknames, label names, annotation texts.")
     ] = False,
@@ -174,6 +181,7 @@ def run(
         grace=grace,
         interval=interval,
         adopt=adopt,
+        trusted=trust_workdir,
         privacy="strict" if strict else "standard",
         verify=verify,
         patience=connection.patience,
