@@ -225,6 +225,8 @@ def _keep(file: Path, copy: Path) -> None:
     """Keep a file under another name, while its own stays in use."""
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, f"{file.name} in it is a folder")
+    if not (file.is_file() or file.is_symlink()):  # a FIFO could not be copied back
+        raise FileExistsError(errno.EEXIST, f"{file.name} in it is no regular file")
     try:
         os.link(file, copy, follow_symlinks=False)
     except (OSError, NotImplementedError):  # not everywhere are there links
