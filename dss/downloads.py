@@ -53,6 +53,8 @@ def download_archive(
             files that keep changing; a layer that is not among them; a folder that cannot be
             written.
     """
+    if not os.fspath(folder):
+        raise TransferFailed("the name of the folder is empty: name a folder")
     folder = Path(folder)
     if folder.is_file():
         raise TransferFailed(f"{folder} is a file: name a folder")
@@ -83,18 +85,17 @@ def download_archive(
 def download_file(session: Session, path: str, target: str | Path) -> Path:
     """Fetch one file, whose name says nothing; `target` is old, or is new and whole.
 
+    A symbolic link is replaced; a device or FIFO is written through.
+
     Raises:
         TransferFailed: It did not come whole, or cannot be written.
     """
-    target = Path(target)
     try:
-        if target.is_symlink():
-            target.unlink()
         with replacing(target) as aside:
-            check_framed(session.get_file(path, aside), target.name)
+            check_framed(session.get_file(path, aside), Path(target).name)
     except OSError as error:
         raise TransferFailed(f"{target}: {error.strerror or error}") from error
-    return target
+    return Path(target)
 
 
 def _workspace(names: Sequence[str], area: str, preferred: str) -> str:

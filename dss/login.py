@@ -224,7 +224,7 @@ def _no_login(server: str) -> NotLoggedIn:
 
 def _write_private(target: Path, text: str) -> None:
     """Write a file that only its owner reads, from its first byte on."""
-    if target.exists():
+    if target.exists() and not target.is_symlink():
         target.chmod(0o600)  # the new file takes over the mode of the old one
     with replacing(target, 0o600) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")

@@ -16,9 +16,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +27,7 @@ from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
 from dss.login import login
 from dss.session import Session
+from snapws import leftovers
 
 HOST = "127.0.0.1"
 ADMINISTRATOR = "administrator@localhost"
@@ -72,11 +72,12 @@ class Middleware:
     """
 
     def __init__(self, folder: str | Path | None = None, *, port: int = 0) -> None:
-        self._temporary = folder is None
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="dss-middleware-")).resolve()
+        self._temporary = ExitStack()
+        made = folder or self._temporary.enter_context(leftovers.temporary("dss-middleware-"))
+        self.folder = Path(made).resolve()
         self.port = port
         self._child: subprocess.Popen[bytes] | None = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch = ExitStack()
 
     @property
     def url(self) -> str:
@@ -97,7 +98,7 @@ class Middleware:
         try:
             self.start()
         except BaseException:
-            self._remove_temporary()
+            self._temporary.close()
             raise
         return self
 
@@ -108,11 +109,7 @@ class Middleware:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-        self._remove_temporary()
-
-    def _remove_temporary(self) -> None:
-        if self._temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.close()
 
     def start(self) -> None:
         """Starts the server and waits until it answers; one that runs already is left alone.
@@ -149,7 +146,7 @@ class Middleware:
             MiddlewareFailed: It did not start.
         """
         # The server leaves a clone of each service that it is told of among its temporary files.
-        self._scratch = tempfile.TemporaryDirectory(prefix="temporary-", dir=self.folder)
+        scratch = self._scratch.enter_context(leftovers.temporary("temporary-", self.folder))
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - our own words only
                 [sys.executable, "-c", _CHILD, HOST, str(port), str(self.folder)],
@@ -157,7 +154,7 @@ class Middleware:
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,
-                env={**_environment(), "TMPDIR": self._scratch.name},
+                env={**_environment(), "TMPDIR": str(scratch)},
                 # An interrupt from the keyboard is for the parent, which then stops the child.
                 start_new_session=os.name == "posix",
             )
@@ -179,8 +176,7 @@ class Middleware:
                 child.wait(_STOP_LIMIT)
             except subprocess.TimeoutExpired:
                 child.kill()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._scratch.close()
 
     def wait(self) -> None:
         """Waits until the server ends by itself.

@@ -7,7 +7,6 @@ gives is drawn anew, small.
 from __future__ import annotations
 
 import io
-import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -19,7 +18,7 @@ from lxml import etree
 from dss.client import Area, Client
 from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed, shown
 from dss.records import Attachment, LogEntry, Ticket, TicketDetail
-from snapws import Workspace, WorkspaceError
+from snapws import Workspace, WorkspaceError, leftovers
 from snapws.pictures import pillow
 from snapws.report import contents, sections
 from snapws.report.document import (
@@ -66,12 +65,12 @@ def report(client: Client, ticket: int) -> bytes:
     """
     detail = client.detail(ticket)
     listed = {one.id: one for one in client.tickets()}
-    with tempfile.TemporaryDirectory() as folder:
+    with leftovers.temporary("dss-") as folder:
         parts = [
             _summary(client, ticket, listed.get(ticket), detail),
             _log(detail.log),
             _attachments(client, detail.log),
-            *_result(client, ticket, detail, Path(folder)),
+            *_result(client, ticket, detail, folder),
             contents.versions(),
         ]
     header = [

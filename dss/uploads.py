@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -126,14 +125,14 @@ def archived(
         The files, each as soon as it is complete, while others are being made: the layers, and
         last the workspace.
     """
-    from snapws import Workspace
+    from snapws import Workspace, leftovers
     from snapws.packing import pack
 
     if isinstance(workspace, (str, Path)):
         workspace = Workspace.open(workspace)
     with (
-        tempfile.TemporaryDirectory(prefix="dss-") as folder,
-        closing(pack(workspace, Path(folder), "workspace.itksnap", privacy=privacy)) as files,
+        leftovers.temporary("dss-") as folder,
+        closing(pack(workspace, folder, "workspace.itksnap", privacy=privacy)) as files,
     ):
         yield files
 

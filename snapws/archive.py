@@ -11,6 +11,7 @@ What makes the files is `snapws.packing`; here is where they go.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,8 @@ def archive(
         MeshError: a mesh is damaged, or cannot be scrubbed.
         ArchiveError: the folder holds other files, or the archive cannot be written.
     """
+    if not os.fspath(destination):
+        raise ArchiveError("the name of the archive's folder is empty: name a folder")
     target = Path(destination)
     as_folder = target.suffix != ".itksnap"
     if as_folder:

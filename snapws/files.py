@@ -1,66 +1,105 @@
-"""Files that are old or new, never half; alone, or several together in a folder."""
+"""Files that are old or new, never half; alone, or several together in a folder.
+
+All that this project writes where a user says goes through `replacing`, `write_bytes` or
+`appearing`. A file takes the place of an old one and of a symbolic link, never of what the link
+leads to; a device, a FIFO and an open stream of this process (``/dev/stdout``) are written through.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from snapws import targets
+
 _ASIDE = ".appearing-"
+_PATIENCE = 60.0  # seconds, for whoever else holds a folder
 
 
 @contextmanager
-def replacing(target: Path, mode: int = 0o666) -> Iterator[Path]:
-    """Give a new, empty file beside `target` to write to; at the end it takes the target's place.
+def replacing(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
+    """Give a new, empty file to write to; at the end it takes the target's place.
 
     The content is on the disk before the name changes. Where the block raises, the new file is
-    removed and the target is as it was. A target that is a symbolic link stays one: the file that
-    it leads to is replaced. An existing target's permissions are kept; a new one gets `mode`, but
-    for what the process masks.
+    removed and the target is as it was. A target that is a symbolic link is replaced; what it leads
+    to stays. An existing target's permissions are kept; a new one gets `mode`, but for what the
+    process masks. A device, a FIFO or an open stream gets the whole content at the end, also where
+    a link leads there.
 
     Raises:
-        OSError: the folder is missing, full or not writable.
+        OSError: the folder is missing, full or not writable; the target is a folder; or it is the
+            way of another user to a device or FIFO.
     """
-    target = Path(os.path.realpath(target))
-    aside = target.with_name(f".{os.urandom(8).hex()}.new")
-    try:
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if not target.parent.is_dir():
-            reason += " (there is no such folder: make it first)"
-        raise type(error)(error.errno, reason, str(target)) from None
-    try:
+    target = targets.named(target)
+    through = targets.stream(target)
+    if through is not None:
+        from snapws import leftovers
+
+        with leftovers.temporary("snapws-") as folder:
+            aside = folder / "whole"
+            aside.touch()
+            yield aside
+            targets.pour(aside, through, target)
+        return
+    with _beside(Path(os.path.realpath(target.parent), target.name), mode) as aside:
         yield aside
-        if target.exists():
-            aside.chmod(target.stat().st_mode)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        aside.replace(target)
-    except BaseException as error:
-        aside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(aside)) and error.errno:
-            raise type(error)(error.errno, error.strerror, str(target)) from None
-        raise
 
 
-def write_bytes(target: Path, data: bytes) -> None:
+def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `target` as `replacing` does."""
     with replacing(target) as aside:
         aside.write_bytes(data)
 
 
 @contextmanager
+def _beside(target: Path, mode: int) -> Iterator[Path]:
+    """Give a new file beside a target, whose place it takes at the end."""
+    from snapws import leftovers
+
+    if target.is_dir() and not target.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder: name a file", str(target))
+    for left in leftovers.found(target.parent, "file"):
+        left.unlink(missing_ok=True)
+    aside = target.with_name(f".{os.urandom(8).hex()}.new")
+    try:
+        with leftovers.made(aside, "file", mode):
+            try:
+                yield aside
+                if target.exists() and not target.is_symlink():
+                    aside.chmod(stat.S_IMODE(target.stat().st_mode))
+                with aside.open("rb+") as file:
+                    os.fsync(file.fileno())
+                aside.replace(target)
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        if error.filename not in (None, str(aside)) or not error.errno:
+            raise
+        reason = error.strerror or str(error)
+        if not target.parent.is_dir():
+            reason += " (there is no such folder: make it first)"
+        raise type(error)(error.errno, reason, str(target)) from None
+
+
+# ---------------------------------------------------------------------- several files
+
+
+@contextmanager
 def appearing(folder: Path, *, last: str, instead: bool = False) -> Iterator[Path]:
     """Give an empty folder for files that appear in `folder` together at the end, or not at all.
 
-    Whoever else wants to write to `folder` in this way waits until it is done. Where the block
-    raises, or the files cannot be moved, `folder` is as it was, or is not there if it was not. A
-    process that is killed leaves no file named `last`, or all files; the next call puts back what
-    was there before.
+    Whoever else wants to write to `folder` in this way waits until it is done, but not for ever.
+    Where the block raises, or the files cannot be moved, `folder` is as it was, or is not there if
+    it was not. A process that is killed leaves no file named `last`, or all files; the next call of
+    the same user on the same machine puts back what was there before. Of that, nothing is believed
+    that is in `folder`: the proof is in a note elsewhere (`snapws.leftovers`).
 
     Args:
         folder: where they appear; it and those above it are made where they are missing.
@@ -72,21 +111,27 @@ def appearing(folder: Path, *, last: str, instead: bool = False) -> Iterator[Pat
     Raises:
         OSError: the folder cannot be made, is full or not writable; or, with `instead`, something
             has come into it meanwhile.
+        TimeoutError: another process has held the folder for a minute.
     """
+    from snapws import leftovers
+
+    folder = targets.named(folder)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     with _locked(folder) as alone:
         try:
-            for left in folder.glob(f"{_ASIDE}*") if alone else ():
+            for left in leftovers.found(folder, "move") if alone else ():
                 _Move(folder, left).undo()
             before = listed(folder)
-            move = _Move(folder, folder / f"{_ASIDE}{os.urandom(6).hex()}")
-            move.new.mkdir(parents=True)
-            try:
-                yield move.new
-                move.do(last, before if instead else None)
-            except BaseException:
-                move.undo()
-                raise
+            aside = folder / f"{_ASIDE}{os.urandom(6).hex()}"
+            with leftovers.made(aside, "move"):
+                move = _Move(folder, aside)
+                try:
+                    move.new.mkdir()
+                    yield move.new
+                    move.do(last, before if instead else None)
+                except BaseException:
+                    move.undo()
+                    raise
         except BaseException:
             with suppress(OSError):  # a folder in which another program has put something stays
                 for made in missing:
@@ -145,8 +190,8 @@ class _Move:
 
     def undo(self) -> None:
         """Put everything back as it was, unless all files are in their place; again is no error."""
-        names = self._begun.read_text(encoding="utf-8").split("\0") if self._begun.exists() else []
-        if names and (self.new / names[-1]).exists():
+        names = self._read_names()
+        if names and os.path.lexists(self.new / names[-1]):
             old = {path.name for path in self._old.iterdir()}
             for name in names:
                 if name not in old and not (self.new / name).exists():
@@ -154,6 +199,19 @@ class _Move:
             for name in sorted(old, key=lambda name: name == names[-1]):
                 (self._old / name).replace(self._folder / name)
         self._remove()
+
+    def _read_names(self) -> list[str]:
+        """Return the names of the files that have begun to move, the last one at the end.
+
+        None if it cannot be of ours, whatever file system lost it: the folder aside is private.
+        """
+        if not all(map(_is_real_folder, (self._aside, self.new, self._old))):
+            return []
+        try:
+            names = self._begun.read_text(encoding="utf-8").split("\0")
+        except (OSError, ValueError):
+            return []
+        return names if all(os.path.basename(name) == name for name in names) else []  # noqa: PTH119
 
     def _remove(self) -> None:
         from shutil import rmtree
@@ -167,6 +225,8 @@ def _keep(file: Path, copy: Path) -> None:
     """Keep a file under another name, while its own stays in use."""
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, f"{file.name} in it is a folder")
+    if not (file.is_file() or file.is_symlink()):  # a FIFO could not be copied back
+        raise FileExistsError(errno.EEXIST, f"{file.name} in it is no regular file")
     try:
         os.link(file, copy, follow_symlinks=False)
     except (OSError, NotImplementedError):  # not everywhere are there links
@@ -175,54 +235,74 @@ def _keep(file: Path, copy: Path) -> None:
         copy2(file, copy, follow_symlinks=False)
 
 
+def _is_real_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
     """Hold a folder, which is made where it is missing, until the end of the block.
 
     It gives whether nobody else can hold it: some file systems know no locks.
+
+    Raises:
+        TimeoutError: Another process holds it, and goes on to.
     """
-    if sys.platform == "win32":
-        import hashlib
-        import msvcrt
-        import tempfile
-        import time
+    from snapws import locks
 
+    end = time.monotonic() + _PATIENCE
+    while True:
         folder.mkdir(parents=True, exist_ok=True)
-        place = os.path.normcase(folder.resolve()).encode()
-        name = hashlib.md5(place, usedforsecurity=False).hexdigest()
-        with Path(tempfile.gettempdir(), f"{name}.lock").open("a+b") as file:
-            while True:
-                file.seek(0)
-                try:
-                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                    break
-                except OSError as error:
-                    if error.errno not in (errno.EACCES, errno.EDEADLK):
-                        raise
-                    time.sleep(0.1)
+        held = _open_lock(folder)
+        if held is None:
+            yield False
+            return
+        try:
             try:
+                alone = locks.take(held)
+                if not alone:
+                    _wait(folder, end)
+                    continue
+            except OSError as error:
+                if not locks.is_unknown(error):
+                    raise
+                alone = False
+            # Whoever made the folder may have failed and removed it while we waited.
+            if sys.platform == "win32":
                 folder.mkdir(parents=True, exist_ok=True)
-                yield True
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-    else:
-        import fcntl
+            elif not (folder.exists() and os.path.samestat(os.fstat(held), folder.stat())):
+                continue
+            yield alone
+            return
+        finally:
+            os.close(held)
 
-        while True:
-            folder.mkdir(parents=True, exist_ok=True)
-            held = os.open(folder, os.O_RDONLY)
-            try:
-                try:
-                    fcntl.flock(held, fcntl.LOCK_EX)
-                    alone = True
-                except OSError as error:
-                    if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-                        raise
-                    alone = False
-                # Whoever made the folder may have failed and removed it while we waited.
-                if folder.exists() and os.path.samestat(os.fstat(held), folder.stat()):
-                    yield alone
-                    return
-            finally:
-                os.close(held)
+
+def _open_lock(folder: Path) -> int | None:
+    """Open what is locked for a folder: itself; on Windows, a file that only this user writes."""
+    if sys.platform != "win32":
+        return os.open(folder, os.O_RDONLY)
+    import hashlib
+
+    from snapws import leftovers
+
+    state = leftovers.state_folder()
+    if state is None:
+        return None
+    place = os.path.normcase(folder.resolve()).encode()
+    name = hashlib.md5(place, usedforsecurity=False).hexdigest()
+    return os.open(state / f"lock-{name}", os.O_CREAT | os.O_RDWR, 0o600)
+
+
+def _wait(folder: Path, end: float) -> None:
+    if time.monotonic() > end:
+        raise TimeoutError(
+            errno.ETIMEDOUT,
+            f"another process has held this folder for {_PATIENCE:g} s: try again when it has "
+            "ended, or choose another folder",
+            str(folder),
+        )
+    time.sleep(0.05)

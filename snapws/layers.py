@@ -225,6 +225,8 @@ class Layer(WorkspaceObject):
         from snapws import images
         from snapws.compression import LEVEL
 
+        if not os.fspath(path):
+            raise InvalidValue("the name of the file to write is empty")
         source, target = self.path, Path(paths.absolute(path))
         if not target.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from snapws import files, geometry, images, sampling
+from snapws import files, geometry, images, sampling, targets
 from snapws.errors import InvalidValue, PictureError
 from snapws.layers import Layer, Role
 from snapws.rendering import Anatomy, Drawn, Segmentation
@@ -270,10 +270,11 @@ def save(image: Image, path: str | Path, *workspaces: Workspace) -> None:
         workspaces: What it shows: neither they nor their files are overwritten.
 
     Raises:
-        InvalidValue: The name has another ending, or is that of a file of a workspace.
+        InvalidValue: The name has another ending, and is not that of a device or FIFO (which gets
+            a PNG); or it is empty, or that of a file of a workspace.
         OSError: The file cannot be written.
     """
-    target = Path(path)
+    target = targets.named(path)
     known = checked_format(target, *workspaces)
     with files.replacing(target) as aside:
         image.save(aside, known)
@@ -286,6 +287,8 @@ def checked_format(target: Path, *workspaces: Workspace) -> str:
         InvalidValue: As of `save`.
     """
     known = _FORMATS.get(target.suffix.lower())
+    if targets.is_stream(target):
+        return known or "PNG"
     if known is None:
         raise InvalidValue(f"{target}: the name of a picture ends in {', '.join(_FORMATS)}")
     for workspace in workspaces:

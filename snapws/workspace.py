@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from snapws import files, paths, registry_xml
+from snapws import files, paths, registry_xml, targets
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -89,6 +89,8 @@ class Workspace:
 
         Paths of layers are written as they are found now, and the folder of the file as the place
         that a reader will take them to be relative to. The workspace is then at its new place.
+        A symbolic link that the workspace was opened through stays, and the file that it leads to
+        is replaced; any other link is replaced itself. A device or FIFO is written through.
 
         Args:
             path: where to; without it, where it was opened from or last saved to.
@@ -100,17 +102,21 @@ class Workspace:
 
         Raises:
             WorkspaceChanged: saving in place would lose such a change.
-            WorkspaceError: the file cannot be written, or is there and no workspace, or a new
-                workspace is not told where to.
+            WorkspaceError: the file cannot be written, or is there and no workspace, or the path is
+                empty, or a new workspace is not told where to.
         """
-        if path is None and self.path is None:
+        path = self.path if path is None else path
+        if path is None:
             raise WorkspaceError("a new workspace has no file yet: say where to save it")
-        target = Path(os.path.abspath(path or self.path or ""))  # noqa: PTH100
+        if not os.fspath(path):
+            raise WorkspaceError("cannot save the workspace: the name of the file is empty")
+        target = Path(os.path.abspath(path))  # noqa: PTH100
         data = registry_xml.to_bytes(self.settled(target.parent).registry, self.comments)
         try:
-            if not force:
+            if not force and not targets.is_stream(target):
                 self._refuse_loss(target)
-            files.write_bytes(target, data)
+            is_own = self.path is not None and _same_file(target, self.path)
+            files.write_bytes(targets.through_link(target) if is_own else target, data)
         except OSError as error:
             raise WorkspaceError(f"cannot save the workspace {target}: {error.strerror}") from None
         self._settle_in(target.parent)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -24,3 +25,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if all("::" in one for one in config.args):
         return 0
     return _WORKERS_PER_CORE * (os.cpu_count() or 1)
+
+@pytest.fixture(scope="session", autouse=True)
+def _notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Notes of what is on its way are kept in a folder of the tests, not in the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -6,9 +6,11 @@ import logging
 import re
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +21,7 @@ from snapws.cli import render
 
 if TYPE_CHECKING:
     from dss.serving.executors import Executor
+    from dss.serving.runner import Runner
     from dss.serving.settings import Settings
     from dss.session import Session
 
@@ -124,6 +127,13 @@ def run(
             help="Find tickets whose claim had no answer; for a login that no other runner uses.",
         ),
     ] = False,
+    trust_workdir: Annotated[
+        bool,
+        typer.Option(
+            "--trust-workdir",
+            help="Go on with a work folder that was moved, or begun with another home folder.",
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Replace nicknames, label names, annotation texts.")
     ] = False,
@@ -171,6 +181,7 @@ def run(
         grace=grace,
         interval=interval,
         adopt=adopt,
+        trusted=trust_workdir,
         privacy="strict" if strict else "standard",
         verify=verify,
         patience=connection.patience,
@@ -184,12 +195,34 @@ def run(
         runner = Runner(file, open_session, settings, places)
         level = logging.WARNING if render.is_quiet() else logging.INFO
         stack.enter_context(logs.showing(sys.stderr, as_json=log_json, level=level))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.signal(number, lambda *_: runner.stop())
-            stack.callback(signal.signal, number, before)
+        stack.enter_context(_stopping(runner))
         outcomes = runner.run()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
     render.note(f"tickets: {ended or 'none'}")
+
+
+@contextmanager
+def _stopping(runner: Runner) -> Iterator[None]:
+    """Have a runner stopped by Ctrl-C, SIGTERM and, unless under nohup, the end of its terminal."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # A terminal and its shell send SIGHUP each: it is no wish to end at once.
+        if number not in hung_up:
+            runner.stop()
+        if number == hangup:
+            hung_up.append(number)
+
+    hung_up: list[int] = []
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _dask(scheduler: str, file: Path, settings: Settings) -> Executor:

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from distributed import get_worker
 
 from dss.serving.messages import Answer, Cancel, Ended, Heard, Kill, Order, as_line, from_line
 from dss.serving.supervisor import Limits, Supervisor
+from snapws import leftovers
 
 IDENTITY = "folder.id"
 """File in a work folder by which a worker knows whether it has the runner's, or its own."""
@@ -138,11 +138,12 @@ async def _folder(place: Place, local: str) -> AsyncIterator[Path]:
     if await asyncio.to_thread(read_identity, place.workdir) == place.identity:
         yield place.workdir
         return
-    own = TemporaryDirectory(prefix="dss_", dir=local, ignore_cleanup_errors=True)
+    own = leftovers.temporary("dss_", Path(local))
+    folder = await asyncio.to_thread(own.__enter__)
     try:
-        yield Path(own.name)
+        yield folder
     finally:
-        await asyncio.to_thread(own.cleanup)
+        await asyncio.to_thread(own.__exit__, None, None, None)
 
 
 def read_identity(workdir: Path) -> str | None:

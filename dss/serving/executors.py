@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Protocol
 
 from dss.errors import JobCancelled, ServiceError
 from dss.serving.messages import Broken, Declared, Ended, Heard, Order, Ready
 from dss.serving.supervisor import Limits, Supervisor
+from snapws import leftovers
 
 _IMPORT_LIMIT = 600.0
 _LOOK = 0.2
@@ -93,8 +93,8 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
         if isinstance(message, Ended):
             ended.set()
 
-    with TemporaryDirectory(prefix="dss-", ignore_cleanup_errors=True) as folder:
-        process = Supervisor(file, Path(folder), Limits(), hear)
+    with leftovers.temporary("dss-") as folder:
+        process = Supervisor(file, folder, Limits(), hear)
         try:
             while True:
                 if stopped():

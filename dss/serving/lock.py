@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO
 
 from dss.errors import JournalError
+from snapws import leftovers, locks
 
 NAME = "runner.lock"
 
 _PATIENCE = 1.0
 
+#: What a runner makes in a work folder.
+_OURS = (NAME, "journal.*", "folder.id", "ticket_*", ".starting_*")
+
 
 @contextmanager
-def locked(folder: Path, owner: str) -> Iterator[None]:
+def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]:
     """Hold a work folder, which is made where it is missing, until the end of the block.
 
     Args:
         folder: The work folder.
         owner: Who holds it, for whoever else wants it.
+        trusted: Whether what is in it is this user's, though nothing proves it.
 
     Raises:
-        JournalError: Another process holds it, it cannot be made, or its path is no Unicode text.
+        JournalError: Another process holds it, it cannot be made, its path is no Unicode text, or
+            it holds files of a runner that nothing proves to be this user's.
     """
     path = str(folder.absolute())
     known = path.encode("utf-8", "backslashreplace").decode()
@@ -37,13 +44,14 @@ def locked(folder: Path, owner: str) -> Iterator[None]:
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_foreign(folder, trusted)
         # `open` of a path knows no opener; it is closed below.
-        file = open(folder / NAME, "a+", encoding="utf-8", opener=_private)  # noqa: SIM115
+        file = open(folder / NAME, "a+", encoding="utf-8", opener=_regular)  # noqa: SIM115
     except OSError as error:
         raise JournalError(f"{folder} cannot be a work folder: {error.strerror}") from error
     with file:
         end = time.monotonic() + _PATIENCE
-        while not _take(file):  # whoever asks `held` may hold it for a moment
+        while not locks.take(file.fileno()):  # whoever asks `held` may hold it for a moment
             if time.monotonic() > end:
                 raise JournalError(f"{folder} is in use by {holder(folder) or 'another runner'}")
             time.sleep(0.05)
@@ -56,43 +64,47 @@ def locked(folder: Path, owner: str) -> Iterator[None]:
 def held(folder: Path) -> bool:
     """Tell whether a runner holds a work folder now."""
     try:
-        with (folder / NAME).open("r+", encoding="utf-8") as file:
-            return not _take(file, alone=False)
+        with open(folder / NAME, "r+", encoding="utf-8", opener=_regular) as file:
+            return not locks.take(file.fileno(), alone=False)
     except OSError:
         return False
 
 
 def holder(folder: Path) -> str:
     """Give who holds a work folder, or held it last."""
-    with suppress(OSError):
-        return (folder / NAME).read_text(encoding="utf-8").strip()
+    with (
+        suppress(OSError),
+        open(folder / NAME, encoding="utf-8", opener=_regular) as file,
+    ):
+        return file.read().strip()
     return ""
 
 
-def _private(path: str, how: int) -> int:
-    return os.open(path, how, 0o600)
+def _regular(path: str, how: int) -> int:
+    """Open a file that is one: a link or a FIFO of this name is nothing that a runner made."""
+    how |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    opened = os.open(path, how, 0o600)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return opened
 
 
-def _take(file: IO[str], *, alone: bool = True) -> bool:
-    """Lock a file for as long as it is open; False where another process has.
+def _refuse_foreign(folder: Path, trusted: bool) -> None:
+    """Refuse a work folder of a runner that was not begun by this user, in this place.
 
-    Those who do not want it alone do not shut each other out, where the system knows such locks.
+    Journal, links and files in it decide what is removed, and what is sent to tickets: in a cloned
+    repository or an unpacked folder somebody else has written them. That it is ours says a note in
+    a folder that only this user writes, by path and inode.
+
+    Raises:
+        JournalError: There is no such note, and it is not trusted.
     """
-    if sys.platform == "win32":
-        import msvcrt
-
-        # A byte past its text, which stays readable.
-        file.seek(2**20)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-    else:
-        import fcntl
-
-        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    is_new = not any(fnmatch(path.name, one) for path in folder.iterdir() for one in _OURS)
+    if not (is_new or trusted or leftovers.is_remembered(folder)):
+        raise JournalError(
+            f"{folder} holds files of a runner, and nothing proves that this user began them here: "
+            "give another with --workdir or, if it is yours (moved, restored, begun with another "
+            "home folder), say --trust-workdir once"
+        )
+    leftovers.remember(folder)

@@ -125,7 +125,7 @@ class Runner:
         with suppress(JobCancelled):
             declared = None if (folder / NAME).exists() else self._look_ahead()
             with (
-                locked(folder, owner),
+                locked(folder, owner, trusted=self._settings.trusted),
                 closing(Journal(folder, self._is_patient)) as journal,
             ):
                 self._journal, self._room = journal, Room(journal, self._settings)

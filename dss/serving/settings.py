@@ -32,6 +32,8 @@ class Settings:
         interval: Seconds between two looks for tickets, at most.
         adopt: Whether tickets that the login has claimed without an answer are searched for and
             worked on. Other runners' tickets look the same: so for a login that no other uses.
+        trusted: Whether the work folder is this user's, though nothing proves it: it was moved, or
+            begun with another home folder.
         privacy: What typed text goes along with results, as for `snapws.archive.archive`.
         verify: How the server's certificate is checked, as for `Session`.
         patience: Seconds for which one call of a job is repeated before it is remarked that it
@@ -51,6 +53,7 @@ class Settings:
     grace: float = 60.0
     interval: float = 10.0
     adopt: bool = False
+    trusted: bool = False
     privacy: Privacy = "standard"
     verify: bool | str = True
     patience: float = 20.0

@@ -43,6 +43,7 @@ from dss.serving.outbox import Outbox
 from dss.serving.reports import ServerReports
 from dss.serving.workdir import FAILURE, OUTPUT, REPORTS, TEMPORARY, WORK
 from snapws import Workspace, WorkspaceError
+from snapws.files import listed
 from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ class Work:
         return self._reach(Reached(Step.PACKAGED, moved=_size(report.files)))
 
     def _upload(self) -> Step:
-        files = sorted(self._archive.iterdir(), key=lambda file: file.suffix == ".itksnap")
+        files = sorted(listed(self._archive), key=lambda file: file.suffix == ".itksnap")
 
         def sent(file: Sent) -> None:
             self._channel.tell(Delivered(file.name, file.size))

@@ -19,7 +19,7 @@ from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job, from_elsewhere
 from dss.serving.reports import ToldReports
-from snapws import Workspace
+from snapws import Workspace, leftovers
 from snapws.archive import archive
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ def run(
         raise ServiceError(f"{file} declares no service {name}; it declares {', '.join(services)}")
     if output is not None:
         _clear(output)
-    with tempfile.TemporaryDirectory(prefix="dss-") as folder:
-        given = Workspace.open(archive(Workspace.open(workspace), Path(folder)).workspace)
+        output.mkdir(parents=True, exist_ok=True)
+        leftovers.remember(output)
+    with leftovers.temporary("dss-") as folder:
+        given = Workspace.open(archive(Workspace.open(workspace), folder).workspace)
         lacking = description.missing(_tags(file, service.tags), given)
         if lacking:
             raise ServiceError("; ".join(lacking))
@@ -136,6 +138,11 @@ def _clear(output: Path) -> None:
     for path in left:
         if path.name not in _OURS:
             raise ServiceError(f"{output} has {path.name} in it: give another folder")
+    if left and not leftovers.is_remembered(output):
+        raise ServiceError(
+            f"{output} has {left[0].name} in it, and nothing proves that an earlier trial of yours "
+            "made it: give another folder"
+        )
     for path in left:
         shutil.rmtree(path)
 

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -192,7 +193,11 @@ def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: 
         else:
             parameters.append(_parameter(name, kind, defaults[name].default))
 
+    parameters, files = _with_named_files(parameters)
+
     def run(context: typer.Context, **values: Any) -> None:
+        for name in files:
+            values[name] = _named_file(context, name, values[name])
         for name, kind in groups.items():
             values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         manner, program = values.pop("manner"), context.find_root()
@@ -203,6 +208,32 @@ def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _with_named_files(
+    parameters: list[inspect.Parameter],
+) -> tuple[list[inspect.Parameter], tuple[str, ...]]:
+    """Have paths come as they are typed, and give the names of their parameters.
+
+    ``Path("")`` is the current folder, which is not what a script means whose variable was not set.
+    """
+    changed, names = [], []
+    for one in parameters:
+        kind, *infos = get_args(one.annotation) or (None,)
+        if get_origin(one.annotation) is Annotated and Path in (kind, *get_args(kind)):
+            info = copy(infos[0])
+            info.path_type = str
+            one = one.replace(annotation=Annotated[kind, info])
+            names.append(one.name)
+        changed.append(one)
+    return changed, tuple(names)
+
+
+def _named_file(context: typer.Context, name: str, value: str | Path | None) -> Path | None:
+    if value == "":
+        param: Any = next(one for one in context.command.params if one.name == name)
+        raise typer.BadParameter("it is empty: name a file or folder", context, param)
+    return None if value is None else Path(value)
 
 
 def _hints(function: Function) -> dict[str, Any]:

@@ -86,7 +86,13 @@ def show(
     if output is None:
         folder = Path(tempfile.mkdtemp(prefix="snapws-"))
         output = folder / workspace.with_suffix(".png").name
-    pictures.save(picture, output, opened)
+        try:
+            pictures.save(picture, output, opened)
+        except BaseException:
+            folder.rmdir()
+            raise
+    else:
+        pictures.save(picture, output, opened)
     render.result(str(output))
 
 

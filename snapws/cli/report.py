@@ -9,12 +9,13 @@ import typer
 
 from snapws.cli import render
 from snapws.cli.options import WorkspaceFile
+from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
 
 def html_file(path: Path) -> Path:
     """Give the name of a page, if it is one; what else a user names could be lost."""
-    if path.suffix.lower() not in (".html", ".htm"):
+    if path.suffix.lower() not in (".html", ".htm") and not is_stream(path):
         raise typer.BadParameter(f"a report's name ends in .html, not as that of {path}")
     return path
 

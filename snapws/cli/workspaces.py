@@ -14,6 +14,7 @@ from snapws.cli.options import Properties, WorkspaceFile, existing
 from snapws.compression import LEVEL
 from snapws.errors import WorkspaceError
 from snapws.files import write_bytes
+from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def new(
     ] = False,
 ) -> None:
     """Make a new workspace with a main image."""
-    if workspace.exists() and not force:
+    if workspace.exists() and not force and not is_stream(workspace):
         raise WorkspaceError(f"{workspace} is there already: choose another name, or --force")
     made = Workspace()
     properties.apply(made.set_main(existing(file)))
@@ -182,6 +183,8 @@ def wt(context: typer.Context) -> None:
 
 def _refuse_report(report: Path, destination: Path) -> None:
     """Refuse, before there is an archive, a report that cannot be written, or not there."""
+    if is_stream(report):
+        return
     if report.suffix != ".json":
         raise typer.BadParameter(f"a report's name ends in .json, not as that of {report}")
     if not report.parent.is_dir():

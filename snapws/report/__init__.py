@@ -15,6 +15,7 @@ from snapws.files import write_bytes
 from snapws.report import contents
 from snapws.report.document import MARK, Element, element, instant, page, section, typed
 from snapws.report.slices import viewer
+from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
 
@@ -76,6 +77,8 @@ def refuse_loss(target: Path) -> None:
         WorkspaceError: The file is there and is no page of ours, or its folder is not there.
         OSError: It cannot be read.
     """
+    if is_stream(target):
+        return
     if not target.parent.is_dir():
         raise WorkspaceError(f"{target}: there is no such folder: make it first")
     if target.is_file():

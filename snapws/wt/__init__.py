@@ -12,9 +12,10 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and give the exit code: 0, or 255 after an error."""
-    from snapws import console
+    from snapws import console, leftovers
     from snapws.wt.run import Run
 
     run = Run(sys.argv[1:] if arguments is None else arguments)
     # itksnap-wt prints UTF-8 whatever the terminal is set to.
-    return console.run(run.execute, encoding="utf-8")
+    with leftovers.staying():  # as itksnap-wt, it removes nothing that it was not told to
+        return console.run(run.execute, encoding="utf-8")

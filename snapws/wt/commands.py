@@ -348,7 +348,7 @@ def _props_registry_dump(run: Run, key: str, path: str) -> None:
     if folder is None:
         raise RegistryError(f"{run.picked_object().key} has no folder {key}")
     try:
-        files.write_bytes(Path(path), registry_text.to_bytes(folder))
+        files.write_bytes(path, registry_text.to_bytes(folder))
     except OSError as error:
         raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
 

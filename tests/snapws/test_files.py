@@ -35,7 +35,7 @@ def test_killed_at_any_point(base):
             [sys.executable, "-c", SAVER, str(base.path)], stdout=subprocess.PIPE
         ) as saver:
             saver.stdout.readline()
-            time.sleep(delays.uniform(0.0, 0.1))
+            time.sleep(delays.uniform(0.0, 0.3))
             saver.kill()
         found = Workspace.open(base.path)
         if found.main.nickname != "T1":

@@ -82,3 +82,60 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
 def test_private(tmp_path: Path) -> None:
     with locked(tmp_path / "work", "me"):
         assert (tmp_path / "work").stat().st_mode & 0o777 == 0o700
+
+
+def prepared(folder: Path) -> Path:
+    """A work folder as a stranger packs it: its journal would be believed, its links followed."""
+    folder.mkdir()
+    victim = folder.parent / "mine"
+    victim.mkdir()
+    (victim / "letter.txt").write_text("mine")
+    (folder / "ticket_00000001").symlink_to(victim)
+    (folder / "runner.lock").symlink_to(victim / "letter.txt")
+    return victim / "letter.txt"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a privilege on Windows")
+def test_a_work_folder_that_somebody_prepared_is_refused(tmp_path: Path) -> None:
+    letter = prepared(tmp_path / "dss-work")
+    with pytest.raises(JournalError, match="--trust-workdir"), locked(tmp_path / "dss-work", "me"):
+        pass
+    assert letter.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a privilege on Windows")
+@pytest.mark.parametrize("kind", ["link", "FIFO"])
+def test_a_lock_that_is_no_file_is_neither_followed_nor_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    letter = prepared(tmp_path / "dss-work")
+    if kind == "FIFO":
+        (tmp_path / "dss-work" / "runner.lock").unlink()
+        os.mkfifo(tmp_path / "dss-work" / "runner.lock")
+    refused = pytest.raises(JournalError, match="cannot be a work folder")
+    with refused, locked(tmp_path / "dss-work", "me", trusted=True):
+        pass
+    assert letter.read_text() == "mine"
+    assert holder(tmp_path / "dss-work") == ""
+    assert not held(tmp_path / "dss-work")
+
+
+def test_a_work_folder_is_this_users_in_its_place(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with locked(work, "me"):
+        (work / "ticket_00000001").mkdir()
+    with locked(work, "me again"):
+        pass
+    moved = work.rename(tmp_path / "moved")
+    with pytest.raises(JournalError, match="nothing proves"), locked(moved, "me"):
+        pass
+    with locked(moved, "me", trusted=True):
+        pass
+    with locked(moved, "me, with no doubt any more"):
+        pass
+
+
+def test_other_files_in_a_work_folder_are_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    (tmp_path / "service.py").touch()
+    with locked(tmp_path, "me"):
+        pass

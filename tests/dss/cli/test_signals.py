@@ -1,0 +1,87 @@
+"""What ends a command of dss leaves no copy of a scan among the temporary files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from snapws import Workspace
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+
+#: `dss service test` of a service that waits, with the archive of its input among temporary files.
+SERVICE = """
+import time
+from dss import service
+@service(name="Slow")
+def slow(job):
+    open("begun", "w").close()
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> list[str]:
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), "<i2"), np.eye(4)), tmp_path / "t1.nii")
+    workspace = Workspace()
+    workspace.set_main(tmp_path / "t1.nii")
+    (tmp_path / "slow.py").write_text(SERVICE)
+    (tmp_path / "tmp").mkdir()
+    code = "from dss.cli import main; raise SystemExit(main())"
+    study = workspace.save(tmp_path / "study.itksnap")
+    return [sys.executable, "-c", code, "service", "test", str(tmp_path / "slow.py"), str(study)]
+
+
+def begun(trial: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Begin a trial, and wait until its function runs."""
+    child = subprocess.Popen(
+        [*trial, "-o", str(folder / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(folder / "tmp")},
+    )
+    end = time.monotonic() + 60
+    while not (folder / "out" / "work" / "begun").exists():
+        assert child.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return child
+
+
+def scans(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "tmp").rglob("layer_*")]
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda one: one.name
+)
+def test_a_signal_leaves_nothing_among_temporary_files(trial, tmp_path, number):
+    with begun(trial, tmp_path) as child:
+        assert len(scans(tmp_path)) == 1
+        child.send_signal(number)
+        printed, _ = child.communicate(timeout=60)
+    assert child.returncode == 128 + number
+    assert b"Traceback" not in printed
+    assert [*(tmp_path / "tmp").iterdir()] == []
+
+
+def test_the_next_command_removes_what_a_killed_one_has_left(trial, tmp_path):
+    (tmp_path / "tmp" / "dss-0123456789abcdef").mkdir()  # of somebody who names folders so
+    with begun(trial, tmp_path) as child:
+        child.kill()
+        child.communicate(timeout=60)
+    assert len(scans(tmp_path)) == 1
+    (tmp_path / "out" / "work").rename(tmp_path / "away")
+    with begun(trial, tmp_path) as child:
+        assert len(scans(tmp_path)) == 1
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=60)
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["dss-0123456789abcdef"]
