@@ -11,6 +11,7 @@ import typer
 from dss.cli.follow import Waiting, follow
 from dss.cli.shared import (
     Connection,
+    MaxSize,
     Upload,
     find_service,
     not_unheard,
@@ -55,6 +56,7 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    max_size: MaxSize = None,
     waiting: Waiting,
     upload: Upload,
     connection: Connection,
@@ -99,7 +101,7 @@ def submit(
         if wait or download:
             follow(client, number, waiting, json=listing.json)
         if download:
-            result = str(client.download(number, download))
+            result = str(client.download(number, download, max_size=max_size))
             if listing.json:
                 render.as_json_line({"ticket": number, "workspace": result})
             else:

@@ -229,7 +229,8 @@ def _reporting(
         raise
     except errors as error:
         if verbose:
-            typer.echo(traceback.format_exc(), err=True, nl=False)
+            for line in traceback.format_exc().splitlines():
+                typer.echo(render.plain(line), err=True)
         if isinstance(error, OSError):
             render.error(f"{error.filename or 'the system'}: {error.strerror or error}")
         else:
