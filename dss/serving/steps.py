@@ -158,9 +158,10 @@ class Work:
         aside = self._order.folder / "coming"
         if self._input.exists() and not aside.exists():
             self._input.replace(aside)
-            for file in aside.iterdir():  # layers prove themselves; what cannot is fetched again
-                if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
-                    _remove(file)
+        for file in aside.iterdir() if aside.exists() else ():
+            # Layers prove themselves; what cannot is fetched again.
+            if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
+                _remove(file)
         # What is of an earlier claim goes, or half done; but not how far the user's bar is.
         kept = (aside.name, OUTPUT, *([] if self._order.step is Step.CLAIMED else [REPORTS]))
         for left in self._order.folder.iterdir():
