@@ -146,15 +146,22 @@ def save(
     )
 
 
-def digest_of(response: requests.Response, call: str) -> tuple[str | None, str]:
+def digest_of(
+    response: requests.Response, call: str, most: int | None = None
+) -> tuple[str | None, str]:
     """Give the name of a file and the SHA-256 of its bytes, in hex digits, and keep nothing else.
+
+    Of a file with more than `most` bytes, it is that of a beginning which is longer.
 
     Raises:
         Lost: It ended early.
     """
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     for chunk in chunks_of(response, call):
         digest.update(chunk)
+        size += len(chunk)
+        if most is not None and size > most:
+            break
     return name_of(response), digest.hexdigest()
 
 

@@ -242,13 +242,15 @@ class Session:
             "GET", path, lambda response, call: save(response, call, target, allowance)
         )
 
-    def get_digest(self, path: str) -> tuple[str | None, str]:
+    def get_digest(self, path: str, most: int | None = None) -> tuple[str | None, str]:
         """GET a file's name and the SHA-256 of its bytes, in hex digits, and keep nothing else.
+
+        Of a file with more than `most` bytes, no more is read, and the digest is of no whole file.
 
         Raises:
             TransferFailed: At every try the answer ended early.
         """
-        return self._call("GET", path, digest_of)
+        return self._call("GET", path, lambda response, call: digest_of(response, call, most))
 
     def get_start(self, path: str, size: int) -> tuple[str | None, bytes]:
         """GET a file's name and its first bytes, at most `size`, and close the connection.

@@ -85,10 +85,10 @@ def test_hazard_02_the_last_of_a_name_wins(
     read = Session.get_digest
     others = [theirs]
 
-    def read_late(session: Session, path: str) -> tuple[str | None, str]:
+    def read_late(session: Session, path: str, *more: Any) -> tuple[str | None, str]:
         while others:
             upload_files(session, area, [(others.pop()[0], "layer")])
-        return read(session, path)
+        return read(session, path, *more)
 
     monkeypatch.setattr(Session, "get_digest", read_late)
     upload_files(client.session, area, [(ours[0], "layer")], verify=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -265,6 +267,35 @@ def test_workspace_that_would_fill_the_memory_is_refused(
     with pytest.raises(TooLarge, match="more than the 100 bytes that"):
         get(raw, tmp_path / "out", listing("w.itksnap"), sent("w.itksnap", bytes(101)))
     assert not (tmp_path / "out").exists()
+
+
+def test_file_that_is_read_back_is_read_no_further_than_it_is_long(tmp_path: Path) -> None:
+    """A server that sends for ever does not keep the one who compares."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hung_up = threading.Event()
+        thread = threading.Thread(target=_send_much, args=(listener, hung_up))
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Session(address, patience=0.2) as session:
+            name, _ = session.get_digest("api/x", 10**6)
+        thread.join(30)
+    assert name == "x"
+    assert hung_up.is_set()
+
+
+def _send_much(listener: socket.socket, hung_up: threading.Event) -> None:
+    """Send the beginning of an answer, and 2 GB of it unless whoever asked hangs up."""
+    connection, _ = listener.accept()
+    connection.settimeout(30)
+    head = 'HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename="x"\r\n'
+    with connection:
+        try:
+            connection.recv(65536)
+            connection.sendall(f"{head}Content-Length: {2 * 10**9}\r\n\r\n".encode())
+            for _ in range(2 * 10**9 // 65536):
+                connection.sendall(bytes(65536))
+        except ConnectionError:
+            hung_up.set()
 
 
 LONG: dict[str, Callable[[Session], object]] = {
