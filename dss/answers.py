@@ -7,13 +7,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
 
 from dss.errors import BadAnswer, ServerFailed, TransferFailed, refusal, shown
 from dss.retry import Lost, reason
 
-_MAX_TEXT = 64 * 2**20
+if TYPE_CHECKING:
+    from dss.allowance import Allowance
+
+# Of an answer that is no file. What the longest one becomes takes seconds and some 100 MB.
+_MAX_TEXT = 10 * 2**20
 # Small pieces let TCP's window grow; the server copies all that is left of a file at each send, so
 # that what it can send at once decides how long it takes.
 _CHUNK = 64 * 2**10
@@ -77,7 +82,9 @@ def body_of(response: requests.Response, call: str) -> bytes:
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > _MAX_TEXT:
-            raise BadAnswer(f"{call} answered with more than {_MAX_TEXT >> 20} MB of text")
+            raise BadAnswer(
+                f"{call} answered with more than {_MAX_TEXT >> 20} MB of text: no more is read"
+            )
     return bytes(body)
 
 
@@ -105,18 +112,32 @@ def name_of(response: requests.Response) -> str | None:
     return name.group(1) if name else None
 
 
-def save(response: requests.Response, call: str, target: Path) -> Received:
-    """Stream a body into a file.
+def save(
+    response: requests.Response, call: str, target: Path, allowance: Allowance | None = None
+) -> Received:
+    """Stream a body into a file; its bytes are taken from an allowance, if there is one.
 
     Raises:
         Lost: It ended early.
+        TooLarge: It has more bytes than are left; none of them stays taken.
         OSError: The file cannot be written.
     """
-    size = 0
-    with target.open("wb") as out:
-        for chunk in chunks_of(response, call):
-            out.write(chunk)
-            size += len(chunk)
+    size = taken = 0
+    try:
+        if allowance and (given := _length(response)):
+            allowance.take(int(given))  # before a byte of it comes
+            taken = int(given)
+        with target.open("wb") as out:
+            for chunk in chunks_of(response, call):
+                size += len(chunk)
+                if allowance and size > taken:
+                    allowance.take(size - taken)
+                    taken = size
+                out.write(chunk)
+    except BaseException:
+        if allowance:
+            allowance.give_back(taken)
+        raise
     return Received(
         name=name_of(response),
         size=size,
@@ -125,15 +146,22 @@ def save(response: requests.Response, call: str, target: Path) -> Received:
     )
 
 
-def digest_of(response: requests.Response, call: str) -> tuple[str | None, str]:
+def digest_of(
+    response: requests.Response, call: str, most: int | None = None
+) -> tuple[str | None, str]:
     """Give the name of a file and the SHA-256 of its bytes, in hex digits, and keep nothing else.
+
+    Of a file with more than `most` bytes, it is that of a beginning which is longer.
 
     Raises:
         Lost: It ended early.
     """
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     for chunk in chunks_of(response, call):
         digest.update(chunk)
+        size += len(chunk)
+        if most is not None and size > most:
+            break
     return name_of(response), digest.hexdigest()
 
 
@@ -173,7 +201,7 @@ def chunks_of(response: requests.Response, call: str) -> Iterator[bytes]:
 def _length(response: requests.Response) -> str:
     """Give what an answer says of its length, nothing where it says none."""
     given = response.headers.get("Content-Length", "")
-    return given if given.isdecimal() else ""
+    return given if re.fullmatch("[0-9]{1,18}", given) else ""
 
 
 def _chunked(response: requests.Response) -> bool:

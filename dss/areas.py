@@ -29,6 +29,9 @@ _DEVICE = re.compile(
 )
 
 
+_LONGEST = 255  # bytes of a name, on most disks
+
+
 class Changed(Exception):
     """The list of files is out of date; says what shows it."""
 
@@ -64,7 +67,8 @@ def _read_list(text: str) -> list[FileEntry]:
 
 def _check_name(name: str) -> None:
     """Refuse what is not the bare, visible name of a file on every system."""
-    bare = not re.search(r'[/\\:*?"<>|]', name) and all(c.isprintable() for c in name)
+    short = len(name.encode("utf-8", "replace")) <= _LONGEST
+    bare = short and not re.search(r'[/\\:*?"<>|]', name) and all(c.isprintable() for c in name)
     ends = not name.startswith(".") and not name.endswith((".", " "))
     if not name or not bare or not ends or _DEVICE.fullmatch(name):
         raise TransferFailed(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dss.areas import list_files
+from dss.attachments import path_of
 from dss.downloads import download_archive, download_file
-from dss.errors import BadAnswer, NotFound, TicketDeleted, TransferFailed, WrongState, shown
+from dss.errors import BadAnswer, NotFound, TicketDeleted, TooLarge, TransferFailed, WrongState
 from dss.following import follow
 from dss.parsing import (
     read_detail,
@@ -270,14 +271,24 @@ class Client:
             rows(Attachment, "id", "description", "mime_type", "url"),
         )
 
-    def fetch_attachment(self, attachment: Attachment, target: str | Path) -> Path:
+    def fetch_attachment(
+        self, attachment: Attachment, target: str | Path, *, max_size: int | None = None
+    ) -> Path:
         """Fetch an attached file, as `target`, which is replaced once the file is whole.
+
+        `dss.attachments.file_name` makes a name that nothing runs at a double click.
+
+        Args:
+            attachment: The attachment.
+            target: Where to put it.
+            max_size: Bytes that it may have; by default nine tenths of what is free on the disk.
 
         Raises:
             NotFound: There is no such file (any more).
+            TooLarge: It has more bytes than it may.
             TransferFailed: It did not come whole, or cannot be written.
         """
-        return download_file(self.session, _blob(attachment.url), target)
+        return download_file(self.session, path_of(attachment), target, max_size)
 
     def start_of_attachment(self, attachment: Attachment, size: int) -> bytes:
         """Fetch the first bytes of an attached file, at most `size`: all of one that is no longer.
@@ -286,7 +297,7 @@ class Client:
             NotFound: There is no such file (any more).
             TransferFailed: They did not come whole.
         """
-        return self.session.get_start(_blob(attachment.url), size)[1]
+        return self.session.get_start(path_of(attachment), size)[1]
 
     def wait(
         self, ticket: int, *, timeout: float | None = None, interval: float = 5.0
@@ -322,30 +333,46 @@ class Client:
         """
         return list_files(self.session, f"api/tickets/{ticket}/files/{area}")
 
-    def download(self, ticket: int, folder: str | Path, *, parallel: int = 1) -> Path:
+    def download(
+        self,
+        ticket: int,
+        folder: str | Path,
+        *,
+        parallel: int = 1,
+        max_size: int | None = None,
+    ) -> Path:
         """Fetch the result of a ticket; take up an earlier download that broke.
 
-        Layers named by their content get their names as soon as they are whole, and are not fetched
-        again; all other files appear together in the end, the workspace last.
+        That is its workspace and the files that the workspace names; others are not fetched, and
+        logged as a warning. Layers named by their content get their names as soon as they are
+        whole, and are not fetched again; all other files appear together in the end, the workspace
+        last.
 
         Args:
             ticket: The ticket.
             folder: Where to put the files; made if need be.
             parallel: How many files to fetch at once. The server holds each in its memory: more
                 than one is for servers that are known to bear it.
+            max_size: Bytes that all files together may have; by default, those that come may have
+                nine tenths of what is free on the disk.
 
         Returns:
             The result workspace in `folder`, its layers beside it.
 
         Raises:
             NotFound: The user has no such ticket.
+            TooLarge: The files have more bytes than they may.
             TransferFailed: The result did not come whole.
             WrongState: The ticket has no result, or none yet.
         """
         area = f"api/tickets/{ticket}/files/results"
         name = f"ticket_{ticket:08d}_results.itksnap"
         try:
-            return download_archive(self.session, area, folder, name, parallel=parallel)
+            return download_archive(
+                self.session, area, folder, name, parallel=parallel, max_size=max_size
+            )
+        except TooLarge:
+            raise  # there are files
         except TransferFailed as error:
             if list_files(self.session, area):
                 raise
@@ -410,11 +437,3 @@ class Client:
             raise kind(
                 f"ticket {ticket} is {status}: {rule}", status=error.status, text=error.text
             ) from error
-
-
-def _blob(url: str) -> str:
-    """Give the path of an attachment; of its URL nothing else counts, least of all the host."""
-    path = re.search("blobs/[0-9a-f]{8,32}$", url)
-    if path is None:
-        raise BadAnswer(f"not the URL of an attachment: {shown(url)!r}")
-    return path[0]

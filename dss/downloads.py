@@ -1,36 +1,61 @@
-"""Files of a ticket on their way down, as streams: memory stays flat at any size of a file."""
+"""Files of a ticket on their way down, as streams: memory stays flat at any size of a file.
+
+The workspace comes first, since only what it names is fetched besides: whoever filled the ticket
+puts no other file into a folder of this machine. Its path is what a download returns; whoever looks
+for a workspace in the folder might find another one.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from dss.allowance import Allowance
 from dss.areas import TRIES, Changed, check_told, list_files
 from dss.errors import ServerFailed, TransferFailed, shown
 from dss.records import FileEntry
-from dss.whole import check_framed, check_whole, digest, named_by_content, same_header
+from dss.whole import check_framed, check_whole, digest, is_nifti, named_by_content, same_header
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
 from snapws.files import appearing, replacing
 from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dss.session import Session
+    from snapws import Workspace
+    from snapws.verify import NamedFile
 
 _START = 64 * 2**10
+_WORKSPACE = ".itksnap"
+_IMAGES = (".nii", ".nii.gz")
+_MESHES = (".vtk", ".vtp", ".stl", ".byu", ".y")
+_MOST_WORKSPACE = 32 * 2**20  # bytes: it is read into memory; of 4,000 layers it has some 4 MB
+
+_log = logging.getLogger(__name__)
 
 
 def download_archive(
-    session: Session, area: str, folder: str | Path, name: str, *, parallel: int = 1
+    session: Session,
+    area: str,
+    folder: str | Path,
+    name: str | None,
+    *,
+    parallel: int = 1,
+    max_size: int | None = None,
+    skipped: Callable[[Sequence[str]], None] | None = None,
 ) -> Path:
-    """Fetch all files of an area.
+    """Fetch the workspace of an area and all files that it names.
 
     Layers and meshes that are named by what they contain get their names as soon as they have
     proved it: a download that broke is taken up by the next one, which does not fetch again what
@@ -42,16 +67,22 @@ def download_archive(
         folder: Where to put them; made if need be. Symbolic links of the same names are replaced,
             and layers that are not what their names say; any other file that is not the same as
             the server's is an error.
-        name: Name of the workspace where more than one file ends in `.itksnap`.
+        name: Name of the workspace where more than one file ends in `.itksnap`; None where no more
+            than one may.
         parallel: How many files to fetch at once. The server reads each into its memory, whole.
+        max_size: Bytes that all files together may have; by default, those that come may have nine
+            tenths of what is free on the disk.
+        skipped: Is told the names of the files that the workspace does not name, if there are any;
+            by default they are logged, as a warning.
 
     Returns:
-        The workspace file in `folder`, its layers beside it.
+        The workspace file in `folder`, its layers beside it: the one that was checked.
 
     Raises:
-        TransferFailed: No workspace among the files; a name not allowed; a file cut off or damaged;
-            files that keep changing; a layer that is not among them; a folder that cannot be
-            written.
+        TooLarge: The files have more bytes than they may.
+        TransferFailed: No workspace among the files, or one too many; a name not allowed; a file
+            cut off or damaged; files that keep changing; a layer that is not among them; a folder
+            that cannot be written.
     """
     if not os.fspath(folder):
         raise TransferFailed("the name of the folder is empty: name a folder")
@@ -61,53 +92,96 @@ def download_archive(
     for further in reversed(range(TRIES)):
         listed = list_files(session, area)
         try:
-            workspace = _workspace([entry.name for entry in listed], area, name)
+            workspace = _workspace(listed, area, name)
         except TransferFailed:
             if not further:
                 raise
             continue
-        _refuse_folders(folder / entry.name for entry in listed)
         try:
-            with appearing(folder, last=workspace) as aside:
-                _fetch_all(session, area, listed, _Place(folder, aside), parallel)
-                _check_unchanged(session, area, listed)
-                _refuse_foreign_layers(aside / workspace, {entry.name for entry in listed})
+            allowance = Allowance.at(folder, max_size)
+            with appearing(folder, last=workspace.name) as aside:
+                download = _Download(session, area, listed, folder, aside, allowance)
+                wanted = download.fetch_workspace(workspace)
+                download.fetch_all(wanted, parallel)
+                download.check_unchanged()
                 _refuse_loss(folder, aside)
         except Changed as changed:
             sign = changed
             continue
         except OSError as error:
             raise TransferFailed(f"{folder}: {error.strerror or error}") from error
-        return folder / workspace
+        needed = {workspace.name, *(entry.name for entry in wanted)}
+        if left := [entry.name for entry in listed if entry.name not in needed]:
+            (skipped or _warn)(left)
+        return folder / workspace.name
     raise TransferFailed(f"the files of {area} changed during each of {TRIES} downloads: {sign}")
 
 
-def download_file(session: Session, path: str, target: str | Path) -> Path:
+def download_file(
+    session: Session, path: str, target: str | Path, max_size: int | None = None
+) -> Path:
     """Fetch one file, whose name says nothing; `target` is old, or is new and whole.
 
     A symbolic link is replaced; a device or FIFO is written through.
 
     Raises:
+        TooLarge: It has more than `max_size` bytes, by default nine tenths of what is free.
         TransferFailed: It did not come whole, or cannot be written.
     """
     try:
+        allowance = Allowance.at(Path(target).parent, max_size)
         with replacing(target) as aside:
-            check_framed(session.get_file(path, aside), Path(target).name)
+            check_framed(session.get_file(path, aside, allowance), Path(target).name)
     except OSError as error:
         raise TransferFailed(f"{target}: {error.strerror or error}") from error
     return Path(target)
 
 
-def _workspace(names: Sequence[str], area: str, preferred: str) -> str:
-    found = [name for name in names if name.lower().endswith(".itksnap")]
-    if preferred in found:
-        return preferred
-    if len(found) != 1:
+def archive_names(workspace: Path) -> set[str]:
+    """Return the names of all files of an archive that was downloaded: its workspace, and its own.
+
+    Raises:
+        snapws.WorkspaceError: It cannot be read.
+    """
+    from snapws import Workspace
+    from snapws.verify import named_files
+
+    found = {Path(named.file).name for named in named_files(Workspace.open(workspace))}
+    return {workspace.name, *found}
+
+
+def skipped_words(names: Sequence[str]) -> str:
+    """Return the line that says which files of a ticket were not fetched."""
+    these = f"{len(names)} files that the workspace does not name are"
+    one = "a file that the workspace does not name is"
+    return f"{one if len(names) == 1 else these} not fetched: {shown(', '.join(names))}"
+
+
+def _warn(names: Sequence[str]) -> None:
+    _log.warning("%s", skipped_words(names))
+
+
+def _workspace(listed: Sequence[FileEntry], area: str, preferred: str | None) -> FileEntry:
+    """Return the one workspace of an area, or the `preferred` one of several."""
+    found = [entry for entry in listed if entry.name.lower().endswith(_WORKSPACE)]
+    chosen = [entry for entry in found if entry.name == preferred] or found
+    if len(chosen) != 1:
+        names = ", ".join(entry.name for entry in listed)
         raise TransferFailed(
-            f"{len(found) or 'no'} workspace files in {area}, which has: "
-            f"{shown(', '.join(names)) or 'no files'}"
+            f"{len(found) or 'no'} workspace files in {area}, which has to have one; it has: "
+            f"{shown(names) or 'no files'}"
         )
-    return found[0]
+    _refuse_name(chosen[0].name, (_WORKSPACE,), "the workspace")
+    return chosen[0]
+
+
+def _refuse_name(name: str, endings: Sequence[str], what: str) -> None:
+    """Refuse a file that a program on this machine might take for something else than data."""
+    if name.startswith("-") or not name.lower().endswith(tuple(endings)):
+        raise TransferFailed(
+            f"{what} must not be put into a folder under this name: it has to end in "
+            f"{' or '.join(endings)}, and not to begin with a hyphen"
+        )
 
 
 def _refuse_folders(files: Iterable[Path]) -> None:
@@ -117,35 +191,31 @@ def _refuse_folders(files: Iterable[Path]) -> None:
             raise TransferFailed(f"{file} is a folder: download to another place")
 
 
-def _refuse_foreign_layers(workspace: Path, listed: set[str]) -> None:
-    """Refuse a workspace whose images and meshes are not all among the files that came.
+def _named_beside(workspace: Workspace) -> Iterator[tuple[NamedFile, str]]:
+    """Yield the files that a workspace names, and their names; all have to be beside it.
 
-    One that has not come may still be on its way. One that lies elsewhere would be a file of this
-    machine, which whoever sent the workspace would have sent back to him; and so would be what an
-    image of several files names as its voxels. Archives have images of one file, NIfTI, only.
+    One that lies elsewhere would be a file of this machine, which whoever sent the workspace would
+    have sent back to him; and so would be what an image of several files names as its voxels.
+    Archives have images of one file, NIfTI, only.
     """
-    from snapws import Workspace
     from snapws.paths import is_url, moved
     from snapws.verify import named_files
 
-    sent = Workspace.open(workspace)
-    saved_in = sent.registry.get("SaveLocation")
+    saved_in = workspace.registry.get("SaveLocation")
     # A folder that nobody can name: what leads into it is beside the workspace, wherever that is.
     nowhere = Path(os.path.abspath(f"{os.sep}{secrets.token_hex(16)}"))  # noqa: PTH100
-    for named in named_files(sent):
-        stored = sent.registry.get(named.key)
-        place = stored if is_url(stored) else moved(stored, saved_in, nowhere) or stored
-        name = re.split(r"[/\\]", place)[-1]
-        known = f"{named.where} of {workspace.name}, {shown(name)!r},"
-        if name not in listed and not is_url(stored):
-            raise TransferFailed(
-                f"{known} is not among the files of the ticket: it may still be on its way, look "
-                "again later"
-            )
-        if is_url(stored) or Path(place).parent != nowhere:
+    for named in named_files(workspace):
+        stored = workspace.registry.get(named.key)
+        parts = re.split(r"[/\\]", stored)
+        known = f"{named.where} of {workspace.path and workspace.path.name}, {shown(parts[-1])!r},"
+        place = None if is_url(stored) else moved(stored, saved_in, nowhere)
+        # Two dots may lead through a link, where the folder is the one that it was saved in.
+        if place is None or ".." in parts or Path(place) != nowhere / parts[-1]:
             raise TransferFailed(f"{known} is said to be elsewhere than beside the workspace")
-        if not (named.is_mesh or name.lower().endswith((".nii", ".nii.gz"))):
+        if not named.is_mesh and not parts[-1].lower().endswith(_IMAGES):
             raise TransferFailed(f"{known} is no NIfTI image, as all images of an archive are")
+        _refuse_name(parts[-1], _MESHES if named.is_mesh else _IMAGES, known.rstrip(","))
+        yield named, parts[-1]
 
 
 def _refuse_loss(folder: Path, aside: Path) -> None:
@@ -161,84 +231,122 @@ def _refuse_loss(folder: Path, aside: Path) -> None:
             )
 
 
-def _check_unchanged(session: Session, area: str, listed: Sequence[FileEntry]) -> None:
-    if list_files(session, area) != listed:
-        raise Changed("the list became another")
+@dataclass(frozen=True)
+class _Download:
+    """One look at the files of an area, and what is fetched of them.
 
+    Attributes:
+        session: The login.
+        area: Path of the area.
+        listed: Its files.
+        folder: Where they are to be.
+        aside: A folder for what may not appear there yet.
+        allowance: The bytes that may come.
+    """
 
-class _Place(NamedTuple):
-    """Where a download goes: the folder, and one aside for what may not appear in it yet."""
-
+    session: Session
+    area: str
+    listed: Sequence[FileEntry]
     folder: Path
     aside: Path
+    allowance: Allowance
 
+    def check_unchanged(self) -> None:
+        """Raise `Changed` where the server lists something else by now."""
+        if list_files(self.session, self.area) != self.listed:
+            raise Changed("the list became another")
 
-def _fetch_all(
-    session: Session, area: str, listed: Sequence[FileEntry], place: _Place, parallel: int
-) -> None:
-    """Fetch the listed files; several at once need a session each."""
-    if parallel == 1:
-        for entry in listed:
-            _fetch(session, area, listed, entry, place)
-        return
-    idle: SimpleQueue[Session] = SimpleQueue()
+    def fetch_workspace(self, entry: FileEntry) -> list[FileEntry]:
+        """Fetch the workspace, and return the entries of all files that it names.
 
-    def fetch(entry: FileEntry) -> None:
-        own = idle.get()
-        try:
-            _fetch(own, area, listed, entry, place)
-        finally:
-            idle.put(own)
+        Raises:
+            Changed: The list is out of date.
+            TransferFailed: It names a file that is not beside it, or not on the server: one that
+                has not come may still be on its way.
+        """
+        from snapws import Workspace
 
-    with ExitStack() as stack:
-        sessions = [stack.enter_context(session.another()) for _ in range(parallel)]
-        for one in sessions:
-            idle.put(one)
-        pool = stack.enter_context(ThreadPoolExecutor(parallel))
-        stack.callback(pool.shutdown, cancel_futures=True)
-        running = {pool.submit(fetch, entry) for entry in listed}
-        try:
-            while running:
-                # Not for longer: on Windows, Ctrl-C does not end a wait for a thread.
-                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for end in done:
-                    end.result()
-        except KeyboardInterrupt:
-            for one in sessions:
-                one.break_off()
-            raise
+        _refuse_folders([self.folder / entry.name])
+        self._fetch(
+            self.session, entry, Allowance(_MOST_WORKSPACE, "it is a workspace", whole=True)
+        )
+        file = self.aside / entry.name
+        self.allowance.take_present(file)
+        entries = {one.name: one for one in self.listed}
+        wanted: dict[str, FileEntry] = {}
+        for named, name in _named_beside(Workspace.open(file)):
+            if name not in entries:
+                self.check_unchanged()
+                raise TransferFailed(
+                    f"{named.where} of {entry.name}, {shown(name)!r}, is not among the files of "
+                    "the ticket: it may still be on its way, look again later"
+                )
+            wanted[name] = entries[name]
+        _refuse_folders(self.folder / name for name in wanted)
+        return sorted(wanted.values(), key=lambda one: one.index)
 
-
-def _fetch(
-    session: Session, area: str, listed: Sequence[FileEntry], entry: FileEntry, place: _Place
-) -> None:
-    """Fetch one file, unless it is there.
-
-    Raises:
-        Changed: The list is out of date.
-        TransferFailed: The file came damaged each time.
-    """
-    path = f"{area}/{entry.index}"
-    target = place.aside / entry.name
-    try:
-        if _is_there(session, path, place.folder / entry.name):
+    def fetch_all(self, wanted: Sequence[FileEntry], parallel: int) -> None:
+        """Fetch files; several at once need a session each."""
+        if parallel == 1:
+            for entry in wanted:
+                self._fetch(self.session, entry, self.allowance)
             return
-        for further in reversed(range(TRIES)):
-            received = session.get_file(path, target)
+        idle: SimpleQueue[Session] = SimpleQueue()
+
+        def fetch(entry: FileEntry) -> None:
+            own = idle.get()
             try:
-                check_told(received.name, entry.name, path)
-                proved = check_whole(received, target)
-                break
-            except TransferFailed:
-                if not further:
-                    raise
-    except ServerFailed:
-        # So it answers to an index that is no more.
-        _check_unchanged(session, area, listed)
-        raise
-    known = place.folder / entry.name
-    if proved and not (known.exists() or known.is_symlink()):
-        target.replace(known)
+                self._fetch(own, entry, self.allowance)
+            finally:
+                idle.put(own)
+
+        with ExitStack() as stack:
+            sessions = [stack.enter_context(self.session.another()) for _ in range(parallel)]
+            for one in sessions:
+                idle.put(one)
+            pool = stack.enter_context(ThreadPoolExecutor(parallel))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            running = {pool.submit(fetch, entry) for entry in wanted}
+            try:
+                while running:
+                    # Not for longer: on Windows, Ctrl-C does not end a wait for a thread.
+                    done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for end in done:
+                        end.result()
+            except KeyboardInterrupt:
+                for one in sessions:
+                    one.break_off()
+                raise
+
+    def _fetch(self, session: Session, entry: FileEntry, allowance: Allowance) -> None:
+        """Fetch one file, unless it is there.
+
+        Raises:
+            Changed: The list is out of date.
+            TransferFailed: The file came damaged each time.
+        """
+        path = f"{self.area}/{entry.index}"
+        target, place = self.aside / entry.name, self.folder / entry.name
+        try:
+            if _is_there(session, path, place):
+                allowance.take_present(place)
+                return
+            for further in reversed(range(TRIES)):
+                received = session.get_file(path, target, allowance)
+                try:
+                    check_told(received.name, entry.name, path)
+                    proved = check_whole(received, target)
+                    break
+                except TransferFailed:
+                    allowance.give_back(received.size)
+                    if not further:
+                        raise
+        except ServerFailed:
+            # So it answers to an index that is no more.
+            self.check_unchanged()
+            raise
+        if proved and not (place.exists() or place.is_symlink()):
+            target.replace(place)
 
 
 def _is_there(session: Session, path: str, file: Path) -> bool:
@@ -246,6 +354,8 @@ def _is_there(session: Session, path: str, file: Path) -> bool:
     if file.is_symlink() or not file.is_file():
         return False
     try:
+        if LAYER_NAME.fullmatch(file.name) and not is_nifti(file):
+            return False
         if not named_by_content(file):
             return False
     except (TransferFailed, GzipDamaged, WorkspaceError):

@@ -15,6 +15,7 @@ DssError
 ├── OutcomeUnknown      a call that changes something may or may not have been done
 ├── BadAnswer           the answer is not of the API's form
 ├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
+│   └── TooLarge        the files have more bytes than a download may have
 ├── TimedOut            the time to wait for a ticket is over
 ├── MiddlewareFailed    the local middleware did not start or cannot do what was asked
 ├── ServiceError        a service's file or description cannot be used, or its work cannot go on
@@ -31,6 +32,8 @@ from pathlib import Path
 
 TEXT_LIMIT = 300
 """Characters of a server's text that an error shows."""
+
+_LOOKED_AT = 20 * TEXT_LIMIT
 
 
 class DssError(Exception):
@@ -125,6 +128,10 @@ class TransferFailed(DssError):
     """A file could not be sent or received whole, or under a name that is allowed."""
 
 
+class TooLarge(TransferFailed):
+    """The files have more bytes than a download may have, or than there is room for."""
+
+
 class TimedOut(DssError):
     """The time that was given to wait for a ticket is over."""
 
@@ -163,6 +170,7 @@ class DemoFailed(DssError):
 
 def shown(text: str) -> str:
     """Make a server's text fit for a line: no control characters, at most `TEXT_LIMIT` long."""
+    text = text[:_LOOKED_AT]  # however much of it there is
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
 

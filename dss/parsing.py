@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar, get_type_hints
 
@@ -33,6 +33,8 @@ from dss.records import (
 )
 
 R = TypeVar("R")
+
+_MOST_DIGITS = 18  # of a number that every database holds
 
 
 def read_word(text: str, *allowed: str) -> str:
@@ -58,9 +60,10 @@ def read_int(text: str) -> int:
     Raises:
         BadAnswer: It is none.
     """
-    if not re.fullmatch("[0-9]{1,18}", text.strip()):
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
         raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
-    return int(text)
+    return int(digits)
 
 
 def read_number(text: str) -> float:
@@ -80,7 +83,11 @@ def read_number(text: str) -> float:
 
 def read_status(text: str) -> TicketStatus:
     """Read the status of a ticket."""
-    return TicketStatus(read_word(text, *(s.value for s in TicketStatus)))
+    known = _STATUSES.get(text)  # of lists of a million rows, each has one
+    return known or TicketStatus(read_word(text, *_STATUSES))
+
+
+_STATUSES = {status.value: status for status in TicketStatus}
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -152,6 +159,9 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
         BadAnswer: A row has more or fewer columns, or a value of the wrong form.
     """
     types = get_type_hints(record)
+    readers = [_READERS[types[column]] for column in columns]
+    # Of a row, the places of the record's fields: by place, a record is made in half the time.
+    places = [columns.index(field.name) for field in fields(record)]  # type: ignore[arg-type]
     records = []
     try:
         # Without `newline=""` a line end inside a quoted field would be changed.
@@ -162,10 +172,10 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
                     f"({', '.join(columns)}): {shown(','.join(row))!r}"
                 )
             try:
-                values = {c: _READERS[types[c]](v) for c, v in zip(columns, row, strict=True)}
+                values = [read(value) for read, value in zip(readers, row, strict=True)]
             except BadAnswer as error:
                 raise BadAnswer(f"row {number}, {shown(','.join(row))!r}: {error}") from error
-            records.append(record(**values))
+            records.append(record(*(values[place] for place in places)))
     except csv.Error as error:
         raise BadAnswer(f"not CSV: {error}: {shown(text)!r}") from error
     return records

@@ -158,23 +158,44 @@ class Provider:
         """
         return list_files(self.session, f"api/pro/tickets/{ticket}/files/{area}")
 
-    def download(self, ticket: int, folder: str | Path, *, parallel: int = 1) -> Path:
+    def download(
+        self,
+        ticket: int,
+        folder: str | Path,
+        *,
+        parallel: int = 1,
+        max_size: int | None = None,
+        skipped: Callable[[Sequence[str]], None] | None = None,
+    ) -> Path:
         """Fetch the input of a ticket, as `Client.download` does its result.
+
+        Work with the workspace whose path is returned: it is the one that was checked, and names no
+        file but those beside it.
 
         Args:
             ticket: The ticket.
             folder: Where to put the files; made if need be.
             parallel: How many files to fetch at once.
+            max_size: As for `Client.download`.
+            skipped: As for `Client.download`.
 
         Returns:
             The workspace in `folder`, its layers beside it.
 
         Raises:
-            TransferFailed: There is no workspace, or a file did not come whole.
+            TooLarge: The files have more bytes than they may.
+            TransferFailed: There is no workspace, or more than one, or a file did not come whole.
         """
         area = f"api/pro/tickets/{ticket}/files/input"
-        name = f"ticket_{ticket:08d}.itksnap"
-        return download_archive(self.session, area, folder, name, parallel=parallel)
+        return download_archive(
+            self.session,
+            area,
+            folder,
+            None,
+            parallel=parallel,
+            max_size=max_size,
+            skipped=skipped,
+        )
 
     def log(self, ticket: int, category: Category, message: str) -> int:
         """Add a line to the ticket's log; it takes along the files attached since the last one.

@@ -36,7 +36,7 @@ _FINAL = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service that tickets can be made for.
 
@@ -53,7 +53,7 @@ class Service:
     description: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServiceTag:
     """A layer that a service asks for.
 
@@ -70,7 +70,7 @@ class ServiceTag:
     required: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServiceDetail:
     """What a service says of itself.
 
@@ -93,7 +93,7 @@ class ServiceDetail:
     json: Mapping[str, object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServiceStats:
     """How busy a service is.
 
@@ -112,7 +112,7 @@ class ServiceStats:
     queue_length: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """A ticket in the list of its owner.
 
@@ -127,7 +127,7 @@ class Ticket:
     status: TicketStatus
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file attached to a log entry.
 
@@ -144,7 +144,7 @@ class Attachment:
     url: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogEntry:
     """A line of a ticket's log.
 
@@ -163,7 +163,7 @@ class LogEntry:
     attachments: tuple[Attachment, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TicketDetail:
     """A ticket as it is now.
 
@@ -180,7 +180,7 @@ class TicketDetail:
     log: tuple[LogEntry, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """A file of a ticket.
 
@@ -193,7 +193,7 @@ class FileEntry:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProvidedService:
     """A service as one provider offers it.
 
@@ -210,7 +210,7 @@ class ProvidedService:
     provider: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Available:
     """A service with tickets ready to be claimed.
 
@@ -225,7 +225,7 @@ class Available:
     ready: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A ticket that was claimed.
 
@@ -240,7 +240,7 @@ class Claim:
     status: TicketStatus
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProviderUser:
     """A user who may provide services for a provider.
 
@@ -255,7 +255,7 @@ class ProviderUser:
     admin: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AnyTicket:
     """A ticket in the administrator's list.
 

@@ -20,9 +20,10 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import Cookie
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import requests
 import urllib3
@@ -42,6 +43,9 @@ from dss.errors import (
     shown,
 )
 from dss.retry import PATIENCE, Lost, Tries, is_lasting, is_no_address, never_sent, reason
+
+if TYPE_CHECKING:
+    from dss.allowance import Allowance
 
 COOKIE_NAME = "webpy_session_id"
 TIMEOUT = (10.0, 60.0)
@@ -77,6 +81,14 @@ class _Jar(RequestsCookieJar):
         for old in [c for c in self if c.name == cookie.name]:
             self.clear(old.domain, old.path, old.name)
         super().set_cookie(cookie, *args, **kwargs)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or address, and nobody is in between."""
+    try:
+        return host in _LOOPBACK or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def server_url(text: str) -> str:
@@ -218,22 +230,27 @@ class Session:
         """GET a JSON document, within some seconds if asked for."""
         return self.get_text(path, _json, within=within)
 
-    def get_file(self, path: str, target: Path) -> Received:
+    def get_file(self, path: str, target: Path, allowance: Allowance | None = None) -> Received:
         """GET a file as a stream into `target`, which is overwritten, at each try anew.
 
         Raises:
+            TooLarge: It has more bytes than are left of the allowance; that is not tried again.
             TransferFailed: At every try the answer ended early.
             OSError: `target` cannot be written.
         """
-        return self._call("GET", path, lambda response, call: save(response, call, target))
+        return self._call(
+            "GET", path, lambda response, call: save(response, call, target, allowance)
+        )
 
-    def get_digest(self, path: str) -> tuple[str | None, str]:
+    def get_digest(self, path: str, most: int | None = None) -> tuple[str | None, str]:
         """GET a file's name and the SHA-256 of its bytes, in hex digits, and keep nothing else.
+
+        Of a file with more than `most` bytes, no more is read, and the digest is of no whole file.
 
         Raises:
             TransferFailed: At every try the answer ended early.
         """
-        return self._call("GET", path, digest_of)
+        return self._call("GET", path, lambda response, call: digest_of(response, call, most))
 
     def get_start(self, path: str, size: int) -> tuple[str | None, bytes]:
         """GET a file's name and its first bytes, at most `size`, and close the connection.

@@ -101,7 +101,7 @@ def _holds(session: Session, area: str, file: Path, name: str) -> bool:
         if index is None:
             return False
         try:
-            told, sha256 = session.get_digest(f"{area}/{index}")
+            told, sha256 = session.get_digest(f"{area}/{index}", file.stat().st_size)
             check_told(told, name, f"{area}/{index}")
         except TransferFailed as error:
             raise NetworkFailed(f"{name} could not be read back: {error}") from error

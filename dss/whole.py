@@ -21,6 +21,7 @@ from snapws.streams import ahead
 if TYPE_CHECKING:
     from dss.answers import Received
 
+_IMAGES = (".nii", ".nii.gz")
 _HEADER = 352  # bytes at the beginning of a NIfTI file that hold its header
 
 
@@ -40,6 +41,11 @@ def check_whole(received: Received, file: Path) -> bool:
     """
     from snapws.errors import ImageError
 
+    # First of all: which library reads it depends on its bytes.
+    if file.name.lower().endswith(_IMAGES) and not is_nifti(file):
+        raise TransferFailed(
+            f"{file.name} came damaged or cut off, or is no NIfTI image of one file"
+        )
     try:
         named = named_by_content(file)
         ended = named or _ends_well(file)
@@ -126,7 +132,7 @@ def _ends_well(file: Path) -> bool:
             return True
     if name.endswith(".gz") and not zipped:
         raise TransferFailed(f"{file.name} came damaged or cut off: it is not gzip")
-    if name.endswith((".nii", ".nii.gz")):
+    if name.endswith(_IMAGES):
         from snapws.errors import ImageUnsupported
         from snapws.images import read_header
 
@@ -154,10 +160,27 @@ def same_header(file: Path, start: bytes) -> bool:
     return len(mine) == _HEADER and mine == _first(BytesIO(start))
 
 
+def is_nifti(file: Path) -> bool:
+    """Return whether a file is a NIfTI image of one file, by its bytes and not by its name.
+
+    Libraries choose how to read a file by what it begins with, too: one named like an image may be
+    of a format that names further files.
+    """
+    with file.open("rb") as content:
+        start = _first(content)
+    if start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+        return start[344:348] == b"n+1\0"
+    return start[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") and start[4:8] == b"n+2\0"
+
+
 def _first(content: Any) -> bytes:
+    start = b""
     with suppress(GzipDamaged):  # as the beginning of a file is
-        return next(pieces(content), b"")[:_HEADER]
-    return b""
+        for piece in pieces(content):
+            start += piece[: _HEADER - len(start)]
+            if len(start) == _HEADER:
+                break
+    return start
 
 
 def digest(file: Path, method: str = "sha256") -> str:

@@ -86,7 +86,7 @@ def _auth(_: Run, server: str) -> None:
     _tell("  Enter the token: ", end="")
     with _failing_in_a_line(), login(server, sys.stdin.readline()) as session:
         dss.Credentials().save(session)
-        _tell(f"Success: logged in as {session.user}")
+        _tell(f"Success: logged in as {_line(session.user or '')}")
 
 
 COMMANDS.append(Command(("-dss-auth",), _USER, "<url>", _auth.__doc__ or "", _auth))
@@ -168,8 +168,8 @@ def _tickets_wait(run: Run, client: Client, ticket: str) -> None:
 @_user("-dss-tickets-download", "<ticket> <folder>")
 def _tickets_download(run: Run, client: Client, ticket: str, folder: str) -> None:
     """Fetch the result of a ticket into a folder; print the files."""
-    client.download(whole_number(ticket), folder)
-    _print_fetched(run, folder, client.files(whole_number(ticket), "results"))
+    workspace = client.download(whole_number(ticket), folder)
+    _print_fetched(run, workspace, client.files(whole_number(ticket), "results"))
 
 
 @_user("-dss-tickets-delete", "<ticket>")
@@ -207,8 +207,8 @@ def _claim(run: Run, provider: Provider, hashes: str, name: str, instance: str) 
 @_provider("-dssp-tickets-download", "<ticket> <folder>")
 def _claimed_download(run: Run, provider: Provider, ticket: str, folder: str) -> None:
     """Fetch the input of a ticket that you claimed into a folder; print the files."""
-    provider.download(whole_number(ticket), folder)
-    _print_fetched(run, folder, provider.files(whole_number(ticket)))
+    workspace = provider.download(whole_number(ticket), folder)
+    _print_fetched(run, workspace, provider.files(whole_number(ticket)))
 
 
 @_provider("-dssp-tickets-fail", "<ticket> <message>")
@@ -321,7 +321,7 @@ def _offered_list(run: Run, admin: Admin, name: str) -> None:
 @_administrator("-dssa-providers-services-add", "<provider> <git-repository> <ref>")
 def _offered_add(run: Run, admin: Admin, name: str, repository: str, ref: str) -> None:
     """Make a provider offer the service that a git repository describes; print its hash."""
-    run.print(admin.add_service(name, repository, ref))
+    run.print(_line(admin.add_service(name, repository, ref)))
 
 
 @_administrator("-dssa-providers-services-delete", "<provider> <hash>")
@@ -338,9 +338,14 @@ def _print_table(run: Run, rows: Sequence[Sequence[str]]) -> None:
     run.print_table([[_line(word) for word in row] for row in rows])
 
 
-def _print_fetched(run: Run, folder: str, files: Sequence[FileEntry]) -> None:
+def _print_fetched(run: Run, workspace: Path, files: Sequence[FileEntry]) -> None:
+    """Print the files of an archive that was fetched, in the order in which the server has them."""
+    from dss.downloads import archive_names
+
+    fetched = archive_names(workspace)
     for file in files:
-        run.print((Path(folder) / file.name).as_posix())
+        if file.name in fetched:
+            run.print((workspace.parent / file.name).as_posix())
 
 
 def _tell(text: str, end: str = "\n") -> None:

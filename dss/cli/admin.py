@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from dss.cli.shared import Connection, ServiceName, as_record, command, find_service, noun
+from dss.cli.shared import (
+    Connection,
+    ServiceName,
+    as_record,
+    command,
+    find_service,
+    noun,
+    show_words,
+)
 from dss.errors import NotFound, ServiceError
 from snapws.cli import render
 from snapws.cli.frame import Listing
@@ -36,7 +44,7 @@ def list_providers(connection: Connection, listing: Listing) -> None:
     from dss.admin import Admin
 
     with connection.open() as session:
-        listing.show_lines(Admin(session).providers())
+        show_words(listing, Admin(session).providers())
 
 
 @command(providers, "add", example="dss admin providers add testlab")
@@ -151,7 +159,7 @@ def add_service(
                 "one; fill it in, and commit it here"
             )
     with connection.open() as session:
-        listing.show_lines([Admin(session).add_service(provider, repository, ref)])
+        show_words(listing, [Admin(session).add_service(provider, repository, ref)])
 
 
 @command(services, "delete", example="dss admin services delete testlab RegistrationExample")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dss.cli.shared import Connection, Link
+from dss.cli.shared import Connection, Link, warn_if_readable
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
@@ -45,11 +45,12 @@ def login(
     server = server.strip().rstrip("/").removesuffix("/token")  # the page that shows it
     verify = link.verify
     Session(server, verify=verify).close()  # what is no URL is refused before a token is asked for
+    warn_if_readable(server)
     words = _token(server, token)
     Credentials().make_folder()  # before the token is used up
     with log_in(server, words, verify=verify, patience=link.patience) as session:
         Credentials().save(session)
-        render.result(f"logged in to {session.server} as {session.user}")
+        render.result(render.plain(f"logged in to {session.server} as {session.user}"))
 
 
 def logout(
@@ -81,7 +82,7 @@ def whoami(connection: Connection, listing: Listing) -> None:
     if listing.json:
         render.as_json(found)
     else:
-        render.result(f"{found['user']} at {found['server']}")
+        render.result(render.plain(f"{found['user']} at {found['server']}"))
 
 
 def _token(server: str, given: str | None) -> str:

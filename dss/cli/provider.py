@@ -12,6 +12,7 @@ from dss.cli.shared import (
     Connection,
     Folder,
     Interval,
+    MaxSize,
     Parallel,
     TicketNumber,
     Upload,
@@ -126,16 +127,18 @@ def download(
     connection: Connection,
     listing: Listing,
     parallel: Parallel = 1,
+    max_size: MaxSize = None,
 ) -> None:
     """Fetch the input of a ticket; print its workspace.
 
-    The workspace appears last, when its files are there. After a failure, the same again fetches
-    what is still missing.
+    The ticket has to have one workspace; files that it does not name are not fetched. The workspace
+    appears last, when its files are there. After a failure, the same again fetches what is still
+    missing.
     """
     from dss.provider import Provider
 
     with connection.open() as session:
-        result = Provider(session).download(ticket, folder, parallel=parallel)
+        result = Provider(session).download(ticket, folder, parallel=parallel, max_size=max_size)
     listing.show_lines([str(result)])
 
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dss.errors import DssError, NetworkFailed, NotFound, NotPermitted
 from snapws.cli import render
 
-_WAITING = "dss.session.waiting"  # the name of the log, without loading what writes it
+# The names of logs, without loading what writes them.
+_WAITING = "dss.session.waiting"
+_DOWNLOADS = "dss.downloads"
 
 
 class _Remarks(logging.Handler):
@@ -38,9 +40,12 @@ def remarking(name: str, level: int, addition: str = "") -> Iterator[None]:
 
 @contextmanager
 def talking() -> Iterator[None]:
-    """Talk to a server: remark that it keeps one waiting, and add to an error what to do next."""
+    """Talk to a server: remark what is logged for people, and add to an error what to do next."""
     try:
-        with remarking(_WAITING, logging.INFO, " (--patience)"):
+        with (
+            remarking(_WAITING, logging.INFO, " (--patience)"),
+            remarking(_DOWNLOADS, logging.WARNING),
+        ):
             yield
     except (NetworkFailed, NotFound, NotPermitted) as error:
         if advice := _advice(error):

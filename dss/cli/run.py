@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dss.cli.shared import Connection, seconds, service_file
+from dss.cli.shared import Connection, MaxSize, seconds, service_file, size, warn_if_readable
 from dss.errors import ServiceError
 from snapws.cli import render
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from dss.serving.settings import Settings
     from dss.session import Session
 
-_SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_MOST = 1e18  # bytes, more than any disk
 _QUICK = (5.0, 20.0)  # time-outs of a loop that has other things to see to
 
 
@@ -35,16 +32,6 @@ class ExecutorName(str, Enum):
 
     LOCAL = "local"
     DASK = "dask"
-
-
-def size(text: str) -> int:
-    """Read a number of bytes: `500M`, `8G`, `1.5T`."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if form is None:
-        raise typer.BadParameter(f"{text!r} is no size: give it like 500M or 8G")
-    if (count := float(form[1]) * _SIZES[form[2].upper()]) > _MOST:
-        raise typer.BadParameter(f"{text!r} is too much: at most {_MOST / _SIZES['T']:g}T")
-    return int(count)
 
 
 def run(
@@ -112,6 +99,7 @@ def run(
         int,
         typer.Option(parser=size, metavar="SIZE", help="Room on the disk that a claim needs."),
     ] = "2G",  # type: ignore[assignment]
+    max_size: MaxSize = None,
     grace: Annotated[
         float,
         typer.Option(parser=seconds, metavar="TIME", help="Time to end in, when stopped."),
@@ -178,6 +166,7 @@ def run(
         keep=keep,
         limits=Limits(timeout, memory),
         min_free=min_free,
+        max_size=max_size,
         grace=grace,
         interval=interval,
         adopt=adopt,
@@ -187,6 +176,7 @@ def run(
         patience=connection.patience,
     )
     file = service_file(file)
+    warn_if_readable(connection.server or Credentials().server)
     with ExitStack() as stack:
         if metrics_port is not None:
             port = stack.enter_context(metrics.serve(workdir, metrics_port))

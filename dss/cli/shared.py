@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from dss.cli.remarks import talking
 from dss.errors import DssError, NotFound, Refused
 from snapws import Workspace, WorkspaceError
 from snapws.cli import frame, render
+from snapws.cli.frame import Listing
 
 if TYPE_CHECKING:
     from dss.records import ProvidedService, Service
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from snapws.privacy import Privacy
 
 _LEAST_PAUSE = 0.1  # seconds
+_SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MOST = 1e18  # bytes, more than any disk
 _LONGEST = 3650 * 86400.0  # seconds: no system waits for any time that one can type
 
 #: The page, below docs/, where one reads more of a subcommand for which no other is named.
@@ -62,6 +65,16 @@ def seconds(text: str) -> float:
     if (time := float(form[1]) * _UNITS[form[2]]) > _LONGEST:
         raise typer.BadParameter(f"{text!r} is too long: at most {_LONGEST / _UNITS['d']:g}d")
     return time
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: `500M`, `8G`, `1.5T`."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if form is None:
+        raise typer.BadParameter(f"{text!r} is no size: give it like 500M or 8G")
+    if (count := float(form[1]) * _SIZES[form[2].upper()]) > _MOST:
+        raise typer.BadParameter(f"{text!r} is too much: at most {_MOST / _SIZES['T']:g}T")
+    return int(count)
 
 
 def _pause(text: str) -> float:
@@ -134,7 +147,24 @@ class Connection(Link):
         """Open the session of the login that is kept; close it by leaving it as a context."""
         from dss.login import Credentials
 
-        return Credentials().open_session(self.server, verify=self.verify, patience=self.patience)
+        verify = self.verify
+        session = Credentials().open_session(self.server, verify=verify, patience=self.patience)
+        warn_if_readable(session.server)
+        return session
+
+
+def warn_if_readable(server: str | None) -> None:
+    """Remark that what goes to a server is not encrypted, if it leaves this machine."""
+    from urllib.parse import urlsplit
+
+    from dss.session import is_loopback
+
+    url = urlsplit(server or "")
+    if url.scheme.lower() == "http" and not is_loopback(url.hostname or ""):
+        render.note(
+            f"warning: {url.hostname} is talked to over http://, not encrypted; whoever is in "
+            "between can read and change everything, the login too"
+        )
 
 
 TicketNumber = Annotated[
@@ -166,6 +196,18 @@ Parallel = Annotated[
 ]
 
 
+MaxSize = Annotated[
+    int | None,
+    typer.Option(
+        "--max-size",
+        parser=size,
+        metavar="SIZE",
+        help="How much a download may fetch.",
+        show_default="nine tenths of the free disk",
+    ),
+]
+
+
 @dataclass
 class Upload:
     """What a subcommand takes that sends a workspace."""
@@ -188,6 +230,11 @@ def remark_texts(workspace: Workspace, privacy: Privacy) -> None:
     from snapws.privacy import kept_texts, scrubbed
 
     render.kept_texts(kept_texts(scrubbed(workspace, privacy).registry, privacy))
+
+
+def show_words(listing: Listing, words: Sequence[str]) -> None:
+    """Print texts of a server as a JSON array, or one a line, without control characters."""
+    listing.show_lines(words if listing.json else [render.plain(word) for word in words])
 
 
 def service_file(path: Path) -> Path:
@@ -239,7 +286,7 @@ def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> s
 
 def as_record(thing: Any) -> dict[str, Any]:
     """Give a record of the library as JSON knows it, times in ISO 8601, durations in seconds."""
-    return {name: _as_json(value) for name, value in vars(thing).items()}
+    return {field.name: _as_json(getattr(thing, field.name)) for field in fields(thing)}
 
 
 def _as_json(value: Any) -> Any:

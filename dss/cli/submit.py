@@ -12,6 +12,7 @@ import typer
 from dss.cli.follow import Waiting, follow
 from dss.cli.shared import (
     Connection,
+    MaxSize,
     Upload,
     find_service,
     not_unheard,
@@ -62,6 +63,7 @@ def submit(
             "--yes", "-y", help="Do not ask about files outside of the workspace's folder."
         ),
     ] = False,
+    max_size: MaxSize = None,
     waiting: Waiting,
     upload: Upload,
     connection: Connection,
@@ -108,7 +110,7 @@ def submit(
         if wait or download:
             follow(client, number, waiting, json=listing.json)
         if download:
-            result = str(client.download(number, download))
+            result = str(client.download(number, download, max_size=max_size))
             if listing.json:
                 render.as_json_line({"ticket": number, "workspace": result})
             else:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import mimetypes
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +11,7 @@ from dss.cli.follow import Waiting, follow, show_log
 from dss.cli.shared import (
     Connection,
     Folder,
+    MaxSize,
     Parallel,
     TicketNumber,
     TicketNumbers,
@@ -23,9 +22,6 @@ from dss.cli.shared import (
 from snapws.cli import render
 from snapws.cli.frame import Listing
 from snapws.cli.report import ReportFile, html_file
-
-if TYPE_CHECKING:
-    from dss.records import Attachment
 
 app = noun("Your tickets.", example="dss tickets show 1")
 
@@ -97,16 +93,17 @@ def download(
     connection: Connection,
     listing: Listing,
     parallel: Parallel = 1,
+    max_size: MaxSize = None,
 ) -> None:
     """Fetch the result of a ticket; print its workspace.
 
-    The workspace appears last, when its files are there. After a failure, the same again fetches
-    what is still missing.
+    Files that the workspace does not name are not fetched. The workspace appears last, when its
+    files are there. After a failure, the same again fetches what is still missing.
     """
     from dss.client import Client
 
     with connection.open() as session:
-        result = Client(session).download(ticket, folder, parallel=parallel)
+        result = Client(session).download(ticket, folder, parallel=parallel, max_size=max_size)
     listing.show_lines([str(result)])
 
 
@@ -165,11 +162,14 @@ def attachments(
             show_default=False,
         ),
     ] = None,
+    max_size: MaxSize = None,
 ) -> None:
     """List or fetch what is attached to a ticket's log.
 
-    Whoever learns the address of an attachment can read it, without a login.
+    What is fetched gets a name that a double click shows and does not run: HTML and SVG are saved
+    as text. Whoever learns the address of an attachment can read it, without a login.
     """
+    from dss.attachments import file_name
     from dss.client import Client
 
     with connection.open() as session:
@@ -185,14 +185,8 @@ def attachments(
         download.mkdir(parents=True, exist_ok=True)
         files = []
         for one in (one for entry in entries for one in entry.attachments):
-            files.append(download / _file_name(one))
-            client.fetch_attachment(one, files[-1])
+            files.append(download / file_name(one))
+            client.fetch_attachment(one, files[-1], max_size=max_size)
+            if max_size is not None:
+                max_size -= files[-1].stat().st_size
     listing.show_lines([str(file) for file in files])
-
-
-def _file_name(attachment: Attachment) -> str:
-    """Name the file of an attachment by its number, its description and its kind."""
-    words = re.sub("[^A-Za-z0-9]+", "-", attachment.description)[:60].strip("-")
-    # The library's own table: those of the system differ.
-    kind = mimetypes.MimeTypes().guess_extension(attachment.mime_type) or ""
-    return f"attachment_{attachment.id}{'_' if words else ''}{words}{kind}"

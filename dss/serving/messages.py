@@ -136,6 +136,7 @@ class Order:
         verify: How the server's certificate is checked, as for `Session`.
         patience: Seconds for which one call is repeated before the job remarks that it waits.
         privacy: What typed text goes along with the result, as for `snapws.archive.archive`.
+        max_size: Bytes that the ticket's input may have, as for `Provider.download`.
     """
 
     ticket: int
@@ -149,6 +150,7 @@ class Order:
     verify: bool | str
     patience: float
     privacy: Privacy
+    max_size: int | None = None
 
 
 @dataclass(frozen=True)

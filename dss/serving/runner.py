@@ -314,6 +314,7 @@ class Runner:
                 verify=self._settings.verify,
                 patience=self._settings.patience,
                 privacy=self._settings.privacy,
+                max_size=self._settings.max_size,
             )
         )
 

@@ -28,6 +28,8 @@ class Settings:
         limits: What each job may use.
         min_free: Bytes that the disk must have free for a ticket to be claimed. At a quarter of
             it, the job with the most files fails, if these are what is lacking.
+        max_size: Bytes that the input of a ticket may have; by default nine tenths of what is free
+            on the disk.
         grace: Seconds that running jobs are given to end, once it is stopped.
         interval: Seconds between two looks for tickets, at most.
         adopt: Whether tickets that the login has claimed without an answer are searched for and
@@ -50,6 +52,7 @@ class Settings:
     keep: float = 7 * 86400.0
     limits: Limits = field(default_factory=Limits)
     min_free: int = 2 * 10**9
+    max_size: int | None = None
     grace: float = 60.0
     interval: float = 10.0
     adopt: bool = False

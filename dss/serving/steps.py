@@ -11,11 +11,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dss.client import Client
+from dss.downloads import archive_names, skipped_words
 from dss.errors import (
     BadAnswer,
     DssError,
@@ -85,6 +86,8 @@ class Work:
         self._channel = channel
         self._reason = order.reason
         self._input = order.folder / "input"
+        self._workspace: Path | None = None  # as this process has fetched and checked it
+        self._skipped: Sequence[str] = ()
         self._result = order.folder / _RESULT
         self._archive = order.folder / "result"
         self._reports: ServerReports | None = None
@@ -129,17 +132,13 @@ class Work:
             # A report whose answer was lost with its process; else somebody else's doing.
             ours = {Step.UPLOADED: Outcome.SUCCESS, Step.FAILING: Outcome.FAILED}.get(step)
             return self._finish(ours if ours and ours.value == status else Outcome.RELEASED)
-        needed = {
-            Step.DOWNLOADED: self._input,
-            Step.PROCESSING: self._input,
-            Step.PROCESSED: self._result,
-            Step.PACKAGED: self._archive,
-        }.get(step)
-        if needed is None or (needed.exists() and step is not Step.PROCESSING):
+        left = {Step.PROCESSED: self._result, Step.PACKAGED: self._archive}.get(step)
+        if step not in (Step.DOWNLOADED, Step.PROCESSING) and (left is None or left.exists()):
             return step
         if step is not Step.DOWNLOADED and not self._service.resumable:
             return self._fail("the work was cut short, and this service cannot take it up again")
-        # From the download on: what the function may have changed of it is fetched again.
+        # From the download on: the workspace that is worked on is the one that this process has
+        # checked, and what the function may have changed is fetched again.
         return Step.CLAIMED
 
     def _take(self, step: Step, take: Callable[[], Step]) -> Step:
@@ -160,31 +159,45 @@ class Work:
         aside = self._order.folder / "coming"
         if self._input.exists() and not aside.exists():
             self._input.replace(aside)
-            for file in aside.iterdir():  # layers prove themselves; what cannot is fetched again
-                if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
-                    _remove(file)
+        for file in aside.iterdir() if aside.exists() else ():
+            # Layers prove themselves; what cannot is fetched again.
+            if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
+                _remove(file)
         # What is of an earlier claim goes, or half done; but not how far the user's bar is.
         kept = (aside.name, OUTPUT, *([] if self._order.step is Step.CLAIMED else [REPORTS]))
         for left in self._order.folder.iterdir():
             if left.name not in kept:
                 _remove(left)
-        self._insist(lambda: self._fetch(aside))
+        name = self._insist(lambda: self._fetch(aside))
         aside.replace(self._input)
+        self._workspace = self._input / name
         if self._order.step is not Step.CLAIMED:
             return Step.DOWNLOADED  # as the journal knows: it counts how often the rest is begun
         return self._reach(Reached(Step.DOWNLOADED, moved=_size(self._input.iterdir())))
 
-    def _fetch(self, folder: Path) -> None:
+    def _fetch(self, folder: Path) -> str:
+        """Fetch the ticket's files into a folder that has no others; return the workspace."""
+
+        def skipped(names: Sequence[str]) -> None:
+            self._skipped = names
+
         try:
-            self._provider.download(self._order.ticket, folder)
+            workspace = self._provider.download(
+                self._order.ticket, folder, max_size=self._order.max_size, skipped=skipped
+            )
+            names = archive_names(workspace)
+            for left in folder.iterdir():  # by an earlier try, whose workspace was another one
+                if left.name not in names:
+                    _remove(left)
+            return workspace.name
         except TransferFailed:
             # A proxy's page may have come for a file: then there comes one for the list, too.
             self._provider.files(self._order.ticket)
             raise
 
     def _process(self) -> Step:
-        (file,) = sorted(self._input.glob("*.itksnap"))[:1] or [self._input / "workspace.itksnap"]
-        workspace = Workspace.open(file)
+        assert self._workspace  # noqa: S101 - no way leads here but through the download
+        workspace = Workspace.open(self._workspace)
         lacking = missing(self._insist(self._tags), workspace)
         if lacking:
             return self._fail("; ".join(lacking))
@@ -196,6 +209,8 @@ class Work:
         self._use_own_temporary_folder()
         Outbox(self._order.folder / REPORTS).clear()  # an earlier run's; this one tells it again
         reports = self._open_reports()
+        if self._skipped:
+            reports.log("warning", skipped_words(self._skipped))
         job = Job(self._order.ticket, workspace, workdir, reports)
         self._channel.on_cancel = job.cancel
         self._reach(Reached(Step.PROCESSING))

@@ -94,13 +94,18 @@ def result(text: str) -> None:
 def as_json(value: object) -> None:
     """Print a result as JSON."""
     passing("")
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+    typer.echo(_json(value, indent=2))
 
 
 def as_json_line(value: object) -> None:
     """Print a result as one line of JSON, where more lines follow as they come."""
     passing("")
-    typer.echo(json.dumps(value, allow_nan=False))
+    typer.echo(_json(value))
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """Return a value as JSON in printable ASCII; of the rest, `json` leaves DEL as it is."""
+    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def table(records: Iterable[Record], columns: Sequence[str]) -> None:

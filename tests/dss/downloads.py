@@ -10,10 +10,42 @@ import nibabel
 import numpy
 
 from dss.downloads import download_archive
-from tests.dss.raw_server import RawServer
+from snapws import Workspace, registry_xml
+from tests.dss.raw_server import RawServer, sent
 
 AREA = "api/tickets/1/files/results"
-LAYER = gzip.compress(bytes(5000))
+
+
+def _image() -> bytes:
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((9, 9, 9))
+    header.set_data_dtype("i2")
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    return bytes(header.binaryblock) + bytes(4 + 9 * 9 * 9 * 2)
+
+
+LAYER = gzip.compress(_image())
+"""An image that no name proves."""
+
+
+def workspace_of(*files: str) -> bytes:
+    """A workspace file that names images and meshes beside it."""
+    made = Workspace()
+    meshes = [file for file in files if file.endswith((".vtk", ".stl"))]
+    for number, file in enumerate(file for file in files if file not in meshes):
+        key = f"Layers.Layer[{number:03d}]"
+        made.registry[f"{key}.Role"] = "OverlayRole" if number else "MainRole"
+        made.registry[f"{key}.AbsolutePath"] = f"/archive/{file}"
+    for number, file in enumerate(meshes):
+        key = f"MeshLayers.Layer[{number:03d}].MeshTimePoints.TimePoint[000].PolyData[000]"
+        made.registry[f"{key}.AbsolutePath"] = f"/archive/{file}"
+    made.registry["SaveLocation"] = "/archive"
+    return registry_xml.to_bytes(made.registry)
+
+
+def naming(*files: str) -> bytes:
+    """The answer with a workspace `w.itksnap` that names these files beside it."""
+    return sent("w.itksnap", workspace_of(*files))
 
 
 def get(raw: RawServer, folder: Path, *answers: bytes) -> Path:

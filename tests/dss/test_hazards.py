@@ -33,6 +33,7 @@ from dss.login import login
 from dss.multipart import FileBody
 from dss.uploads import upload_files
 from snapws import Workspace
+from tests.dss.downloads import workspace_of
 from tests.dss.raw_server import (
     DROP,
     WORKSPACE,
@@ -65,15 +66,15 @@ def write(folder: Path, **files: bytes) -> list[tuple[Path, str]]:
 
 
 def test_hazard_01_an_index_is_a_place_by_time(client: Client, area: str, tmp_path: Path) -> None:
-    write(tmp_path, a=b"1", b=b"2", w=WORKSPACE)
-    names = ["a.txt", "b.txt", "w.itksnap"]
+    names = ["a.stl", "b.stl", "w.itksnap"]
+    write(tmp_path, a=b"1", b=b"2", w=workspace_of(*names[:2]))
     upload_files(client.session, area, [(tmp_path / name[0], name) for name in names])
     assert [entry.name for entry in list_files(client.session, area)] == names
     write(tmp_path, a=b"3")
-    upload_files(client.session, area, [(tmp_path / "a", "a.txt")])
+    upload_files(client.session, area, [(tmp_path / "a", "a.stl")])
     assert [entry.name for entry in list_files(client.session, area)] == [*names[1:], names[0]]
     client.download(ticket_of(area), tmp_path / "out")
-    assert [(tmp_path / "out" / name).read_bytes() for name in names] == [b"3", b"2", WORKSPACE]
+    assert [(tmp_path / "out" / name).read_bytes() for name in names[:2]] == [b"3", b"2"]
 
 
 def test_hazard_02_the_last_of_a_name_wins(
@@ -84,10 +85,10 @@ def test_hazard_02_the_last_of_a_name_wins(
     read = Session.get_digest
     others = [theirs]
 
-    def read_late(session: Session, path: str) -> tuple[str | None, str]:
+    def read_late(session: Session, path: str, *more: Any) -> tuple[str | None, str]:
         while others:
             upload_files(session, area, [(others.pop()[0], "layer")])
-        return read(session, path)
+        return read(session, path, *more)
 
     monkeypatch.setattr(Session, "get_digest", read_late)
     upload_files(client.session, area, [(ours[0], "layer")], verify=True)
@@ -136,17 +137,18 @@ def test_hazard_05_memory_of_server_and_client(
     size = 48 * 2**20
     with (tmp_path / "big").open("wb") as big:
         big.truncate(size)
-    write(tmp_path, w=WORKSPACE)
-    sources = [(tmp_path / "big", "big.raw"), (tmp_path / "w", "n"), (tmp_path / "w", "w.itksnap")]
+    write(tmp_path, w=workspace_of("big.stl", "n.stl"))
+    names = {"big.stl": "big", "n.stl": "w", "w.itksnap": "w"}
+    sources = [(tmp_path / file, name) for name, file in names.items()]
     fetch = Session.get_file
     at_work: list[int] = []
     most = [0]
 
-    def counted(session: Session, path: str, target: Path) -> Received:
+    def counted(session: Session, path: str, target: Path, *more: Any) -> Received:
         at_work.append(1)
         most[0] = max(most[0], len(at_work))
         try:
-            return fetch(session, path, target)
+            return fetch(session, path, target, *more)
         finally:
             at_work.pop()
 
@@ -158,7 +160,7 @@ def test_hazard_05_memory_of_server_and_client(
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (tmp_path / "out" / "big.raw").stat().st_size == size
+    assert (tmp_path / "out" / "big.stl").stat().st_size == size
     assert most == [1]
     assert peak < size / 4
 
@@ -359,7 +361,8 @@ def test_older_server_5_fields_of_a_form(raw: RawServer, tmp_path: Path) -> None
 def test_older_server_6_the_workspace_is_anywhere_and_has_any_name(
     raw: RawServer, tmp_path: Path, name: str
 ) -> None:
-    names = listing("a.txt", name, "z.txt")
-    raw.answers = [names, sent("a.txt", b""), sent(name), sent("z.txt", b""), names]
+    names = listing("a.stl", name, "z.stl")
+    first = sent(name, workspace_of("a.stl", "z.stl"))
+    raw.answers = [names, first, sent("a.stl", b""), sent("z.stl", b""), names]
     with raw.session() as session:
         assert Client(session).download(1, tmp_path).name == name

@@ -7,6 +7,7 @@ import threading
 from _thread import interrupt_main
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from dss.errors import TicketDeleted, WrongState
 from dss.multipart import FileBody
 from dss.uploads import upload_files
 from snapws import Workspace, registry_xml
-from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
+from tests.dss.downloads import AREA, LAYER, archived_layer, get, naming, nifti, workspace_of
 from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent, serving
 
 
@@ -30,10 +31,10 @@ def layer(tmp_path: Path) -> tuple[str, bytes]:
 def test_download(raw: RawServer, tmp_path: Path) -> None:
     names = listing("w.itksnap", "l.nii.gz")
     target = tmp_path / "new" / "folder"
-    path = get(raw, target, names, sent("w.itksnap"), sent("l.nii.gz", LAYER), names)
+    path = get(raw, target, names, naming("l.nii.gz"), sent("l.nii.gz", LAYER), names)
     assert path == target / "w.itksnap"
     assert {file.name: file.read_bytes() for file in target.iterdir()} == {
-        "w.itksnap": WORKSPACE,
+        "w.itksnap": workspace_of("l.nii.gz"),
         "l.nii.gz": LAYER,
     }
     assert [head.split()[1][len(AREA) + 1 :] for head in raw.heads()] == ["", "/0", "/1", ""]
@@ -92,8 +93,9 @@ def test_names_that_are_one_elsewhere(raw: RawServer, tmp_path: Path, one: str, 
 def test_workspace_is_found_by_its_ending(raw: RawServer, tmp_path: Path) -> None:
     own = "ticket_00000001_results.itksnap"
     names = listing("other.itksnap", own)
-    path = get(raw, tmp_path, names, sent("other.itksnap"), sent(own), names)
+    path = get(raw, tmp_path, names, sent(own), names)
     assert path.name == own
+    assert list(tmp_path.iterdir()) == [path]
     for many in (["a.itksnap", "b.ITKSNAP"], ["layer.nii.gz"], []):
         with pytest.raises(TransferFailed, match="workspace files in api/tickets/1/files/results"):
             get(raw, tmp_path / "none", listing(*many))
@@ -102,15 +104,15 @@ def test_workspace_is_found_by_its_ending(raw: RawServer, tmp_path: Path) -> Non
 
 def test_file_under_another_name_is_fetched_again(raw: RawServer, tmp_path: Path) -> None:
     before, after = listing("w.itksnap", "l.nii.gz"), listing("l.nii.gz", "w.itksnap")
-    answers = [before, sent("l.nii.gz", LAYER), after, sent("l.nii.gz", LAYER)]
-    path = get(raw, tmp_path, *answers, sent("w.itksnap"), after)
-    assert path.read_bytes() == WORKSPACE
+    answers = [before, sent("l.nii.gz", LAYER), after, naming("l.nii.gz")]
+    path = get(raw, tmp_path, *answers, sent("l.nii.gz", LAYER), after)
+    assert path.read_bytes() == workspace_of("l.nii.gz")
     assert (tmp_path / "l.nii.gz").read_bytes() == LAYER
 
 
 def test_list_that_changed_meanwhile(raw: RawServer, tmp_path: Path) -> None:
     one, two = listing("w.itksnap"), listing("w.itksnap", "l.nii.gz")
-    last = [sent("w.itksnap"), sent("l.nii.gz", LAYER), two]
+    last = [naming("l.nii.gz"), sent("l.nii.gz", LAYER), two]
     get(raw, tmp_path, one, sent("w.itksnap"), two, two, *last)
     assert {file.name for file in tmp_path.iterdir()} == {"w.itksnap", "l.nii.gz"}
 
@@ -141,23 +143,22 @@ def test_layer_that_is_there_and_comes_without_its_name(
     name, body = layer
     (tmp_path / name).write_bytes(body)
     names = listing(name, "w.itksnap")
-    rest = [answer(body), sent(name, body), sent("w.itksnap"), names]
-    get(raw, tmp_path, names, *rest)
+    get(raw, tmp_path, names, naming(name), answer(body), sent(name, body), names)
     with pytest.raises(TransferFailed, match=f"{name} came without its name"):
-        get(raw, tmp_path, names, answer(body))
+        get(raw, tmp_path, names, naming(name), answer(body))
 
 
 def test_interrupted_download_leaves_nothing(raw: RawServer, tmp_path: Path) -> None:
     short = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nabc"
     with pytest.raises(TransferFailed, match="cut off"):
-        get(raw, tmp_path, listing("l.nii.gz", "w.itksnap"), sent("l.nii.gz", LAYER), short)
+        get(raw, tmp_path, listing("l.nii.gz", "w.itksnap"), naming("l.nii.gz"), short)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupt_from_the_keyboard_leaves_nothing(
     raw: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_session: Session, _path: str, target: Path) -> Received:
+    def interrupted(_session: Session, _path: str, target: Path, *_: object) -> Received:
         target.write_bytes(b"half")
         raise KeyboardInterrupt
 
@@ -168,7 +169,7 @@ def test_interrupt_from_the_keyboard_leaves_nothing(
 
 
 class Stalling(socketserver.ThreadingTCPServer):
-    """Lists six files, and sends but the beginning of each.
+    """Lists six files, and sends but the beginning of each that the workspace names.
 
     Attributes:
         drops: Whether it then drops the connection, and does not wait.
@@ -196,9 +197,12 @@ class StallingRequest(socketserver.StreamRequestHandler):
         while self.rfile.readline().strip():
             pass
         if path.endswith(b"/results"):
-            self.wfile.write(listing("w.itksnap", *(f"{n}.gz" for n in range(5))))
+            self.wfile.write(listing("w.itksnap", *(f"{n}.nii.gz" for n in range(5))))
             return
-        self.wfile.write(sent("w.itksnap", b"x" * 999)[:200])
+        if path.endswith(b"/0"):
+            self.wfile.write(naming(*(f"{n}.nii.gz" for n in range(5))))
+            return
+        self.wfile.write(sent("0.nii.gz", b"x" * 999)[:200])
         self.server.begun.release()
         with suppress(ConnectionError):
             assert self.server.drops or not self.rfile.readline()
@@ -242,15 +246,15 @@ def test_symbolic_links_are_not_followed(
     name, body = layer
     out = tmp_path / "out"
     out.mkdir()
-    for number, listed in enumerate((name, "notes.txt", "w.itksnap")):
+    for number, listed in enumerate((name, "l.nii.gz", "w.itksnap")):
         mine = tmp_path / f"mine{number}"
         mine.write_bytes(body if listed == name else b"mine")
         (out / listed).symlink_to(mine)
-    names = listing(name, "notes.txt", "w.itksnap")
-    files = [sent(name, body), sent("notes.txt", b"theirs"), sent("w.itksnap"), names]
+    names = listing(name, "l.nii.gz", "w.itksnap")
+    files = [naming(name, "l.nii.gz"), sent(name, body), sent("l.nii.gz", LAYER), names]
     get(raw, out, names, *files)
     assert not any(file.is_symlink() for file in out.iterdir())
-    assert (out / "notes.txt").read_bytes() == b"theirs"
+    assert (out / "l.nii.gz").read_bytes() == LAYER
     assert [(tmp_path / f"mine{n}").read_bytes() for n in (1, 2)] == [b"mine", b"mine"]
 
 
@@ -260,7 +264,7 @@ def test_folder_in_the_place_of_a_file(raw: RawServer, tmp_path: Path) -> None:
     kept.parent.mkdir()
     kept.touch()
     with pytest.raises(TransferFailed, match=r"l\.nii\.gz is a folder: download to another place"):
-        get(raw, tmp_path, listing("w.itksnap", "l.nii.gz"))
+        get(raw, tmp_path, listing("w.itksnap", "l.nii.gz"), naming("l.nii.gz"))
     assert kept.exists()
     assert list(tmp_path.iterdir()) == [kept.parent]
 
@@ -268,8 +272,8 @@ def test_folder_in_the_place_of_a_file(raw: RawServer, tmp_path: Path) -> None:
 def test_workspace_is_the_last_to_appear(
     raw: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = listing("w.itksnap", "a.txt", "z.txt")
-    (tmp_path / "w.itksnap").write_bytes(WORKSPACE)
+    names = listing("w.itksnap", "a.nii.gz", "z.nii.gz")
+    (tmp_path / "w.itksnap").write_bytes(workspace_of("a.nii.gz", "z.nii.gz"))
     moved: list[str] = []
     replace = Path.replace
 
@@ -280,8 +284,9 @@ def test_workspace_is_the_last_to_appear(
         return replace(file, target)
 
     monkeypatch.setattr(Path, "replace", watched)
-    get(raw, tmp_path, names, sent("w.itksnap"), *(sent(f"{x}.txt", b"x") for x in "az"), names)
-    assert moved == ["a.txt", "z.txt", "w.itksnap"]
+    layers = [sent(f"{x}.nii.gz", LAYER) for x in "az"]
+    get(raw, tmp_path, names, naming("a.nii.gz", "z.nii.gz"), *layers, names)
+    assert moved == ["a.nii.gz", "z.nii.gz", "w.itksnap"]
 
 
 def test_empty_list_is_looked_at_again(raw: RawServer, tmp_path: Path) -> None:
@@ -306,28 +311,27 @@ def test_file_sent_again_during_a_download(
 ) -> None:
     """Sending a file again moves it to the end of the list and shifts the others."""
     results = f"api/pro/tickets/{claimed}/files/results"
-    (tmp_path / "old").write_bytes(WORKSPACE)
-    (tmp_path / "new").write_bytes(b"<registry><!-- new -->\n</registry>")
-    upload_files(
-        provider.session,
-        results,
-        [(tmp_path / "old", name) for name in ("w.itksnap", "b.txt", "c.txt")],
-    )
+    layers = ("b.nii.gz", "c.nii.gz")
+    (tmp_path / "old").write_bytes(workspace_of(*layers))
+    (tmp_path / "new").write_bytes(workspace_of(*reversed(layers)))
+    (tmp_path / "layer").write_bytes(LAYER)
+    files = [(tmp_path / "old", "w.itksnap"), *((tmp_path / "layer", name) for name in layers)]
+    upload_files(provider.session, results, files)
     fetch = Session.get_file
     fetched: list[str] = []
 
-    def fetch_late(session: Session, path: str, target: Path) -> Received:
+    def fetch_late(session: Session, path: str, target: Path, *more: Any) -> Received:
         if session is client.session:
             if not fetched:
                 upload_files(provider.session, results, [(tmp_path / "new", "w.itksnap")])
             fetched.append(path.rpartition("/")[2])
-        return fetch(session, path, target)
+        return fetch(session, path, target, *more)
 
     monkeypatch.setattr(Session, "get_file", fetch_late)
     path = client.download(claimed, tmp_path / "out")
-    assert fetched == ["0", "0", "1", "2"]
+    assert fetched == ["0", "2", "0", "1"]
     assert path.read_bytes() == (tmp_path / "new").read_bytes()
-    assert {file.name for file in path.parent.iterdir()} == {"w.itksnap", "b.txt", "c.txt"}
+    assert {file.name for file in path.parent.iterdir()} == {"w.itksnap", *layers}
 
 
 def test_ticket_deleted_during_a_download(
@@ -343,9 +347,9 @@ def test_ticket_deleted_during_a_download(
     upload_files(provider.session, area, [(tmp_path / "w", "w.itksnap")])
     fetch = Session.get_file
 
-    def delete_first(session: Session, path: str, target: Path) -> Received:
+    def delete_first(session: Session, path: str, target: Path, *more: Any) -> Received:
         client.delete(claimed)
-        return fetch(session, path, target)
+        return fetch(session, path, target, *more)
 
     monkeypatch.setattr(Session, "get_file", delete_first)
     with pytest.raises(WrongState, match=f"ticket {claimed} is deleted, and has no result"):
@@ -382,18 +386,21 @@ def test_several_at_once(
     """Each in a thread and with a session of its own."""
     ticket = client.create(service)
     area = f"api/tickets/{ticket}/files/results"
-    (tmp_path / "w").write_bytes(WORKSPACE)
-    sources = [(tmp_path / "w", f"{n}.txt") for n in range(6)] + [(tmp_path / "w", "w.itksnap")]
+    layers = [f"{n}.nii.gz" for n in range(6)]
+    (tmp_path / "w").write_bytes(workspace_of(*layers))
+    (tmp_path / "l").write_bytes(LAYER)
+    sources = [*((tmp_path / "l", name) for name in layers), (tmp_path / "w", "w.itksnap")]
     upload_files(client.session, area, sources)
     together = threading.Barrier(3, timeout=30)
     fetch = Session.get_file
     sessions: set[int] = set()
 
-    def meet(session: Session, path: str, target: Path) -> Received:
-        sessions.add(id(session))
+    def meet(session: Session, path: str, target: Path, *more: Any) -> Received:
+        if path.rpartition("/")[2] != "6":  # the workspace comes first, by itself
+            sessions.add(id(session))
         if path.rpartition("/")[2] in "012":
             together.wait()
-        return fetch(session, path, target)
+        return fetch(session, path, target, *more)
 
     monkeypatch.setattr(Session, "get_file", meet)
     client.download(ticket, tmp_path / "out", parallel=3)
@@ -407,24 +414,13 @@ def test_one_of_several_fails(
 ) -> None:
     ticket = client.create(service)
     area = f"api/tickets/{ticket}/files/results"
-    (tmp_path / "w").write_bytes(WORKSPACE)
-    upload_files(client.session, area, [(tmp_path / "w", f"{n}.itksnap") for n in range(1)])
-    upload_files(client.session, area, [(tmp_path / "w", f"{n}.gz") for n in range(5)])
+    layers = [f"{n}.nii.gz" for n in range(5)]
+    (tmp_path / "w").write_bytes(workspace_of(*layers))
+    upload_files(client.session, area, [(tmp_path / "w", "w.itksnap")])
+    upload_files(client.session, area, [(tmp_path / "w", name) for name in layers])
     with pytest.raises(TransferFailed, match="is not gzip"):
         client.download(ticket, tmp_path / "out", parallel=2)
     assert not (tmp_path / "out").exists()
-
-
-def workspace_of(*layers: str) -> bytes:
-    """A workspace file that names layers beside it."""
-    made = Workspace()
-    for number, layer in enumerate(layers):
-        made.registry[f"Layers.Layer[{number:03d}].Role"] = (
-            "MainRole" if number == 0 else "OverlayRole"
-        )
-        made.registry[f"Layers.Layer[{number:03d}].AbsolutePath"] = f"/archive/{layer}"
-    made.registry["SaveLocation"] = "/archive"
-    return registry_xml.to_bytes(made.registry)
 
 
 def test_workspace_without_all_its_layers_is_refused(
@@ -433,13 +429,11 @@ def test_workspace_without_all_its_layers_is_refused(
     """As of a ticket whose other layers are still being sent."""
     name, body = layer
     names = listing(name, "w.itksnap")
-    workspace = sent("w.itksnap", workspace_of(name, "layer_001_missing.nii.gz"))
+    workspace = naming(name, "layer_001_missing.nii.gz")
     with pytest.raises(TransferFailed, match="layer 001 of w.itksnap, 'layer_001_missing.nii.gz'"):
-        get(raw, tmp_path / "out", names, sent(name, body), workspace, names)
+        get(raw, tmp_path / "out", names, workspace, names)
     assert not (tmp_path / "out" / "w.itksnap").exists()
-    get(
-        raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap", workspace_of(name)), names
-    )
+    get(raw, tmp_path / "out", names, naming(name), sent(name, body), names)
 
 
 @pytest.mark.parametrize(
@@ -477,8 +471,8 @@ def test_a_layer_that_is_said_to_be_elsewhere_is_refused(
     text = registry_xml.to_bytes(made.registry).replace(b"NAME", name.encode())
     names = listing(name, "w.itksnap")
     with pytest.raises(TransferFailed, match="elsewhere than beside the workspace"):
-        get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap", text), names)
-    assert not (tmp_path / "out" / "w.itksnap").exists()
+        get(raw, tmp_path / "out", names, sent("w.itksnap", text), sent(name, body), names)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["x.mhd", "x.nhdr", "x.mha", "x.hdr", "x.dcm", "x.nii.mhd"])
@@ -493,8 +487,8 @@ def test_an_image_that_may_name_further_files_is_refused(
             raw,
             tmp_path / "out",
             names,
+            naming(name),
             sent(name, header),
-            sent("w.itksnap", workspace_of(name)),
             names,
         )
     assert not (tmp_path / "out" / "w.itksnap").exists()
@@ -518,9 +512,10 @@ def test_a_broken_download_does_not_touch_a_layer_that_is_there(
     other = nifti(tmp_path, spacing=2.0)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(gzip.compress(other))
-    names = listing(name, "w.itksnap")
+    names = listing(name, "l.nii.gz", "w.itksnap")
+    first = [names, naming(name, "l.nii.gz")]
     with pytest.raises(TransferFailed):
-        get(raw, tmp_path / "out", names, *[sent(*layer)] * 2, sent("w.itksnap", b"damaged"))
+        get(raw, tmp_path / "out", *first, *[sent(*layer)] * 2, sent("l.nii.gz", b"damaged"))
     assert gzip.decompress((tmp_path / "out" / name).read_bytes()) == other
 
 

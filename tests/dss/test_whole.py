@@ -13,7 +13,7 @@ import pytest
 
 from dss import TransferFailed
 from snapws.verify import content_hash
-from tests.dss.downloads import AREA, LAYER, archived_layer, get, nifti
+from tests.dss.downloads import AREA, LAYER, archived_layer, get, naming, nifti, workspace_of
 from tests.dss.raw_server import WORKSPACE, RawServer, chunked, listing, sent, unframed
 
 
@@ -22,7 +22,9 @@ def layer(tmp_path: Path) -> tuple[str, bytes]:
     return archived_layer(tmp_path)
 
 
-TWO_MEMBERS = LAYER + gzip.compress(b"more")
+TWO_MEMBERS = gzip.compress(gzip.decompress(LAYER)[:999]) + gzip.compress(
+    gzip.decompress(LAYER)[999:]
+)
 
 
 @pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS], ids=["one member", "two members"])
@@ -31,7 +33,8 @@ def test_gzip_proves_itself(
     raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], layer: bytes
 ) -> None:
     names = listing("l.nii.gz", "w.itksnap")
-    get(raw, tmp_path, names, framing("l.nii.gz", layer), framing("w.itksnap", WORKSPACE), names)
+    first = framing("w.itksnap", workspace_of("l.nii.gz"))
+    get(raw, tmp_path, names, first, framing("l.nii.gz", layer), names)
     assert (tmp_path / "l.nii.gz").read_bytes() == layer
 
 
@@ -51,7 +54,7 @@ def test_gzip_that_is_damaged(raw: RawServer, tmp_path: Path, damaged: bytes) ->
     """The provider's answers have no length: only the file itself tells."""
     names = listing("l.nii.gz", "w.itksnap")
     with pytest.raises(TransferFailed, match=r"l\.nii\.gz came damaged or cut off"):
-        get(raw, tmp_path, names, chunked("l.nii.gz", damaged))
+        get(raw, tmp_path, names, naming("l.nii.gz"), chunked("l.nii.gz", damaged))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,16 +66,16 @@ def test_gzip_that_is_damaged(raw: RawServer, tmp_path: Path, damaged: bytes) ->
 def test_file_that_is_not_of_its_form(
     raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], name: str, body: bytes
 ) -> None:
-    names = listing(name, "own.itksnap") if name != "w.itksnap" else listing(name)
+    first = [listing(name)] if name == "w.itksnap" else [listing(name, "w.itksnap"), naming(name)]
     with pytest.raises(TransferFailed, match=f"{name} came damaged or cut off"):
-        get(raw, tmp_path, names, framing(name, body))
+        get(raw, tmp_path, *first, framing(name, body))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_tells_that_it_is_whole(raw: RawServer, tmp_path: Path) -> None:
     names = listing("mesh.vtk", "w.itksnap")
     with pytest.raises(TransferFailed, match=r"nothing tells whether mesh\.vtk came whole"):
-        get(raw, tmp_path, names, unframed("mesh.vtk", b"points"))
+        get(raw, tmp_path, names, naming("mesh.vtk"), unframed("mesh.vtk", b"points"))
 
 
 @pytest.mark.parametrize("framing", [chunked, unframed])
@@ -82,10 +85,11 @@ def test_plain_image_has_the_size_that_its_header_says(
     image = nifti(tmp_path)
     names = listing("l.nii", "w.itksnap")
     out = tmp_path / "out"
-    get(raw, out, names, framing("l.nii", image), framing("w.itksnap", WORKSPACE), names)
+    first = framing("w.itksnap", workspace_of("l.nii"))
+    get(raw, out, names, first, framing("l.nii", image), names)
     assert (out / "l.nii").read_bytes() == image
     with pytest.raises(TransferFailed, match=r"l\.nii came damaged or cut off: cut short, 6 of"):
-        get(raw, out, names, framing("l.nii", image[:-6]))
+        get(raw, out, names, first, framing("l.nii", image[:-6]))
 
 
 def test_file_that_came_damaged_is_fetched_again(
@@ -93,13 +97,13 @@ def test_file_that_came_damaged_is_fetched_again(
 ) -> None:
     name, body = layer
     names, other = listing(name, "w.itksnap"), gzip.compress(nifti(tmp_path, seed=2))
-    answers = [names, sent(name, other), chunked(name, body[:-9]), sent(name, body)]
-    get(raw, tmp_path / "out", *answers, sent("w.itksnap"), names)
+    answers = [sent(name, other), chunked(name, body[:-9]), sent(name, body)]
+    get(raw, tmp_path / "out", names, naming(name), *answers, names)
     assert (tmp_path / "out" / name).read_bytes() == body
     with pytest.raises(TransferFailed, match=f"{name} came as something else: its content's hash"):
-        get(raw, tmp_path / "new", names, sent(name, other))
+        get(raw, tmp_path / "new", names, naming(name), sent(name, other))
     assert not (tmp_path / "new").exists()
-    assert len(raw.requests) == 6 + 4
+    assert len(raw.requests) == 6 + 5
 
 
 @pytest.mark.parametrize("endianness", "<>")
@@ -119,7 +123,7 @@ def test_name_tells_what_is_presented(raw: RawServer, tmp_path: Path, endianness
     assert told != hashlib.md5(stored).hexdigest()
     name = f"layer_000_{told}.nii.gz"
     names = listing(name, "w.itksnap")
-    get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap"), names)
+    get(raw, tmp_path / "out", names, naming(name), sent(name, body), names)
     assert (tmp_path / "out" / name).read_bytes() == body
 
 
@@ -127,10 +131,10 @@ def test_mesh_is_what_its_name_says(raw: RawServer, tmp_path: Path) -> None:
     name = f"mesh_001_000_000_{hashlib.md5(b'points').hexdigest()}.vtk"
     names = listing(name, "w.itksnap")
     with pytest.raises(TransferFailed, match="came as something else"):
-        get(raw, tmp_path, names, sent(name, b"point"))
-    get(raw, tmp_path, names, unframed(name, b"points"), sent("w.itksnap"), names)
+        get(raw, tmp_path, names, naming(name), sent(name, b"point"))
+    get(raw, tmp_path, names, naming(name), unframed(name, b"points"), names)
     del raw.requests[:]
-    get(raw, tmp_path, names, sent("w.itksnap"), names)
+    get(raw, tmp_path, names, naming(name), names)
     assert [head.split()[1][len(AREA) + 1 :] for head in raw.heads()] == ["", "/1", ""]
 
 
@@ -139,15 +143,15 @@ def test_interrupted_download_is_taken_up(
 ) -> None:
     """Of what is there already only the header is looked at: the name does not tell it."""
     name, body = layer
-    names = listing(name, "w.itksnap")
+    names, first = listing(name, "l.nii.gz", "w.itksnap"), naming(name, "l.nii.gz")
     short = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nabc"
     out = tmp_path / "out"
     with pytest.raises(TransferFailed, match="cut off"):
-        get(raw, out, names, sent(name, body), short)
+        get(raw, out, names, first, sent(name, body), short)
     assert [file.name for file in out.iterdir()] == [name]
     before = (out / name).stat().st_ino
-    path = get(raw, out, names, sent(name, body), sent("w.itksnap"), names)
-    assert path.read_bytes() == WORKSPACE
+    path = get(raw, out, names, first, sent(name, body), sent("l.nii.gz", LAYER), names)
+    assert path.read_bytes() == workspace_of(name, "l.nii.gz")
     assert (out / name).stat().st_ino == before
 
 
@@ -156,9 +160,9 @@ def test_layer_that_is_elsewhere_in_space_is_fetched_again(
 ) -> None:
     name, body = layer
     names, moved = listing(name, "w.itksnap"), gzip.compress(nifti(tmp_path, spacing=2.0))
-    get(raw, tmp_path / "out", names, sent(name, body), sent("w.itksnap"), names)
-    answers = [names, sent(name, moved), sent(name, moved), sent("w.itksnap"), names]
-    get(raw, tmp_path / "out", *answers)
+    get(raw, tmp_path / "out", names, naming(name), sent(name, body), names)
+    answers = [sent(name, moved), sent(name, moved), names]
+    get(raw, tmp_path / "out", names, naming(name), *answers)
     assert (tmp_path / "out" / name).read_bytes() == moved
 
 
@@ -167,11 +171,14 @@ def test_list_that_changed_while_looking_at_what_is_there(
 ) -> None:
     """Another layer of the same geometry says nothing about this one."""
     name, body = layer
-    before, after = listing(name, "w.itksnap"), listing("other.txt", name, "w.itksnap")
+    before, after = listing(name, "w.itksnap"), listing("l.nii.gz", name, "w.itksnap")
     (tmp_path / name).write_bytes(body)
-    answers = [before, sent("layer_001.nii.gz", body), after, sent("other.txt", b"")]
-    get(raw, tmp_path, *answers, sent(name, body), sent("w.itksnap"), after)
-    assert (tmp_path / "other.txt").exists()
+    answers = [before, naming(name, "l.nii.gz"), after, after, naming(name, "l.nii.gz")]
+    get(raw, tmp_path, *answers, sent("l.nii.gz", LAYER), sent(name, body), after)
+    assert (tmp_path / "l.nii.gz").exists()
+    answers = [listing(name, "w.itksnap"), naming(name), sent("layer_001.nii.gz", body)]
+    (tmp_path / "w.itksnap").unlink()
+    get(raw, tmp_path, *answers, after, naming(name), sent(name, body), after)
 
 
 @pytest.mark.parametrize(
@@ -185,5 +192,5 @@ def test_what_is_there_and_damaged_is_fetched_again(
     name, body = layer
     names = listing(name, "w.itksnap")
     (tmp_path / name).write_bytes(body[:-1] if there is None else there)
-    get(raw, tmp_path, names, sent(name, body), sent("w.itksnap"), names)
+    get(raw, tmp_path, names, naming(name), sent(name, body), names)
     assert (tmp_path / name).read_bytes() == body

@@ -379,7 +379,7 @@ def test_a_page_that_comes_for_a_file_is_waited_for(
 ) -> None:
     nameless = TransferFailed("a file came without its name")
     files, listed = Server(nameless, nameless), Server(BadAnswer("<html>"))
-    monkeypatch.setattr(work._provider, "download", lambda _ticket, _folder: files.answer())
+    monkeypatch.setattr(work._provider, "download", lambda *_, **__: files.answer())
     monkeypatch.setattr(work._provider, "files", lambda _ticket: listed.answer())
     with pytest.raises(TransferFailed):  # where the list is well, the file is not
         work._insist(lambda: work._fetch(tmp_path))
