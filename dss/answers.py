@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,8 +105,16 @@ def name_of(response: requests.Response) -> str | None:
     return name.group(1) if name else None
 
 
-def save(response: requests.Response, call: str, target: Path) -> Received:
+def save(
+    response: requests.Response, call: str, target: Path, came: Callable[[int], None]
+) -> Received:
     """Stream a body into a file.
+
+    Args:
+        response: The answer; its body has not been read.
+        call: Method and path of the request, for messages.
+        target: The file, which is overwritten.
+        came: Is told the number of bytes of each piece that came; so with the functions below.
 
     Raises:
         Lost: It ended early.
@@ -114,7 +122,7 @@ def save(response: requests.Response, call: str, target: Path) -> Received:
     """
     size = 0
     with target.open("wb") as out:
-        for chunk in chunks_of(response, call):
+        for chunk in chunks_of(response, call, came):
             out.write(chunk)
             size += len(chunk)
     return Received(
@@ -125,33 +133,39 @@ def save(response: requests.Response, call: str, target: Path) -> Received:
     )
 
 
-def digest_of(response: requests.Response, call: str) -> tuple[str | None, str]:
+def digest_of(
+    response: requests.Response, call: str, came: Callable[[int], None]
+) -> tuple[str | None, str]:
     """Give the name of a file and the SHA-256 of its bytes, in hex digits, and keep nothing else.
 
     Raises:
         Lost: It ended early.
     """
     digest = hashlib.sha256()
-    for chunk in chunks_of(response, call):
+    for chunk in chunks_of(response, call, came):
         digest.update(chunk)
     return name_of(response), digest.hexdigest()
 
 
-def start_of(response: requests.Response, call: str, size: int) -> tuple[str | None, bytes]:
+def start_of(
+    response: requests.Response, call: str, size: int, came: Callable[[int], None]
+) -> tuple[str | None, bytes]:
     """Give the name of a file and its first bytes, `size` of them if it has as many.
 
     Raises:
         Lost: It ended early.
     """
     start = b""
-    for chunk in chunks_of(response, call):
+    for chunk in chunks_of(response, call, came):
         start += chunk
         if len(start) >= size:
             break
     return name_of(response), start[:size]
 
 
-def chunks_of(response: requests.Response, call: str) -> Iterator[bytes]:
+def chunks_of(
+    response: requests.Response, call: str, came: Callable[[int], None]
+) -> Iterator[bytes]:
     """Give a body piece by piece, as many bytes as it was said to have.
 
     Raises:
@@ -159,9 +173,11 @@ def chunks_of(response: requests.Response, call: str) -> Iterator[bytes]:
     """
     given = _length(response)
     size = 0
+    came(0)
     try:
         for chunk in response.iter_content(_CHUNK):
             size += len(chunk)
+            came(len(chunk))
             yield chunk
     except requests.RequestException as error:
         failure = TransferFailed(f"the file was cut off: {reason(error)} ({call})")
