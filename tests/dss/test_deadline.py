@@ -258,7 +258,7 @@ def test_slow_file_that_keeps_its_least_rate_comes_whole(
 @pytest.fixture
 def body(tmp_path: Path) -> FileBody:
     """More than the buffers of both ends can hold."""
-    (tmp_path / "large").write_bytes(bytes(8 * 2**20))
+    (tmp_path / "large").write_bytes(bytes(16 * 2**20))
     return FileBody(tmp_path / "large", "large", {})
 
 
