@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from http.client import HTTPResponse, IncompleteRead
 from threading import Event
 from typing import Any
 
@@ -133,10 +134,20 @@ def _close(attempt: Future[socket.socket]) -> None:
         attempt.result().close()
 
 
+class _Answer(HTTPResponse):
+    """An answer whose chunks have a size: a negative one would be all that ever comes."""
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise IncompleteRead(b"")
+        return super()._safe_read(amt)  # type: ignore[misc,no-any-return] # not in its types
+
+
 class _Watched(HTTPConnection):
     """A connection, of whatever kind: how it comes about is watched."""
 
     owner: Connections
+    response_class = _Answer
     _sock: Any = None
 
     @property

@@ -211,6 +211,7 @@ class Work:
             return self._fail(failure.told(error))
         finally:
             job.close()
+            self._channel.on_cancel = self._session.break_off
         result.save(self._result)
         return self._reach(Reached(Step.PROCESSED))
 

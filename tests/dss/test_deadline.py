@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import nibabel
+import numpy
 import pytest
 import trustme
 
-from dss import NetworkFailed, OutcomeUnknown, Session
+from dss import Admin, Client, NetworkFailed, OutcomeUnknown, Provider, Session, TicketStatus
+from dss.errors import Unfinished
+from dss.login import login, user
 from dss.multipart import FileBody
+from dss.records import Attachment
+from snapws import Workspace
 from tests.dss.endless import ANSWERS, HANDSHAKE, Endless, EndlessServer
 from tests.dss.raw_server import RawServer, answer
 
@@ -173,6 +179,16 @@ def test_name_that_is_looked_up_without_end_is_given_up(monkeypatch: pytest.Monk
     go_on.set()
 
 
+def test_chunk_of_a_negative_size_is_refused(raw: RawServer) -> None:
+    """To http.client it is all that comes, until nothing comes any more, in memory."""
+    raw.keep_alive = True  # so that nothing ends
+    raw.answers = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nxyz"]
+    with Session(raw.url, timeout=(1.0, 1.0), patience=0) as session:
+        with pytest.raises(NetworkFailed) as caught:
+            session.get_text("api/x")
+        assert "timed out" not in str(caught.value)
+
+
 def test_session_is_as_good_as_before(raw: RawServer) -> None:
     """A request that was given up ends its connection, and no other."""
     raw.answers = [answer(b"x" * 3000), answer(b"yes")]
@@ -279,3 +295,97 @@ def test_upload_that_is_taken_too_slowly_is_given_up(
         pytest.raises(OutcomeUnknown, match="timed out.*the request was sent: "),
     ):
         session.post_body("api/x", body, doubt=DOUBT)
+
+
+_FILE = Attachment(1, "A matrix", "text/plain", "blobs/00000001")
+_HASH = "0" * 40
+
+# How each call of the library is made, of a session and with a file.
+CALLS: dict[str, Callable[[Session, Path], object]] = {
+    "login": lambda s, _: login(s.server, "token", timeout=(0.4, 0.4), patience=0),
+    "user": lambda s, _: user(s),
+    "Client.services": lambda s, _: Client(s).services(),
+    "Client.service_detail": lambda s, _: Client(s).service_detail(_HASH),
+    "Client.service_stats": lambda s, _: Client(s).service_stats(_HASH),
+    "Client.create": lambda s, _: Client(s).create(_HASH),
+    "Client.submit": lambda s, file: Client(s).submit(file, _HASH),
+    "Client.upload": lambda s, file: Client(s).upload(1, file),
+    "Client.make_ready": lambda s, _: Client(s).make_ready(1),
+    "Client.tickets": lambda s, _: Client(s).tickets(),
+    "Client.status": lambda s, _: Client(s).status(1),
+    "Client.detail": lambda s, _: Client(s).detail(1),
+    "Client.log": lambda s, _: Client(s).log(1),
+    "Client.progress": lambda s, _: Client(s).progress(1),
+    "Client.queue_position": lambda s, _: Client(s).queue_position(1),
+    "Client.attachments": lambda s, _: Client(s).attachments(1),
+    "Client.fetch_attachment": lambda s, f: Client(s).fetch_attachment(_FILE, f.parent / "got"),
+    "Client.start_of_attachment": lambda s, _: Client(s).start_of_attachment(_FILE, 9),
+    "Client.wait": lambda s, _: list(Client(s).wait(1)),
+    "Client.files": lambda s, _: Client(s).files(1, "input"),
+    "Client.download": lambda s, file: Client(s).download(1, file.parent / "got"),
+    "Client.delete": lambda s, _: Client(s).delete(1),
+    "Client.retry": lambda s, _: Client(s).retry(1),
+    "Provider.services": lambda s, _: Provider(s).services(),
+    "Provider.available": lambda s, _: Provider(s).available([_HASH]),
+    "Provider.claim": lambda s, _: Provider(s).claim([_HASH], "lab", "x"),
+    "Provider.wait_for_claim": lambda s, _: Provider(s).wait_for_claim([_HASH], "lab", "x"),
+    "Provider.status": lambda s, _: Provider(s).status(1),
+    "Provider.files": lambda s, _: Provider(s).files(1),
+    "Provider.download": lambda s, file: Provider(s).download(1, file.parent / "got"),
+    "Provider.log": lambda s, _: Provider(s).log(1, "info", "x"),
+    "Provider.attach": lambda s, file: Provider(s).attach(1, "A matrix", file),
+    "Provider.progress": lambda s, _: Provider(s).progress(1, 0.5),
+    "Provider.reset_progress": lambda s, _: Provider(s).reset_progress(1),
+    "Provider.upload": lambda s, file: Provider(s).upload(1, file),
+    "Provider.send": lambda s, file: Provider(s).send(1, [file]),
+    "Provider.succeed": lambda s, _: Provider(s).succeed(1),
+    "Provider.fail": lambda s, _: Provider(s).fail(1, "x"),
+    "Provider.set_status": lambda s, _: Provider(s).set_status(1, TicketStatus.FAILED),
+    "Admin.providers": lambda s, _: Admin(s).providers(),
+    "Admin.add_provider": lambda s, _: Admin(s).add_provider("lab"),
+    "Admin.delete_provider": lambda s, _: Admin(s).delete_provider("lab"),
+    "Admin.users": lambda s, _: Admin(s).users("lab"),
+    "Admin.add_user": lambda s, _: Admin(s).add_user("lab", "user@example.org"),
+    "Admin.delete_user": lambda s, _: Admin(s).delete_user("lab", 1),
+    "Admin.services": lambda s, _: Admin(s).services("lab"),
+    "Admin.add_service": lambda s, _: Admin(s).add_service("lab", "repository"),
+    "Admin.delete_service": lambda s, _: Admin(s).delete_service("lab", _HASH),
+    "Admin.tickets": lambda s, _: Admin(s).tickets(),
+    "Admin.purge": lambda s, _: Admin(s).purge("completed", hours=1),
+}
+
+
+def test_every_call_has_its_row() -> None:
+    public = {
+        f"{kind.__name__}.{name}"
+        for kind in (Client, Provider, Admin)
+        for name, member in vars(kind).items()
+        if not name.startswith("_") and callable(member)
+    }
+    assert set(CALLS) == public | {"login", "user"}
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of one image."""
+    folder = tmp_path_factory.mktemp("study")
+    nibabel.save(nibabel.Nifti1Image(numpy.zeros((2, 3, 4)), numpy.eye(4)), folder / "scan.nii")
+    study = Workspace()
+    study.add_anatomical(folder / "scan.nii")
+    return study.save(folder / "study.itksnap")
+
+
+@pytest.fixture(scope="module")
+def endless_server() -> Iterator[EndlessServer]:
+    with EndlessServer(ANSWERS["header line"]) as server:
+        yield server
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_is_given_up(endless_server: EndlessServer, studied: Path, call: str) -> None:
+    with (
+        quick(endless_server.url) as session,
+        pytest.raises((NetworkFailed, OutcomeUnknown, Unfinished), match="timed out") as caught,
+    ):
+        CALLS[call](session, studied)
+    assert str(caught.value).isprintable()
