@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,9 +113,20 @@ def name_of(response: requests.Response) -> str | None:
 
 
 def save(
-    response: requests.Response, call: str, target: Path, allowance: Allowance | None = None
+    response: requests.Response,
+    call: str,
+    target: Path,
+    came: Callable[[int], None],
+    allowance: Allowance | None = None,
 ) -> Received:
     """Stream a body into a file; its bytes are taken from an allowance, if there is one.
+
+    Args:
+        response: The answer; its body has not been read.
+        call: Method and path of the request, for messages.
+        target: The file, which is overwritten.
+        came: Is told the number of bytes of each piece that came; so with the functions below.
+        allowance: What the bytes are taken from, if there is one.
 
     Raises:
         Lost: It ended early.
@@ -128,7 +139,7 @@ def save(
             allowance.take(int(given))  # before a byte of it comes
             taken = int(given)
         with target.open("wb") as out:
-            for chunk in chunks_of(response, call):
+            for chunk in chunks_of(response, call, came):
                 size += len(chunk)
                 if allowance and size > taken:
                     allowance.take(size - taken)
@@ -147,7 +158,10 @@ def save(
 
 
 def digest_of(
-    response: requests.Response, call: str, most: int | None = None
+    response: requests.Response,
+    call: str,
+    came: Callable[[int], None],
+    most: int | None = None,
 ) -> tuple[str | None, str]:
     """Give the name of a file and the SHA-256 of its bytes, in hex digits, and keep nothing else.
 
@@ -157,7 +171,7 @@ def digest_of(
         Lost: It ended early.
     """
     digest, size = hashlib.sha256(), 0
-    for chunk in chunks_of(response, call):
+    for chunk in chunks_of(response, call, came):
         digest.update(chunk)
         size += len(chunk)
         if most is not None and size > most:
@@ -165,21 +179,25 @@ def digest_of(
     return name_of(response), digest.hexdigest()
 
 
-def start_of(response: requests.Response, call: str, size: int) -> tuple[str | None, bytes]:
+def start_of(
+    response: requests.Response, call: str, size: int, came: Callable[[int], None]
+) -> tuple[str | None, bytes]:
     """Give the name of a file and its first bytes, `size` of them if it has as many.
 
     Raises:
         Lost: It ended early.
     """
     start = b""
-    for chunk in chunks_of(response, call):
+    for chunk in chunks_of(response, call, came):
         start += chunk
         if len(start) >= size:
             break
     return name_of(response), start[:size]
 
 
-def chunks_of(response: requests.Response, call: str) -> Iterator[bytes]:
+def chunks_of(
+    response: requests.Response, call: str, came: Callable[[int], None]
+) -> Iterator[bytes]:
     """Give a body piece by piece, as many bytes as it was said to have.
 
     Raises:
@@ -187,9 +205,11 @@ def chunks_of(response: requests.Response, call: str) -> Iterator[bytes]:
     """
     given = _length(response)
     size = 0
+    came(0)
     try:
         for chunk in response.iter_content(_CHUNK):
             size += len(chunk)
+            came(len(chunk))
             yield chunk
     except requests.RequestException as error:
         failure = TransferFailed(f"the file was cut off: {reason(error)} ({call})")

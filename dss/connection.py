@@ -1,22 +1,27 @@
-"""The connections of a session: they tell when none came about, and can be broken off.
+"""The connections of a session: they tell when none came about, keep a deadline, can be broken off.
 
 A request leaves when its connection is there: with TLS, and through a proxy that has answered the
 CONNECT. What fails before that is told apart from what fails later, of which nobody knows how much
-the server got.
+the server got. A deadline and a break cut the socket from another thread: so they end a handshake,
+a proxy's answer, a head and a body alike.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from threading import Event, Timer
+from http.client import HTTPResponse, IncompleteRead
+from threading import Event
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection
+
+from dss.deadline import Deadline, in_thread
 
 
 class NotConnected(Exception):
@@ -28,7 +33,10 @@ class Connections(HTTPAdapter):
 
     Attributes:
         broken: Set when they were broken off: none is made any more.
+        deadline: That of the request under way, or of the last one.
     """
+
+    deadline: Deadline
 
     def __init__(self) -> None:
         self.broken = Event()
@@ -38,29 +46,28 @@ class Connections(HTTPAdapter):
     def break_off(self) -> None:
         """End what another thread does here: what it reads or sends fails, now or next time."""
         self.broken.set()
+        self._cut()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Keep a deadline for the request that is made meanwhile."""
+        with Deadline(seconds, self._cut) as self.deadline:
+            yield
+
+    @property
+    def cut(self) -> bool:
+        """Whether the request under way was broken off, or its deadline has passed."""
+        return self.broken.is_set() or self.deadline.passed
+
+    def move(self, size: int) -> None:
+        """Count bytes of a file, which has a least rate instead of a deadline."""
+        self.deadline.move(size)
+
+    def _cut(self) -> None:
         if self._socket is not None:
             with suppress(OSError):  # it may be closed already
                 # Not the method of a TLS socket: from that on, it would send in the clear.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    @contextmanager
-    def over_in(self, seconds: float | None) -> Iterator[None]:
-        """Break off what lasts longer than some seconds; afterwards there may be connections again.
-
-        Time-outs do not: they begin anew with each byte that comes.
-        """
-        if seconds is None:
-            yield
-            return
-        timer = Timer(seconds, self.break_off)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-            self.broken.clear()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the manager of direct connections."""
@@ -98,21 +105,66 @@ class Connections(HTTPAdapter):
         kind = pool.ConnectionCls
         return type(kind.__name__, (_Watched, kind), {"owner": self})
 
-    def opened(self, connection: socket.socket) -> None:
-        """Take note of a connection, as soon as it is there."""
-        self._socket = connection
-        if self.broken.is_set():
+    def connect(self, connect: Callable[[], socket.socket]) -> socket.socket:
+        """Connect while there is time: the system looks up a name for as long as it likes."""
+        attempt = in_thread(connect)
+        try:
+            return attempt.result(self.deadline.left())
+        except BaseException:
+            attempt.add_done_callback(_close)
+            raise
+
+    def opened(self, connection: Any) -> None:
+        """Note a connection: bare first, then with the TLS of a proxy, then with the server's.
+
+        Raises:
+            TimeoutError: It comes too late.
+        """
+        if isinstance(connection, socket.socket):  # TLS within TLS is none, but leads to one
+            self._socket = connection
+        if self.cut:
             raise TimeoutError
+        # A handshake ends with the time-out of its socket, which counts for the whole of it.
+        timeout, left = connection.gettimeout(), max(0.001, self.deadline.left())
+        connection.settimeout(left if timeout is None else min(timeout, left))
+
+
+def _close(attempt: Future[socket.socket]) -> None:
+    if not attempt.exception():
+        attempt.result().close()
+
+
+class _Answer(HTTPResponse):
+    """An answer whose chunks have a size: a negative one would be all that ever comes."""
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise IncompleteRead(b"")
+        return super()._safe_read(amt)  # type: ignore[misc,no-any-return] # not in its types
 
 
 class _Watched(HTTPConnection):
     """A connection, of whatever kind: how it comes about is watched."""
 
     owner: Connections
+    response_class = _Answer
+    _sock: Any = None
+
+    @property
+    def sock(self) -> Any:  # each socket that it gets is noted
+        return self._sock
+
+    @sock.setter
+    def sock(self, connection: Any) -> None:
+        self._sock = connection
+        if connection is not None:
+            self.owner.opened(connection)
+
+    def _new_conn(self) -> socket.socket:
+        return self.owner.connect(super()._new_conn)
 
     def connect(self) -> None:
         try:
             super().connect()
-            self.owner.opened(self.sock)
         except Exception as error:
             raise NotConnected from error

@@ -30,6 +30,8 @@ LONGEST_PAUSE = 8.0
 MAX_FAILURES = 4
 """Tries at a server that fails in a way that may last: 500 is its answer to many a wrong input."""
 
+_SHORTEST = 0.001  # seconds, the least that a try is given
+
 NOTICED = 1.5
 """Seconds that whoever waits for a call does not ask why."""
 
@@ -57,7 +59,7 @@ class Tries:
         """Cut a time-out to what is left of the time of the whole call."""
         if self._over is None:
             return seconds
-        return max(0.001, min(seconds, self._over - time.monotonic()))
+        return max(_SHORTEST, min(seconds, self._over - time.monotonic()))
 
     def pause(self, failure: DssError) -> bool:
         """Wait for the next try; False, and no wait, where there is none after this failure."""
@@ -74,7 +76,10 @@ class Tries:
         # The last try is made when the time is just over, however long the pauses have become.
         seconds = min(left, self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        return not self._broken.wait(seconds)
+        return not self._broken.wait(seconds) and not self._is_over()
+
+    def _is_over(self) -> bool:
+        return self._over is not None and self._over - time.monotonic() < _SHORTEST
 
     def noticed(self) -> float | None:
         """Give once how many seconds of tries are left, when the call has taken `NOTICED`."""

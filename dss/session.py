@@ -1,6 +1,6 @@
 """Requests to one server: the only module that talks HTTP.
 
-It owns the time-outs, the cookie, the decision which calls may be repeated, and the mapping of
+It owns the deadlines, the cookie, the decision which calls may be repeated, and the mapping of
 answers to errors. A call without a *doubt* changes nothing, or the same again when repeated: after
 a failure of the network or of the server it is sent again, as `dss.retry` says. A call that does
 harm when repeated states its doubt: what may have happened, and how to find out, should the answer
@@ -49,7 +49,11 @@ if TYPE_CHECKING:
 
 COOKIE_NAME = "webpy_session_id"
 TIMEOUT = (10.0, 60.0)
-"""Seconds, by default, to connect or to send, and without a byte while waiting for an answer."""
+"""Seconds, by default, to connect or to send, and without a byte while waiting for an answer.
+
+Together they are the deadline of a request, by the clock. A file has them for each
+`dss.deadline.BLOCK` of its bytes instead: that is its least rate.
+"""
 
 _MAX_IDLE = 5.0
 # A call that is never sent twice does not risk a connection that may just be closing.
@@ -72,6 +76,30 @@ class Body(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[bytes]: ...
+
+
+class _Counted:
+    """A body whose bytes are counted as they leave; the answer to it has the whole time."""
+
+    def __init__(self, body: Body, connections: Connections) -> None:
+        self._body = body
+        self._connections = connections
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._body:
+            yield piece
+            self._connections.move(len(piece))
+        self._connections.deadline.renew()
+
+
+class _Http(requests.Session):
+    """Requests, without a look at where an answer redirects to: that would read all of its body."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        return None
 
 
 class _Jar(RequestsCookieJar):
@@ -111,7 +139,9 @@ class Session:
     Args:
         server: URL of the middleware; a trailing slash is dropped, the server does not bear it.
         cookie: Value of the session cookie of an earlier login.
-        timeout: Seconds to connect or to send, and seconds without a byte while reading.
+        timeout: Seconds to connect or to send, and seconds without a byte while reading; together,
+            the seconds after which a request has failed that is not complete, and in which 64 kB
+            of a file have to come through.
         patience: Seconds for which a call that may be repeated is repeated after its first failure.
         verify: True, the path of a bundle of certificate authorities, or False, which trusts
             whoever answers: anybody on the way then reads the login and the images.
@@ -152,7 +182,7 @@ class Session:
         self._verify = verify
         self._used = time.monotonic()
         self._connections = Connections()
-        self._http = requests.Session()
+        self._http = _Http()
         self._http.mount("http://", self._connections)
         self._http.mount("https://", self._connections)
         # No .netrc has a say in who logs in, and no proxy in talking to this machine.
@@ -221,8 +251,7 @@ class Session:
             read: As for `post_form`.
             doubt: As for `post_form`.
             ask: As for `post_form`.
-            within: Seconds within which the call has to be over, with all its repetitions, however
-                slowly the answer comes.
+            within: Seconds within which the call has to be over, with all its repetitions.
         """
         return self._call("GET", path, _text(read), doubt=doubt, ask=ask, within=within)
 
@@ -239,7 +268,11 @@ class Session:
             OSError: `target` cannot be written.
         """
         return self._call(
-            "GET", path, lambda response, call: save(response, call, target, allowance)
+            "GET",
+            path,
+            lambda response, call: save(
+                response, call, target, self._connections.move, allowance
+            ),
         )
 
     def get_digest(self, path: str, most: int | None = None) -> tuple[str | None, str]:
@@ -250,7 +283,11 @@ class Session:
         Raises:
             TransferFailed: At every try the answer ended early.
         """
-        return self._call("GET", path, lambda response, call: digest_of(response, call, most))
+        return self._call(
+            "GET",
+            path,
+            lambda response, call: digest_of(response, call, self._connections.move, most),
+        )
 
     def get_start(self, path: str, size: int) -> tuple[str | None, bytes]:
         """GET a file's name and its first bytes, at most `size`, and close the connection.
@@ -259,7 +296,11 @@ class Session:
             TransferFailed: At every try the answer ended early.
         """
         try:
-            return self._call("GET", path, lambda response, call: start_of(response, call, size))
+            return self._call(
+                "GET",
+                path,
+                lambda response, call: start_of(response, call, size, self._connections.move),
+            )
         finally:
             self._http.close()
 
@@ -310,39 +351,38 @@ class Session:
         within: float | None = None,
     ) -> T:
         """Send a request, again where that is safe, and read its answer."""
-        with self._connections.over_in(within):
-            tries = Tries(self.patience, within, self._connections.broken)
-            in_doubt: DssError | None = None
-            while True:
-                try:
-                    once = doubt is not None and ask is None
-                    return self._try(method, path, read, data, tries, once=once)
-                except Refused:
-                    # Of a repetition: perhaps because the first one was done after all.
-                    answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
-                    if answer is None:
-                        raise
-                    return answer
-                except KeyboardInterrupt:
-                    if doubt is not None:
-                        _log.warning("interrupted in the middle of a request: %s", doubt)
+        tries = Tries(self.patience, within, self._connections.broken)
+        in_doubt: DssError | None = None
+        while True:
+            try:
+                once = doubt is not None and ask is None
+                return self._try(method, path, read, data, tries, once=once)
+            except Refused:
+                # Of a repetition: perhaps because the first one was done after all.
+                answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
+                if answer is None:
                     raise
-                except Lost as lost:
-                    failure = lost.failure
-                    if lost.sent and doubt is not None:
-                        in_doubt = failure
-                        answer = self._settle(failure, doubt, ask)
-                        if answer is not None:
-                            return answer
-                    if not lost.lasting and tries.pause(failure):
-                        if (left := tries.noticed()) is None:
-                            _log.info("%s; trying again", failure)
-                        else:
-                            _waiting.info("%s; trying again for %.0f s", failure, left)
-                        continue
-                if in_doubt:
-                    raise _unknown(in_doubt, doubt) from in_doubt
-                raise failure
+                return answer
+            except KeyboardInterrupt:
+                if doubt is not None:
+                    _log.warning("interrupted in the middle of a request: %s", doubt)
+                raise
+            except Lost as lost:
+                failure = lost.failure
+                if lost.sent and doubt is not None:
+                    in_doubt = failure
+                    answer = self._settle(failure, doubt, ask)
+                    if answer is not None:
+                        return answer
+                if not lost.lasting and tries.pause(failure):
+                    if (left := tries.noticed()) is None:
+                        _log.info("%s; trying again", failure)
+                    else:
+                        _waiting.info("%s; trying again for %.0f s", failure, left)
+                    continue
+            if in_doubt:
+                raise _unknown(in_doubt, doubt) from in_doubt
+            raise failure
 
     def _settle(
         self, failure: DssError, doubt: str | None, ask: Callable[[], T | None] | None
@@ -375,23 +415,32 @@ class Session:
             self._http.close()
         connect, wait = self._timeout
         kind = getattr(data, "content_type", None)
+        sent = (
+            data if data is None or isinstance(data, Mapping) else _Counted(data, self._connections)
+        )
         try:
-            with self._http.request(
-                method,
-                f"{self.server}/{path}",
-                data=data,
-                headers={"Content-Type": kind} if kind else None,
-                timeout=(tries.bound(connect), tries.bound(wait)),
-                proxies=self._proxies,
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                self._connections.within(tries.bound(connect + wait)),
+                self._http.request(
+                    method,
+                    f"{self.server}/{path}",
+                    data=sent,
+                    headers={"Content-Type": kind} if kind else None,
+                    timeout=(tries.bound(connect), tries.bound(wait)),
+                    proxies=self._proxies,
+                    verify=self._verify,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 try:
                     judge(response, call, self.server)
-                    return read(response, call)
+                    answer = read(response, call)
                 except BadAnswer as error:
                     raise Lost(error, lasting=True) from None
+                if self._connections.cut:  # what ends with its connection may look whole
+                    raise Lost(self._no_answer(call))
+                return answer
         except (NotConnected, requests.RequestException, HTTPError) as error:
             failure = self._no_answer(call, reason(error))
             failure.__cause__ = None if is_no_address(error) else error
@@ -399,15 +448,16 @@ class Session:
         except Lost:
             # The server may drop the connection after a failure without a word.
             self._http.close()
-            if self._connections.broken.is_set():
+            if self._connections.cut:
                 raise Lost(self._no_answer(call)) from None
             raise
         finally:
             self._used = time.monotonic()
 
     def _no_answer(self, call: str, why: str = "") -> NetworkFailed:
-        if self._connections.broken.is_set():
-            why = "timed out"  # whatever that looked like
+        if self._connections.cut:  # whatever that looked like
+            passed = self._connections.deadline.passed
+            why = f"timed out: {self._connections.deadline}" if passed else "broken off"
         return NetworkFailed(f"no answer from {self.server}: {why} ({call})")
 
 

@@ -111,6 +111,7 @@ def main() -> int:
         with Session(
             order.server, cookie=order.cookie, verify=order.verify, patience=order.patience
         ) as session:
+            channel.on_cancel = session.break_off  # or a call is waited for that has no end
             service = replace(service, function=shutdown.surviving(service.function))
             Work(service, file, order, session, channel).do()
         channel.say(Over("done"))

@@ -1,6 +1,8 @@
 """What a runner and the server have to do with each other: services, waiting tickets, claims.
 
-Nothing here waits: what fails is remarked, and asked again at another turn of the runner's loop.
+Nothing here waits for the server: a call begins at one turn of the runner's loop, in the
+background, and its outcome is handled at a later one by `hear`. There is one call at a time; what
+fails is remarked, and asked again at another turn. Only the loop touches the journal.
 """
 
 from __future__ import annotations
@@ -8,7 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -24,17 +27,20 @@ from dss.errors import (
     ServerFailed,
 )
 from dss.provider import Provider
-from dss.records import TicketStatus
+from dss.serving.background import Background
 from dss.serving.journal import Journal
 from dss.serving.lost import LostClaims
 
 if TYPE_CHECKING:
+    from dss.records import Claim, TicketStatus
     from dss.serving.settings import Settings
     from dss.session import Session
 
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.5
+_LAST_ANSWER = 2.0  # seconds for the answer to a claim, when the runner ends
+_BROKEN_OFF = 1.0  # seconds for a call to end that was broken off
 _SERVICES = 300.0  # seconds between two looks for services: there may be another version
 
 _log = logging.getLogger(__name__)
@@ -95,11 +101,14 @@ class Claims:
         settings: How the runner works.
         instance: Name of the runner.
         declared: Names of the services that its file declares.
+        wake: Is called, from any thread, when there is something to `hear`.
 
     Attributes:
         session: The session.
+        cookie: Its login.
         services: Names of the services that are served, by their hashes.
         waiting: How many tickets wait, as far as is known; None where it has to be asked.
+        claiming: Whether a claim is under way.
         lost: The claims whose answer was lost.
     """
 
@@ -111,37 +120,72 @@ class Claims:
         *,
         instance: str,
         declared: set[str],
+        wake: Callable[[], None],
     ) -> None:
         self._open_session = open_session
         self._journal = journal
         self._settings = settings
         self._instance = instance
         self._declared = self._known = declared
-        self.session = open_session()
+        self._background = Background(wake)
+        self._open()
         self.services: dict[str, str] = {}
         self._names: dict[str, str] = {}  # of services that have been withdrawn, too
         self.waiting: int | None = None
+        self.claiming = False
         self.lost = LostClaims(journal, adopt=settings.adopt)
         self._pause = _FIRST_PAUSE
         self._look_at = self._find_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
+        self._new: list[Claimed] = []
         self._away = False
 
     def close(self) -> None:
-        """Close the session."""
+        """Close the session; a call that is still under way has no effect here any more.
+
+        A claim without an answer is in the journal as a lost one.
+        """
+        if self.claiming:
+            self._background.settle(_LAST_ANSWER)
+        if self._background.busy:
+            self.session.break_off()
+            self._background.settle(_BROKEN_OFF)
         self.session.close()
+
+    def hear(self) -> list[Claimed]:
+        """Handle the outcome of the call that has ended, if one has; return the new tickets."""
+        if self._background.busy:
+            self._background.settle()
+        if not self._background.busy:  # else its thread may be changing it
+            self._note_cookie()
+        new, self._new = self._new, []
+        return new
 
     # ---------------------------------------------------------------- services and tickets
 
-    def find_services(self) -> None:
-        """Find out which of the declared services the provider offers.
+    def offered(self) -> dict[str, str]:
+        """Ask for the declared services that the provider offers, and wait for the answer.
 
         Raises:
             NotFound: None, or not one that was asked for.
         """
+        return offered(Provider(self.session), self._settings, self._known)
+
+    def serve(self, services: dict[str, str]) -> None:
+        """Serve some of the services."""
         self._find_at = time.monotonic() + _SERVICES
-        self.services = offered(self._calls, self._settings, self._known)
-        self._names |= self.services
+        self.services = services
+        self._names |= services
+
+    def _find_services(self) -> None:
+        """Find out which of the declared services the provider offers."""
+        self._find_at = time.monotonic() + _SERVICES
+        known = self._known
+        self._ask(
+            lambda calls: offered(calls, self._settings, known),
+            then=self.serve,
+            failed=lambda: None if self.services else self._wait(self._settings.interval),
+        )
 
     def declare(self, names: set[str]) -> None:
         """Take note of what the service's file declares now: nothing else is claimed."""
@@ -153,59 +197,85 @@ class Claims:
         # What is gone is looked after still: it may come back, as workers will say.
         self._declared, self._known = names, self._known | names
 
-    def status(self, ticket: int) -> TicketStatus | None:
-        """Ask for the status of a ticket; None where the server is away."""
-        return self._reach(lambda: self._calls.status(ticket))
+    def watch(
+        self, tickets: Sequence[int], then: Callable[[dict[int, TicketStatus]], None]
+    ) -> bool:
+        """Ask for the status of some tickets; False, and nothing is asked, during another call.
+
+        Args:
+            tickets: The tickets.
+            then: Gets their status, from `hear`; not where the server is away.
+        """
+        if self._background.busy:
+            return False
+        self._ask(lambda calls: {ticket: calls.status(ticket) for ticket in tickets}, then=then)
+        return True
 
     def look(self) -> None:
         """Ask whether tickets wait, if it is time; the pauses grow while there are none."""
         now = time.monotonic()
-        if now < self._look_at or self.waiting:
+        if now < self._look_at or self.waiting or self._background.busy:
             return
         if not self.services or now >= self._find_at:
-            self._reach(self.find_services)
-        ready = self._reach(self._count_ready) if self.services else None
-        if ready is not None:
-            self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
-            ready = {hash_: ready[hash_] for hash_ in self._ready}
-        self.waiting = None if ready is None else sum(ready.values())
-        if self.waiting is None:
+            self._find_services()
+            return
+        hashes = list(self.services)
+
+        def failed() -> None:
+            self.waiting = None
             self._wait(self._settings.interval)
-        elif not self.waiting:
+
+        self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_ready, failed=failed)
+
+    def _note_ready(self, ready: dict[str, int]) -> None:
+        self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
+        self.waiting = sum(ready[hash_] for hash_ in self._ready)
+        if not self.waiting:
             self._wait_longer()
 
-    def claim(self) -> Claimed | None:
-        """Claim one of the tickets that wait; it is in the journal when this returns."""
+    def claim(self) -> None:
+        """Claim one of the tickets that wait; `hear` returns it, and it is in the journal then."""
+        if self._background.busy:
+            return
         ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
         if not ready:
             self.waiting = 0
             self._wait_longer()
-            return None
+            return
         # Of a ticket that is found again, nothing but its claim tells the service.
         hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
         number = self._journal.begin_claim(",".join(hashes))
+        calls, lab = Provider(self.session), self._settings.provider
+        self.claiming = True
+        self._background.start(
+            lambda: calls.claim(hashes, lab, self._instance),
+            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(ready)),
+        )
+
+    def _end_claim(self, number: int, answer: Future[Claim | None], *, others: bool) -> None:
+        self.claiming = False
         try:
-            claim = self._calls.claim(hashes, self._settings.provider, self._instance)
+            claim = answer.result()
         except OutcomeUnknown as error:
             self._journal.end_claim(number, "unknown")
             _log.warning("%s", error)
             self.waiting = None
             self.lost.hurry()
-            return None
+            return
         except DssError as error:
             self._journal.end_claim(number, "none")
             self._note_away(error)
             self.waiting = None
-            return None
+            return
         if claim is None:
             self._journal.end_claim(number, "none")
-            self.waiting = None if len(hashes) < len(ready) else 0
+            self.waiting = None if others else 0
             # Others were faster, or the server cannot tell whether tickets wait.
             self._wait_longer()
-            return None
+            return
         self.waiting = (self.waiting or 1) - 1 or None
         self._look_at, self._pause = 0.0, _FIRST_PAUSE
-        return self._take(claim.ticket, claim.hash, number)
+        self._take(claim.ticket, claim.hash, number)
 
     def _wait_longer(self) -> None:
         self._pause = min(2 * self._pause, self._settings.interval)
@@ -216,58 +286,61 @@ class Claims:
         share = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._look_at = time.monotonic() + seconds * share
 
-    def _take(self, ticket: int, hash_: str, number: int) -> Claimed:
+    def _take(self, ticket: int, hash_: str, number: int) -> None:
         claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_, number)
         self._journal.add(ticket, claimed.service, hash_, number)
-        return claimed
+        self._new.append(claimed)
 
     def _claimable(self) -> list[str]:
         """Give the services to claim from."""
         only = self.lost.unsearched(self.services)
         return [only] if only else list(self.services)
 
-    def _count_ready(self) -> dict[str, int]:
-        """Count the tickets of each service that wait; a server that cannot tell may have one."""
-        available = self._calls.available(list(self.services))
-        if available is None:
-            return dict.fromkeys(self.services, 1)
-        return {one.hash: one.ready for one in available}
-
-    def search(self) -> Claimed | None:
-        """Search a little further for the tickets of lost claims; give one that is found."""
-        if not self.lost.due:
-            return None
+    def search(self) -> None:
+        """Search a little further for the tickets of lost claims."""
+        if not self.lost.due or self._background.busy:
+            return
         if not self.services:  # of which a ticket that is found has to be one
             self.lost.delay(self._settings.interval)
-            self._reach(self.find_services)
-            return None
-        try:
-            found = self.lost.search(self._calls)
-        except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
-            self._note_away(error)
-            self.lost.delay(self._settings.interval)
-            return None
-        if not self.lost.scanning:
-            self.waiting = self.waiting or None  # now others may be claimed, too
-        return self._take(*found) if found else None
+            self._find_services()
+            return
+
+        def then(ticket: int | None) -> None:
+            if found := self.lost.found(ticket):
+                self._take(*found)
+            if not self.lost.scanning:
+                self.waiting = self.waiting or None  # now others may be claimed, too
+
+        self._ask(
+            self.lost.search(),
+            then=then,
+            failed=lambda: self.lost.delay(self._settings.interval),
+        )
 
     # ---------------------------------------------------------------- the server
 
-    @property
-    def _calls(self) -> Provider:
-        return Provider(self.session)
+    def _ask(
+        self,
+        call: Callable[[Provider], T],
+        then: Callable[[T], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Ask the server; where it is away, that is remarked once."""
+        calls = Provider(self.session)
 
-    def _reach(self, call: Callable[[], T]) -> T | None:
-        """Ask the server; None where it is away, which is remarked once."""
-        try:
-            answer = call()
-        except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
-            self._note_away(error)
-            return None
-        if self._away:
-            self._away = False
-            _log.info("%s is back", self.session.server)
-        return answer
+        def handle(answer: Future[T]) -> None:
+            try:
+                found = answer.result()
+            except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
+                self._note_away(error)
+                failed()
+                return
+            if self._away:
+                self._away = False
+                _log.info("%s is back", self.session.server)
+            then(found)
+
+        self._background.start(lambda: call(calls), handle)
 
     def _note_away(self, error: DssError) -> None:
         if not self._away:
@@ -279,6 +352,22 @@ class Claims:
     def log_in_again(self) -> None:
         """Open the session of the login that is kept now, if there is one."""
         with suppress(DssError):
-            session = self._open_session()
-            self.session.close()
-            self.session = session
+            old = self.session
+            self._open()
+            old.close()
+
+    def _open(self) -> None:
+        self.session = self._open_session()
+        self._note_cookie()
+
+    def _note_cookie(self) -> None:
+        cookie = self.session.cookie
+        self.cookie = (cookie.value if cookie else None) or ""
+
+
+def _count_ready(calls: Provider, hashes: Sequence[str]) -> dict[str, int]:
+    """Count the tickets of each service that wait; a server that cannot tell may have one."""
+    available = calls.available(hashes)
+    if available is None:
+        return dict.fromkeys(hashes, 1)
+    return {one.hash: one.ready for one in available}

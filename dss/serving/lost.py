@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 from dss.errors import NotFound, WrongState
@@ -22,7 +22,7 @@ from dss.serving.journal import Journal, LostClaim, Step
 _ARRIVAL = 2.0  # seconds within which a lost claim has arrived, unless the network holds it back
 _SETTLED = 60.0  # seconds after which it cannot arrive any more
 _PAUSE = 20.0  # seconds between two searches
-_TURN = 0.2  # seconds for which a search holds up the loop
+_TURN = 0.2  # seconds for which a search holds up what else there is to ask
 _GAP = 500  # numbers without a ticket of ours after which there are no more
 _BEFORE = 5000  # numbers before the newest ticket known at which a search begins
 
@@ -49,6 +49,7 @@ class LostClaims:
         self._journal = journal
         self.adopt = adopt
         self._scan: Iterator[int | None] | None = None
+        self._open: set[int] = set()
         self._scan_began = self._search_at = 0.0
         self._searched = -math.inf
         self._sent: dict[int, float] = {}  # when claims were sent, of `time.monotonic`
@@ -99,28 +100,52 @@ class LostClaims:
         ]
         return hashes[-1] if self.adopt and hashes else None
 
-    def search(self, provider: Provider) -> Found | None:
-        """Search a little further; give a ticket as soon as one is found.
+    def search(self) -> Callable[[Provider], int | None]:
+        """Begin a search, or go on with it.
+
+        Returns:
+            What asks the server a little further, from any thread, without a look at the journal.
+            It returns a ticket that may be ours, None where there is none yet, 0 where there is
+            none at all; its outcome is for `found`.
+        """
+        if self._scan is None:
+            self._scan_began = time.monotonic()
+        newest = self._journal.newest()
+        self._open = {entry.ticket for entry in self._journal.open_entries()}
+
+        def go_on(provider: Provider) -> int | None:
+            end = time.monotonic() + _TURN
+            if self._scan is None:
+                self._scan = self._unaccounted(provider, newest)
+            for ticket in self._scan:
+                if ticket is not None or time.monotonic() > end:
+                    return ticket
+            return 0
+
+        return go_on
+
+    def found(self, ticket: int | None) -> Found | None:
+        """Handle the outcome of a search; return what was found, if that is of a lost claim.
 
         Raises:
-            DssError: The server is away.
+            JournalError: The journal cannot be read.
         """
         lost = self._journal.lost_claims()
-        end = time.monotonic() + _TURN
-        if self._scan is None:
-            self._scan, self._scan_began = self._unaccounted(provider), time.monotonic()
-        for ticket in self._scan:
-            if ticket is not None and lost:
+        if ticket == 0:
+            self._end_search(lost)
+        elif ticket is not None and lost:
+            entry = self._journal.entry(ticket)
+            if entry is None or entry.step is Step.FINISHED:
                 # For the older ones it was searched before.
                 return Found(ticket, lost[-1].hashes, lost[-1].number)
-            if time.monotonic() > end:
-                return None
+        return None
+
+    def _end_search(self, lost: list[LostClaim]) -> None:
         self._searched = self._scan_began
         self.delay(_ARRIVAL if any(map(self._may_arrive, lost)) else _PAUSE)
         for claim in lost:
             if self._sent_at(claim) < self._scan_began - _SETTLED:
                 self._journal.end_claim(claim.number, "not found")
-        return None
 
     def _may_arrive(self, claim: LostClaim) -> bool:
         """Whether its ticket may have become ours since the last search."""
@@ -134,17 +159,15 @@ class LostClaims:
         age = max(0.0, time.time() - claim.at)
         return self._sent.setdefault(claim.number, time.monotonic() - age)
 
-    def _unaccounted(self, provider: Provider) -> Iterator[int | None]:
+    def _unaccounted(self, provider: Provider, newest: int) -> Iterator[int | None]:
         """Give the tickets that are ours and not open in the journal; None for each other one."""
-        newest = self._journal.newest()
         ticket, gap = max(1, newest - _BEFORE), 0
         while gap < _GAP:
             found = None
             try:
                 claimed = provider.status(ticket) is TicketStatus.CLAIMED
                 gap = 0
-                entry = self._journal.entry(ticket)
-                if claimed and (entry is None or entry.step is Step.FINISHED):
+                if claimed and ticket not in self._open:
                     provider.files(ticket)
                     found = ticket
             except NotFound:

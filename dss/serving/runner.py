@@ -2,7 +2,7 @@
 
 It is one loop over what its workers say and what the server says. What it knows of a ticket is in
 the journal, so that the next start goes on where this one was killed. It does no work of a job
-itself, imports nothing heavy, and never waits long for the server.
+itself, imports nothing heavy, and never waits for the server.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from dss.deadline import in_thread
 from dss.errors import (
     JobCancelled,
     JournalError,
@@ -51,8 +53,10 @@ from dss.serving.slots import Slot, Slots
 if TYPE_CHECKING:
     from dss.session import Session
 
+T = TypeVar("T")
+
 _TURN = 0.5  # seconds after which the loop looks around, if nobody says anything
-_SHORT_TURN = 0.05  # while there is something else to go on with
+_ASK = 0.2  # seconds between two looks for a signal, before the loop begins
 _WATCH = 2.0  # seconds between two looks at the tickets that are worked on
 _CLEAN = 60.0
 _LOGIN_PAUSE = 5.0  # before a ticket is gone on with whose login the server does not know
@@ -103,7 +107,7 @@ class Runner:
         if self._stops == 1:
             self._end = time.monotonic() + self._settings.grace
         elif self._session:
-            # Or it may wait long for an answer. It has no patience, so it holds no lock now.
+            # Or what is begun of a claim would be waited for.
             self._session.break_off()
         self._slots.wake()
 
@@ -153,8 +157,18 @@ class Runner:
         """Find out whether there is something to serve, before a work folder is made for it."""
         declared = self._describe()
         with closing(self._open_session()) as session:
-            offered(Provider(session), self._settings, declared)
+            self._answered(lambda: offered(Provider(session), self._settings, declared))
         return declared
+
+    def _answered(self, call: Callable[[], T]) -> T:
+        """Wait for the answer of the server to the first question, or until it is stopped."""
+        answer = in_thread(call)
+        while not wait([answer], _ASK).done:
+            if self._stops:
+                if self._session:
+                    self._session.break_off()
+                raise JobCancelled("stopped while the server was asked what it offers")
+        return answer.result()
 
     def _describe(self) -> set[str]:
         return {one.name for one in describe(self._file, lambda: self._stops > 0)}
@@ -169,6 +183,7 @@ class Runner:
             settings,
             instance=journal.value("instance", lambda: f"runner_{secrets.token_hex(3)}"),
             declared=declared,
+            wake=self._slots.wake,
         )
         journal.bind(server=claims.session.server, provider=settings.provider)
         return claims
@@ -181,7 +196,7 @@ class Runner:
             self._pending[entry.ticket] = 0.0
             self._tell(entry, "taken up again", step=entry.step.value)
         try:
-            self._claims.find_services()
+            self._claims.serve(self._answered(self._claims.offered))
         except (NetworkFailed, ServerFailed, NotFound) as error:
             if not self._pending:
                 raise
@@ -192,7 +207,9 @@ class Runner:
 
     def _turn(self) -> None:
         """Hear what is said, then do what is due."""
-        self._hear(_SHORT_TURN if self._claims.lost.scanning else _TURN)
+        self._hear(_TURN)
+        for new in self._claims.hear():
+            self._take_on(new)
         now = time.monotonic()
         if self._stops and not self._stopping:
             self._stopping = True
@@ -205,17 +222,17 @@ class Runner:
             self._clean_at = now + _CLEAN
             self._room.clean()
         self._keep_room()
-        if now >= self._watch_at and self._slots.busy():
+        if now >= self._watch_at and self._watch():
             self._watch_at = now + _WATCH
-            self._watch()
         if not self._stops:
             self._feed(now)
 
     def _is_over(self) -> bool:
         if self._stops:
-            return not (self._is_patient() and self._slots.busy())
+            return not (self._is_patient() and (self._slots.busy() or self._claims.claiming))
         claims_no_more = self._enough() or (self._settings.once and self._claims.waiting == 0)
-        at_work = self._slots.busy() or self._pending or self._claims.lost.sought
+        at_work = self._slots.busy() or self._pending or self._claims.claiming
+        at_work = at_work or self._claims.lost.sought
         return claims_no_more and not at_work
 
     def _end_workers(self) -> None:
@@ -239,9 +256,7 @@ class Runner:
 
     def _feed(self, now: float) -> None:
         """Give workers what there is to do: tickets to go on with, then new ones."""
-        found = self._claims.search()
-        if found:
-            self._take_on(found)
+        self._claims.search()
         due = [ticket for ticket, at in self._pending.items() if at <= now]
         free = self._settings.workers - len(self._slots.busy())
         claimable = 0
@@ -253,14 +268,10 @@ class Runner:
         idle = self._slots.idle()
         self._slots.start(needed - len(idle))
         for slot in [slot for slot in idle if slot.ready]:
-            if not due and claimable and self._may_claim():
-                new = self._claims.claim()
-                claimable = self._claims.waiting or 0
-                if new:
-                    self._take_on(new)
-                    due.append(new.ticket)
             if due:
                 self._order(slot, due.pop(0))
+            elif claimable and self._may_claim():
+                self._claims.claim()
             else:
                 self._slots.linger(slot)
 
@@ -310,7 +321,7 @@ class Runner:
                 reason=entry.reason,
                 folder=workdir.folder_of(self._settings.workdir.resolve(), ticket),
                 server=session.server,
-                cookie=(session.cookie.value if session.cookie else None) or "",
+                cookie=self._claims.cookie,
                 verify=self._settings.verify,
                 patience=self._settings.patience,
                 privacy=self._settings.privacy,
@@ -433,14 +444,16 @@ class Runner:
         took = None if step is Step.PROCESSING else seconds
         self._tell(entry, message, level=level, step=step.value, seconds=took, bytes=moved)
 
-    def _watch(self) -> None:
-        """Find out which of the tickets at work are no longer wanted."""
+    def _watch(self) -> bool:
+        """Ask which of the tickets at work are no longer wanted; False where that has to wait."""
+        tickets = [slot.ticket for slot in self._slots.busy() if slot.ticket and not slot.outcome]
+        return bool(tickets) and self._claims.watch(tickets, self._drop_unwanted)
+
+    def _drop_unwanted(self, statuses: dict[int, TicketStatus]) -> None:
         for slot in self._slots.busy():
-            if slot.ticket is None or slot.outcome:
+            status = statuses.get(slot.ticket or 0)
+            if slot.outcome:
                 continue
-            status = self._claims.status(slot.ticket)
-            if status is None:
-                return
             if status is TicketStatus.DELETED:
                 self._drop(slot, Outcome.DELETED)
             elif status in (TicketStatus.INIT, TicketStatus.READY):

@@ -227,6 +227,7 @@ class Work:
             return self._fail(failure.told(error))
         finally:
             job.close()
+            self._channel.on_cancel = self._session.break_off
         result.save(self._result)
         if foreign := from_elsewhere(result, self._order.folder):
             reports.log("warning", foreign)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from tests.faults.endless import never_end
 from tests.faults.proxy import HOLD, Proxy, Request
 
 
@@ -317,6 +318,7 @@ FAULTS: dict[str, Callable[[Request, str], None]] = {
     "drop-answer": _drop_answer,
     "reset-answer": _reset_answer,
     "stall-answer": _stall_answer,
+    "endless": never_end,
     "cut-answer": _cut_answer,
     "cut-head": _cut_head,
     "half-chunk": _half_chunk,

@@ -30,12 +30,18 @@ class Proxy:
 
     Attributes:
         uploads: Names of the files that went to the server whole.
+        endless: How many answers did not end.
+        hold: Seconds for which they go on, if their clients bear them so long.
+        sane: Set it, and they end at once.
     """
 
     def __init__(self, middleware: Middleware, *rules: Rule) -> None:
         self.middleware = middleware
         self.rules = rules
         self.uploads: list[str] = []
+        self.endless = 0
+        self.hold = HOLD
+        self.sane = threading.Event()
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._clients: list[socket.socket] = []
@@ -82,6 +88,7 @@ class Proxy:
     def close(self) -> None:
         """Leaves all clients; what faults have kept back reaches the server before this returns."""
         self.closing.set()
+        self.sane.set()
         self.refuse()
         for client in self._clients:
             _shut(client)

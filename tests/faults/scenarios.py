@@ -37,6 +37,8 @@ class Scenario:
     @property
     def timeout(self) -> tuple[float, float]:
         """Seconds to connect, and without a byte: few only where there is something to notice."""
+        if "endless" in self.fault:
+            return 0.3, 0.3
         if not re.search("stall|late", self.fault):
             return 5.0, 30.0
         return 5.0, 1.0 if self.flow == "submit" else 0.2
@@ -382,6 +384,48 @@ WHOLE = [
     Scenario("whole", "kill-during", f"{_RESULTS}#2"),
 ]
 
+_WAYS = ("head", "heads", "continue", "body", "chunks")
+# What may be repeated meets an answer without an end in each of the ways, then the right one.
+_EACH = [
+    ("services", _SERVICES),
+    ("status", "GET api/tickets/*/status"),
+    ("follow", "GET api/tickets/*/detail*"),
+    ("take up", _INPUT),
+    ("take up", _LISTED),
+    ("make ready", "* *"),
+    ("delete", "GET api/tickets/*/delete"),
+    ("retry", "* *"),
+    ("progress", _PROGRESS),
+    ("fetch", _FETCH),
+    ("fetch", f"{_FETCH}/*"),
+    ("deliver", _RESULTS),
+    ("succeed", "* *"),
+    ("download", _GET),
+    ("download", f"{_GET}/*"),
+    ("attachment", "GET blobs/*"),
+    ("all tickets", "GET api/admin/tickets"),
+]
+# What may not, ends with the first.
+_ONCE = [
+    ("login", _LOGIN, "token used", _TOKEN),
+    ("create", _CREATE, "init", _MADE),
+    ("claim", _CLAIM, _C, _TAKEN),
+    ("log", _LOG, "claimed, 1 claim, 1 line, input whole", _LINE),
+    ("attach", _ATTACH, "claimed, 1 claim, 1 attachment, input whole", _ATTACHED),
+    ("add a user", _USERS, "1 user", "the list tells"),
+]
+ENDLESS = [
+    *(Scenario(flow, "endless", f"{at}#1-{len(_WAYS)}") for flow, at in _EACH),
+    *(
+        unknown(flow, f"endless:{way}", at, server, says)
+        for flow, at, server, says in _ONCE
+        for way in _WAYS
+    ),
+    for_ever("services", "endless", f"{_SERVICES}#1+", "NetworkFailed", "no ticket", "timed out"),
+    for_ever("fetch", "endless:body", f"{_FETCH}/1#1+", "NetworkFailed", _C, "less than 64 kB"),
+    for_ever("deliver", "endless", f"{_RESULTS}#2+", "NetworkFailed", f"{_C}, results 2 of 3"),
+]
+
 GROUPS = {
     "Logging in": LOGINS,
     "Reading": READING,
@@ -392,6 +436,7 @@ GROUPS = {
     "Log and attachments": REPORTING,
     "Fetching files": FETCHING,
     "The server killed and started again": KILLS,
+    "Answers without an end": ENDLESS,
     "Administering": ADMINISTERING,
     "A whole ticket": WHOLE,
 }
