@@ -270,9 +270,7 @@ class Session:
         return self._call(
             "GET",
             path,
-            lambda response, call: save(
-                response, call, target, self._connections.move, allowance
-            ),
+            lambda response, call: save(response, call, target, self._connections.move, allowance),
         )
 
     def get_digest(self, path: str, most: int | None = None) -> tuple[str | None, str]:

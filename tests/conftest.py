@@ -26,6 +26,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         return 0
     return _WORKERS_PER_CORE * (os.cpu_count() or 1)
 
+
 @pytest.fixture(scope="session", autouse=True)
 def _notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Notes of what is on its way are kept in a folder of the tests, not in the user's home."""
