@@ -12,13 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from snapws import paths
+from snapws import paths, voxel_files
 from snapws.errors import ImageError
 
 if TYPE_CHECKING:
     from snapws.workspace import Workspace
 
-_ANNEX = (".git", "annex", "objects")
 _MOST_NAMED = 10
 
 
@@ -84,7 +83,6 @@ def told(sources: Iterable[Source]) -> Iterator[str]:
 
 def _sources(workspace: Workspace) -> Iterator[Source]:
     from snapws import images
-    from snapws.itk_formats.detached import refuse_elsewhere
 
     for layer in workspace.layers():
         where, file = f"layer {layer.number:03d}", layer.file
@@ -94,8 +92,8 @@ def _sources(workspace: Workspace) -> Iterator[Source]:
         yield Source(where, path)
         with suppress(ImageError):  # packing it says what is wrong
             if not paths.unusable(path):
-                refuse_elsewhere(path)
-                yield from (Source(where, one) for one in images.read_header(path).files)
+                header = images.read_header(path, "send")
+                yield from (Source(where, one) for one in header.files)
     for mesh in workspace.meshes():
         for surface in mesh.polydata():
             if surface.file and not paths.is_url(surface.file):
@@ -112,8 +110,5 @@ def _is_inside(real: Path, place: Path, root: Path) -> bool:
     """
     if real.is_relative_to(root):
         return True
-    parts = real.parts
-    return place.is_relative_to(root) and any(
-        parts[i : i + 3] == _ANNEX and root.is_relative_to(Path(*parts[:i]))
-        for i in range(1, len(parts) - 3)
-    )
+    objects = voxel_files.annex(root) if place.is_relative_to(root) else None
+    return objects is not None and real.is_relative_to(objects)

@@ -92,6 +92,18 @@ def elsewhere(header: Path, name: str) -> ImageUnsupported:
     )
 
 
+def annex(folder: Path) -> Path | None:
+    """Return where git-annex keeps the files of the repository that a real folder is in."""
+    for top in (folder, *folder.parents):
+        if (top / ".git").exists():
+            git = Path(os.path.realpath(top / ".git"))
+            # That of a submodule is a link into the repository around it.
+            owners = (one / ".git" for one in (top, *top.parents))
+            owned = any(git.is_relative_to(one) for one in owners if not one.is_symlink())
+            return git / "annex" / "objects" if owned else None
+    return None
+
+
 def told(text: str) -> str:
     """Return a name of somebody else's choice as it can be printed."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_TOLD]
@@ -130,20 +142,8 @@ def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] 
             parts = real.relative_to(folder).parts
             if parts and (purpose == "show" or len(parts) == 1):
                 return parts
-    objects = _annex(home)
+    objects = annex(home)
     return () if objects and real.is_relative_to(objects) else None
-
-
-def _annex(folder: Path) -> Path | None:
-    """Return where git-annex keeps the files of the repository that a real folder is in."""
-    for top in (folder, *folder.parents):
-        if (top / ".git").exists():
-            git = Path(os.path.realpath(top / ".git"))
-            # That of a submodule is a link into the repository around it.
-            owners = (one / ".git" for one in (top, *top.parents))
-            owned = any(git.is_relative_to(one) for one in owners if not one.is_symlink())
-            return git / "annex" / "objects" if owned else None
-    return None
 
 
 def _refuse_ending(header: Path, name: str, endings: Collection[str]) -> None:
