@@ -329,7 +329,9 @@ class TestFiles:
             mesh_formats.read(path)
 
 
-@pytest.mark.parametrize("text", ["<!-- MARKER -- MARKER -->", "<a>&MARKER;</a>", "<MARKER", "<a MARKER>"])
+@pytest.mark.parametrize(
+    "text", ["<!-- MARKER -- MARKER -->", "<a>&MARKER;</a>", "<MARKER", "<a MARKER>"]
+)
 def test_the_message_about_xml_says_nothing_of_what_is_in_it(text):
     with pytest.raises(MeshDamaged, match="not well-formed: [a-z ]+$") as error:
         scrub(f"<VTKFile>{text}\n".encode(), Path("a.vtp"))
