@@ -19,9 +19,9 @@ _SIGNATURES = [
         rb"(?i:dataset\s+(?:polydata|unstructured_grid|structured_grid))\s",
         rb"(?:\xef\xbb\xbf)?\s*(?=<)[^\0]*?<VTKFile\s[^>\0]{0,999}?\btype\s*=\s*"
         rb"[\"'](?:PolyData|UnstructuredGrid|StructuredGrid)[\"']",
-        rb"ply\r?\nformat (?:ascii|binary_little_endian|binary_big_endian) 1\.0\s[^\0]*?"
-        rb"\nelement vertex [0-9]+\s",
-        rb"(?:ST)?C?N?4?n?OFF(?: BINARY\s|\s+[0-9]+\s+[0-9]+\s+[0-9]+\s)",
+        rb"ply\r?\nformat (?:ascii|binary_little_endian|binary_big_endian) 1\.0\r?"
+        rb"(?=\n)[^\0]*?\nelement vertex [0-9]+\s",
+        rb"(?:ST)?C?N?4?n?OFF(?: BINARY\s|(?:\s+#[^\n]*)*\s+[0-9]+\s+[0-9]+\s+[0-9]+\s)",
         rb"#VRML V(?:1\.0 ascii|2\.0 utf8)\s",
         rb"(?:\xef\xbb\xbf)?\s*(?=<[^\0]*NIFTI_INTENT_POINTSET)[^\0]*?<GIFTI\s",
     )

@@ -21,6 +21,7 @@ import numpy as np
 from lxml import etree
 
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
+from snapws.mesh_formats import vtp_xml
 from snapws.mesh_formats.reading import Integers, Names, Reader, room_for_text, without_padding
 
 _TYPES = {
@@ -55,10 +56,6 @@ _CELLS = ("Verts", "Lines", "Strips", "Polys")
 _ENDS = {"LittleEndian": "<", "BigEndian": ">"}
 _WORDS = {"UInt32": "u4", "UInt64": "u8"}
 _COMPRESSOR = "vtkZLibDataCompressor"
-_MARKUP = re.compile(rb"<(!--|!\[CDATA\[|\?|AppendedData\b)")
-_MARKUP_ENDS = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
-
-_ERRORS = {code: name for name, code in vars(etree.ErrorTypes).items() if isinstance(code, int)}
 #: How much is inflated at once: zlib makes up to a thousand times as much of it.
 _SLICE: Final = 1 << 14
 
@@ -67,57 +64,8 @@ _T = TypeVar("_T")
 
 def scrub(data: bytes, source: str) -> bytes:
     """Write an XML polygonal data file afresh; see `snapws.mesh_formats`."""
-    document, appended = _cut_appended(data, source)
-    return _PolyData(_parse(document, source), appended, source).scrub()
-
-
-def _cut_appended(data: bytes, source: str) -> tuple[bytes, bytes]:
-    """Part the XML from the appended data, whatever bytes these are."""
-    position = 0
-    while found := _MARKUP.search(data, position):
-        if end := _MARKUP_ENDS.get(found[1]):
-            position = data.find(end, found.end())
-            if position < 0:
-                raise MeshDamaged(f"{source}, byte {found.start()}: {end.decode()} is missing")
-            continue
-        start = data.find(b">", found.end()) + 1
-        if start and data[start - 2 : start] == b"/>":
-            break
-        end_tag = data.rfind(b"</AppendedData", start)
-        if not start or end_tag < 0:
-            raise MeshDamaged(f"{source}: the appended data are cut short")
-        underscore = data.find(b"_", start, end_tag)
-        if underscore < 0 or data[start:underscore].strip():
-            raise MeshDamaged(f"{source}, byte {start}: appended data have to start with _")
-        return data[:start] + data[end_tag:], data[underscore + 1 : end_tag]
-    return data, b""
-
-
-def _parse(document: bytes, source: str) -> etree._Element:
-    # Coordinates are longer than the parser's limit on a text. What the limit is there against,
-    # entities that grow, needs a document type, which is refused; the encoding is laid down so that
-    # none can hide from the search. Texts in other encodings are only ever compared or dropped.
-    if b"<!DOCTYPE" in document:
-        raise MeshDamaged(f"{source}: a document type, which no mesh needs: remove it")
-    parser = etree.XMLParser(
-        encoding="ISO-8859-1",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=True,
-        recover=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        return etree.fromstring(document, parser)
-    except etree.XMLSyntaxError as error:
-        # The parser's own words quote the file; the name of the error does not.
-        name = _ERRORS.get(error.code, "")
-        reason = name.removeprefix("ERR_").replace("_", " ").lower()
-        raise MeshDamaged(
-            f"{source}, line {error.lineno or 1}: not well-formed: {reason}"
-        ) from None
+    document, appended = vtp_xml.cut_appended(data, source)
+    return _PolyData(vtp_xml.parse(document, source), appended, source).scrub()
 
 
 class _Ids:
