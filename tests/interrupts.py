@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 _PAUSE = 1.0
-_LIMIT = 120.0
+_LIMIT = 300.0
 
 
-def interrupt(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt a process until it has ended.
+def interrupt(child: subprocess.Popen[bytes]) -> tuple[bytes | None, bytes | None]:
+    """Interrupt a process until it has ended; return what `Popen.communicate` does.
 
     Python loses an interrupt that comes while it runs a callback, of the garbage collector or of
     an import, and one that comes right before a read waits for that read to end.
@@ -20,10 +21,8 @@ def interrupt(child: subprocess.Popen[bytes]) -> None:
         AssertionError: It has not ended in time.
     """
     end = time.monotonic() + _LIMIT
-    while child.poll() is None:
-        assert time.monotonic() < end, "the process does not end, however often it is interrupted"
+    while time.monotonic() < end:
         child.send_signal(signal.SIGINT)
-        try:
-            child.wait(_PAUSE)
-        except subprocess.TimeoutExpired:
-            continue
+        with suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=_PAUSE)
+    raise AssertionError("the process does not end, however often it is interrupted")

@@ -232,8 +232,7 @@ def test_a_terminal_is_cleared_before_a_page(folder, words, clears):
 def test_an_interrupt_ends_it_quietly(folder):
     with started(folder, stdout=subprocess.PIPE) as child:
         begin = os.read(child.stdout.fileno(), 10_000)
-        interrupt(child)
-        rest, errors = child.communicate()
+        rest, errors = interrupt(child)
     assert (child.returncode, errors) == (130, b"")
     assert begin
     assert b"\x1b" not in begin + rest

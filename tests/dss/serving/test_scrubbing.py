@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dss.serving import names_here
 from dss.serving.scrubbing import scrubbed as scrub
 
 
@@ -108,6 +109,117 @@ def test_names(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     assert scrubbed.endswith("on …: jdoes mri-70 (…), … at …, …_tmp")
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("no folder /home/jane.doe", "no folder …"),
+        ("no /home/jane.nii, no /Users/jane.txt", "no …, no …"),
+        (r"no C:\Users\jane.doe", "no …"),
+        ("no '/home/jane.doe'", "no '…'"),
+        ("no /patients/doe.jane, no /patients/doe.jane/x.nii", "no …, no x.nii"),
+        ("libfoo.so.1: no /usr/lib/libfoo.so.1", "libfoo.so.1: no libfoo.so.1"),
+    ],
+)
+def test_a_folder_of_a_user_is_no_file(text: str, left: str) -> None:
+    assert scrub(text) == left
+
+
+def test_other_users_and_machines_that_this_one_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = frozenset(("jroe", "Jane Roe", "mri-7", "data"))
+    monkeypatch.setattr(names_here, "_others", lambda: known)
+    text = "jroe (Jane Roe) on mri-7: no data, jroes mri-70"
+    assert scrub(text) == "… (…) on …: no data, jroes mri-70"
+
+
+def test_accounts_of_people_and_hosts_are_known(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nsynth:x:105:105::/var/synth:/bin/false\n"
+        "jroe:x:1001:1001:Jane Roe,Ward 7:/home/j.roe:/bin/sh\nbroken line\n"
+    )
+    (tmp_path / "hosts").write_text("# a remark\n10.0.0.7 mri-7.clinic.example mri-7 # seven\n")
+    found = {*names_here._accounts(tmp_path / "passwd"), *names_here._hosts(tmp_path / "hosts")}
+    assert found == {"jroe", "j.roe", "Jane Roe", "mri-7.clinic.example", "mri-7"}
+    assert list(names_here._hosts(tmp_path / "missing")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("mail of jane.doe@clinic.example", "mail of …"),
+        ("rsync roe@mri-7:x failed", "rsync …:x failed"),
+        ("ssh: connect to host mri-7 port 22: refused", "ssh: connect to host … port 22: refused"),
+        ("Could not resolve host: mri-7", "Could not resolve host: …"),
+        ("Pool(host='pacs.clinic.example', port=4)", "Pool(host='…', port=4)"),
+        ("10.4.7.12:104 refused, 127.0.0.1 not", "…:104 refused, 127.0.0.1 not"),
+        ("card 00:1b:44:11:3a:b7", "card …"),
+        ("no mri-7.ward.local here", "no … here"),
+        *(
+            (line, None)
+            for line in (
+                "version 1.2.3, UID 1.2.840.10008.5.1.4",
+                "threading.local() of np.linalg.norm, torch.nn.Module",
+                "x = A @ B; @dss.service",
+            )
+        ),
+    ],
+)
+def test_addresses(text: str, left: str | None) -> None:
+    assert scrub(text) == (text if left is None else left)
+
+
+DUMP = (
+    "HOME=/home/doe\nUSER=doe\nPATH=/bin:/usr/bin\nFULL_NAME=Jane Doe of Ward 7\nproxy=http://h\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (DUMP, "HOME=…\nUSER=…\nPATH=…\nFULL_NAME=…\nproxy=…\n"),
+        (" ".join(DUMP.split("\n")), "HOME=… USER=… PATH=… FULL_NAME=… proxy=http://h "),
+        ("A1=x y\nB2=y\nC3=z\nD4=Jane Doe\nE5=1\n", "A1=…\nB2=…\nC3=…\nD4=…\nE5=…\n"),
+        (
+            "environ({'X': 'a', 'http_proxy': \"it's\", 'N': 3})",
+            "environ({'X': '…', 'http_proxy': \"…\", 'N': …})",
+        ),
+        ('{"USER": "doe", "api_key": "k", "size": 3}', '{"USER": "…", "api_key": "…", "size": 3}'),
+        ("password: hunter2 was wrong", "password: … was wrong"),
+        ("curl --token abcdef -o x", "curl --token … -o x"),
+        ("curl --token=abcdef -o x", "curl --token=… -o x"),
+        ("export SECRET_KEY='a b' && run", "export SECRET_KEY='…' && run"),
+        ('declare -x AWS_SECRET_ACCESS_KEY="z"', 'declare -x AWS_SECRET_ACCESS_KEY="…"'),
+        ("Authorization: Basic YWJjOmRlZg== sent", "Authorization: …"),
+        ("got Bearer abcdefghij there", "got Bearer … there"),
+        ("Cookie: a=b; c=d", "Cookie: …"),
+        ("session_id = 'abc' in f()", "session_id = '…' in f()"),
+        ("ghp_0123456789abcdef", "…"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----.", "…."),
+        *(
+            (line, None)
+            for line in (
+                "SIZE=512 is too large, MODE: fast",
+                "KeyError: 'token'",
+                "tokenize.TokenError: ('EOF in multi-line statement', (2, 0))",
+                "author: somebody, tokenizer=fast",
+                "if token == other: pass",
+            )
+        ),
+    ],
+)
+def test_variables_and_secrets(
+    monkeypatch: pytest.MonkeyPatch, text: str, left: str | None
+) -> None:
+    for name in ("A1", "SIZE", "MODE", "X", "N"):
+        monkeypatch.delenv(name, raising=False)
+    assert scrub(text) == (text if left is None else left)
+
+
+def test_variables_of_this_process_have_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "5up3rs3cret")
+    monkeypatch.setenv("ward_of", "seven and eight")
+    assert scrub("got 5up3rs3cret, ward_of=seven and eight!") == "got …, ward_of=…!"
+
+
 def test_a_user_without_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
@@ -120,7 +232,10 @@ def test_a_user_without_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scrub("a word") == "a word"
 
 
-@pytest.mark.parametrize("word", ["a-", "a.", "-", "'", "~", "a:", "../", "ab/", "a b "])
+@pytest.mark.parametrize(
+    "word",
+    [*("a-", "a.", "-", "'", "~", "a:", "../", "ab/", "a b ", "a=", "A=x ", "'a':", "--a "), "aa@"],
+)
 def test_long_words_come_to_an_end(word: str) -> None:
     """A program may print a million signs without a blank; none may look at all that follow."""
     text = word * (2**19 // len(word))
