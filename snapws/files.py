@@ -65,7 +65,8 @@ def _beside(target: Path, mode: int) -> Iterator[Path]:
     if target.is_dir() and not target.is_symlink():
         raise IsADirectoryError(errno.EISDIR, "it is a folder: name a file", str(target))
     for left in leftovers.found(target.parent, "file"):
-        left.unlink(missing_ok=True)
+        with suppress(OSError):
+            left.unlink(missing_ok=True)
     aside = target.with_name(f".{os.urandom(8).hex()}.new")
     try:
         with leftovers.made(aside, "file", mode):
@@ -120,7 +121,8 @@ def appearing(folder: Path, *, last: str, instead: bool = False) -> Iterator[Pat
     with _locked(folder) as alone:
         try:
             for left in leftovers.found(folder, "move") if alone else ():
-                _Move(folder, left).undo()
+                with suppress(OSError):  # a folder is in the way: it stays, and stops nothing
+                    _Move(folder, left).undo_if_unchanged()
             before = listed(folder)
             aside = folder / f"{_ASIDE}{os.urandom(6).hex()}"
             with leftovers.made(aside, "move"):
@@ -199,6 +201,17 @@ class _Move:
             for name in sorted(old, key=lambda name: name == names[-1]):
                 (self._old / name).replace(self._folder / name)
         self._remove()
+
+    def undo_if_unchanged(self) -> None:
+        """Undo what a killed process did, unless the file that came last has come since."""
+        from filecmp import cmp
+
+        for last in self._read_names()[-1:]:
+            place, old = self._folder / last, self._old / last
+            is_same = old.is_file() and place.is_file() and cmp(place, old, shallow=False)
+            if os.path.lexists(place) and os.path.lexists(self.new / last) and not is_same:
+                return
+        self.undo()
 
     def _read_names(self) -> list[str]:
         """Return the names of the files that have begun to move, the last one at the end.

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -20,7 +20,6 @@ from snapws.cli import render
 
 if TYPE_CHECKING:
     from dss.serving.executors import Executor
-    from dss.serving.runner import Runner
     from dss.serving.settings import Settings
     from dss.session import Session
 
@@ -185,14 +184,21 @@ def run(
         runner = Runner(file, open_session, settings, places)
         level = logging.WARNING if render.is_quiet() else logging.INFO
         stack.enter_context(logs.showing(sys.stderr, as_json=log_json, level=level))
-        stack.enter_context(_stopping(runner))
+        stack.enter_context(stopping(runner))
         outcomes = runner.run()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
     render.note(f"tickets: {ended or 'none'}")
 
 
+class Stoppable(Protocol):
+    """What ends soon when it is told to, and at once when it is told again."""
+
+    def stop(self) -> None:
+        """End."""
+
+
 @contextmanager
-def _stopping(runner: Runner) -> Iterator[None]:
+def stopping(runner: Stoppable) -> Iterator[None]:
     """Have a runner stopped by Ctrl-C, SIGTERM and, unless under nohup, the end of its terminal."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -88,6 +88,26 @@ def test_next_use_puts_back_what_a_killed_process_was_replacing(folder):
 
 
 @posix
+def test_what_has_come_since_a_process_was_killed_stays(folder):
+    killed(MOVING, folder)
+    (folder / "last.txt").write_text("newer")
+    use(folder)
+    assert (folder / "last.txt").read_text() == "newer"
+    (folder / "last.txt").unlink()
+    use(folder)
+    assert set(texts(folder).values()) == {"old"}
+
+
+@posix
+def test_a_folder_in_the_way_of_what_is_put_back_stops_nothing(folder):
+    killed(MOVING, folder)
+    (folder / "first.txt").unlink()
+    (folder / "first.txt" / "mine").mkdir(parents=True)
+    use(folder)
+    assert (folder / "first.txt" / "mine").is_dir()
+
+
+@posix
 def test_next_use_removes_the_half_written_file_of_a_killed_process(folder):
     before = texts(folder)
     killed(WRITING, folder)

@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from dss.cli.run import stopping
 from snapws import Workspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -26,6 +27,39 @@ def slow(job):
     open("begun", "w").close()
     time.sleep(600)
 """
+
+
+class Stopped:
+    """Counts how often it is stopped, as a runner does."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def stop(self) -> None:
+        self.times += 1
+
+
+def test_the_end_of_a_terminal_stops_a_runner_once() -> None:
+    """Terminal and shell send a signal each; a second one would end its jobs at once."""
+    runner = Stopped()
+    before = signal.getsignal(signal.SIGHUP)
+    with stopping(runner):
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert runner.times == 1
+        signal.raise_signal(signal.SIGTERM)
+        assert runner.times == 2
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_a_runner_under_nohup_stays() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping(runner := Stopped()):
+            signal.raise_signal(signal.SIGHUP)
+        assert runner.times == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
