@@ -138,7 +138,7 @@ def test_colors_on_a_terminal_only(study, no_color, styled):
         [SCRIPT, "layers", "list", "study.itksnap"],
         stdout=slave,
         check=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "NO_COLOR": no_color, "TERM": "xterm"},
     )
     os.close(slave)

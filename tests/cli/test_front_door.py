@@ -25,7 +25,7 @@ def run(
         [SCRIPT, *words],
         capture_output=True,
         encoding=encoding,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment},
     )
 
@@ -42,7 +42,7 @@ def loaded_by(*words: str) -> set[str]:
         capture_output=True,
         encoding="utf-8",
         check=True,
-        timeout=60,
+        timeout=300,
     )
     code, *names = done.stdout.splitlines()[-1].split()
     assert code == "0"
@@ -109,7 +109,7 @@ def test_a_closed_pipe_is_quiet(study, line):
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
         done = subprocess.run(
-            [SCRIPT, *line.split()], stdout=closed, stderr=subprocess.PIPE, timeout=60
+            [SCRIPT, *line.split()], stdout=closed, stderr=subprocess.PIPE, timeout=300
         )
     assert (done.returncode, done.stderr) == (1, b"")
 
@@ -120,7 +120,7 @@ def test_a_closed_pipe_is_quiet(study, line):
 )
 def test_no_output_at_all_is_no_obstacle(study, line):
     words = ["sh", "-c", f"{SCRIPT} {line} >&-"]
-    done = subprocess.run(words, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(words, stderr=subprocess.PIPE, timeout=300)
     assert (done.returncode, done.stderr) == (0, b"")
 
 

@@ -132,7 +132,7 @@ def on_terminal(study: Path, answer: bytes, **environment: str) -> bytes:
             said += piece
             if said.endswith(b"\x1b[c"):
                 os.write(outer, answer)
-        assert child.wait(30) == 0
+        assert child.wait(300) == 0
     finally:
         child.kill()
         child.wait()
@@ -226,7 +226,7 @@ def test_a_terminal_that_goes_away_is_not_waited_for(study):
         while not said.endswith(b"\x1b[c"):
             said += os.read(outer, 64)
         os.close(outer)
-        child.wait(30)
+        child.wait(300)
     finally:
         child.kill()
         child.wait()

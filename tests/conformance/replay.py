@@ -59,7 +59,7 @@ def run(row: dict[str, Any], folder: Path, extra: Path | None = None) -> Result:
         shutil.copy(extra, folder)
     before = set(folder.rglob("*"))
     done = subprocess.run(
-        [SCRIPT, *row["argv"]], cwd=folder, capture_output=True, encoding="utf-8", timeout=60
+        [SCRIPT, *row["argv"]], cwd=folder, capture_output=True, encoding="utf-8", timeout=300
     )
 
     def unplaced(text: str) -> str:

@@ -100,7 +100,7 @@ class Replay:
             env=environment,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,
         )
         if "-dssa-providers-services-add" in row["argv"]:
             self._places["{HASH}"] = done.stdout.split()[-1]
@@ -129,7 +129,7 @@ def repository(folder: Path) -> Path:
         ["add", "service.json"],
         [*who, "commit", "--quiet", "--no-verify", "-m", "Describe the service"],
     ):
-        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, timeout=60)
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, timeout=300)
     return folder
 
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from dss.cli.app import app as dss
 from snapws.cli.app import app as snapws
 
-LIMIT = 60.0  # seconds for one command, or for the next line of a terminal
+LIMIT = 300.0  # seconds for one command, or for the next line of a terminal
 
 
 class Terminal(Protocol):

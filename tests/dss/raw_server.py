@@ -79,7 +79,7 @@ class RawServer:
         self._thread.join(10)
         self._listener.close()
 
-    def session(self, patience: float = 0.2) -> Session:
+    def session(self, patience: float = 2.0) -> Session:
         """A session with this server that gives up soon."""
         return Session(self.url, patience=patience)
 

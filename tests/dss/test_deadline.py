@@ -249,7 +249,7 @@ def slow_server(pause: float, *, context: ssl.SSLContext | None = None) -> Itera
             pass
         accepting.join(10)
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
         listener.close()
 
 

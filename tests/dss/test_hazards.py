@@ -172,7 +172,7 @@ def test_hazard_06_idle_connections_are_cut(raw: RawServer) -> None:
     with raw.session(patience=10) as session:
         client = Client(session)
         assert client.progress(1) == 7
-        assert raw.closed.wait(30)
+        assert raw.closed.wait(300)
         assert client.create("0" * 40) == 7
     assert raw.connections == 2
     assert len(raw.requests) == 2
@@ -261,7 +261,7 @@ def test_hazard_10_upload_that_fails_here_hangs_up(tmp_path: Path) -> None:
             connection.settimeout(30)
             while piece := connection.recv(65536):
                 heard += piece
-        failed.join(30)
+        failed.join(300)
     assert len(heard) < len(body)
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def gone(pid: int) -> bool:
     """Whether a process ends; waits for it."""
     try:
-        psutil.Process(pid).wait(30)
+        psutil.Process(pid).wait(300)
     except psutil.NoSuchProcess:
         return True
     except psutil.TimeoutExpired:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no POSIX sh
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "registration.sh"
 WT = Path(sysconfig.get_path("scripts")) / "snapws-wt"
-LIMIT = 60
+LIMIT = 300
 
 GREEDY = f"""exec {shlex.quote(sys.executable)} -m dss.greedy "$*"\n"""
 #: Reads the word that a command fails at, if the ticket of this folder has one.

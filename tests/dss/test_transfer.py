@@ -218,7 +218,7 @@ def test_interrupt_from_the_keyboard_ends_what_runs_beside(
 
     def interrupt() -> None:
         for _ in range(3):
-            assert server.begun.acquire(timeout=30)
+            assert server.begun.acquire(timeout=300)
         interrupt_main()
 
     server = Stalling()
@@ -234,7 +234,7 @@ def test_interrupt_from_the_keyboard_ends_what_runs_beside(
             download_archive(session, AREA, tmp_path / "out", "w.itksnap", parallel=3)
         watch.join()
         for _ in range(3):
-            assert server.left.acquire(timeout=60)
+            assert server.left.acquire(timeout=300)
         assert not server.begun.acquire(blocking=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -391,7 +391,7 @@ def test_several_at_once(
     (tmp_path / "l").write_bytes(LAYER)
     sources = [*((tmp_path / "l", name) for name in layers), (tmp_path / "w", "w.itksnap")]
     upload_files(client.session, area, sources)
-    together = threading.Barrier(3, timeout=30)
+    together = threading.Barrier(3, timeout=300)
     fetch = Session.get_file
     sessions: set[int] = set()
 

@@ -278,7 +278,7 @@ def test_file_that_is_read_back_is_read_no_further_than_it_is_long(tmp_path: Pat
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with Session(address, patience=0.2) as session:
             name, _ = session.get_digest("api/x", 10**6)
-        thread.join(30)
+        thread.join(300)
     assert name == "x"
     assert hung_up.is_set()
 

@@ -120,7 +120,7 @@ class Forwarder:
                         self.seen += piece
                         server.sendall(piece)
                     server.shutdown(socket.SHUT_WR)
-                    back.join(30)
+                    back.join(300)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

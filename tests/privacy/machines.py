@@ -65,7 +65,7 @@ class Machine:
             env=self.person,
             cwd=self.person["PWD"],
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert ended.returncode == 0, ended.stderr.decode(errors="replace")

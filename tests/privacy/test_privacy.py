@@ -167,7 +167,7 @@ def run(study, tmp_path_factory):
             report = folder / f"report{len(done)}.json"
             words = [script, "archive", study.workspace, out, "--report", report, *options]
             ended = subprocess.run(
-                words, env=person, cwd=person["PWD"], capture_output=True, timeout=60, check=False
+                words, env=person, cwd=person["PWD"], capture_output=True, timeout=300, check=False
             )
             assert ended.returncode == 0, ended.stderr.decode(errors="replace")
             done[options] = Run(study, out, report.read_bytes(), ended.stdout, ended.stderr)

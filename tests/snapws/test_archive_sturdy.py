@@ -74,7 +74,7 @@ def test_a_full_disk(large, tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
     before = listing(tmp_path)
     with in_process(limit + RUN, large.path, tmp_path / "out") as child:
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=300)
     assert child.returncode == 1
     assert "ArchiveError: cannot write the archive" in errors.splitlines()[-1]
     assert listing(tmp_path) == before
@@ -87,14 +87,14 @@ def test_a_full_file_system(large, tmp_path):
     words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     try:
         possible = subprocess.run(
-            [*words, 'mount -t tmpfs none "$0"', tmp_path / "out"], capture_output=True, timeout=30
+            [*words, 'mount -t tmpfs none "$0"', tmp_path / "out"], capture_output=True, timeout=300
         )
     except FileNotFoundError:
         pytest.skip("there is no unshare on this machine")
     if possible.returncode:
         pytest.skip("this machine lets nobody mount a file system")
     line = [*words, mount, tmp_path / "out", sys.executable, RUN, large.path]
-    done = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=60)
+    done = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=300)
     assert "No space left on device" in done.stderr.splitlines()[-1]
     assert done.stdout == "1\n"  # and nothing in the folder
 
@@ -133,7 +133,7 @@ def test_a_killed_process(large, tmp_path):
     with in_process(RUN, large.path, out) as child:
         wait_for_a_layer(out, child)
         os.kill(child.pid, signal.SIGKILL)
-        child.communicate(timeout=30)
+        child.communicate(timeout=300)
     assert [path.suffix for path in out.iterdir() if not path.name.startswith(".")] == []
     with pytest.raises(ArchiveError, match="holds none"):
         verify(out)
@@ -148,7 +148,7 @@ def test_a_killed_process_leaves_the_earlier_archive_whole(base, large, tmp_path
     with in_process(RUN, large.path, tmp_path / "out") as child:
         wait_for_a_layer(tmp_path / "out", child)
         os.kill(child.pid, signal.SIGKILL)
-        child.communicate(timeout=30)
+        child.communicate(timeout=300)
     (left,) = verify(tmp_path / "out", base)
     assert left.message.startswith(".appearing-")
 
@@ -256,7 +256,7 @@ def test_wherever_it_ends_an_archive_is_there_as_a_whole_or_not_at_all(base, tmp
     out = tmp_path / "out"
     words = [earlier.path, base.path, out, name, how]
     with in_process(INTERRUPTED, *words, stdout=subprocess.PIPE) as child:
-        ends, errors = child.communicate(timeout=120)
+        ends, errors = child.communicate(timeout=300)
     assert errors == ""
     assert 10 < int(ends) < 59
     broken = Workspace()
@@ -321,7 +321,7 @@ def test_two_archives_into_one_folder_take_turns(base, large, tmp_path):
     with in_process(RUN, large.path, tmp_path / "out") as child, ThreadPoolExecutor(4) as pool:
         for report in pool.map(lambda one: archive(one, tmp_path / "out"), [base, large] * 2):
             assert report.workspace.name == "workspace.itksnap"
-        child.communicate(timeout=60)
+        child.communicate(timeout=300)
     assert child.returncode == 0
     assert verify(tmp_path / "out") == ()
 
@@ -344,9 +344,9 @@ def test_one_fails_while_another_waits_for_the_folder(base, tmp_path):
 
     thread = threading.Thread(target=fail)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(300)
     archive(base, tmp_path / "new" / "out")
-    thread.join(30)
+    thread.join(300)
     assert len(errors) == 1
     assert verify(tmp_path / "new" / "out") == ()
 

@@ -34,7 +34,7 @@ def test_zlib_in_place_of_isal(tmp_path):
         [sys.executable, "-c", SCRIPT, *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     layer, error = done.stdout.split()

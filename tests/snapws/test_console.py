@@ -63,7 +63,7 @@ def test_a_signal_leaves_no_copy_of_a_scan(large, tmp_path, program, number):
         until_there_are_files(out, child)
         child.send_signal(number)
         child.send_signal(number)  # as a terminal and its shell both do
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=300)
     assert child.returncode == 128 + number
     assert b"Traceback" not in errors
     assert [*tmp_path.iterdir()] == []
@@ -77,7 +77,7 @@ def test_a_signal_that_is_ignored_stays_ignored(large, tmp_path, number):
     with begin(code, "archive", large, out, "--level", 1) as child:
         until_there_are_files(out, child)
         child.send_signal(number)
-        child.communicate(timeout=120)
+        child.communicate(timeout=300)
     assert child.returncode == 0
     assert (out / "workspace.itksnap").exists()
 
@@ -95,6 +95,6 @@ def test_a_signal_removes_the_half_written_file(large, tmp_path):
             assert time.monotonic() < end
             time.sleep(0.01)
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=60)
+        child.communicate(timeout=300)
     assert child.returncode == 128 + signal.SIGTERM
     assert [*tmp_path.iterdir()] == []

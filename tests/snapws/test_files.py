@@ -18,11 +18,11 @@ SAVER = """
 import sys
 from snapws import Label, Workspace
 workspace = Workspace.open(sys.argv[1])
-print("ready", flush=True)
 for count in range(1, 10**6):
     workspace.main.nickname = str(count)
     workspace.labels = [Label(i, "x" * 50) for i in range(1, 200 + count % 50)]
     workspace.save()
+    print("saved", flush=True)
 """
 
 
@@ -34,13 +34,12 @@ def test_killed_at_any_point(base):
         with subprocess.Popen(
             [sys.executable, "-c", SAVER, str(base.path)], stdout=subprocess.PIPE
         ) as saver:
-            saver.stdout.readline()
-            time.sleep(delays.uniform(0.0, 0.3))
+            for _ in range(delays.randint(1, 5)):
+                saver.stdout.readline()
+            time.sleep(delays.uniform(0.0, 0.05))  # to be in the midst of anything
             saver.kill()
         found = Workspace.open(base.path)
-        if found.main.nickname != "T1":
-            assert len(found.labels) == 199 + int(found.main.nickname) % 50
-    assert found.main.nickname != "T1", "no save was ever finished"
+        assert len(found.labels) == 199 + int(found.main.nickname) % 50
 
 
 def test_errors_name_the_file_that_was_meant(base, tmp_path):

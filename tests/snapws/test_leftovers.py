@@ -51,7 +51,7 @@ with leftovers.temporary("dss-", Path(sys.argv[1])) as folder:
 
 
 def killed(code: str, folder: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], timeout=300)
     assert done.returncode == -signal.SIGKILL
 
 

@@ -93,7 +93,7 @@ def test_a_fifo_is_written_through(study, tmp_path, name, way):
     came: list[bytes] = []
     thread = read_all(fifo, came)
     assert write(study, str(target)) == 0
-    thread.join(30)
+    thread.join(300)
     assert came
     assert came[0].startswith(start)
     assert came[0]
@@ -176,7 +176,9 @@ def test_standard_output_is_written_to_where_it_is(study, tmp_path, stream, kind
     words += ["-o", stream, "-P", "-layers-pick", "M"]
     out = tmp_path / "out"
     with out.open("wb") as file:
-        done = subprocess.run(words, stdout=file if kind == "file" else subprocess.PIPE, timeout=60)
+        done = subprocess.run(
+            words, stdout=file if kind == "file" else subprocess.PIPE, timeout=300
+        )
     assert done.returncode == 0
     said = (out.read_bytes() if kind == "file" else done.stdout).decode()
     assert said.startswith("before\n<?xml")
@@ -187,7 +189,7 @@ def test_standard_output_is_written_to_where_it_is(study, tmp_path, stream, kind
 def test_a_command_writes_a_picture_to_standard_output(study):
     code = "from snapws.cli import main; raise SystemExit(main())"
     words = [sys.executable, "-c", code, "show", str(study), "-o", "/dev/stdout", "--size", "32"]
-    done = subprocess.run(words, stdout=subprocess.PIPE, timeout=60)
+    done = subprocess.run(words, stdout=subprocess.PIPE, timeout=300)
     assert done.returncode == 0
     assert done.stdout.startswith(b"\x89PNG")
 

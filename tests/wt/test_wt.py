@@ -173,7 +173,7 @@ def test_help_lists_every_command_by_group(capsys):
 
 def test_a_closed_pipe_ends_it_quietly(inputs):
     line = f'"{replay.SCRIPT}" -h | true; echo "${{PIPESTATUS[0]}}"'
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=300)
     assert done.stderr == ""
     assert done.stdout.strip() in ("0", "1")
 
@@ -181,7 +181,7 @@ def test_a_closed_pipe_ends_it_quietly(inputs):
 def test_output_is_utf8_in_any_terminal(inputs):
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     words = [replay.SCRIPT, "-i", "base.itksnap", "-lp", "M", "-psn", "Naïve – €", "-ll"]
-    done = subprocess.run(words, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(words, env=environment, capture_output=True, timeout=300)
     assert "Naïve – €" in done.stdout.decode("utf-8")
 
 
@@ -201,7 +201,7 @@ def test_other_packages_add_commands_by_entry_point(inputs, tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(site)}
     words = [replay.SCRIPT, "-i", "base.itksnap", "-toy-count", "layers", "-h"]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0
     assert done.stdout.startswith("2> 4 layers\n")
     assert "\nToys:\n  -toy-count <what>\n        Count layers.\n" in done.stdout

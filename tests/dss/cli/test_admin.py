@@ -77,7 +77,7 @@ def test_a_repository_without_a_description(administrator, lab, tmp_path):
             *("commit", "--quiet", "--allow-empty", "-m", "Begin"),
         ],
     ):
-        subprocess.run(["git", *words], check=True, timeout=60)
+        subprocess.run(["git", *words], check=True, timeout=300)
     words = ["admin", "services", "add", lab, str(folder)]
     missing = f"there is no service.json at the top of the repository {folder}"
     administrator.fails([*words, "--patience", "0", "--server", "http://127.0.0.1:9"], missing)

@@ -245,5 +245,5 @@ def test_a_closed_pipe_ends_it_quietly(folder, words):
         os.close(writer)
         os.read(reader, 1)
         os.close(reader)
-        _, errors = child.communicate(timeout=30)
+        _, errors = child.communicate(timeout=300)
     assert (child.returncode, errors) == (1, b"")

@@ -83,7 +83,7 @@ def test_help_loads_neither_the_network_nor_arrays(words):
         "print(code, *{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     code, *names = done.stdout.splitlines()[-1].split()
     assert code == "0"
@@ -94,7 +94,7 @@ def run(account, *words: str, **options):
     return subprocess.run(
         [SCRIPT, *words],
         stderr=subprocess.PIPE,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **account.environment(), "PYTHONIOENCODING": "cp1251"},
         **options,
     )

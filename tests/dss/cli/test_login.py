@@ -185,7 +185,7 @@ def test_the_script_reads_a_token_too(stranger, middleware, token):
         input=token,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **stranger.environment(), "PYTHONIOENCODING": "ascii"},
     )
     assert (done.returncode, done.stderr) == (0, ""), sys.executable

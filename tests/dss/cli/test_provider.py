@@ -130,7 +130,7 @@ def test_a_claim_is_told_of_where_standard_output_is_full(worker, ticket, middle
             stdout=full,
             stderr=subprocess.PIPE,
             env=environment,
-            timeout=60,
+            timeout=300,
             encoding="utf-8",
         )
     assert done.returncode == 1

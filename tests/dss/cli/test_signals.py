@@ -101,7 +101,7 @@ def test_a_signal_leaves_nothing_among_temporary_files(trial, tmp_path, number):
     with begun(trial, tmp_path) as child:
         assert len(scans(tmp_path)) == 1
         child.send_signal(number)
-        printed, _ = child.communicate(timeout=60)
+        printed, _ = child.communicate(timeout=300)
     assert child.returncode == 128 + number
     assert b"Traceback" not in printed
     assert [*(tmp_path / "tmp").iterdir()] == []
@@ -111,11 +111,11 @@ def test_the_next_command_removes_what_a_killed_one_has_left(trial, tmp_path):
     (tmp_path / "tmp" / "dss-0123456789abcdef").mkdir()  # of somebody who names folders so
     with begun(trial, tmp_path) as child:
         child.kill()
-        child.communicate(timeout=60)
+        child.communicate(timeout=300)
     assert len(scans(tmp_path)) == 1
     (tmp_path / "out" / "work").rename(tmp_path / "away")
     with begun(trial, tmp_path) as child:
         assert len(scans(tmp_path)) == 1
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=60)
+        child.communicate(timeout=300)
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["dss-0123456789abcdef"]

@@ -194,7 +194,7 @@ def test_progress_is_for_terminals(user, claimed, provider):
         stdout=subprocess.PIPE,
         stderr=slave,
         env={**os.environ, **user.environment()},
-        timeout=60,
+        timeout=300,
     )
     os.close(slave)
     shown = os.read(master, 100_000).decode()

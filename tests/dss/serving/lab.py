@@ -31,7 +31,7 @@ from dss.serving.journal import reading
 from snapws import Workspace
 
 LAB = "testlab"
-_LIMIT = 120.0
+_LIMIT = 300.0
 
 _numbers = count(1)
 
@@ -244,7 +244,7 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def until(condition: Callable[[], object], *, limit: float = 60.0) -> None:
+def until(condition: Callable[[], object], *, limit: float = 300.0) -> None:
     """Wait until something holds.
 
     Raises:
@@ -256,7 +256,7 @@ def until(condition: Callable[[], object], *, limit: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def stop(process: subprocess.Popen[bytes], *, limit: float = 60.0) -> int:
+def stop(process: subprocess.Popen[bytes], *, limit: float = 300.0) -> int:
     """Tell a runner to end; give its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(limit)

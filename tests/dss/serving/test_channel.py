@@ -60,6 +60,6 @@ def test_a_process_ends_when_its_runner_is_gone_or_not_understood(
         process.stdin.write(line)
         process.stdin.close()
         try:
-            process.wait(30)  # which raises where it goes on
+            process.wait(300)  # which raises where it goes on
         finally:
             process.kill()

@@ -31,7 +31,7 @@ def running(lab: Lab) -> Iterator[Runner]:
         yield runner
     finally:
         runner.stop()
-        thread.join(60)
+        thread.join(300)
 
 
 def test_a_version_that_is_added_meanwhile_is_served(

@@ -99,7 +99,7 @@ def test_claim_without_an_answer_is_found_again(lab: Lab, proxy: Proxy) -> None:
         until(lambda: proxy.endless)
         proxy.rules = ()
         proxy.sane.set()
-        assert runner.wait(120) == 0
+        assert runner.wait(300) == 0
     assert "may have been claimed" in lab.log
     assert [line.message for line in lab.lines(ticket)].count("Segmentation: done") <= 1
     lab.result(ticket)
@@ -117,7 +117,7 @@ def test_job_goes_on_and_is_delivered_when_the_server_is_sane_again(lab: Lab, pr
         until(lambda: lab.rows("select step from tickets") == [("uploaded",)])
         proxy.rules = ()
         proxy.sane.set()
-        assert runner.wait(120) == 0
+        assert runner.wait(300) == 0
     assert "Traceback" not in lab.log
     lab.result(ticket)
 
@@ -133,5 +133,5 @@ def test_job_keeps_its_limit(lab: Lab, proxy: Proxy) -> None:
         until(lambda: lab.rows("select step from tickets") == [("failing",)])
         proxy.rules = ()
         proxy.sane.set()
-        assert runner.wait(120) == 0
+        assert runner.wait(300) == 0
     assert "its time is up" in lab.error(ticket)

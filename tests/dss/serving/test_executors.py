@@ -97,7 +97,7 @@ def test_its_user_deletes_it(lab: Lab, options: list[str]) -> None:
     with lab.running("--max-tickets", 1, *options) as runner:
         until((lab.folder / "begun").exists)
         lab.user.delete(ticket)
-        assert runner.wait(60) == 0
+        assert runner.wait(300) == 0
     assert lab.rows("select outcome from tickets") == [("deleted",)]
     assert not folder_of(lab.workdir, ticket).exists()
 
@@ -129,7 +129,7 @@ class Ear:
     def until(self, kind: type[Message]) -> Message:
         """Give the next message of a kind."""
         while True:
-            said = self.said.get(timeout=30)
+            said = self.said.get(timeout=300)
             if isinstance(said, kind):
                 return said
 

@@ -198,7 +198,7 @@ def test_a_reader_that_takes_its_time_is_waited_for(
         adding.start()
         until(lambda: "is locked" in caplog.text)
         assert adding.is_alive()
-    adding.join(60)
+    adding.join(300)
     assert [one.ticket for one in journal.open_entries()] == [1]
     assert caplog.text.count("is locked") == 1
 
@@ -213,19 +213,19 @@ def test_what_another_has_for_itself_is_waited_for(
     def read() -> None:
         with closing(Journal(journal.file.parent)) as other:
             opened.set()
-            begun.wait(60)
+            begun.wait(300)
             found.extend(one.ticket for one in other.open_entries())
 
     opened, begun = threading.Event(), threading.Event()
     looking = threading.Thread(target=read)
     looking.start()
-    assert opened.wait(60)
+    assert opened.wait(300)
     with closing(sqlite3.connect(journal.file, isolation_level=None)) as backup:
         backup.execute("begin exclusive")
         begun.set()
         until(lambda: "is locked" in caplog.text)
         assert found == []
-    looking.join(60)
+    looking.join(300)
     assert found == [1]
 
 
@@ -349,13 +349,13 @@ def test_full_disk(tmp_path: Path) -> None:
     words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = 'mount -t tmpfs -o size=6m none "$0"'
     try:
-        possible = subprocess.run([*words, mount, tmp_path], capture_output=True, timeout=30)
+        possible = subprocess.run([*words, mount, tmp_path], capture_output=True, timeout=300)
     except FileNotFoundError:
         pytest.skip("there is no unshare on this machine")
     if possible.returncode:
         pytest.skip("this machine lets nobody mount a file system")
     line = [*words, mount + ' && "$@" "$0"', tmp_path, sys.executable, "-c", FULL]
-    done = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=60)
+    done = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     assert "cannot be written" in done.stdout
     assert "full" in done.stdout

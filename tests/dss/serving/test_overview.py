@@ -84,7 +84,7 @@ def a_runner(folder):
         assert holder.stdout.readline().strip() == b"held"
         yield
         holder.stdin.close()
-        assert holder.wait(30) == 0
+        assert holder.wait(300) == 0
 
 
 def at(seconds):
@@ -318,7 +318,7 @@ def test_what_is_read_while_it_is_written_is_of_one_moment(journal, tmp_path):
                 seen[len(found.running)] += 1
         finally:
             (tmp_path / "stop").touch()
-        assert writer.wait(30) == 0
+        assert writer.wait(300) == 0
     found = overview(tmp_path)
     assert found.running == ()
     assert found.finished[0].count >= done

@@ -103,7 +103,7 @@ def test_deleted(client: Client, provider: Provider, claimed: int, tmp_path: Pat
         reports.log("info", "one")
         with pytest.raises(TicketDeleted):
             reports.flush(never)
-        assert deleted.wait(60)
+        assert deleted.wait(300)
 
 
 def test_refused_line(client: Client, provider: Provider, claimed: int, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_server_away(tmp_path: Path) -> None:
                 waiting.start()
                 assert not done.is_set()
                 middleware.start()
-                waiting.join(60)
+                waiting.join(300)
                 assert done.is_set()
         assert told(client, ticket, tmp_path)[-3:] == [
             ("info", "before", []),

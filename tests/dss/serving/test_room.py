@@ -95,7 +95,7 @@ def test_a_manager_has_room_where_there_is_no_warning() -> None:
             env={**os.environ, "TMPDIR": str(temporary)},
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,
             check=False,
         )
     assert done.returncode == 0, done.stderr

@@ -53,8 +53,8 @@ def test_its_end_is_told_though_it_was_spoken_to_when_it_had_ended(tmp_path: Pat
         heard.put(said)
 
     supervisor = Supervisor(file, tmp_path, Limits(), hear)
-    assert isinstance(heard.get(timeout=30), Ready)
-    ended = heard.get(timeout=30)
+    assert isinstance(heard.get(timeout=300), Ready)
+    ended = heard.get(timeout=300)
     assert isinstance(ended, Ended)
     assert ended.why
 
@@ -67,7 +67,7 @@ def test_too_much_memory_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     heard: SimpleQueue[Heard] = SimpleQueue()
     supervisor = Supervisor(file, tmp_path, Limits(memory=200_000_000), heard.put)
     try:
-        ended = heard.get(timeout=30)
+        ended = heard.get(timeout=300)
     finally:
         supervisor.kill()
     assert isinstance(ended, Ended)
@@ -113,7 +113,7 @@ def test_one_with_another_title_is_killed(tmp_path: Path) -> None:
         family += family[0].children()
         assert len(family) == 2
         supervisor.kill()
-        assert isinstance(heard.get(timeout=30), Ended)
+        assert isinstance(heard.get(timeout=300), Ended)
         assert not any(lives(one) for one in family)
     finally:
         for one in family:
@@ -130,7 +130,7 @@ def test_one_with_another_title_has_its_limits(tmp_path: Path) -> None:
     Supervisor(file, tmp_path, Limits(memory=200_000_000), heard.put)
     first = process_of(file)
     try:
-        ended = heard.get(timeout=30)
+        ended = heard.get(timeout=300)
     finally:
         if first.is_running():
             first.kill()
@@ -186,7 +186,7 @@ def test_its_end_is_told_though_something_unknown_holds_its_line(tmp_path: Path)
     try:
         until(lambda: daemon.name() == "sh")
         (tmp_path / "go_on").touch()
-        ended = heard.get(timeout=30)
+        ended = heard.get(timeout=300)
         assert lives(daemon)
         (tmp_path / "say").touch()
         until((tmp_path / "said").exists)
@@ -204,9 +204,9 @@ def test_all_that_it_has_said_is_told_before_its_end(tmp_path: Path) -> None:
     for _ in range(3):
         heard: SimpleQueue[Heard] = SimpleQueue()
         Supervisor(file, tmp_path, Limits(), heard.put)
-        said = heard.get(timeout=30)
+        said = heard.get(timeout=300)
         assert isinstance(said, Broken)
         assert "not today" in said.why
-        ended = heard.get(timeout=30)
+        ended = heard.get(timeout=300)
         assert isinstance(ended, Ended)
         assert ended.why is None

@@ -149,7 +149,7 @@ def test_workers_killed_at_any_step(lab: Lab) -> None:
         until(lambda: all(lab.held(ticket) for ticket in held), limit=120)
         for ticket in held:
             os.kill(lab.held(ticket) or 0, signal.SIGKILL)
-        assert runner.wait(120) == 0
+        assert runner.wait(300) == 0
     for ticket, moment in held.items():
         if moment == "function":
             assert "SIGKILL" in lab.error(ticket)
@@ -228,7 +228,7 @@ def test_middleware_away(tmp_path: Path) -> None:
             ]
             assert runner.poll() is None
             middleware.start()
-            assert runner.wait(120) == 0
+            assert runner.wait(300) == 0
         for ticket in (at_work, uploading):
             check_result(lab, ticket)
             check_told(lab, ticket)
@@ -380,7 +380,7 @@ def test_all_are_told_to_end_at_once(lab: Lab) -> None:
             one.send_signal(signal.SIGTERM)
         until(lambda: len(jobs(lab)) < 2)
         lab.let_go()
-        assert runner.wait(60) == 0
+        assert runner.wait(300) == 0
     assert lab.status(alone) is TicketStatus.SUCCESS
     assert lab.status(running) is TicketStatus.CLAIMED
     assert lab.lines(running, "error") == []

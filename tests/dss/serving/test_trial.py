@@ -223,7 +223,7 @@ def attempt(workspace: Workspace, tmp_path: Path, text: str) -> subprocess.Compl
     """Try a service in a process of its own."""
     file = service(tmp_path, HEADER + text)
     words = [sys.executable, "-c", TRY, file, workspace.path or "", tmp_path / "out"]
-    return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=300, check=False)
 
 
 def test_what_a_service_prints_is_no_result(workspace: Workspace, tmp_path: Path) -> None:
