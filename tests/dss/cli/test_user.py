@@ -244,7 +244,7 @@ def test_attachments(user, finished, tmp_path):
     first, second = (one["id"] for one in found)
     assert [file.name for file in files] == [
         f"attachment_{first}_Gr-e-x.txt",
-        f"attachment_{second}_matrix",
+        f"attachment_{second}_matrix.bin",
     ]
     assert [file.read_text() for file in files] == ["first", "second"]
     assert sorted(folder.iterdir()) == sorted(files)
