@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from dss import Admin, Client, Credentials, Middleware, Provider, Session
 from dss.cli.app import app
 from dss.middleware import ADMINISTRATOR
+from snapws.cli import render
 
 USER, WORKER, NAME = "jane@example.org", "worker@example.org", "Registration"
 DESCRIPTION = {
@@ -59,6 +60,14 @@ class Account:
 def _no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ITKSNAP_WT_DSS_SERVER", "DSS_TOKEN", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
+    render.begin("dss", quiet=False)  # a command that was run before this may have been quiet
+
+
+@pytest.fixture(scope="session")
+def middleware(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Middleware]:
+    """A server of these tests alone: commands list all that is on it."""
+    with Middleware(tmp_path_factory.mktemp("middleware")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
