@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from importlib.metadata import version
@@ -395,13 +394,6 @@ def test_a_page_replaces_a_page_and_nothing_else(ws, tmp_path):
     with pytest.raises(WorkspaceError, match=r"page.html is there and is no report: choose anoth"):
         save(data, target)
     assert target.read_text() == "mine"
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no fifos")
-def test_a_page_is_not_written_where_it_would_wait(ws, tmp_path):
-    os.mkfifo(tmp_path / "page.html")
-    with pytest.raises(WorkspaceError, match=r"page.html is there and is no report"):
-        save(b"", tmp_path / "page.html")
 
 
 def test_a_folder_that_is_not_there_is_named_before_images_are_read(ws, tmp_path):
