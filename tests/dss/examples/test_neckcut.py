@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,19 @@ def image(voxels: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> Any:
 
 
 def scan(spacing: tuple[float, float, float] = (3, 3, 3), **brightness: float) -> Any:
+    _, affine = phantom.upright(spacing)
+    return image(_voxels(spacing, tuple(brightness.items())), affine)
+
+
+@cache
+def _voxels(
+    spacing: tuple[float, float, float], brightness: tuple[tuple[str, float], ...]
+) -> npt.NDArray[np.int16]:
+    """Return the voxels of a phantom, which are not to be written to: other tests have them too."""
     shape, affine = phantom.upright(spacing)
-    return image(phantom.head(shape, affine, **brightness).astype(np.int16), affine)
+    voxels = phantom.head(shape, affine, **dict(brightness)).astype(np.int16)
+    voxels.flags.writeable = False
+    return voxels
 
 
 def assert_same(one: Any, other: Any, *, share: float = 1.0) -> None:
