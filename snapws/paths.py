@@ -85,8 +85,11 @@ def read_file(path: str | Path, most: int | None = None) -> bytes:
         OSError: As of `open_file`, or it is larger.
     """
     with open_file(path) as file:
-        data = file.read() if most is None else file.read(most + 1)
-    if most is not None and len(data) > most:
+        if most is None:
+            return file.read()
+        # Not so many at once as it may have: a buffer of that size would be made.
+        data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+    if len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most / 1e6:.0f} MB are not read", str(path))
     return data
 
