@@ -59,7 +59,9 @@ def stream(target: Path) -> int | str | None:
     A descriptor is written to as it is, and not opened anew: that would begin at the start of the
     file that the standard output was redirected to.
     """
-    place = os.path.join(os.getcwd(), target)  # noqa: PTH109, PTH118 - its dots stay as they are
+    place = os.fspath(target)
+    if not target.is_absolute():  # the current folder may be gone, where nobody needs it
+        place = os.path.join(os.getcwd(), place)  # noqa: PTH109, PTH118 - its dots stay as they are
     is_link = False
     for _ in range(_LINKS):
         folder, name = os.path.split(place)

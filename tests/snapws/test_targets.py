@@ -151,6 +151,15 @@ def test_an_empty_name_is_refused(study, tmp_path, name, monkeypatch):
     assert after == before
 
 
+def test_a_current_folder_that_is_gone_stops_no_absolute_path(study, tmp_path, monkeypatch):
+    workspace = Workspace.open(study)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    if os.name == "posix":  # elsewhere a current folder cannot be removed
+        (tmp_path / "gone").rmdir()
+    assert Workspace.open(workspace.save(tmp_path / "saved.itksnap")).main.nickname == "T1"
+
+
 @each_writer
 def test_a_folder_is_refused(study, tmp_path, name):
     write, ending, _ = WRITERS[name]
