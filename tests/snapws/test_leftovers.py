@@ -35,6 +35,21 @@ with files.appearing(folder, last="last.txt") as aside:
         (aside / name).write_text("new")
 """
 
+#: Dies while what another process has left is put back, when so many files are in their place.
+UNDOING = f"""{BEGIN}
+folder, left = Path(sys.argv[1]), {{restored}}
+replace = Path.replace
+def undoing(path, target):
+    global left
+    replace(path, target)
+    left -= target.parent == folder
+    if not left:
+        {DIE}
+Path.replace = undoing
+with files.appearing(folder, last="last.txt"):
+    {DIE}
+"""
+
 #: Dies while a file is written.
 WRITING = f"""{BEGIN}
 with files.replacing(Path(sys.argv[1], "picture.png")) as aside:
@@ -84,6 +99,18 @@ def test_next_use_puts_back_what_a_killed_process_was_replacing(folder):
     assert texts(folder) != before
     assert "last.txt" not in texts(folder)
     use(folder)
+    assert texts(folder) == before
+
+
+@posix
+@pytest.mark.parametrize("restored", [1, 2, 3])
+def test_what_is_put_back_stays_when_that_is_cut_short_too(folder, restored):
+    before = texts(folder)
+    killed(MOVING, folder)
+
+    killed(UNDOING.format(restored=restored), folder)
+    use(folder)
+
     assert texts(folder) == before
 
 
