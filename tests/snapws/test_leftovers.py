@@ -57,6 +57,16 @@ with files.replacing(Path(sys.argv[1], "picture.png")) as aside:
     {DIE}
 """
 
+#: Has inodes of few digits, as a new file system in memory does.
+FEW_DIGITS = """
+import os
+lstat = os.lstat
+def of_few_digits(path):
+    found = lstat(path)
+    return os.stat_result((found[0], 7, *found[2:]))
+os.lstat = of_few_digits
+"""
+
 #: Dies while a temporary folder holds a copy of a scan.
 COPYING = f"""{BEGIN}
 with leftovers.temporary("dss-", Path(sys.argv[1])) as folder:
@@ -141,6 +151,18 @@ def test_next_use_removes_the_half_written_file_of_a_killed_process(folder):
     assert len(texts(folder)) == len(before) + 1
     files.write_bytes(folder / "other.txt", b"old")
     assert texts(folder) == before
+
+
+@posix
+def test_a_leftover_with_an_inode_of_few_digits_is_removed_too(folder, monkeypatch):
+    before = texts(folder)
+    killed(FEW_DIGITS + WRITING, folder)
+    monkeypatch.setattr(os, "lstat", os.lstat)  # so that it is put back
+    exec(FEW_DIGITS, {})  # noqa: S102 - the same as in the process that was killed
+
+    files.write_bytes(folder / "picture.png", b"new")
+
+    assert texts(folder) == {**before, "picture.png": "new"}
 
 
 @posix
