@@ -29,6 +29,7 @@ _MOST_SKIPPED = 1 << 20
 _TEXT = re.compile(rb"[ -~]{6}")
 _PADDING = 4096
 _MOST_FILES = 2**15  # a file for each slice of the longest axis
+_FEW = 10
 # Programs make the names of several files by printf, whose other conversions can make any sign.
 _PATTERN = re.compile(r"[^%]*%[0-9]{0,2}d[^%]*")
 
@@ -81,7 +82,10 @@ class Stored:
             ImageUnsupported: One may not be opened for that, or they are too many.
             ImageDamaged: They are not as many as there have to be.
         """
-        if self.misfit:  # before any of what may be a million names is looked at
+        if self.misfit:
+            # Of what may be a million names, enough are looked up to tell of a file elsewhere.
+            for name in self.names[:_FEW]:
+                voxel_files.beside(self.path, name, purpose)
             raise ImageDamaged(f"{self.path}: the header is invalid: {self.misfit}")
         if len(self.names) > _MOST_FILES:
             raise ImageUnsupported(

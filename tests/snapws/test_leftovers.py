@@ -158,7 +158,7 @@ def test_a_leftover_with_an_inode_of_few_digits_is_removed_too(folder, monkeypat
     before = texts(folder)
     killed(FEW_DIGITS + WRITING, folder)
     monkeypatch.setattr(os, "lstat", os.lstat)  # so that it is put back
-    exec(FEW_DIGITS, {})  # noqa: S102 - the same as in the process that was killed
+    exec(FEW_DIGITS, {})
 
     files.write_bytes(folder / "picture.png", b"new")
 
