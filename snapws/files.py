@@ -198,8 +198,12 @@ class _Move:
             for name in names:
                 if name not in old and not (self.new / name).exists():
                     (self._folder / name).unlink(missing_ok=True)
+            # What is kept stays there until all is back: this may be cut short, too.
             for name in sorted(old, key=lambda name: name == names[-1]):
-                (self._old / name).replace(self._folder / name)
+                back = self._aside / "back"
+                back.unlink(missing_ok=True)
+                _keep(self._old / name, back)
+                back.replace(self._folder / name)
         self._remove()
 
     def undo_if_unchanged(self) -> None:

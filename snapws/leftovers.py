@@ -212,7 +212,9 @@ def _begin(note: _Note) -> tuple[Path, int | None]:
 
 def _write(descriptor: int, note: _Note) -> None:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, os.fsencode("\0".join(map(str, note))))
+    # None is nothing: so a note that becomes one of an inode is longer, and none of the old stays.
+    inode = "" if note.inode is None else str(note.inode)
+    os.write(descriptor, os.fsencode("\0".join((note.kind, note.host, note.path, inode))))
 
 
 def _is_empty(path: str) -> bool:
@@ -246,6 +248,6 @@ def _read(descriptor: int) -> _Note | None:
         if not locks.take(descriptor):
             return None
         kind, host, path, inode = os.fsdecode(os.read(descriptor, 2**16)).split("\0")
-        return _Note(kind, host, path, None if inode == "None" else int(inode))
+        return _Note(kind, host, path, int(inode) if inode else None)
     except (OSError, ValueError):
         return None

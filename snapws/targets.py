@@ -88,8 +88,13 @@ def stream(target: Path) -> int | str | None:
 def _checked_stream(place: str, found: os.stat_result, *, is_link: bool) -> str | None:
     if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
         return None
-    if stat.S_ISFIFO(found.st_mode) and not _is_trusted(os.path.dirname(place), found):  # noqa: PTH120
-        raise PermissionError(errno.EPERM, "it is a FIFO that another user made", place)
+    folder = os.path.dirname(place)  # noqa: PTH120
+    if stat.S_ISFIFO(found.st_mode) and not (
+        _is_trusted(folder, found) or _is_own_in_sticky(folder, found)
+    ):
+        raise PermissionError(
+            errno.EPERM, "it is a FIFO that another user made or may exchange", place
+        )
     if stat.S_ISBLK(found.st_mode) and is_link:
         raise PermissionError(errno.EPERM, f"it is a link to {place}, a disk", place)
     return place
@@ -109,6 +114,13 @@ def _is_trusted(folder: str, found: os.stat_result) -> bool:
         return True
     by_others = os.stat(folder).st_mode & stat.S_IWOTH  # noqa: PTH116
     return found.st_uid in (0, os.geteuid()) and not by_others
+
+
+def _is_own_in_sticky(folder: str, found: os.stat_result) -> bool:
+    """Return whether a file is this user's in a folder like ``/tmp``, where nobody exchanges it."""
+    shared = os.stat(folder)  # noqa: PTH116
+    is_sticky = bool(shared.st_mode & stat.S_ISVTX) and shared.st_uid in (0, os.geteuid())
+    return is_sticky and found.st_uid == os.geteuid()
 
 
 def pour(source: Path, through: int | str, target: Path) -> None:

@@ -170,9 +170,9 @@ def read_header(path: Path, purpose: Purpose) -> ImageHeader:
             return _dicom(path, purpose)
         with voxel_files.open_regular(path) as file:
             stored = parse(file, path)
+        nifti, dtype = _nifti(path, grid_of(described(stored)))
         if purpose == "send":
             stored.parts(purpose)  # before anything is read of them
-        nifti, dtype = _nifti(path, grid_of(described(stored)))
         voxel_path = stored.named[0] if len(stored.named) == 1 else path
         return StoredImageHeader(
             path, voxel_path, stored.start, dtype, nifti, stored, purpose=purpose

@@ -42,13 +42,22 @@ def parse(file: BinaryIO, path: Path) -> Stored:
     """
     fields: dict[str, str] = {}
     lines = header_lines(file, path)
+    loose = (
+        0  # a line that is the rest of a text: with it, readers of this format take the next key
+    )
     for number, line in enumerate(lines, 1):
         if not line.strip():
+            continue
+        if _is_loose(line):
+            loose = number
             continue
         key, value = _field(line, number, path)
         if key == _UNCLEAR:
             fields["ElementDataFile"] = f"{line}\n"  # which is no name of a file that is opened
             break
+        if loose and key in _FIELDS:
+            raise _no_field(loose, path)
+        loose = 0
         if key not in _FIELDS:
             continue
         if key in fields:
@@ -74,6 +83,15 @@ def parse(file: BinaryIO, path: Path) -> Stored:
     )
 
 
+def _is_loose(line: str) -> bool:
+    """Return whether a line has neither a key nor anything that is more than text."""
+    return line.isprintable() and not set(line) & set("=:") and "datafile" not in line.lower()
+
+
+def _no_field(number: int, path: Path) -> ImageDamaged:
+    return ImageDamaged(f"{path}: the header is invalid: line {number} is not a key and a value")
+
+
 def _field(line: str, number: int, path: Path) -> tuple[str, str]:
     key, separator, value = re.split(r"([=:]|\Z)", line, maxsplit=1)
     key = key.strip(" \t")
@@ -81,7 +99,7 @@ def _field(line: str, number: int, path: Path) -> tuple[str, str]:
         # The readers of this format go on to the next separator, through lines and other words.
         if "datafile" in line.lower():
             return _UNCLEAR, ""
-        raise ImageDamaged(f"{path}: the header is invalid: line {number} is not a key and a value")
+        raise _no_field(number, path)
     return key, value.strip(" \t")
 
 

@@ -28,7 +28,8 @@ Encoding = Literal["raw", "gzip", "zlib", "text"]
 _MOST_SKIPPED = 1 << 20
 _TEXT = re.compile(rb"[ -~]{6}")
 _PADDING = 4096
-_MOST_FILES = 100_000
+_MOST_FILES = 2**15  # a file for each slice of the longest axis
+_FEW = 10
 # Programs make the names of several files by printf, whose other conversions can make any sign.
 _PATTERN = re.compile(r"[^%]*%[0-9]{0,2}d[^%]*")
 
@@ -78,13 +79,20 @@ class Stored:
         """Return the files of the voxels.
 
         Raises:
-            ImageUnsupported: One may not be opened for that.
+            ImageUnsupported: One may not be opened for that, or they are too many.
             ImageDamaged: They are not as many as there have to be.
         """
-        found = tuple(voxel_files.beside(self.path, name, purpose) for name in self.names)
         if self.misfit:
+            # Of what may be a million names, enough are looked up to tell of a file elsewhere.
+            for name in self.names[:_FEW]:
+                voxel_files.beside(self.path, name, purpose)
             raise ImageDamaged(f"{self.path}: the header is invalid: {self.misfit}")
-        return found or (self.path,)
+        if len(self.names) > _MOST_FILES:
+            raise ImageUnsupported(
+                f"{self.path}: its voxels are in more than {_MOST_FILES} files: convert it to NIfTI"
+            )
+        found = {name: voxel_files.beside(self.path, name, purpose) for name in set(self.names)}
+        return tuple(found[name] for name in self.names) or (self.path,)
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,36 @@ with files.appearing(folder, last="last.txt") as aside:
         (aside / name).write_text("new")
 """
 
+#: Dies while what another process has left is put back, when so many files are in their place.
+UNDOING = f"""{BEGIN}
+folder, left = Path(sys.argv[1]), {{restored}}
+replace = Path.replace
+def undoing(path, target):
+    global left
+    replace(path, target)
+    left -= target.parent == folder
+    if not left:
+        {DIE}
+Path.replace = undoing
+with files.appearing(folder, last="last.txt"):
+    {DIE}
+"""
+
 #: Dies while a file is written.
 WRITING = f"""{BEGIN}
 with files.replacing(Path(sys.argv[1], "picture.png")) as aside:
     aside.write_text("half")
     {DIE}
+"""
+
+#: Has inodes of few digits, as a new file system in memory does.
+FEW_DIGITS = """
+import os
+lstat = os.lstat
+def of_few_digits(path):
+    found = lstat(path)
+    return os.stat_result((found[0], 7, *found[2:]))
+os.lstat = of_few_digits
 """
 
 #: Dies while a temporary folder holds a copy of a scan.
@@ -88,6 +113,18 @@ def test_next_use_puts_back_what_a_killed_process_was_replacing(folder):
 
 
 @posix
+@pytest.mark.parametrize("restored", [1, 2, 3])
+def test_what_is_put_back_stays_when_that_is_cut_short_too(folder, restored):
+    before = texts(folder)
+    killed(MOVING, folder)
+
+    killed(UNDOING.format(restored=restored), folder)
+    use(folder)
+
+    assert texts(folder) == before
+
+
+@posix
 def test_what_has_come_since_a_process_was_killed_stays(folder):
     killed(MOVING, folder)
     (folder / "last.txt").write_text("newer")
@@ -114,6 +151,18 @@ def test_next_use_removes_the_half_written_file_of_a_killed_process(folder):
     assert len(texts(folder)) == len(before) + 1
     files.write_bytes(folder / "other.txt", b"old")
     assert texts(folder) == before
+
+
+@posix
+def test_a_leftover_with_an_inode_of_few_digits_is_removed_too(folder, monkeypatch):
+    before = texts(folder)
+    killed(FEW_DIGITS + WRITING, folder)
+    monkeypatch.setattr(os, "lstat", os.lstat)  # so that it is put back
+    exec(FEW_DIGITS, {})
+
+    files.write_bytes(folder / "picture.png", b"new")
+
+    assert texts(folder) == {**before, "picture.png": "new"}
 
 
 @posix

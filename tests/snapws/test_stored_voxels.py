@@ -487,3 +487,19 @@ def test_a_file_that_is_cut_while_it_is_read(tmp_path, monkeypatch):
 
 def test_the_longest_header_is_stated():
     assert voxel_files.MAX_HEADER == 4 << 20
+
+
+def test_a_text_of_several_lines_in_a_metaimage_is_passed_over(tmp_path):
+    """SimpleITK writes the texts of DICOM as they are, and its reader takes the next key along."""
+    image = sitk.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    image.SetMetaData("0020|4000", "first line\nsecond line\n\nlast line")
+    image.SetMetaData("0028|0002", "1")
+    path = tmp_path / "scan.mha"
+    sitk.WriteImage(image, str(path))
+    assert b"\nlast line\n0028" in path.read_bytes()
+
+    assert b"".join(images.read_header(path).voxels()) == np.arange(24, dtype="<i2").tobytes()
+
+    path.write_bytes(path.read_bytes().replace(b"0028|0002 = 1\n", b""))
+    with pytest.raises(ImageDamaged, match="is not a key and a value"):
+        images.read_header(path)

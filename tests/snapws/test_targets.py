@@ -214,6 +214,18 @@ def test_nothing_goes_through_a_fifo_before_all_is_there(study, tmp_path):
 
 
 @posix
+def test_a_fifo_of_ones_own_is_written_through_where_all_have_theirs(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    os.mkfifo(shared / "out.png")
+    assert targets.is_stream(shared / "out.png")
+    shared.chmod(0o777)
+    with pytest.raises(PermissionError, match="may exchange"):
+        targets.is_stream(shared / "out.png")
+
+
+@posix
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize("kind", ["link to a FIFO", "FIFO"])
 def test_a_stranger_does_not_choose_where_a_picture_goes(study, tmp_path, kind):

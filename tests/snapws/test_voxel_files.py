@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapws import ImageError, ImageUnsupported, Workspace, images, voxel_files
+from snapws import ImageError, ImageUnsupported, Workspace, images, itk_formats, voxel_files
 from snapws.archive import archive
 from tests.snapws.test_images import content_hash, write_nifti
 from tests.snapws.test_itk_formats import (
@@ -281,3 +281,30 @@ def test_a_workspace_whose_header_names_elsewhere_says_so(tmp_path):
         b"".join(images.read_header(workspace.layers()[0].path).voxels())
     with pytest.raises(ImageUnsupported, match="layer 000: .*not beside it"):
         archive(workspace, tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", ["6 5 4", "6 5 50000"])
+def test_names_of_a_header_that_has_too_many_are_not_all_looked_up(tmp_path, monkeypatch, size):
+    looked_up = []
+    monkeypatch.setattr(voxel_files, "beside", lambda *asked: looked_up.append(asked))
+    names = "".join(f"{number}.raw\n" for number in range(50_000))
+    header = tmp_path / "many.mhd"
+    meta = META.replace("6 5 4", size)
+    header.write_text(f"{meta}{MSB}ElementDataFile = LIST\n{names}")
+    with pytest.raises(ImageError):
+        itk_formats.read_header(header, "send")
+    assert len(looked_up) <= 10
+
+
+def test_a_file_that_a_header_names_often_is_looked_up_once(tmp_path, monkeypatch):
+    looked_up = []
+
+    def beside(header, name, purpose):
+        looked_up.append(name)
+        return header.parent / name
+
+    monkeypatch.setattr(voxel_files, "beside", beside)
+    header = tmp_path / "same.mhd"
+    header.write_text(META + MSB + "ElementDataFile = LIST\n" + 4 * "a.raw\n")
+    itk_formats.read_header(header, "send")
+    assert looked_up == ["a.raw"]
