@@ -7,15 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import requests
 
+from dss.allowance import Allowance
 from dss.errors import BadAnswer, ServerFailed, TransferFailed, refusal, shown
 from dss.retry import Lost, reason
-
-if TYPE_CHECKING:
-    from dss.allowance import Allowance
 
 # Of an answer that is no file. What the longest one becomes takes seconds and some 100 MB.
 _MAX_TEXT = 10 * 2**20

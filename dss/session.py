@@ -23,13 +23,14 @@ from http.cookiejar import Cookie
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import requests
 import urllib3
 from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
+from dss.allowance import Allowance
 from dss.answers import Received, digest_of, judge, save, start_of, text_of
 from dss.connection import Connections, NotConnected
 from dss.errors import (
@@ -43,9 +44,6 @@ from dss.errors import (
     shown,
 )
 from dss.retry import PATIENCE, Lost, Tries, is_lasting, is_no_address, never_sent, reason
-
-if TYPE_CHECKING:
-    from dss.allowance import Allowance
 
 COOKIE_NAME = "webpy_session_id"
 TIMEOUT = (10.0, 60.0)

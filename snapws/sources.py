@@ -89,15 +89,17 @@ def _sources(workspace: Workspace) -> Iterator[Source]:
         if not file or paths.is_url(file):
             continue
         path = workspace.folder / file
+        if paths.unusable(path):
+            continue  # nothing is read of it: packing it says so
         yield Source(where, path)
         with suppress(ImageError):  # packing it says what is wrong
-            if not paths.unusable(path):
-                header = images.read_header(path, "send")
-                yield from (Source(where, one) for one in header.files)
+            header = images.read_header(path, "send")
+            yield from (Source(where, one) for one in header.files)
     for mesh in workspace.meshes():
         for surface in mesh.polydata():
-            if surface.file and not paths.is_url(surface.file):
-                yield Source(f"mesh:{mesh.number}", workspace.folder / surface.file)
+            path = workspace.folder / surface.file
+            if surface.file and not paths.is_url(surface.file) and not paths.unusable(path):
+                yield Source(f"mesh:{mesh.number}", path)
 
 
 def _is_inside(real: Path, place: Path, root: Path) -> bool:

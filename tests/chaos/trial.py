@@ -6,7 +6,7 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,9 @@ from tests.chaos.watcher import MOMENTS, Watcher, ask
 
 _TICK = 0.002
 _VICTIMS = {"runner": 3, "middleware": 3, "worker": 3, "command": 1, "everything": 1}
+ALWAYS = ("runner", "middleware", "worker")
+"""Those that every trial kills, however short it is."""
+
 _MOMENT_LIMIT = 3  # times the pace
 _AIMS = 4  # moments of which the first that comes is taken
 _STOP_LIMIT = 60.0
@@ -45,6 +48,10 @@ class Report:
     seconds: tuple[float, float] = (0.0, 0.0)
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def has_struck(self, victims: Collection[str]) -> bool:
+        """Return whether each of these was killed once."""
+        return {strike.victim for strike in self.strikes}.issuperset(victims)
 
     def __str__(self) -> str:
         kills = Counter(strike.victim for strike in self.strikes)
@@ -90,7 +97,7 @@ def trial(
         folder: An empty folder.
         seed: What chances are drawn from: who submits and deletes what and when, who is killed
             when. How far the work is then is not in its hands.
-        seconds: How long to kill.
+        seconds: How long to kill; longer, where some of `ALWAYS` have not been killed by then.
         tickets: How many tickets there are.
         workers: How many workers.
         pace: Seconds between two kills, on average, while there is something to do.
@@ -108,7 +115,10 @@ def trial(
         chaos = _Chaos(site, report, watcher, random.Random(seed), pace, tell)
         begin = time.monotonic()
         users = _Users(site, work, begin)
-        while time.monotonic() < begin + seconds:
+        # On a slow machine it takes longer until somebody is there to be killed.
+        while (now := time.monotonic()) < begin + seconds or (
+            now < begin + seconds + limit and not report.has_struck(ALWAYS)
+        ):
             site.keep_runner()
             users.act()
             chaos.act()
@@ -193,7 +203,7 @@ class _Chaos:
         self._begin = time.monotonic()
         self._mend_at: float | None = None
         # A short trial, too, befalls those that matter most.
-        self._deck = chances.sample(["runner", "middleware", "worker"], 3)
+        self._deck = chances.sample(ALWAYS, 3)
         self._bars_at = 0.0
         self._plan()
 
