@@ -102,9 +102,18 @@ def _refuse_foreign(folder: Path, trusted: bool) -> None:
     """
     is_new = not any(fnmatch(path.name, one) for path in folder.iterdir() for one in _OURS)
     if not (is_new or trusted or leftovers.is_remembered(folder)):
+        if leftovers.state_folder() is None:
+            remedy = (
+                "set XDG_STATE_HOME to a folder of yours that stays, since there is no home folder "
+                "in which a proof could be kept, or say --trust-workdir each time"
+            )
+        else:
+            remedy = (
+                "give another with --workdir or, if it is yours (moved, restored, begun with "
+                "another home folder), say --trust-workdir once"
+            )
         raise JournalError(
-            f"{folder} holds files of a runner, and nothing proves that this user began them here: "
-            "give another with --workdir or, if it is yours (moved, restored, begun with another "
-            "home folder), say --trust-workdir once"
+            f"{folder} holds files of a runner, and nothing proves that this user began them "
+            f"here: {remedy}"
         )
     leftovers.remember(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dss.errors import JournalError
+from dss.serving.journal import NAME
 from dss.serving.lock import held, holder, locked
 from tests.dss.serving.lab import until
 
@@ -138,4 +139,22 @@ def test_a_work_folder_is_this_users_in_its_place(tmp_path: Path) -> None:
 def test_other_files_in_a_work_folder_are_no_reason_to_refuse_it(tmp_path: Path) -> None:
     (tmp_path / "service.py").touch()
     with locked(tmp_path, "me"):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a home folder is named otherwise there")
+def test_a_user_without_a_home_is_told_where_a_proof_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    work = tmp_path / "work"
+    with locked(work, "me"):
+        (work / NAME).touch()
+    with pytest.raises(JournalError, match="set XDG_STATE_HOME to a folder"), locked(work, "me"):
+        pass
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with locked(work, "me", trusted=True):
+        pass
+    with locked(work, "me"):
         pass
