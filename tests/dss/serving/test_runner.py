@@ -238,7 +238,7 @@ SUCCEEDING = [
 @pytest.fixture(scope="module")
 def busy(middleware: Middleware, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lab whose user may have many tickets."""
-    middleware.add_user("submitter@example.org", tier="poweruser")
+    middleware.add_user("submitter@example.org", tier="xnat")
     user = Client(middleware.login("submitter@example.org"))
     return Lab(middleware, tmp_path_factory.mktemp("busy"), user)
 

@@ -55,7 +55,7 @@ MOMENTS = [
 @pytest.fixture
 def busy_user(middleware: Middleware) -> Client:
     """A user who may have many tickets."""
-    middleware.add_user("busy@example.org", tier="poweruser")
+    middleware.add_user("busy@example.org", tier="xnat")
     return Client(middleware.login("busy@example.org"))
 
 
