@@ -49,7 +49,10 @@ nitpick_ignore_regex = [
         "py:class",
         r"Path|Image|Privacy|Function|Category|dss\.\w+\.[RT]|(tuple|Mapping)\[str",
     ),  # for type checkers
-    ("py:class", r"Limits|Executor|dss\.answers\.Received|dss\.allowance\.Allowance"),  # of the inside
+    (
+        "py:class",
+        r"Limits|Executor|dss\.answers\.Received|dss\.allowance\.Allowance",
+    ),  # of the inside
 ]
 
 html_theme = "furo"
