@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,7 +46,7 @@ class _Note(NamedTuple):
 
 def is_own(found: os.stat_result) -> bool:
     """Return whether a file belongs to the user of this process, where the system can tell."""
-    return os.name != "posix" or found.st_uid == os.geteuid()
+    return sys.platform == "win32" or found.st_uid == os.geteuid()
 
 
 @contextmanager
@@ -183,7 +184,9 @@ def _lasting(folder: Path) -> Path | None:
 
 def host() -> str:
     """Return what tells this machine from others that the same home folder is on."""
-    name = os.uname().nodename if os.name == "posix" else os.environ.get("COMPUTERNAME", "")
+    if sys.platform == "win32":
+        return os.environ.get("COMPUTERNAME", "")
+    name = os.uname().nodename
     with suppress(OSError):
         return f"{name} {Path('/etc/machine-id').read_text(encoding='ascii').strip()}"
     return name

@@ -110,7 +110,7 @@ def _leads_to_file(link: str) -> bool:
 
 def _is_trusted(folder: str, found: os.stat_result) -> bool:
     """Return whether a link or FIFO is of this user or the system, and nobody may exchange it."""
-    if os.name != "posix":
+    if sys.platform == "win32":
         return True
     by_others = os.stat(folder).st_mode & stat.S_IWOTH  # noqa: PTH116
     return found.st_uid in (0, os.geteuid()) and not by_others
@@ -118,6 +118,8 @@ def _is_trusted(folder: str, found: os.stat_result) -> bool:
 
 def _is_own_in_sticky(folder: str, found: os.stat_result) -> bool:
     """Return whether a file is this user's in a folder like ``/tmp``, where nobody exchanges it."""
+    if sys.platform == "win32":
+        return False  # it has no such folders
     shared = os.stat(folder)  # noqa: PTH116
     is_sticky = bool(shared.st_mode & stat.S_ISVTX) and shared.st_uid in (0, os.geteuid())
     return is_sticky and found.st_uid == os.geteuid()
