@@ -176,11 +176,12 @@ class ImageHeader:
         return self._voxels(bare=True, copy=copy)
 
     def _voxels(self, *, bare: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
+        real = self.voxel_path
         if self.voxel_path != self.path:
-            voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
+            real = voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
         try:
             with (
-                voxel_files.open_regular(self.voxel_path) as file,
+                voxel_files.open_regular(real) as file,
                 closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
             ):
                 yield from self._cut_out(pieces, bare=bare)
@@ -262,9 +263,10 @@ def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
     if path.name.lower().endswith(itk_formats.SUFFIXES):
         return itk_formats.read_header(path, purpose)
     header_path, voxel_path = _pair(path)
+    real = header_path
     if header_path != path:
-        voxel_files.partner(path, header_path.name, purpose)
-    block = _start(header_path)
+        real = voxel_files.partner(path, header_path.name, purpose)
+    block = _start(real)
     header: Any
     try:
         if block[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):

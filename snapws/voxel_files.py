@@ -49,7 +49,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:
-    """Return the path of a file of voxels that a header names, if it may be opened.
+    """Return the real path of a file of voxels that a header names, if it may be opened.
 
     It has to have an ending of such files, no component that begins with a dot, and not to be the
     header itself. To be sent, it has to lie beside the header; to be shown, in its folder or below.
@@ -63,7 +63,7 @@ def beside(header: Path, name: str, purpose: Purpose) -> Path:
 
 
 def partner(path: Path, name: str, purpose: Purpose) -> Path:
-    """Return the other file of a ``.hdr``/``.img`` pair, by the rules of `beside`.
+    """Return the real path of the other file of a ``.hdr``/``.img`` pair, by the rules of `beside`.
 
     Raises:
         ImageUnsupported: The file may not be opened.
@@ -128,7 +128,7 @@ def _beside(header: Path, name: str, purpose: Purpose, endings: Collection[str])
         _refuse_ending(header, one, endings)
     if real == Path(os.path.realpath(header)):
         raise ImageUnsupported(f"{header}: it says that it is its own file of voxels")
-    return path
+    return real
 
 
 def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] | None:

@@ -140,6 +140,18 @@ def test_a_link_is_judged_by_what_it_leads_to(tmp_path, target):
     refused(write_header(tmp_path, "mhd", "scan.raw"), tmp_path / "out")
 
 
+def test_what_was_checked_is_what_is_opened(tmp_path):
+    """Not the link, which could lead elsewhere by then."""
+    (tmp_path / "scan.raw").write_bytes(BIG)
+    linked(tmp_path / "link.raw", tmp_path / "scan.raw")
+    header = write_header(tmp_path, "mhd", "link.raw")
+    found = voxel_files.beside(header, "link.raw", "send")
+    assert found == Path(os.path.realpath(tmp_path / "scan.raw"))
+    (tmp_path / "a.img").write_bytes(BIG)
+    linked(tmp_path / "b.img", "a.img")
+    assert voxel_files.partner(tmp_path / "b.hdr", "b.img", "send").name == "a.img"
+
+
 def annexed(repository: Path, file: Path, data: bytes) -> None:
     """Write a file as git-annex keeps it: a link to an object that is named by its content."""
     key = repository / ".git" / "annex" / "objects" / "Xx" / "KEY"

@@ -98,6 +98,22 @@ def test_failures(
     assert not (tmp_path / "out" / "result").exists()
 
 
+def test_a_file_from_elsewhere_in_a_result_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    """Its layer is named, and no path, since the user of a ticket reads the same line."""
+    lines: list[str] = []
+    (tmp_path / "atlas").mkdir()
+    atlas = tmp_path / "atlas" / "brain.nii.gz"
+    atlas.write_bytes(Path(workspace.layer(tag="Target").path).read_bytes())
+    text = f'@service(name="A")\ndef a(job): job.workspace.add_overlay({str(atlas)!r})\n'
+    given = Path(workspace.path or "")
+    run(service(tmp_path, HEADER + text), given, tmp_path / "out", tell=lines.append)
+    (line,) = lines
+    assert line.startswith("warning: files from outside of the ticket's folder")
+    number = len(list(workspace.layers()))
+    assert line.endswith(f"layer {number:03d}")
+    assert "atlas" not in line
+
+
 def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
     lines: list[str] = []
     text = (
