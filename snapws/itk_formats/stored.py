@@ -32,6 +32,7 @@ _MOST_FILES = 2**15  # a file for each slice of the longest axis
 _FEW = 10
 # Programs make the names of several files by printf, whose other conversions can make any sign.
 _PATTERN = re.compile(r"[^%]*%[0-9]{0,2}d[^%]*")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -298,11 +299,10 @@ def pattern_names(header: Path, words: Sequence[str]) -> tuple[str, ...]:
     """
     if not _PATTERN.fullmatch(words[0]):
         return (" ".join(words),)
-    try:
+    numbers = range(0)
+    if len(words) == 4 and all(map(_WHOLE.fullmatch, words[1:])) and int(words[3]):
         first, last, step = map(int, words[1:])
         numbers = range(first, last + (1 if step > 0 else -1), step)
-    except ValueError:
-        numbers = range(0)
     if not 0 < len(numbers) <= _MOST_FILES or min(numbers) < 0:
         raise ImageDamaged(
             f"{header}: {voxel_files.told(' '.join(words))} is not a pattern, a first and a last "
