@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from snapws import colormaps, geometry, images, mesh_formats, paths, rendering
+from snapws import colormaps, geometry, mesh_formats, paths, rendering
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -101,7 +101,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             yield missing
             continue
         try:
-            header = images.read_header(layer.path)
+            header = layer.header()
             has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
             if not has_place:
                 yield Problem("place", where, why)

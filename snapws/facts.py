@@ -15,7 +15,6 @@ import numpy as np
 from snapws import (
     colormaps,
     geometry,
-    images,
     mesh_formats,
     paths,
     pictures,
@@ -165,14 +164,14 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
         return {**facts, "voxels": Unread(missing.message)}
     try:
         path = layer.path
-        header = images.read_header(path)
+        header = layer.header()
         affine = geometry.affine(header)
         facts["size"] = _size(header)
         facts["spacing"] = geometry.spacing(affine)
         facts["affine"] = Map(affine, far_corners(header.extent))
         facts["type"] = header.voxel_type
         if path not in hashes:
-            hashes[path] = verify.content_hash(path)
+            hashes[path] = verify.content_hash(path, layer.hints)
         return {**facts, "voxels": hashes[path]}
     except (ImageError, LayerFileMissing) as error:
         return {**facts, "voxels": Unread(str(error))}
@@ -297,7 +296,7 @@ def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
     Where there is none that can be read, they are those of a head about the origin.
     """
     try:
-        header = images.read_header(workspace.main.existing())
+        header = workspace.main.header()
         affine = geometry.affine(header)
     except WorkspaceError:
         return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])

@@ -22,6 +22,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from snapws import compression, streams, voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
+from snapws.hints import NO_HINTS, Hints
 from snapws.nifti import VOXEL_OFFSET, end_of_extensions, from_mgh, from_nifti
 from snapws.voxel_files import Purpose
 
@@ -244,11 +245,12 @@ class ImageHeader:
         return np.frombuffer(voxels, self.dtype).astype(little).tobytes()
 
 
-def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
+def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) -> ImageHeader:
     """Read the header of an image, and no voxels.
 
     Args:
         path: The file of the image, or of its header.
+        hints: What its workspace says of how to read it.
         purpose: What is done with the voxels: which files a header may name depends on it
             (`snapws.voxel_files`).
 
@@ -260,8 +262,8 @@ def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
     """
     from snapws import itk_formats
 
-    if path.name.lower().endswith(itk_formats.SUFFIXES):
-        return itk_formats.read_header(path, purpose)
+    if hints.raw is not None or path.name.lower().endswith(itk_formats.SUFFIXES):
+        return itk_formats.read_header(path, purpose, hints)
     header_path, voxel_path = _pair(path)
     real = header_path
     if header_path != path:
@@ -282,8 +284,8 @@ def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
         elif block[:4] == b"\0\0\0\x01" and ".mg" in path.name.lower():
             header = MGHHeader(block[:284].ljust(304, b"\0"), check=False)
             voxel_path = header_path
-        elif block[128:132] == b"DICM":
-            return itk_formats.read_header(path, purpose)
+        elif voxel_files.has_dicom_preamble(block) or voxel_files.is_bare_dicom(block):
+            return itk_formats.read_header(path, purpose, hints)
         else:
             raise ImageUnsupported(
                 f"{path}: not an image of a format that is read here: convert it to NIfTI first"

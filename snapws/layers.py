@@ -8,9 +8,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapws import files, paths
-from snapws.errors import InvalidValue, LayerFileMissing, WorkspaceError
+from snapws import files, hints, paths
+from snapws.errors import ImageUnsupported, InvalidValue, LayerFileMissing, WorkspaceError
 from snapws.fields import View, tags, text
+from snapws.hints import Hints
 from snapws.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from snapws.display import Display
+    from snapws.images import ImageHeader
+    from snapws.voxel_files import Purpose
     from snapws.workspace import Workspace
 
 
@@ -139,6 +142,29 @@ class Layer(WorkspaceObject):
         """
         return self.workspace.local_file(self.file, f"layer {self.number:03d}")
 
+    @property
+    def hints(self) -> Hints:
+        """What the workspace says of how to read its file.
+
+        Raises:
+            ImageUnsupported: What it says of raw voxels is invalid, or not known here.
+        """
+        try:
+            return hints.read(self.registry)
+        except InvalidValue as error:
+            raise ImageUnsupported(f"{self.file}: {error}") from None
+
+    def header(self, purpose: Purpose = "show") -> ImageHeader:
+        """Read the header of its image, and no voxels (see `snapws.images.read_header`).
+
+        Raises:
+            LayerFileMissing: It is on a server, or the layer names no file.
+            ImageError: It cannot be read.
+        """
+        from snapws import images
+
+        return images.read_header(self.path, purpose, self.hints)
+
     def existing(self) -> Path:
         """Return where its file is on this machine.
 
@@ -227,10 +253,10 @@ class Layer(WorkspaceObject):
 
         if not os.fspath(path):
             raise InvalidValue("the name of the file to write is empty")
-        source, target = self.path, Path(paths.absolute(path))
+        target = Path(paths.absolute(path))
         if not target.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")
-        header = images.read_header(source)
+        header = self.header()
         self.workspace.refuse_own(target)
         level = LEVEL if target.name.lower().endswith(".gz") else 0
         try:

@@ -26,6 +26,7 @@ from snapws.errors import (
     LayerFileMissing,
     MeshError,
 )
+from snapws.hints import NO_HINTS, Hints
 from snapws.images import ImageHeader
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
@@ -157,7 +158,7 @@ def pack(
     for number, layer in enumerate(workspace.layers()):
         _refuse_missing(layer.path, f"layer {number:03d}")
         key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
-        works.append((key, partial(packer.image, layer.path, number)))
+        works.append((key, partial(packer.image, layer.path, number, layer.hints)))
     for number, mesh in enumerate(workspace.meshes()):
         for surface in mesh.polydata():
             path = workspace.local_file(surface.file, f"mesh:{number}")
@@ -258,12 +259,12 @@ class _Packer:
                 raise self._failure from None
             raise
 
-    def image(self, path: Path, number: int) -> Path:
+    def image(self, path: Path, number: int, hints: Hints = NO_HINTS) -> Path:
         """Write the file of a layer."""
         unnamed = self._folder / f"layer_{number:03d}"
         try:
             before = _stamps([path])
-            header = images.read_header(path, "send")
+            header = images.read_header(path, "send", hints)
             before += _stamps(header.files)
             self.read |= {Source(f"layer {number:03d}", one) for one in (path, *header.files)}
             try:

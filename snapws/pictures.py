@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from snapws import files, geometry, images, sampling, targets
+from snapws import files, geometry, sampling, targets
 from snapws.errors import InvalidValue, PictureError
 from snapws.layers import Layer, Role
 from snapws.rendering import Anatomy, Drawn, Segmentation
@@ -79,7 +79,8 @@ class Scene:
         layers: Iterable[str | int] | None = None,
         time_point: int = 1,
     ) -> None:
-        header = images.read_header(workspace.main.existing())
+        workspace.main.existing()
+        header = workspace.main.header()
         geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), header.extent)
         self._time_point = time_point

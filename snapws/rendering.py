@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import geometry, images, sampling
+from snapws import geometry, sampling
 from snapws.colormaps import ColorMap, color_map
 from snapws.display import ComponentMode, Display
 from snapws.errors import InvalidValue
@@ -66,7 +66,7 @@ class Drawn(ABC):
     _nearest = False  # whether a point has the value of its voxel alone
 
     def __init__(self, layer: Layer, grid: Grid) -> None:
-        self.header = images.read_header(layer.path)
+        self.header = layer.header()
         self._grid = grid
         to_voxels = geometry.to_voxels(self.header)
         self.matrix: npt.NDArray[np.float64] = to_voxels @ layer.transform @ grid.affine

@@ -93,7 +93,7 @@ def _sources(workspace: Workspace) -> Iterator[Source]:
             continue  # nothing is read of it: packing it says so
         yield Source(where, path)
         with suppress(ImageError):  # packing it says what is wrong
-            header = images.read_header(path, "send")
+            header = images.read_header(path, "send", layer.hints)
             yield from (Source(where, one) for one in header.files)
     for mesh in workspace.meshes():
         for surface in mesh.polydata():

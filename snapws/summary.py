@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snapws import geometry, images
+from snapws import geometry
 from snapws.check import missing_file
 from snapws.errors import ImageError
 from snapws.layers import Layer
@@ -37,7 +37,7 @@ def image_summary(layer: Layer) -> ImageSummary:
     if missing:
         return ImageSummary(problem=missing.message)
     try:
-        header = images.read_header(layer.path)
+        header = layer.header()
         affine = geometry.affine(header)
     except ImageError as error:
         return ImageSummary(problem=str(error))

@@ -17,6 +17,7 @@ from snapws.errors import (
     MeshUnsupported,
     WorkspaceError,
 )
+from snapws.hints import NO_HINTS, Hints
 from snapws.images import ImageHeader
 from snapws.layers import Layer
 from snapws.names import LAYER_NAME, MESH_NAME
@@ -59,13 +60,13 @@ def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Proble
     return tuple(problems)
 
 
-def content_hash(path: Path) -> str:
-    """Give the hash that the name of an image in an archive bears: that of its voxels.
+def content_hash(path: Path, hints: Hints = NO_HINTS) -> str:
+    """Return the hash that the name of an image in an archive bears: that of its voxels.
 
     Raises:
         ImageError: the image is damaged or cannot be read.
     """
-    return _hash(path, bare=False)
+    return _hash(path, hints, bare=False)
 
 
 def is_made_here(workspace: Workspace) -> bool:
@@ -82,6 +83,7 @@ class NamedFile(NamedTuple):
         file: where it is now, as text.
         key: the registry key that holds its path.
         is_mesh: whether it is the file of a mesh, and not of an image.
+        hints: What the workspace says of how to read it.
     """
 
     where: str
@@ -89,6 +91,7 @@ class NamedFile(NamedTuple):
     file: str
     key: str
     is_mesh: bool
+    hints: Hints = NO_HINTS
 
 
 def named_files(workspace: Workspace) -> Iterator[NamedFile]:
@@ -96,7 +99,8 @@ def named_files(workspace: Workspace) -> Iterator[NamedFile]:
     path = Layer.stored_path.key
     for layer in workspace.layers():
         number = f"{layer.number:03d}"
-        yield NamedFile(f"layer {number}", number, layer.file, f"{layer.key}.{path}", is_mesh=False)
+        where, key = f"layer {number}", f"{layer.key}.{path}"
+        yield NamedFile(where, number, layer.file, key, is_mesh=False, hints=layer.hints)
     for mesh in workspace.meshes():
         for one in mesh.polydata():
             number = f"{mesh.number:03d}_{one.time_point:03d}_{one.number:03d}"
@@ -108,7 +112,7 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
     assert workspace.path  # noqa: S101 - it has been opened
     is_ours = is_made_here(workspace)
     unused = found - {workspace.path.name}
-    for where, number, file, _key, is_mesh in named_files(workspace):
+    for where, number, file, _key, is_mesh, _hints in named_files(workspace):
         if is_ours and not (workspace.folder / file).exists():
             file = str(workspace.folder / Path(file).name)  # where it was, and should be
         missing = missing_file(workspace, file, where)
@@ -177,7 +181,10 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
         try:
             for file in (path, before):
                 voxel_files.open_regular(file).close()  # and no FIFO, which would be waited for
-            difference = (_mesh_difference if one.is_mesh else _image_difference)(path, before)
+            if one.is_mesh:
+                difference = _mesh_difference(path, before)
+            else:
+                difference = _image_difference(path, before, other.hints)
         except (ImageError, MeshError) as error:
             difference = str(error)
         except OSError as error:
@@ -194,17 +201,17 @@ def _mesh_difference(path: Path, before: Path) -> str:
     return "" if mesh_formats.read(path) == meant else "content"
 
 
-def _image_difference(path: Path, before: Path) -> str:
+def _image_difference(path: Path, before: Path, hints: Hints) -> str:
     """Compare geometry and stored voxels, which two numbers may share once they are scaled."""
-    ours, theirs = images.read_header(path), images.read_header(before)
+    ours, theirs = images.read_header(path), images.read_header(before, hints=hints)
     for name in ours.nifti:
         if ours.nifti[name].tobytes() != theirs.nifti[name].tobytes():
             return f"{name} is {ours.nifti[name]}, not {theirs.nifti[name]}"
     return "" if _md5(ours.voxels()) == _md5(theirs.voxels()) else "voxels"
 
 
-def _hash(path: Path, *, bare: bool) -> str:
-    header = images.read_header(path)
+def _hash(path: Path, hints: Hints = NO_HINTS, *, bare: bool) -> str:
+    header = images.read_header(path, hints=hints)
     return _voxel_hash(header, header.bare_voxels() if bare else header.voxels())
 
 

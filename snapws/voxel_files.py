@@ -71,6 +71,22 @@ def partner(path: Path, name: str, purpose: Purpose) -> Path:
     return _beside(path, name, purpose, _PAIR_ENDINGS)
 
 
+def headerless(path: Path) -> Path:
+    """Return the real path of a file of voxels that has no header, if it is called like one.
+
+    Raises:
+        ImageUnsupported: It is not called so, or is a link to a file that is not.
+    """
+    real = Path(os.path.realpath(path))
+    for name in (path.name, real.name):
+        if name.startswith(".") or not _has_ending(name, ENDINGS):
+            raise ImageUnsupported(
+                f"{path}: its workspace says that it is raw voxels, and {told(name)} has not the "
+                f"name of such a file ({', '.join(ENDINGS)}): rename it, or convert it to NIfTI"
+            )
+    return real
+
+
 def refuse_outside(header: Path, path: Path, purpose: Purpose) -> None:
     """Refuse a file that is not inside, as `beside` means it, whatever it is called.
 
@@ -147,17 +163,19 @@ def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] 
 
 
 def _refuse_ending(header: Path, name: str, endings: Collection[str]) -> None:
+    if not _has_ending(name, endings):
+        raise ImageUnsupported(
+            f"{header}: it says that its voxels are in {told(name)}, whose ending is none of a "
+            f"file of voxels ({', '.join(endings)}): rename it, or convert the image to NIfTI"
+        )
+
+
+def _has_ending(name: str, endings: Collection[str]) -> bool:
     stem, ending = os.path.splitext(name.lower())  # noqa: PTH122 - a name and no path
     inner = os.path.splitext(stem)[1] if ending == ".gz" else ""  # noqa: PTH122
-    for one in filter(None, (ending, inner)):
-        if one not in (*endings, ".gz") and not _NUMBERED.fullmatch(one):
-            break
-    else:
-        if ending:
-            return
-    raise ImageUnsupported(
-        f"{header}: it says that its voxels are in {told(name)}, whose ending is none of a file of "
-        f"voxels ({', '.join(endings)}): rename it, or convert the image to NIfTI"
+    known = (*endings, ".gz")
+    return bool(ending) and all(
+        one in known or _NUMBERED.fullmatch(one) for one in (ending, inner) if one
     )
 
 
@@ -191,12 +209,24 @@ _SIGNS = {
 }
 _NIFTI = {b"\x5c\x01\0\0": "<", b"\0\0\x01\x5c": ">", b"\x1c\x02\0\0": "<", b"\0\0\x02\x1c": ">"}
 _BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|\x04\0\0\0)", re.DOTALL)
+# Elements of group 2 or 8, as files without a preamble begin: with a type, or a length of 32 bits.
+_FIRST_ELEMENT = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|.\0\0\0)", re.DOTALL)
 _PIXEL_DATA = re.compile(
     rb"(?:\xe0\x7f\x10\0|\xe0\x7f\x10\0O[BWFDLV]\0\0|\x7f\xe0\0\x10O[BWFDLV]\0\0).{4}\Z",
     re.DOTALL,
 )
 START = 544
 """Bytes of a file of voxels, once inflated, that `refuse_other_header` looks at."""
+
+
+def has_dicom_preamble(start: bytes) -> bool:
+    """Return whether a file begins as DICOM does, behind 128 bytes of anything."""
+    return start[128:132] == b"DICM"
+
+
+def is_bare_dicom(start: bytes) -> bool:
+    """Return whether a file can be DICOM without the preamble, as older programs write it."""
+    return _FIRST_ELEMENT.match(start) is not None
 
 
 def refuse_other_header(path: Path, start: bytes, offset: int, before: bytes) -> bool:
@@ -214,7 +244,7 @@ def refuse_other_header(path: Path, start: bytes, offset: int, before: bytes) ->
         ImageDamaged: The voxels begin within another header, or nobody can tell whether they do.
     """
     end: int | None
-    if start[128:132] == b"DICM" or _BARE_DICOM.match(start):
+    if has_dicom_preamble(start) or _BARE_DICOM.match(start):
         end = offset if _PIXEL_DATA.search(before) else None
     elif start[:4] in _NIFTI and start[344:347] in (b"n+1", b"ni1"):
         (number,) = struct.unpack(f"{_NIFTI[start[:4]]}f", start[108:112])

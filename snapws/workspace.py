@@ -432,8 +432,6 @@ class Workspace:
 
     def _own_files(self) -> Iterator[tuple[str, Path]]:
         """Give the files that it consists of, each with what it is."""
-        from snapws import images
-
         if self.path:
             yield "the workspace itself", self.path
         for layer in self.layers():
@@ -442,7 +440,7 @@ class Workspace:
                 continue
             yield what, layer.path
             with suppress(ImageError):  # then the named one is all that is known
-                yield from ((what, file) for file in images.read_header(layer.path).files)
+                yield from ((what, file) for file in layer.header().files)
         for mesh in self.meshes():
             for surface in mesh.polydata():
                 if surface.file and not paths.is_url(surface.file):

@@ -1,9 +1,9 @@
-"""MetaImage, NRRD, GIPL, VTK and DICOM images (extra ``formats``).
+"""MetaImage, NRRD, GIPL, VTK, DICOM, PNG, JPEG, TIFF (extra ``formats``), and raw voxels.
 
-SimpleITK reads DICOM, a file as a whole, so that one file's voxels are in memory while they are
-streamed. Of the others it reads a header in our words alone: their own headers and their voxels
-are read by `snapws.itk_formats.stored`. Of vector images whose components lie voxel by voxel, which
-NIfTI keeps apart, all voxels are in memory at once: one copy of the image.
+SimpleITK reads DICOM, PNG, JPEG and TIFF, a file as a whole, so that one file's voxels are in
+memory while they are streamed. Of the others it reads a header in our words alone: their own
+headers and their voxels are read by `snapws.itk_formats.stored`. Of vector images whose components
+lie voxel by voxel, which NIfTI keeps apart, all voxels are in memory at once: one copy of them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ from nibabel.nifti1 import Nifti1Header
 
 from snapws import compression, voxel_files
 from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.hints import NO_HINTS, Hints, Raw
 from snapws.images import ImageHeader, refuse_sheared
-from snapws.itk_formats import gipl, metaimage, nrrd, vtk_image
-from snapws.itk_formats.reading import Grid, described, grid_of, read, simpleitk
+from snapws.itk_formats import flat, gipl, metaimage, nrrd, vtk_image
+from snapws.itk_formats.reading import (
+    DICOM,
+    Grid,
+    described,
+    grid_of,
+    read,
+    read_information,
+    simpleitk,
+)
 from snapws.itk_formats.series import find_series
 from snapws.itk_formats.stored import Stored, StoredVoxels
 from snapws.nifti import new_header
@@ -38,8 +47,12 @@ _PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
     ".vtk": vtk_image.parse,
 }
 
+_FLAT = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+# The components of such a NRRD are its time points.
+_SEQUENCES = (".seq.nrrd", ".seq.nhdr")
+
 #: Endings of the names of these images. DICOM has none: its files are told by their content.
-SUFFIXES = tuple(_PARSERS)
+SUFFIXES = (*_PARSERS, *_FLAT)
 
 _Array = npt.NDArray[Any]
 _VECTOR_INTENT = 1007
@@ -53,14 +66,16 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class DicomImageHeader(ImageHeader):
-    """The header of a DICOM image; its voxels as they are stored in NIfTI.
+class DecodedImageHeader(ImageHeader):
+    """The header of an image that SimpleITK decodes; its voxels as they are stored in NIfTI.
 
     Attributes:
         slices: The files that SimpleITK reads: one, or those of a series in order of place.
+        reader: Its name of what reads them.
     """
 
     slices: tuple[Path, ...]
+    reader: str = DICOM
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,7 +96,7 @@ class DicomImageHeader(ImageHeader):
         """
         self.refuse_too_large()
         sitk = simpleitk(self.path)
-        images: Iterable[Any] = map(read, self.slices)
+        images: Iterable[Any] = (read(path, self.reader) for path in self.slices)
         if self.components > 1:
             images = tuple(images)
         for component in range(self.components):
@@ -93,7 +108,7 @@ class DicomImageHeader(ImageHeader):
                         f"{self.size // len(self.slices)}"
                     )
                 values = values.view(_RGB) if self.dtype == _RGB else values
-                yield from _component(values, self, component)
+                yield from _component(values, self, self.components, component)
 
 
 @dataclass(frozen=True)
@@ -102,9 +117,12 @@ class StoredImageHeader(ImageHeader):
 
     Attributes:
         stored: How they are stored.
+        interleaved: How many numbers of a voxel lie next to each other: of vectors, or of the time
+            points of a sequence.
     """
 
     stored: Stored
+    interleaved: int = 1
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -114,10 +132,10 @@ class StoredImageHeader(ImageHeader):
     @property
     def whole(self) -> bool:
         """Whether reading its content takes all of it in memory at once."""
-        return self.components > 1
+        return self.interleaved > 1
 
     def voxels(self) -> Iterator[bytes]:
-        """Return the voxels little-endian, first axis fastest, the component of vectors slowest.
+        """Return the voxels little-endian, first axis fastest, component or time point slowest.
 
         Raises:
             ImageDamaged: There are fewer or more than there have to be, their checksum is wrong, or
@@ -126,35 +144,46 @@ class StoredImageHeader(ImageHeader):
                 opened, or too large to be in memory.
             ImageError: A file cannot be read.
         """
-        row_size = self.extent[0] * self.components * self.dtype.itemsize
-        parts = self.stored.parts(self.purpose)
-        pieces = StoredVoxels(self.stored, parts, self.dtype, self.size, row_size).pieces()
-        if self.components == 1 or self.stored.is_planar:
+        row_size = self.extent[0] * self.interleaved * self.dtype.itemsize
+        pieces = StoredVoxels(self.stored, self._parts(), self.dtype, self.size, row_size).pieces()
+        if self.interleaved == 1:
             yield from pieces
             return
         self.refuse_too_large()
         values = np.frombuffer(b"".join(pieces), self.dtype)
-        for component in range(self.components):
-            yield from _component(values, self, component)
+        for component in range(self.interleaved):
+            yield from _component(values, self, self.interleaved, component)
+
+    def _parts(self) -> tuple[Path, ...]:
+        return self.stored.parts(self.purpose)
 
 
-def _component(values: _Array, header: ImageHeader, component: int) -> Iterator[bytes]:
+class RawImageHeader(StoredImageHeader):
+    """What a workspace says of a file that has no header; its voxels are all of the file."""
+
+    def _parts(self) -> tuple[Path, ...]:
+        return (self.voxel_path,)
+
+
+def _component(
+    values: _Array, header: ImageHeader, components: int, component: int
+) -> Iterator[bytes]:
     """Return one component of voxels, in pieces."""
-    planes = values.reshape(-1, header.components)
+    planes = values.reshape(-1, components)
     step = compression.PIECE // header.dtype.itemsize
     for start in range(0, len(planes), step):
         yield planes[start : start + step, component].astype(header.dtype).tobytes()
 
 
-def read_header(path: Path, purpose: Purpose) -> ImageHeader:
+def read_header(path: Path, purpose: Purpose, hints: Hints = NO_HINTS) -> ImageHeader:
     """Read the header of an image, and no voxels.
 
     A file whose name has none of the `SUFFIXES` is taken for DICOM: the image is that of all slices
-    in its folder that are of its series (`SeriesInstanceUID`), or its own if it has several frames
-    or is alone. Its values are those that ITK computes: with rescale slope and intercept.
+    in its folder that are of its series, or its own if it has several frames or is alone. Its
+    values are those that ITK computes: with rescale slope and intercept.
 
-    Three bytes a voxel are a colour in DICOM. In the other formats SimpleITK does not tell colours
-    from vectors, and they are vectors; the hash is the same.
+    Three bytes a voxel are a colour in DICOM, PNG, JPEG and TIFF. In the other formats SimpleITK
+    does not tell colours from vectors, and they are vectors; the hash is the same.
 
     Raises:
         ImageUnsupported: SimpleITK is not installed, NIfTI has no such voxels or axes, a series is
@@ -162,40 +191,95 @@ def read_header(path: Path, purpose: Purpose) -> ImageHeader:
         ImageDamaged: The header cannot be read, or a slice is missing or cannot be read.
         ImageError: There is no such file.
     """
-    parse = next(
-        (one for ending, one in _PARSERS.items() if path.name.lower().endswith(ending)), None
-    )
+    name = path.name.lower()
+    parse = next((one for ending, one in _PARSERS.items() if name.endswith(ending)), None)
     try:
-        if parse is None:
-            return _dicom(path, purpose)
-        with voxel_files.open_regular(path) as file:
-            stored = parse(file, path)
-        nifti, dtype = _nifti(path, grid_of(described(stored)))
-        if purpose == "send":
-            stored.parts(purpose)  # before anything is read of them
-        voxel_path = stored.named[0] if len(stored.named) == 1 else path
-        return StoredImageHeader(
-            path, voxel_path, stored.start, dtype, nifti, stored, purpose=purpose
-        )
+        if hints.raw is not None:
+            return _raw(path, hints.raw, purpose)
+        if parse is not None:
+            return _stored(path, parse, purpose)
+        if name.endswith(_FLAT):
+            return _flat(path, purpose)
+        return _dicom(path, purpose, hints.series)
     except ValueError as error:
         raise ImageUnsupported(f"{path}: {error}") from None
 
 
-def _dicom(path: Path, purpose: Purpose) -> DicomImageHeader:
-    slices, grid = find_series(path, purpose)
-    nifti, dtype = _nifti(path, grid, is_dicom=True)
-    return DicomImageHeader(path, path, 0, dtype, nifti, slices, purpose=purpose)
+def _stored(
+    path: Path, parse: Callable[[BinaryIO, Path], Stored], purpose: Purpose
+) -> StoredImageHeader:
+    with voxel_files.open_regular(path) as file:
+        stored = parse(file, path)
+    grid = grid_of(described(stored))
+    interleaved = 1 if stored.is_planar else grid.components
+    if path.name.lower().endswith(_SEQUENCES) and grid.components > 1 and len(grid.size) == 3:
+        grid = _sequence(grid)
+    nifti, dtype = _nifti(path, grid)
+    if purpose == "send":
+        stored.parts(purpose)  # before anything is read of them
+    voxel_path = stored.named[0] if len(stored.named) == 1 else path
+    return StoredImageHeader(
+        path, voxel_path, stored.start, dtype, nifti, stored, interleaved, purpose=purpose
+    )
 
 
-def _nifti(path: Path, grid: Grid, *, is_dicom: bool = False) -> tuple[Nifti1Header, np.dtype[Any]]:
+def _sequence(grid: Grid) -> Grid:
+    """Return a grid whose components are time points, as ITK-SNAP reads a NRRD sequence."""
+    direction = np.eye(4)
+    direction[:3, :3] = np.reshape(grid.direction, (3, 3))
+    return Grid(
+        (*grid.size, grid.components),
+        (*grid.spacing, 1.0),
+        (*grid.origin, 0.0),
+        tuple(direction.ravel().tolist()),
+        grid.voxel,
+        1,
+    )
+
+
+def _dicom(path: Path, purpose: Purpose, series: str) -> DecodedImageHeader:
+    slices, grid = find_series(path, purpose, series)
+    nifti, dtype = _nifti(path, grid, has_colours=True)
+    return DecodedImageHeader(path, path, 0, dtype, nifti, slices, purpose=purpose)
+
+
+def _flat(path: Path, purpose: Purpose) -> DecodedImageHeader:
+    kind = flat.refuse_incomplete(path)
+    grid = grid_of(read_information(path, kind))
+    nifti, dtype = _nifti(path, grid, has_colours=True)
+    return DecodedImageHeader(path, path, 0, dtype, nifti, (path,), kind, purpose=purpose)
+
+
+def _raw(path: Path, raw: Raw, purpose: Purpose) -> RawImageHeader:
+    """Describe a file that has no header.
+
+    Whoever makes a workspace says of which file this is so. So it needs the name of a file of
+    voxels, and must not begin as another format does.
+    """
+    real = voxel_files.headerless(path)
+    dtype = np.dtype(f"<{raw.dtype}")
+    nifti = new_header(raw.size, dtype)
+    nifti["pixdim"][1:4] = raw.spacing
+    nifti.set_xyzt_units("mm")
+    affine = np.diag([*(np.array(raw.spacing) * [-1, -1, 1]), 1.0])
+    nifti.set_qform(affine, code="scanner")
+    nifti.set_sform(affine, code="scanner")
+    # A name: of a file of voxels that a header names, the beginning is looked at.
+    stored = Stored(path, ".raw", b"", names=(path.name,))
+    return RawImageHeader(path, real, 0, dtype, nifti, stored, purpose=purpose)
+
+
+def _nifti(
+    path: Path, grid: Grid, *, has_colours: bool = False
+) -> tuple[Nifti1Header, np.dtype[Any]]:
     """Describe an image and its voxels' type in a NIfTI header, axes turned from LPS to RAS."""
     if grid.voxel not in _TYPES or len(grid.size) > 4:
         raise ImageUnsupported(
             f"{path}: an image of {grid.voxel} with {len(grid.size)} axes, which is not read"
         )
     dtype = np.dtype(_TYPES[grid.voxel])
-    if is_dicom and dtype == np.uint8 and grid.components == 3:
-        # What is a vector in other formats is always colour in this one.
+    if has_colours and dtype == np.uint8 and grid.components == 3:
+        # What is a vector in other formats is always colour in these.
         grid, dtype = grid._replace(components=1), _RGB
     axes = len(grid.size)
     shape = list(grid.size)

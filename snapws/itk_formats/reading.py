@@ -1,7 +1,11 @@
-"""What SimpleITK is asked: size and geometry of a header in our words, and DICOM files."""
+"""What SimpleITK is asked: headers in our words, and files that it decodes."""
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -17,7 +21,10 @@ _READERS = {
     ".gipl": "GiplImageIO",
     ".vtk": "VTKImageIO",
 }
-_DICOM = "GDCMImageIO"
+DICOM = "GDCMImageIO"
+"""What reads DICOM files."""
+
+_SILENCE = threading.Lock()
 
 
 class Grid(NamedTuple):
@@ -80,13 +87,14 @@ def described(stored: Stored) -> Any:
         ) from None
 
 
-def read_information(path: Path) -> Any:
-    """Have SimpleITK read the header of one DICOM file.
+def read_information(path: Path, kind: str = DICOM) -> Any:
+    """Have SimpleITK read the header of one file.
 
     Raises:
         ImageDamaged: It cannot.
     """
-    return _information(path, _DICOM, path)
+    with _silence(kind):
+        return _information(path, kind, path)
 
 
 def _information(file: Path, kind: str, path: Path) -> Any:
@@ -98,16 +106,42 @@ def _information(file: Path, kind: str, path: Path) -> Any:
     return reader
 
 
-def read(path: Path) -> Any:
-    """Have SimpleITK read one DICOM file.
+def read(path: Path, kind: str = DICOM) -> Any:
+    """Have SimpleITK read one file.
 
     Raises:
         ImageDamaged: It cannot.
     """
     try:
-        return _reader(path, _DICOM).Execute()
+        with _silence(kind):
+            return _reader(path, kind).Execute()
     except RuntimeError as error:
         raise ImageDamaged(f"{path}: {_reason(error)}") from None
+
+
+@contextmanager
+def _silence(kind: str) -> Iterator[None]:
+    """Keep what the decoders of PNG, JPEG and TIFF write to standard error to themselves.
+
+    They know no other way to tell, and their errors come back as such. The whole process writes to
+    nowhere meanwhile.
+    """
+    if kind == DICOM:
+        yield
+        return
+    with _SILENCE:
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed
+            yield
+            return
+        try:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _reader(file: Path, kind: str) -> Any:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from snapws import voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.itk_formats import frames
 from snapws.itk_formats.reading import Grid, grid_of, read_information
 from snapws.voxel_files import Purpose
 
 _SOP_CLASS, _SERIES = "0008|0016", "0020|000e"
-_PREAMBLE, _DICOM_BEGIN = 128, 132
+# What tells series of one UID apart: number, sequence, slice thickness, rows and columns.
+_KIND = ("0020|0011", "0018|0024", "0018|0050", "0028|0010", "0028|0011")
+_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z.]")
+_DICOM_BEGIN = 132
+_SAME_PLACE = 1e-3  # mm
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 _DICOM_START = 1 << 18  # the series is named before the voxels, among the first elements
 
@@ -37,33 +43,50 @@ _SLICE_TOLERANCE = 1e-4  # of the slices' cosines, and of their spacing in mm
 _Array = npt.NDArray[np.float64]
 
 
-def find_series(path: Path, purpose: Purpose) -> tuple[tuple[Path, ...], Grid]:
+def find_series(
+    path: Path, purpose: Purpose, identifier: str = ""
+) -> tuple[tuple[Path, ...], Grid]:
     """Find the slices of the series that a DICOM file is of, in order, and what they make up.
+
+    Images of one ``SeriesInstanceUID`` that differ in series number, sequence, slice thickness or
+    size are series of their own, as ITK-SNAP tells them apart; so a localizer is set aside. A file
+    that names no series is of that of all such files in its folder.
 
     ITK's own list of a series (`GetGDCMSeriesFileNames`) has the same order, but holds a whole
     folder in memory, and says nothing of slices that it cannot read.
 
+    Args:
+        path: The file.
+        purpose: What is done with the voxels.
+        identifier: Which series of the folder is meant, as ITK-SNAP names them; without it, or if
+            there is no such series, that of the file.
+
     Raises:
-        ImageUnsupported: the slices differ in size, orientation or voxel type, or one is a link to
-            a file elsewhere.
-        ImageDamaged: a slice is damaged, missing or doubled, or a file may be what is left of one.
-        ImageError: the file cannot be read.
+        ImageUnsupported: The slices differ in orientation or voxel type, several are at one place,
+            one is a link to a file elsewhere, or the frames of a file are not evenly stacked.
+        ImageDamaged: A slice is damaged, missing or doubled, or a file may be what is left of one.
+        ImageError: The file cannot be read.
     """
     voxel_files.open_regular(path).close()
     reader = read_information(path)
     grid, series = grid_of(reader), _text(reader, _SERIES)
-    if not series or grid.size[2] > 1:
+    if grid.size[2] > 1:
+        frames.refuse_unstacked(path, grid)
         return (path,), grid
-    found = dict(_members(path, series, _text(reader, _SOP_CLASS), purpose))
+    members = {member.path: member for member in _members(path, reader, purpose)}
+    kinds = {member.kind for member in members.values() if identifier in member.identifiers(series)}
+    kind = kinds.pop() if len(kinds) == 1 else members[path].kind
+    found = {file: member.grid for file, member in members.items() if member.kind == kind}
     if len(found) == 1:
-        return (path,), grid
-    normal = np.reshape(grid.direction, (3, 3))[:, 2]
+        (file,) = found
+        return (file,), found[file]
+    normal = np.reshape(found[min(found)].direction, (3, 3))[:, 2]
     slices = tuple(sorted(found, key=lambda file: float(normal @ found[file].origin)))
     first = found[slices[0]]
     for file in slices:
         if not _alike(first, found[file]):
             raise ImageUnsupported(
-                f"{file}: a slice of another size, orientation or voxel type than "
+                f"{file}: a slice of another orientation or voxel type than "
                 f"{slices[0].name} of the same series: convert the series to NIfTI first"
             )
     distance = _distance(slices, np.array([found[file].origin for file in slices]), normal)
@@ -72,25 +95,52 @@ def find_series(path: Path, purpose: Purpose) -> tuple[tuple[Path, ...], Grid]:
     )
 
 
-def _members(
-    path: Path, series: str, sop_class: str, purpose: Purpose
-) -> Iterator[tuple[Path, Grid]]:
-    """List the files of a series that are in the folder of one of them.
+class _Member(NamedTuple):
+    """A file of a series, with what tells its series from others of the same UID."""
+
+    path: Path
+    kind: tuple[str, ...]
+    grid: Grid
+
+    def identifiers(self, series: str) -> Iterator[str]:
+        """Yield the names that ITK-SNAP can give its series.
+
+        They are the UID and the letters and digits of what tells it apart, in one word; whether a
+        thickness keeps its zeros depends on the version.
+        """
+        number, sequence, thickness, *size = self.kind
+        with suppress(ValueError):
+            for one in (thickness, f"{float(thickness):g}"):
+                words = (_NOT_IN_NAMES.sub("", word) for word in (number, sequence, one, *size))
+                yield f"{series}.{''.join(words)}"
+
+
+def _members(path: Path, reader: Any, purpose: Purpose) -> Iterator[_Member]:
+    """List the files in the folder of a DICOM file that have the same ``SeriesInstanceUID``.
+
+    Args:
+        path: The file.
+        reader: What SimpleITK knows of it.
+        purpose: What is done with the voxels.
 
     Raises:
         ImageUnsupported: One of them is a link to a file elsewhere.
         ImageDamaged: One is cut short, or a file is so damaged that it could be one of them.
         ImageError: The folder or a file cannot be read.
     """
+    series, sop_class = _text(reader, _SERIES), _text(reader, _SOP_CLASS)
     try:
         files = sorted(file for file in path.parent.iterdir() if file.is_file())
     except OSError as error:
         raise ImageError(f"{path.parent}: {error.strerror or error}") from None
     leftovers, members = [], []
-    reference = _start(path)[:_DICOM_BEGIN]
+    reference = _start(path)
+    has_preamble = voxel_files.has_dicom_preamble(reference)
     for file in files:
         start = _start(file)
-        if start[_PREAMBLE:_DICOM_BEGIN] != b"DICM":
+        if not voxel_files.has_dicom_preamble(start) and (
+            has_preamble or not voxel_files.is_bare_dicom(start)
+        ):
             # Nothing, or zeros where a disk was full; or less than each DICOM file begins with.
             begun = start[:_DICOM_BEGIN]
             if not begun.strip(b"\0") or (
@@ -100,7 +150,7 @@ def _members(
             continue
         try:
             voxel_files.refuse_outside(path, file, purpose)
-            reader = read_information(file)
+            found = read_information(file)
         except ImageUnsupported:
             if not _is_of_another(start, series, sop_class):
                 raise
@@ -112,9 +162,9 @@ def _members(
                     "short or damaged: put it back whole, or take it away"
                 ) from None
             continue
-        if _text(reader, _SERIES) == series:
+        if _text(found, _SERIES) == series:
             members.append(file)
-            yield file, grid_of(reader)
+            yield _Member(file, tuple(_text(found, tag) for tag in _KIND), grid_of(found))
     for file in leftovers:
         if _is_called_alike(file, members):
             raise ImageDamaged(
@@ -171,6 +221,13 @@ def _distance(slices: tuple[Path, ...], places: _Array, normal: _Array) -> float
 
     ITK takes it from the first and the last, and only warns of what is between them.
     """
+    along = places @ normal
+    different = 1 + int((np.diff(along) > _SAME_PLACE).sum())
+    if 1 < different < len(slices) and len(slices) % different == 0:
+        raise ImageUnsupported(
+            f"{slices[0]}: its series has {len(slices) // different} images at each of {different} "
+            "places (echoes or time points): convert it to NIfTI first, one image for each"
+        )
     distance = float(np.linalg.norm(places[-1] - places[0])) / (len(slices) - 1)
     even = places[0] + np.arange(len(slices))[:, None] * distance * normal
     away = np.linalg.norm(places - even, axis=1)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from snapws import images, mesh_formats
+from snapws import mesh_formats
 from snapws.check import Problem
 from snapws.errors import InvalidValue, MeshError, MeshUnsupported, WorkspaceError
 from snapws.labels import Label
@@ -156,7 +156,7 @@ def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
     for layer in readable[:MOST_TABLES]:
         name = f"Segmentation, layer {layer.number:03d}"
         try:
-            header = images.read_header(layer.path)
+            header = layer.header()
             content.append(_volumes(name, known, label_volumes(header)))
         except WorkspaceError as error:
             content.append(paragraph(f"{name}: {error}"))

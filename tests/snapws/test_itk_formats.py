@@ -578,9 +578,9 @@ def test_slices_that_are_not_of_one_image(image, tmp_path):
     turned = sitk.Image(image)
     turned.SetDirection(rotation((0.1, 0, 0)).ravel())
     turned.SetOrigin(image.TransformIndexToPhysicalPoint((0, 0, 3)))
-    for other in (image[:4], turned, sitk.Cast(image, sitk.sitkUInt8)):
+    for other in (turned, sitk.Cast(image, sitk.sitkUInt8)):
         write_slice(tmp_path / "s4.dcm", other, other.GetDepth() - 1)
-        with pytest.raises(ImageUnsupported, match="another size, orientation or voxel type"):
+        with pytest.raises(ImageUnsupported, match="another orientation or voxel type"):
             images.read_header(tmp_path / NAMES[0])
 
 
