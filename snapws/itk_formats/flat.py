@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from snapws import voxel_files
-from snapws.errors import ImageDamaged
+from snapws.errors import ImageDamaged, ImageUnsupported
 
 _PIECE = 1 << 20
 _MOST_PAGES = 2**15
 _OFFSETS, _COUNTS = ((273, 324), (279, 325))  # of strips and tiles
 _SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # of the integers that they are written as
 _FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+
+
+_GREY_AND_OPACITY = 4
 
 
 class _Cut(Exception):
@@ -32,6 +35,7 @@ def refuse_incomplete(path: Path) -> str:
 
     Raises:
         ImageDamaged: It is cut short, or not what its name says.
+        ImageUnsupported: It has an opacity beside grey values.
         ImageError: It cannot be read.
     """
     with voxel_files.open_regular(path) as file:
@@ -42,12 +46,17 @@ def refuse_incomplete(path: Path) -> str:
                     check(file, os.fstat(file.fileno()).st_size)
                 except (_Cut, struct.error, zlib.error) as error:
                     raise ImageDamaged(f"{path}: cut short or damaged: {error}") from None
+                except ImageUnsupported as error:
+                    raise ImageUnsupported(f"{path}: {error}") from None
                 return reader
     raise ImageDamaged(f"{path}: by its name it is PNG, JPEG or TIFF, and by its content it is not")
 
 
 def _png(file: BinaryIO, size: int) -> None:
     """Follow its chunks to the last one, each with its checksum."""
+    file.seek(25)
+    if file.read(1) == bytes([_GREY_AND_OPACITY]):
+        raise ImageUnsupported("grey values with an opacity, which are not read: save it without")
     kind, place = b"", 8
     while kind != b"IEND":
         file.seek(place)

@@ -74,6 +74,12 @@ def test_it_is_archived(tmp_path, name):
     assert np.array_equal(kept.ravel(), presented(tmp_path / name).ravel())
 
 
+def test_grey_values_with_an_opacity_are_refused(tmp_path):
+    pillow.fromarray(GREY).convert("LA").save(tmp_path / "a.png")
+    with pytest.raises(ImageUnsupported, match="with an opacity, which are not read"):
+        images.read_header(tmp_path / "a.png")
+
+
 def test_pages_of_tiff_are_slices(tmp_path):
     pages = [pillow.fromarray(GREY // one) for one in (1, 2, 3)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
