@@ -42,9 +42,11 @@ _GIT_LIMIT = 60.0
 # Its own command would listen on every address. The cookie gets no domain, since no client takes
 # one for another host. Standard input is a pipe that only the parent holds: it ends with the
 # parent, however that ends, and so does the child.
+# Its first line says what browsers need, so that the list of processes does not show it.
 _CHILD = """
-import os, sys, threading
+import json, os, pathlib, sys, threading
 host, port, root = sys.argv[1:]
+browser = json.loads(sys.stdin.buffer.readline())
 def stop_with_parent():
     sys.stdin.buffer.read()
     os._exit(0)
@@ -53,6 +55,12 @@ sys.argv = ["itksnap-dss-server", "--server", "--port", port, "--cookie-domain",
             "--sqlite-path", os.path.join(root, "db.sqlite3"),
             "--datastore-root", os.path.join(root, "store")]
 from itksnap_dss_server import app
+from dss.browser_front import Front
+from web import httpserver
+serve = httpserver.runsimple
+database = pathlib.Path(root, "db.sqlite3")
+httpserver.runsimple = lambda application, *more: serve(
+    Front(application, database, **browser), *more)
 app.pargs.port = f"{host}:{port}"
 app.main_server()
 """
@@ -69,9 +77,22 @@ class Middleware:
         folder: Where it keeps its data, made if need be; by default a temporary folder that goes
             with the context.
         port: The port to listen on; 0 chooses a free one, which stays the same at a restart.
+        browser_user: E-mail address of the user as whom `browser_url` logs a browser in.
+        trusts_browsers: Whether whoever opens a page is that user, without a key: for a machine
+            that nobody else uses.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        port: int = 0,
+        browser_user: str = "user@localhost",
+        trusts_browsers: bool = False,
+    ) -> None:
+        self._browser_user = browser_user
+        self._trusts_browsers = trusts_browsers
+        self._key = secrets.token_hex(24)
         self._temporary = ExitStack()
         made = folder or self._temporary.enter_context(leftovers.temporary("dss-middleware-"))
         self.folder = Path(made).resolve()
@@ -83,6 +104,11 @@ class Middleware:
     def url(self) -> str:
         """URL of the server, to be used after it started."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def browser_url(self) -> str:
+        """URL that logs one browser in, once; after each start it is another one."""
+        return f"{self.url}/?key={self._key}"
 
     @property
     def log(self) -> Path:
@@ -158,7 +184,16 @@ class Middleware:
                 # An interrupt from the keyboard is for the parent, which then stops the child.
                 start_new_session=os.name == "posix",
             )
+        self._key = secrets.token_hex(24)
+        browser = {
+            "user": self._browser_user,
+            "key": self._key,
+            "is_trusting": self._trusts_browsers,
+        }
         try:
+            assert self._child.stdin  # noqa: S101 - it is a pipe
+            self._child.stdin.write(json.dumps(browser).encode() + b"\n")
+            self._child.stdin.flush()
             self._wait_until_ready(self._child, port)
         except BaseException:
             self.stop()

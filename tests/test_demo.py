@@ -150,9 +150,10 @@ def test_the_middleware_in_the_foreground(tmp_path):
     ]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
-            words = [process.stdout.readline().split() for _ in range(3)]
+            words = [process.stdout.readline().split() for _ in range(4)]
             url = words[0][1]
-            for _, token, email in words[1:]:
+            assert words[1] == ["pages", f"{url}/?key={words[1][1].rpartition('=')[2]}"]
+            for _, token, email in words[2:]:
                 with login(url, token) as session:
                     assert user(session) == email.strip("()")
                     if user(session) == ADMINISTRATOR:

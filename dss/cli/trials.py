@@ -66,20 +66,38 @@ def middleware(
         list[str] | None,
         typer.Option("--user", metavar="EMAIL", help="A further user; say it again for more."),
     ] = None,
+    browser_user: Annotated[
+        str, typer.Option(metavar="EMAIL", help="As whom its pages are opened in a browser.")
+    ] = "user@localhost",
+    trust_loopback: Annotated[
+        bool,
+        typer.Option(
+            "--trust-loopback",
+            help="Whoever opens a page on this machine is that user: for a machine of your own.",
+        ),
+    ] = False,
 ) -> None:
     """Run a local middleware, for trials, until interrupted.
 
-    Prints its URL, and for its administrator and for each user a token to log in with, once. For
-    other tokens, stop it and start it again in the same folder.
+    Prints its URL, an address that logs one browser in, once, and for its administrator and for
+    each user a token to log in with, once. Its page /token shows others.
     """
     from dss.middleware import ADMINISTRATOR, Middleware
 
     signal.signal(signal.SIGTERM, _stop)
-    with Middleware(folder, port=port) as server:
+    with Middleware(
+        folder, port=port, browser_user=browser_user, trusts_browsers=trust_loopback
+    ) as server:
+        if trust_loopback:
+            render.note(
+                f"warning: whoever can use this machine is {browser_user} here: not for a machine "
+                "that others use, too"
+            )
         render.result(f"URL    {server.url}")
+        render.result(f"pages  {server.url if trust_loopback else server.browser_url}")
         render.result(f"token  {server.add_user(ADMINISTRATOR, admin=True)}  ({ADMINISTRATOR})")
         # Each once: a second token ends the first, and the administrator's rights.
-        others = dict.fromkeys(("user@localhost", *(users or ())))
+        others = dict.fromkeys(("user@localhost", browser_user, *(users or ())))
         others.pop(ADMINISTRATOR, None)
         for email in others:
             render.result(f"token  {server.add_user(email)}  ({email})")
