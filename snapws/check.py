@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from snapws import colormaps, geometry, images, mesh_formats, paths, rendering
+from snapws import colormaps, geometry, images, mesh_formats, paths, rendering, transforms
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -132,7 +132,8 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
 
 def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:
     display = layer.display
-    reads: list[Callable[[], object]] = [lambda: layer.transform]
+    yield from _bad_transform(layer, where)
+    reads: list[Callable[[], object]] = []
     if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
         reads += [
             lambda: display.mode,
@@ -146,6 +147,29 @@ def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Proble
             yield Problem("settings", where, why)
     if bad_opacity and layer.role is Role.SEGMENTATION:
         yield Problem("settings", where, bad_opacity)
+
+
+def _bad_transform(layer: Layer, where: str) -> Iterator[Problem]:
+    folder = layer.registry.folder("ImageTransform")
+    try:
+        matrix = transforms.read(folder)
+        unused = transforms.unused(folder)
+    except InvalidValue as error:
+        yield Problem("settings", where, str(error))
+        return
+    if unused:
+        yield Problem(
+            "settings",
+            where,
+            "its transform has a matrix that is not used: without IsIdentity, ITK-SNAP takes it "
+            "for the identity. Set ImageTransform.IsIdentity to 0 to use it",
+        )
+    if not transforms.has_inverse(matrix):
+        yield Problem(
+            "settings",
+            where,
+            "its transform has no inverse, so that the image has no place: set another one",
+        )
 
 
 def _refusal(read: Callable[[], object]) -> str:

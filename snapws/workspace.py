@@ -54,14 +54,17 @@ class Workspace:
         registry: all that the file holds, what this package does not know included.
         comments: the comments that stand before the registry in the file.
         path: the file that it was opened from or last saved to; None for a new workspace.
+        saved_in: The folder that stored paths are understood relative to: ``SaveLocation`` of the
+            file that was read. Setting the entry of that name does not move the files.
     """
 
-    __slots__ = ("_data_read", "comments", "path", "registry")
+    __slots__ = ("_data_read", "comments", "path", "registry", "saved_in")
 
     def __init__(self) -> None:
         self.registry = Registry()
         self.comments: tuple[str, ...] = ()
         self.path: Path | None = None
+        self.saved_in = ""
         self._data_read = b""
 
     @classmethod
@@ -80,6 +83,7 @@ class Workspace:
         content = registry_xml.parse(data, str(path))
         workspace = cls()
         workspace.registry, workspace.comments = content.registry, content.comments
+        workspace.saved_in = workspace.registry.get("SaveLocation")
         workspace.path = Path(os.path.abspath(path))  # noqa: PTH100 - not through symbolic links
         workspace._data_read = data
         return workspace
@@ -127,6 +131,7 @@ class Workspace:
         """Give a copy that says what a file saved in `folder` says: see `save`."""
         twin = Workspace()
         twin.registry, twin.comments, twin.path = self.registry.copy(), self.comments, self.path
+        twin.saved_in = self.saved_in
         twin._settle_in(folder)
         return twin
 
@@ -254,12 +259,12 @@ class Workspace:
     def add_anatomical(
         self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
     ) -> Layer:
-        """Add an image as the main one if there is no layer yet, else as an overlay.
+        """Add an image as the main one if there is none yet, else as an overlay.
 
         Raises:
             ImageError: it would be the main image and cannot be read.
         """
-        if not self.layers():
+        if not self.layers(role=Role.MAIN):
             tags = as_tags(tags)
             return _described(self.set_main(path), nickname, tags)
         return self.add_overlay(path, nickname=nickname, tags=tags)
@@ -404,7 +409,7 @@ class Workspace:
 
     def resolve(self, stored_path: str) -> str:
         """Find where a stored path leads now; see `snapws.paths.resolve`."""
-        return paths.resolve(stored_path, self.registry.get("SaveLocation"), self.folder)
+        return paths.resolve(stored_path, self.saved_in, self.folder)
 
     def local_file(self, path: str, what: str) -> Path:
         """Give a path as a file name on this machine, whether the file is there or not.
@@ -495,7 +500,7 @@ class Workspace:
                 layer.stored_path = layer.file
         for mesh in self.meshes():
             mesh.resolve_files()
-        self.registry["SaveLocation"] = folder.as_posix()
+        self.registry["SaveLocation"] = self.saved_in = folder.as_posix()
         self.registry["Version"] = FORMAT_VERSION
 
     def _add(

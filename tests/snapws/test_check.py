@@ -116,6 +116,23 @@ def test_settings(scan, entry, stored, message):
     assert message in problem.message
 
 
+def test_a_matrix_that_is_not_used(scan):
+    overlay = scan.add_overlay(scan.main.path)
+    overlay.registry["ImageTransform.Offset.Element[0]"] = "3"
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("settings", "layer 001")
+    assert "a matrix that is not used: without IsIdentity" in problem.message
+
+
+def test_a_matrix_without_an_inverse(scan):
+    overlay = scan.add_overlay(scan.main.path)
+    overlay.registry["ImageTransform.IsIdentity"] = "0"
+    overlay.registry["ImageTransform.Matrix.Element[2][2]"] = "0"
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("settings", "layer 001")
+    assert "has no inverse" in problem.message
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other limits")
 def test_files_out_of_reach(scan, tmp_path):
     scan.add_overlay(tmp_path / ("long" * 64))
