@@ -43,9 +43,12 @@ TOLERANCE = 0.05
 _MOST_NAMED = 10
 
 
+Severity = Literal["error", "remark"]
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One thing that is wrong, or that the user should know.
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, not what
@@ -55,11 +58,19 @@ class Problem:
             archive says more than it may) or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
+        severity: ``error``: ITK-SNAP cannot open it, or will show something else than it says;
+            ``remark``: the user should know.
     """
 
     kind: Kind
     where: str
     message: str
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether ITK-SNAP cannot open it, or will show something else than it says."""
+        return self.severity == "error"
 
 
 def check(workspace: Workspace) -> tuple[Problem, ...]:
