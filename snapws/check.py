@@ -15,6 +15,7 @@ from snapws.errors import (
     InvalidValue,
     LayerNotFound,
     MeshError,
+    VoxelsMissing,
     WorkspaceError,
 )
 from snapws.images import ImageHeader
@@ -89,7 +90,7 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
         return Problem("file", where, "it names no file")
     if paths.is_url(file):
         return Problem("file", where, f"its file {file} is on a server")
-    why = paths.unusable(workspace.folder / file)
+    why = workspace.why_missing(file)
     return Problem("file", where, f"its file {file} {why}") if why else None
 
 
@@ -125,7 +126,8 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 yield from _misplaced(header, main, where)
             values = _values(header)
         except ImageError as error:
-            yield Problem("image", where, str(error))
+            kind: Kind = "file" if isinstance(error, VoxelsMissing) else "image"
+            yield Problem(kind, where, str(error))
             continue
         yield from _bad_labels(values, described, where)
     for mesh in workspace.meshes():
@@ -174,6 +176,7 @@ def _bad_transform(layer: Layer, where: str) -> Iterator[Problem]:
             where,
             "its transform has a matrix that is not used: without IsIdentity, ITK-SNAP takes it "
             "for the identity. Set ImageTransform.IsIdentity to 0 to use it",
+            severity="remark",
         )
     if not transforms.has_inverse(matrix):
         yield Problem(

@@ -157,7 +157,7 @@ class Layer(WorkspaceObject):
             LayerFileMissing: It is not there, is on a server, or the layer names no file.
         """
         path = self.path
-        if why := paths.unusable(path):
+        if why := self.workspace.why_missing(self.file):
             saved_in = self.workspace.saved_in or "no known folder"
             raise LayerFileMissing(
                 f"layer {self.number:03d} of {self.workspace.name}: its file {self.file} {why} "

@@ -14,8 +14,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from snapws import paths
-from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws import paths, stand_ins
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported, VoxelsMissing
 
 Purpose = Literal["send", "show"]
 """``send``: the voxels leave this machine. ``show``: they stay with who has the header."""
@@ -46,6 +46,36 @@ def open_regular(path: Path) -> BinaryIO:
         return paths.open_file(path)
     except (OSError, ValueError) as error:  # of a NUL character, it is a ValueError
         raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def open_voxels(header: Path, path: Path) -> BinaryIO:
+    """Open the file of an image's voxels, as `open_regular`; it may be that of the header.
+
+    Raises:
+        VoxelsMissing: It is another one, and not there.
+        ImageUnsupported: Something else stands in its place (`snapws.stand_ins`).
+        ImageError: As of `open_regular`.
+    """
+    if path == header:
+        return open_regular(path)
+    refuse_missing(header, path)
+    file = open_regular(path)
+    what = stand_ins.of_content(file.read(START))
+    if what:
+        file.close()
+        raise ImageUnsupported(f"{header}: its voxels are in {told(path.name)}, {what}")
+    file.seek(0)
+    return file
+
+
+def refuse_missing(header: Path, path: Path) -> None:
+    """Refuse a file of voxels that is not there.
+
+    Raises:
+        VoxelsMissing: It is not: the message names the header, and why.
+    """
+    if why := paths.unusable(path):
+        raise VoxelsMissing(f"{header}: its voxels are in {told(path.name)}, which {why}")
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:

@@ -35,6 +35,7 @@ FORMAT_VERSION = "20250909"
 
 AnyLayer = TypeVar("AnyLayer", Layer, MeshLayer)
 
+_NOT_THERE = "is not there"
 _LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
 
 
@@ -424,6 +425,18 @@ class Workspace:
                 f"{what} is at {path}, on a server: download it and set its path to the local file"
             )
         return self.folder / path
+
+    def why_missing(self, file: str) -> str:
+        """Say why the file of a layer is not there, as text; empty, if it is.
+
+        Args:
+            file: Its path as `resolve` has found it, and no address of a server.
+        """
+        why = paths.unusable(self.folder / file)
+        there = paths.moved(file, self.saved_in, self.folder) if why == _NOT_THERE else None
+        # Of a workspace that has moved, what is in the new place says more than the old path.
+        elsewhere = paths.unusable(Path(there)) if there else ""
+        return f"{why}; {there} {elsewhere}" if elsewhere not in ("", _NOT_THERE) else why
 
     def refuse_own(self, target: Path) -> None:
         """See to it that a file to be written is neither the workspace nor one that it names.

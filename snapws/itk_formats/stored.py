@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from snapws import compression, voxel_files
-from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported, VoxelsMissing
 from snapws.itk_formats import text_voxels
 
 Encoding = Literal["raw", "gzip", "zlib", "text"]
@@ -141,11 +141,13 @@ class StoredVoxels:
                         yield np.frombuffer(piece, big).astype(self.dtype).tobytes()
 
     def _opened(self, path: Path) -> BinaryIO:
-        try:
+        if not self.stored.names:
             return voxel_files.open_regular(path)
+        try:
+            return voxel_files.open_voxels(self.stored.path, path)
+        except (VoxelsMissing, ImageUnsupported):
+            raise
         except ImageError as error:
-            if not self.stored.names:
-                raise
             raise ImageError(f"{self.stored.path}: its voxels cannot be read: {error}") from None
 
     def _part(self, file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
