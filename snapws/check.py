@@ -15,7 +15,6 @@ from snapws.errors import (
     InvalidValue,
     LayerNotFound,
     MeshError,
-    VoxelsMissing,
     WorkspaceError,
 )
 from snapws.images import ImageHeader
@@ -126,8 +125,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 yield from _misplaced(header, main, where)
             values = _values(header)
         except ImageError as error:
-            kind: Kind = "file" if isinstance(error, VoxelsMissing) else "image"
-            yield Problem(kind, where, str(error))
+            yield Problem("image", where, str(error))
             continue
         yield from _bad_labels(values, described, where)
     for mesh in workspace.meshes():

@@ -11,7 +11,6 @@ WorkspaceError                a workspace, or a file that it names, cannot be us
 ├── ImageError                an image cannot be read
 │   ├── ImageDamaged          it is cut short, or its checksum or header is wrong
 │   ├── ImageUnsupported      it is whole, but of a kind that ITK-SNAP or this package does not read
-│   ├── VoxelsMissing         its header is there, the file of its voxels is not
 │   ├── ImageChanged          it was written to while it was read
 │   └── ImageSaysMore         a layer of an archive holds more than voxels and geometry
 ├── MeshError                 a mesh cannot be read
@@ -68,10 +67,6 @@ class ImageDamaged(ImageError):
 
 class ImageUnsupported(ImageError):
     """An image is whole, but of a kind that ITK-SNAP or this package does not read."""
-
-
-class VoxelsMissing(ImageError):
-    """The header of an image is there, and a file of its voxels is not."""
 
 
 class ImageChanged(ImageError):

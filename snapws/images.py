@@ -296,7 +296,7 @@ def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
     real = header_path
     if header_path != path:
         real = voxel_files.partner(path, header_path.name, purpose)
-        if why := paths.unusable(real):
+        if not real.exists() and (why := paths.unusable(real)):
             raise ImageError(f"{path}: its header is in {header_path.name}, which {why}")
     block = _start(real)
     header: Any

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from snapws import paths, stand_ins
-from snapws.errors import ImageDamaged, ImageError, ImageUnsupported, VoxelsMissing
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 
 Purpose = Literal["send", "show"]
 """``send``: the voxels leave this machine. ``show``: they stay with who has the header."""
@@ -52,14 +52,16 @@ def open_voxels(header: Path, path: Path) -> BinaryIO:
     """Open the file of an image's voxels, as `open_regular`; it may be that of the header.
 
     Raises:
-        VoxelsMissing: It is another one, and not there.
         ImageUnsupported: Something else stands in its place (`snapws.stand_ins`).
-        ImageError: As of `open_regular`.
+        ImageError: It is not there, or cannot be read; the message names the header, too.
     """
     if path == header:
         return open_regular(path)
     refuse_missing(header, path)
-    file = open_regular(path)
+    try:
+        file = open_regular(path)
+    except ImageError as error:
+        raise ImageError(f"{header}: its voxels cannot be read: {error}") from None
     what = stand_ins.of_content(file.read(START))
     if what:
         file.close()
@@ -72,10 +74,10 @@ def refuse_missing(header: Path, path: Path) -> None:
     """Refuse a file of voxels that is not there.
 
     Raises:
-        VoxelsMissing: It is not: the message names the header, and why.
+        ImageError: It is not; the message names the header, and why.
     """
-    if why := paths.unusable(path):
-        raise VoxelsMissing(f"{header}: its voxels are in {told(path.name)}, which {why}")
+    if not path.exists() and (why := paths.unusable(path)):
+        raise ImageError(f"{header}: its voxels are in {told(path.name)}, which {why}")
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from snapws import compression, voxel_files
-from snapws.errors import ImageDamaged, ImageError, ImageUnsupported, VoxelsMissing
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 from snapws.itk_formats import text_voxels
 
 Encoding = Literal["raw", "gzip", "zlib", "text"]
@@ -143,12 +143,7 @@ class StoredVoxels:
     def _opened(self, path: Path) -> BinaryIO:
         if not self.stored.names:
             return voxel_files.open_regular(path)
-        try:
-            return voxel_files.open_voxels(self.stored.path, path)
-        except (VoxelsMissing, ImageUnsupported):
-            raise
-        except ImageError as error:
-            raise ImageError(f"{self.stored.path}: its voxels cannot be read: {error}") from None
+        return voxel_files.open_voxels(self.stored.path, path)
 
     def _part(self, file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
         """Return the bytes of one file's voxels, in the order that they are stored in."""

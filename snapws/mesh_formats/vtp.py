@@ -332,8 +332,8 @@ class _PolyData:
             if packed:
                 raise self._unsupported(
                     self.root,
-                    f"its data are compressed by {packed[1]}: write it anew with ZLib, in ParaView "
-                    "by Save Data with Compressor Type ZLib, in Python by "
+                    f"its data are compressed by {packed[1]}: save the mesh anew with ZLib, in "
+                    "ParaView by Save Data with Compressor Type ZLib, in Python by "
                     "vtkXMLPolyDataWriter.SetCompressorTypeToZLib()",
                 ) from None
             raise self._unsupported(

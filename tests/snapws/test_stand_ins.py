@@ -18,7 +18,6 @@ from snapws.errors import (
     ImageError,
     LayerFileMissing,
     MeshError,
-    VoxelsMissing,
     WorkspaceError,
 )
 
@@ -143,11 +142,11 @@ def test_a_missing_file_of_voxels_is_named_and_not_its_header(
     path = make(tmp_path)
     workspace.add_overlay(path)
     expected = f"{path}: its voxels are in {voxels}, which is not there"
-    with pytest.raises(VoxelsMissing) as refusal:
+    with pytest.raises(ImageError) as refusal:
         list(images.read_header(path).voxels())
     assert str(refusal.value) == expected
     (problem,) = check(workspace)
-    assert (problem.kind, problem.message) == ("file", expected)
+    assert (problem.kind, problem.message) == ("image", expected)
     with pytest.raises(WorkspaceError) as failure:
         archive(workspace, tmp_path / "out")
     assert expected in str(failure.value)
@@ -295,5 +294,5 @@ def test_a_compressed_mesh_says_how_to_write_it_anew(tmp_path, kind):
         f'<VTKFile type="PolyData" version="1.0" compressor="vtk{kind}DataCompressor">'
         "<PolyData></PolyData></VTKFile>"
     )
-    with pytest.raises(MeshError, match=f"compressed by {kind}: write it anew with ZLib"):
+    with pytest.raises(MeshError, match=f"compressed by {kind}: save the mesh anew with ZLib"):
         mesh_formats.scrubbed(tmp_path / "a.vtp")
