@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -222,7 +223,10 @@ def _bad_labels(
     labels = [value for value in values if 0 <= value <= MAX_INDEX and value == int(value)]
     others = sorted(set(values) - set(labels))
     if others:
-        message = f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}"
+        message = (
+            f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}: "
+            "ITK-SNAP casts them to such"
+        )
         yield Problem("labels", where, message)
     if described is not None:
         unknown = sorted(label for label in {*labels} if label and label not in described)
@@ -231,8 +235,11 @@ def _bad_labels(
             yield Problem("labels", where, message)
 
 
-def _some(values: list[float]) -> str:
-    words = [f"{value:g}" for value in values[:_MOST_NAMED]]
+def _some(values: Sequence[float]) -> str:
+    words = [
+        str(int(value)) if math.isfinite(value) and value == int(value) else f"{value:g}"
+        for value in values[:_MOST_NAMED]
+    ]
     if len(values) > _MOST_NAMED:
         words.append(f"and {len(values) - _MOST_NAMED} more")
     return ", ".join(words)

@@ -57,6 +57,7 @@ def test_all_well(scan, tmp_path):
         (voxels(-1, 1, dtype=np.int16), "its voxels hold -1, labels are whole numbers"),
         (voxels(0.5, 1, dtype=np.float32), "its voxels hold 0.5, labels are whole numbers"),
         (voxels(70000, dtype=np.int32), "its voxels hold 70000, labels are whole numbers"),
+        (voxels(1234567, dtype=np.int32), "its voxels hold 1234567, labels are whole numbers"),
         (voxels(np.inf, np.nan, dtype=np.float64), "labels are whole numbers from 0 to 65535"),
         (
             voxels(*range(20)),
