@@ -317,16 +317,21 @@ class Workspace:
         folder.update(draft.registry)
         return MeshLayer(self, folder)
 
-    def remove(self, layer: Layer | MeshLayer) -> None:
-        """Remove a layer or mesh layer; those behind it move up by one number.
+    def remove(self, *layers: Layer | MeshLayer) -> None:
+        """Remove layers and mesh layers; those behind them move up.
 
         Raises:
-            InvalidValue: it is the main image while there are other layers.
+            InvalidValue: The main image is among them while other layers would stay.
         """
-        number, count = layer.number, len(self.numbered(layer.SECTION))
-        if isinstance(layer, Layer) and layer.role is Role.MAIN and count + len(self.meshes()) > 1:
+        sections: dict[str, set[int]] = {Layer.SECTION: set(), MeshLayer.SECTION: set()}
+        for layer in layers:
+            sections[layer.SECTION].add(layer.number)
+        has_main = any(isinstance(one, Layer) and one.role is Role.MAIN for one in layers)
+        left = sum(len(self.numbered(section)) - len(out) for section, out in sections.items())
+        if has_main and left:
             raise InvalidValue("the main image goes last: set another main image in its place")
-        self._remove(layer.SECTION, {number})
+        for section, numbers in sections.items():
+            self._remove(section, numbers)
 
     # ------------------------------------------------- labels, time points, annotations
 
