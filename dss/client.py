@@ -344,7 +344,8 @@ class Client:
         """Fetch the result of a ticket; take up an earlier download that broke.
 
         That is its workspace and the files that the workspace names; others are not fetched, and
-        logged as a warning. Layers named by their content get their names as soon as they are
+        logged as a warning. So are meshes that were never sent: the workspace goes on without
+        them. Layers named by their content get their names as soon as they are
         whole, and are not fetched again; all other files appear together in the end, the workspace
         last.
 

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -54,8 +54,12 @@ def download_archive(
     parallel: int = 1,
     max_size: int | None = None,
     skipped: Callable[[Sequence[str]], None] | None = None,
+    unsent: Callable[[Sequence[str]], None] | None = None,
 ) -> Path:
     """Fetch the workspace of an area and all files that it names.
+
+    Programs that send no meshes name them in the workspace all the same: a mesh that the server
+    does not list is taken out of the workspace that is fetched.
 
     Layers and meshes that are named by what they contain get their names as soon as they have
     proved it: a download that broke is taken up by the next one, which does not fetch again what
@@ -74,6 +78,8 @@ def download_archive(
             tenths of what is free on the disk.
         skipped: Is told the names of the files that the workspace does not name, if there are any;
             by default they are logged, as a warning.
+        unsent: Is told the meshes that the server does not list, if there are any; by default they
+            are logged, as a warning.
 
     Returns:
         The workspace file in `folder`, its layers beside it: the one that was checked.
@@ -101,7 +107,7 @@ def download_archive(
             allowance = Allowance.at(folder, max_size)
             with appearing(folder, last=workspace.name) as aside:
                 download = _Download(session, area, listed, folder, aside, allowance)
-                wanted = download.fetch_workspace(workspace)
+                wanted, absent = download.fetch_workspace(workspace)
                 download.fetch_all(wanted, parallel)
                 download.check_unchanged()
                 _refuse_loss(folder, aside)
@@ -112,7 +118,9 @@ def download_archive(
             raise TransferFailed(f"{folder}: {error.strerror or error}") from error
         needed = {workspace.name, *(entry.name for entry in wanted)}
         if left := [entry.name for entry in listed if entry.name not in needed]:
-            (skipped or _warn)(left)
+            (skipped or _warn_of_skipped)(left)
+        if absent:
+            (unsent or _warn_of_unsent)(absent)
         return folder / workspace.name
     raise TransferFailed(f"the files of {area} changed during each of {TRIES} downloads: {sign}")
 
@@ -157,8 +165,22 @@ def skipped_words(names: Sequence[str]) -> str:
     return f"{one if len(names) == 1 else these} not fetched: {shown(', '.join(names))}"
 
 
-def _warn(names: Sequence[str]) -> None:
+def unsent_words(meshes: Sequence[str]) -> str:
+    """Return the line that says which meshes of a ticket were never sent."""
+    these = f"{len(meshes)} meshes that the workspace names were"
+    one = "a mesh that the workspace names was"
+    return (
+        f"{one if len(meshes) == 1 else these} never sent, and the workspace goes on without: "
+        f"{shown(', '.join(meshes))}"
+    )
+
+
+def _warn_of_skipped(names: Sequence[str]) -> None:
     _log.warning("%s", skipped_words(names))
+
+
+def _warn_of_unsent(meshes: Sequence[str]) -> None:
+    _log.warning("%s", unsent_words(meshes))
 
 
 def _workspace(listed: Sequence[FileEntry], area: str, preferred: str | None) -> FileEntry:
@@ -189,6 +211,23 @@ def _refuse_folders(files: Iterable[Path]) -> None:
     for file in files:
         if file.is_dir():
             raise TransferFailed(f"{file} is a folder: download to another place")
+
+
+def _without_unsent(workspace: Workspace, listed: Collection[str]) -> list[str]:
+    """Remove the meshes of which no file is listed, and say which those are."""
+    found, empty = [], []
+    for mesh in workspace.meshes():
+        surfaces = mesh.polydata()
+        names = [re.split(r"[/\\]", one.file)[-1] for one in surfaces]
+        unsent = [one for one in zip(surfaces, names, strict=True) if one[1] not in listed]
+        found += [f"mesh:{mesh.number} ({name})" for _, name in unsent]
+        if unsent and len(unsent) == len(surfaces):
+            empty.append(mesh)
+        else:
+            for surface, _ in reversed(unsent):
+                mesh.remove_polydata(surface.time_point, surface.number)
+    workspace.remove(*empty)
+    return found
 
 
 def _named_beside(workspace: Workspace) -> Iterator[tuple[NamedFile, str]]:
@@ -256,15 +295,15 @@ class _Download:
         if list_files(self.session, self.area) != self.listed:
             raise Changed("the list became another")
 
-    def fetch_workspace(self, entry: FileEntry) -> list[FileEntry]:
-        """Fetch the workspace, and return the entries of all files that it names.
+    def fetch_workspace(self, entry: FileEntry) -> tuple[list[FileEntry], list[str]]:
+        """Fetch the workspace; return the entries of all its files, and the meshes without one.
 
         Raises:
             Changed: The list is out of date.
-            TransferFailed: It names a file that is not beside it, or not on the server: one that
-                has not come may still be on its way.
+            TransferFailed: It names a file that is not beside it, or an image that is not on the
+                server: one that has not come may still be on its way.
         """
-        from snapws import Workspace
+        from snapws import Workspace, registry_xml
 
         _refuse_folders([self.folder / entry.name])
         self._fetch(
@@ -274,7 +313,11 @@ class _Download:
         self.allowance.take_present(file)
         entries = {one.name: one for one in self.listed}
         wanted: dict[str, FileEntry] = {}
-        for named, name in _named_beside(Workspace.open(file)):
+        workspace = Workspace.open(file)
+        if unsent := _without_unsent(workspace, entries):
+            self.check_unchanged()
+            file.write_bytes(registry_xml.to_bytes(workspace.registry, workspace.comments))
+        for named, name in _named_beside(workspace):
             if name not in entries:
                 self.check_unchanged()
                 raise TransferFailed(
@@ -283,7 +326,7 @@ class _Download:
                 )
             wanted[name] = entries[name]
         _refuse_folders(self.folder / name for name in wanted)
-        return sorted(wanted.values(), key=lambda one: one.index)
+        return sorted(wanted.values(), key=lambda one: one.index), unsent
 
     def fetch_all(self, wanted: Sequence[FileEntry], parallel: int) -> None:
         """Fetch files; several at once need a session each."""

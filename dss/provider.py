@@ -166,6 +166,7 @@ class Provider:
         parallel: int = 1,
         max_size: int | None = None,
         skipped: Callable[[Sequence[str]], None] | None = None,
+        unsent: Callable[[Sequence[str]], None] | None = None,
     ) -> Path:
         """Fetch the input of a ticket, as `Client.download` does its result.
 
@@ -177,7 +178,9 @@ class Provider:
             folder: Where to put the files; made if need be.
             parallel: How many files to fetch at once.
             max_size: As for `Client.download`.
-            skipped: As for `Client.download`.
+            skipped: Is told the names of files that the workspace does not name; by default they
+                are logged.
+            unsent: Is told the meshes that were never sent; by default they are logged.
 
         Returns:
             The workspace in `folder`, its layers beside it.
@@ -195,6 +198,7 @@ class Provider:
             parallel=parallel,
             max_size=max_size,
             skipped=skipped,
+            unsent=unsent,
         )
 
     def log(self, ticket: int, category: Category, message: str) -> int:

@@ -10,6 +10,7 @@ that no text of a stranger moves the cursor or passes for a line of its own.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -374,7 +375,7 @@ def _end_without(reason: str) -> NoReturn:
 
 
 def _take_number(run: Run) -> float | None:
-    word = run.take_if(lambda word: word.replace(".", "", 1).isdecimal())
+    word = run.take_if(lambda word: re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", word) is not None)
     return None if word is None else float(word)
 
 

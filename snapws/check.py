@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from snapws import colormaps, geometry, mesh_formats, paths, rendering
+from snapws import colormaps, geometry, mesh_formats, paths, rendering, transforms
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -43,9 +44,12 @@ TOLERANCE = 0.05
 _MOST_NAMED = 10
 
 
+Severity = Literal["error", "remark"]
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One thing that is wrong, or that the user should know.
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, not what
@@ -55,11 +59,19 @@ class Problem:
             archive says more than it may) or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
+        severity: ``error``: ITK-SNAP cannot open it, or will show something else than it says;
+            ``remark``: the user should know.
     """
 
     kind: Kind
     where: str
     message: str
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether ITK-SNAP cannot open it, or will show something else than it says."""
+        return self.severity == "error"
 
 
 def check(workspace: Workspace) -> tuple[Problem, ...]:
@@ -78,7 +90,7 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
         return Problem("file", where, "it names no file")
     if paths.is_url(file):
         return Problem("file", where, f"its file {file} is on a server")
-    why = paths.unusable(workspace.folder / file)
+    why = workspace.why_missing(file)
     return Problem("file", where, f"its file {file} {why}") if why else None
 
 
@@ -132,7 +144,8 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
 
 def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:
     display = layer.display
-    reads: list[Callable[[], object]] = [lambda: layer.transform]
+    yield from _bad_transform(layer, where)
+    reads: list[Callable[[], object]] = []
     if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
         reads += [
             lambda: display.mode,
@@ -146,6 +159,30 @@ def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Proble
             yield Problem("settings", where, why)
     if bad_opacity and layer.role is Role.SEGMENTATION:
         yield Problem("settings", where, bad_opacity)
+
+
+def _bad_transform(layer: Layer, where: str) -> Iterator[Problem]:
+    folder = layer.registry.folder("ImageTransform")
+    try:
+        matrix = transforms.read(folder)
+        unused = transforms.unused(folder)
+    except InvalidValue as error:
+        yield Problem("settings", where, str(error))
+        return
+    if unused:
+        yield Problem(
+            "settings",
+            where,
+            "its transform has a matrix that is not used: without IsIdentity, ITK-SNAP takes it "
+            "for the identity. Set ImageTransform.IsIdentity to 0 to use it",
+            severity="remark",
+        )
+    if not transforms.has_inverse(matrix):
+        yield Problem(
+            "settings",
+            where,
+            "its transform has no inverse, so that the image has no place: set another one",
+        )
 
 
 def _refusal(read: Callable[[], object]) -> str:
@@ -186,7 +223,10 @@ def _bad_labels(
     labels = [value for value in values if 0 <= value <= MAX_INDEX and value == int(value)]
     others = sorted(set(values) - set(labels))
     if others:
-        message = f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}"
+        message = (
+            f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}: "
+            "ITK-SNAP casts them to such"
+        )
         yield Problem("labels", where, message)
     if described is not None:
         unknown = sorted(label for label in {*labels} if label and label not in described)
@@ -195,8 +235,11 @@ def _bad_labels(
             yield Problem("labels", where, message)
 
 
-def _some(values: list[float]) -> str:
-    words = [f"{value:g}" for value in values[:_MOST_NAMED]]
+def _some(values: Sequence[float]) -> str:
+    words = [
+        str(int(value)) if math.isfinite(value) and value == int(value) else f"{value:g}"
+        for value in values[:_MOST_NAMED]
+    ]
     if len(values) > _MOST_NAMED:
         words.append(f"and {len(values) - _MOST_NAMED} more")
     return ", ".join(words)

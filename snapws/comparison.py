@@ -150,7 +150,7 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
     """
     from snapws import pictures
 
-    bad = {one.where for one in check(workspace) if one.kind in _UNDRAWABLE}
+    bad = {one.where for one in check(workspace) if one.is_error and one.kind in _UNDRAWABLE}
     shown, left_out = [], []
     for layer in workspace.layers():
         place = f"layer {layer.number:03d}"

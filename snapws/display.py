@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import pairwise
 
@@ -78,7 +78,8 @@ class Display(View):
 
     def show(self, mode: ComponentMode, component: int = 0) -> None:
         """Set how several components are shown, and which one in mode COMPONENT."""
-        self._rgb = mode is ComponentMode.RGB
+        # ITK-SNAP takes a grid from an image that is shown as colours.
+        self._rgb = mode in (ComponentMode.RGB, ComponentMode.GRID)
         self._grid = mode is ComponentMode.GRID
         scalar = mode not in (ComponentMode.RGB, ComponentMode.GRID)
         self._representation = mode.value if scalar else ComponentMode.COMPONENT.value
@@ -141,6 +142,9 @@ class Display(View):
         inputs = [value for value, _ in curve]
         if len(curve) == 1 or not all(a < b for a, b in pairwise(inputs)):
             raise InvalidValue("a contrast curve has two or more points of rising input")
+        self._store_curve(curve)
+
+    def _store_curve(self, curve: Sequence[tuple[float, float]]) -> None:
         draft = Registry()
         _Curve(draft).size = len(curve)
         for i, (value, output) in enumerate(curve):
@@ -148,15 +152,24 @@ class Display(View):
             point.input, point.output = value, output
         self._replace("Curve", draft if curve else None)
 
-    def set_linear_contrast(self, low: float, high: float) -> None:
+    def set_linear_contrast(self, low: float, high: float, *, check: bool = True) -> None:
         """Map intensity `low` to black and `high` to white, straight in between.
 
         Where both are within 0 to 1, they are parts of the intensity range: see `contrast`.
 
+        Args:
+            low: The intensity that is black.
+            high: The intensity that is white.
+            check: Whether a curve that does not rise is refused; ITK-SNAP cannot show one.
+
         Raises:
             InvalidValue: `low` is not below `high`.
         """
-        self.contrast = ((low, 0.0), ((low + high) / 2, 0.5), (high, 1.0))
+        curve = ((low, 0.0), ((low + high) / 2, 0.5), (high, 1.0))
+        if check:
+            self.contrast = curve
+        else:
+            self._store_curve(curve)
 
     def _replace(self, name: str, draft: Registry | None) -> None:
         """Put a folder of the mapping in the place of the one that is there, or none."""

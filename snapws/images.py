@@ -7,10 +7,11 @@ in `snapws.itk_formats`. Nothing here holds a whole image in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
@@ -20,7 +21,7 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from snapws import compression, streams, voxel_files
+from snapws import compression, paths, stand_ins, streams, voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
 from snapws.hints import NO_HINTS, Hints
 from snapws.nifti import VOXEL_OFFSET, end_of_extensions, from_mgh, from_nifti
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _REGULAR = (38, ord("r"))
 
 _HEADER_SIZE = 4096
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_IN_MEMORY = 2 << 30
 """Bytes of voxels of an image that has to be in memory as a whole, at most."""
@@ -182,7 +186,7 @@ class ImageHeader:
             real = voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
         try:
             with (
-                voxel_files.open_regular(real) as file,
+                voxel_files.open_voxels(self.path, real) as file,
                 closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
             ):
                 yield from self._cut_out(pieces, bare=bare)
@@ -245,6 +249,32 @@ class ImageHeader:
         return np.frombuffer(voxels, self.dtype).astype(little).tobytes()
 
 
+def _naming_stand_ins(read: Callable[P, T]) -> Callable[P, T]:
+    """Have what fails to read an image say so where something else stands in its place."""
+
+    @wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except ImageError:
+            path = Path(str(args[0] if args else kwargs["path"]))
+            for file in dict.fromkeys((path, *_pair(path))):
+                if what := _stand_in(file):
+                    raise ImageUnsupported(f"{file}: {what}") from None
+            raise
+
+    return reading
+
+
+def _stand_in(path: Path) -> str:
+    if what := stand_ins.of_file(path):
+        return what
+    with suppress(ImageError):
+        return stand_ins.of_content(_start(path))  # what a server had compressed on the way
+    return ""
+
+
+@_naming_stand_ins
 def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) -> ImageHeader:
     """Read the header of an image, and no voxels.
 
@@ -268,6 +298,8 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
     real = header_path
     if header_path != path:
         real = voxel_files.partner(path, header_path.name, purpose)
+        if not real.exists() and (why := paths.unusable(real)):
+            raise ImageError(f"{path}: its header is in {header_path.name}, which {why}")
     block = _start(real)
     header: Any
     try:

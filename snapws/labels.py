@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,19 @@ from snapws.registry import Registry
 
 #: ITK-SNAP's voxels of a segmentation have 16 bits.
 MAX_INDEX = 65535
+
+_WHOLE = "[0-9]{1,9}"
+
+#: The words of a line before the name: what each is, its form and the greatest value.
+_COLUMNS = {
+    "index": (_WHOLE, MAX_INDEX),
+    **{f"{color} (0 to 255)": (_WHOLE, 255) for color in ("red", "green", "blue")},
+    "opacity (0 to 1, with a decimal point)": (r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", 1),
+    "visibility (0 or 1)": (_WHOLE, 10**9),
+    "visibility of the mesh (0 or 1)": (_WHOLE, 10**9),
+}
+_FORM = 'a line is IDX R G B A VIS MSH "LABEL"'
+_MOST_TOLD = 40
 
 _FILE_HEADER = """\
 ################################################
@@ -120,16 +134,26 @@ def read_file(path: str | Path) -> tuple[Label, ...]:
 
 
 def parse(data: bytes, source: str) -> tuple[Label, ...]:
-    """Read the content of a label file; see `read_file`."""
+    """Read the content of a label file; see `read_file`.
+
+    Lines end with LF, CR LF or CR.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+        raise TextFileError(
+            f"{source}, line 1: UTF-16, or no text at all, where label files are UTF-8: "
+            "save it as UTF-8"
+        )
     try:
         content = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         content = data.decode("latin-1")
     labels = []
-    for number, line in enumerate(content.split("\n"), 1):
+    for number, line in enumerate(re.split("\r\n|\r|\n", content), 1):
         line = line.strip()
         if line and not line.startswith("#"):
             labels.append(_parse_line(line, f"{source}, line {number}"))
+    if not labels:
+        raise TextFileError(f"{source}, line 1: the file has no label; {_FORM}")
     return _in_order(labels)
 
 
@@ -137,14 +161,18 @@ def format_file(labels: Iterable[Label]) -> str:
     """Write labels in the form of a label file.
 
     Raises:
-        InvalidValue: a name has a line break, which the form cannot hold.
+        InvalidValue: A name has a quotation mark or a line break, which the form cannot hold.
     """
     lines = [_FILE_HEADER]
     for label in _in_order(labels):
         if label.index == 0:
             continue
-        if "\n" in label.name or "\r" in label.name:
-            raise InvalidValue(f"label {label.index}: a label file cannot hold a line break")
+        for sign, what in (("\n", "line break"), ("\r", "line break"), ('"', "quotation mark")):
+            if sign in label.name:
+                raise InvalidValue(
+                    f"label {label.index}: a label file cannot hold a {what} in a name: "
+                    "rename the label"
+                )
         # Readers take int(255 * A): round up, so that the same opacity comes back.
         alpha = math.ceil(label.alpha * 10000 / 255) / 10000
         red, green, blue = label.color
@@ -189,29 +217,35 @@ def shifted(labels: Iterable[Label], offset: int, pattern: str = "%s") -> tuple[
 
 
 def _parse_line(line: str, where: str) -> Label:
-    words: Sequence[str] = line.split(None, 7)
-    try:
-        index, red, green, blue = (int(word) for word in words[:4])
-        opacity = float(words[4])
-        visible, mesh_visible = (bool(int(word)) for word in words[5:7])
-        name = words[7]
-        if not 0 <= opacity <= 1 or not name.startswith('"') or '"' not in name[1:]:
-            raise ValueError
-        return Label(
-            index,
-            name[1 : name.rindex('"')],
-            (red, green, blue),
-            int(255 * opacity),
-            visible,
-            mesh_visible,
-        )
-    except (ValueError, IndexError):
-        raise TextFileError(
-            f'{where}: not of the form IDX R G B A VIS MSH "LABEL" (0..{MAX_INDEX}, '
-            "three times 0..255, 0..1, 0 or 1, 0 or 1)"
-        ) from None
-    except InvalidValue as error:
-        raise TextFileError(f"{where}: {error}") from None
+    words = line.split(None, len(_COLUMNS))
+    values = []
+    for word, (column, (form, most)) in zip(words, _COLUMNS.items(), strict=False):
+        if not re.fullmatch(form, word) or not 0 <= float(word) <= most:
+            raise TextFileError(f"{where}: {_word(word)} is not a valid {column}; {_FORM}")
+        values.append(float(word))
+    if len(words) <= len(_COLUMNS):
+        raise TextFileError(f"{where}: there is nothing behind {_word(words[-1])}; {_FORM}")
+    index, red, green, blue, opacity, visible, mesh_visible = values
+    color = (int(red), int(green), int(blue))
+    name, alpha = _parse_name(words[-1], where), int(255 * opacity)
+    return Label(int(index), name, color, alpha, bool(visible), bool(mesh_visible))
+
+
+def _parse_name(text: str, where: str) -> str:
+    """Read the name, which ends at the second quotation mark, as for ITK-SNAP."""
+    before, opened, rest = text.partition('"')
+    name, closed, behind = rest.partition('"')
+    if before or not opened or not closed:
+        raise TextFileError(f"{where}: {_word(text)} is not a name in quotation marks; {_FORM}")
+    # What follows is of no use to ITK-SNAP; but a label must not be lost.
+    if re.match(r"\s*[0-9]+(\s+[0-9.]+){6}\s", behind):
+        word = behind.split()[0]
+        raise TextFileError(f"{where}: {_word(word)} begins a second label; a line has one")
+    return name
+
+
+def _word(word: str) -> str:
+    return repr(word if len(word) <= _MOST_TOLD else f"{word[:_MOST_TOLD]}…")
 
 
 def _in_order(labels: Iterable[Label]) -> tuple[Label, ...]:

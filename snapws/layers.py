@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from snapws.annotations import Annotation
     from snapws.display import Display
     from snapws.images import ImageHeader
+    from snapws.timepoints import TimePoint
     from snapws.voxel_files import Purpose
     from snapws.workspace import Workspace
 
@@ -84,10 +86,19 @@ class WorkspaceObject(View):
         self.tags = tuple(other for other in self.tags if other != tag)
 
     def take_tag(self, tag: str) -> None:
-        """Add a tag and remove it from every other layer and mesh layer of the workspace."""
-        for other in (*self.workspace.layers(), *self.workspace.meshes()):
+        """Add a tag and remove it from all else in the workspace that has one.
+
+        That is every other layer and mesh layer, the time points and the annotations.
+        """
+        workspace = self.workspace
+        for other in (*workspace.layers(), *workspace.meshes()):
             if tag in other.tags and other.registry is not self.registry:
                 other.remove_tag(tag)
+        described: tuple[TimePoint | Annotation, ...]
+        described = (*workspace.time_points, *workspace.annotations)
+        for found in described:
+            if tag in found.tags:
+                found.tags = tuple(one for one in found.tags if one != tag)
         self.add_tag(tag)
 
 
@@ -172,8 +183,8 @@ class Layer(WorkspaceObject):
             LayerFileMissing: It is not there, is on a server, or the layer names no file.
         """
         path = self.path
-        if why := paths.unusable(path):
-            saved_in = self.workspace.registry.get("SaveLocation") or "no known folder"
+        if why := self.workspace.why_missing(self.file):
+            saved_in = self.workspace.saved_in or "no known folder"
             raise LayerFileMissing(
                 f"layer {self.number:03d} of {self.workspace.name}: its file {self.file} {why} "
                 f"(the workspace was saved in {saved_in}): put the file back, set its path, or "

@@ -113,6 +113,21 @@ class MeshLayer(WorkspaceObject):
         entry.format = FORMATS.get(PurePosixPath(path).suffix.lower(), INVALID_FORMAT)
         return number
 
+    def remove_polydata(self, time_point: int, number: int) -> None:
+        """Remove a surface file from a time point; those behind it move up by one number.
+
+        Raises:
+            LayerFileMissing: The layer has no such file.
+        """
+        self.file(time_point, number)
+        count = len(self._files(time_point))
+        self.registry.remove_folder(_file_key(time_point, number))
+        for behind in range(number + 1, count):
+            name = _file_key(time_point, behind - 1).rpartition(".")[2]
+            self.registry.rename_folder(_file_key(time_point, behind), name)
+        if count == 1:
+            self.registry.remove_folder(_time_point_key(time_point))
+
     def resolve_files(self) -> None:
         """Replace every stored path by where the file is now."""
         for time_point in self._time_points():

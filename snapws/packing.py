@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Literal, get_args
 
-from snapws import compression, images, mesh_formats, paths, registry_xml, streams
+from snapws import compression, images, mesh_formats, paths, registry_xml, streams, voxel_files
 from snapws.errors import (
     ArchiveError,
     ImageChanged,
@@ -265,6 +265,9 @@ class _Packer:
         try:
             before = _stamps([path])
             header = images.read_header(path, "send", hints)
+            for file in header.files:
+                if file != header.path:
+                    voxel_files.refuse_missing(header.path, file)
             before += _stamps(header.files)
             self.read |= {Source(f"layer {number:03d}", one) for one in (path, *header.files)}
             try:

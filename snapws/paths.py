@@ -16,22 +16,47 @@ import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_URL = re.compile(r"(?!(?i:file):)[A-Za-z][A-Za-z0-9+.-]+://")
+_FILE_URL = re.compile(r"(?i:file):(?://(?P<host>[^/\\]*))?(?P<path>/.*)", re.DOTALL)
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|//[^/]+/[^/]")
+
+# Bytes of a file by which it is told from what stands in the place of files.
+_STAND_IN = 32 << 10
 
 
 def is_url(path: str) -> bool:
-    """Tell whether `path` is the address of a file on a server (``https://``, ``fw://`` …)."""
+    """Return whether `path` is the address of a file on a server (``https://``, ``fw://`` …).
+
+    ``file:///data/t1.nii`` is none: it is a path, see `local`.
+    """
     return _URL.match(path) is not None
+
+
+def local(path: str) -> str:
+    """Return the path that a ``file:`` URL means, or the path itself.
+
+    >>> local("file:///data/my%20scan.nii"), local("file:///C:/scan.nii"), local("/data/scan.nii")
+    ('/data/my scan.nii', 'C:/scan.nii', '/data/scan.nii')
+    """
+    found = _FILE_URL.fullmatch(path) if path[:5].lower() == "file:" else None
+    if found is None:
+        return path
+    from urllib.parse import unquote
+
+    named = unquote(found["path"])
+    host = found["host"] or ""
+    if host.lower() not in ("", "localhost", "127.0.0.1"):
+        return f"//{host}{named}"
+    return named[1:] if _WINDOWS.match(named[1:]) else named
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
     """Give the absolute form of a path that a user typed, as workspaces store it.
 
-    Separators are written as ``/``. Addresses and absolute paths of another system are left as they
-    are.
+    Separators are written as ``/``, ``file:`` URLs as paths. Addresses and absolute paths of
+    another system are left as they are.
     """
-    text = os.fspath(path)
+    text = local(os.fspath(path))
     if is_url(text) or (os.name != "nt" and _WINDOWS.match(text)):
         return text
     return Path(os.path.abspath(text)).as_posix()  # noqa: PTH100 - not through symbolic links
@@ -48,6 +73,7 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
     Returns:
         The path of the file in its new place if there is one, else `stored`.
     """
+    stored = local(stored)
     if is_url(stored) or not stored:
         return stored
     there = moved(stored, saved_in, folder)
@@ -59,7 +85,9 @@ def unusable(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return "is not there"
+        from snapws import stand_ins
+
+        return stand_ins.of_missing(path)
     except OSError as error:  # in a folder that one may not enter, or with too long a name
         return f"cannot be reached: {error.strerror}"
     return "" if stat.S_ISREG(mode) else "is no file"
@@ -75,22 +103,25 @@ def open_file(path: str | Path) -> BinaryIO:
 
 
 def read_file(path: str | Path, most: int | None = None) -> bytes:
-    """Read a file as `open_file` opens it.
+    """Read a file as `open_file` opens it, and nothing that stands in its place.
 
     Args:
         path: The file.
         most: How many bytes it may have.
 
     Raises:
-        OSError: As of `open_file`, or it is larger.
+        OSError: As of `open_file`, or it is larger, or a pointer of Git LFS or git-annex or a page
+            of HTML (`snapws.stand_ins`).
     """
     with open_file(path) as file:
-        if most is None:
-            return file.read()
         # Not so many at once as it may have: a buffer of that size would be made.
-        data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
-    if len(data) > most:
+        data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1 if most else -1)
+    if most and len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most / 1e6:.0f} MB are not read", str(path))
+    from snapws import stand_ins
+
+    if what := stand_ins.of_content(data[:_STAND_IN]):
+        raise OSError(errno.EINVAL, what, str(path))
     return data
 
 
@@ -137,6 +168,7 @@ def moved(stored: str, saved_in: str, folder: Path) -> str | None:
     Returns:
         The path, whether there is a file or not; None where the file cannot have moved along.
     """
+    stored = local(stored)
     windows = _WINDOWS.match(stored) or _WINDOWS.match(saved_in)
     pure = PureWindowsPath if windows else PurePosixPath
     path, root = pure(stored), pure(saved_in)

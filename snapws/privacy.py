@@ -175,7 +175,7 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
     if strict:
         _replace_typed(copy.registry)
     _drop_empty(copy.registry)
-    copy.registry["SaveLocation"] = NEUTRAL_ROOT
+    copy.registry["SaveLocation"] = copy.saved_in = NEUTRAL_ROOT
     copy.registry["Version"] = FORMAT_VERSION
     return copy
 

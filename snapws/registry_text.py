@@ -22,14 +22,14 @@ _ESCAPED = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
 def parse(data: bytes, source: str) -> Registry:
-    """Read the plain-text form.
+    """Read the plain-text form; empty lines and those that begin with ``#`` are skipped.
 
     Raises:
         RegistryError: a line is not ``key = value``, or its text is not UTF-8 or cannot be kept.
     """
     registry = Registry()
     for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
+        if not line.strip() or line.lstrip().startswith(b"#"):
             continue
         # A blank is never part of a key, an equals sign may be.
         key, equals, value = (line + b" ").partition(b" = ")
@@ -67,8 +67,13 @@ def read_file(path: Path) -> Registry:
 
 def to_bytes(registry: Registry) -> bytes:
     """Write the plain-text form, entries in canonical order; empty folders have no place in it."""
-    lines = [f"{_encode(key)} = {_encode(value)}\n" for key, value in registry.walk()]
+    lines = [f"{_encode_key(key)} = {_encode(value)}\n" for key, value in registry.walk()]
     return "".join(lines).encode("ascii")
+
+
+def _encode_key(key: str) -> str:
+    encoded = _encode(key)
+    return f"%23{encoded[1:]}" if encoded.startswith("#") else encoded  # it would be a comment
 
 
 def _encode(text: str) -> str:

@@ -56,4 +56,5 @@ def relocate(workspace: Workspace, old: str, new: str) -> tuple[Relocated, ...]:
     for one in moved:
         now[one.key] = one.new
     workspace.registry.update(now)
+    workspace.saved_in = now["SaveLocation"]
     return tuple(moved)

@@ -149,7 +149,7 @@ def center_of_labels(
 
     def counts(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         found = values >= 1
-        return found & ~np.isin(values, hidden) if hidden else found
+        return found & ~np.isin(np.trunc(values), hidden) if hidden else found
 
     total, sums = 0, np.zeros(3)
     for _, first, slab in _slabs(header, _volumes(header, time_point)[:1], overlap=False):

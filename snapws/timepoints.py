@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from snapws.fields import View, as_tags, integer, tags, text
@@ -30,28 +31,47 @@ class _Properties(View):
 
 
 def read(workspace: Registry) -> tuple[TimePoint, ...]:
-    """Give the time points that a workspace's registry describes, in their order."""
+    """Return the time points that a workspace's registry describes, in their order.
+
+    Unlike layers they may have gaps in their numbers: all count, up to the size of the array.
+    """
     folder = workspace.folder(KEY)
     if folder is None:
         return ()
+    size = _Properties(folder).size
+    return tuple(TimePoint(one) for i, one in _elements(folder) if i <= size)
+
+
+def _elements(folder: Registry) -> list[tuple[int, Registry]]:
+    """Return the numbered folders in order; not by counting, as a file may state any size."""
+    array = folder.folder("TimePoints")
     found = []
-    for i in range(1, _Properties(folder).size + 1):
-        registry = folder.folder(f"TimePoints.TimePoint[{i}]")
-        if registry is None:
-            break
-        found.append(TimePoint(registry))
-    return tuple(found)
+    for name, element in ({} if array is None else array.folders).items():
+        number = re.fullmatch(r"TimePoint\[([1-9][0-9]{0,8})\]", name)
+        if number:
+            found.append((int(number[1]), element))
+    return sorted(found, key=lambda one: one[0])
+
+
+def _last(workspace: Registry) -> int:
+    folder = workspace.folder(KEY)
+    if folder is None:
+        return 0
+    size = _Properties(folder).size
+    return max((i for i, _ in _elements(folder) if i <= size), default=0)
 
 
 def add_time_point(workspace: Registry, nickname: str = "", tags: Iterable[str] = ()) -> TimePoint:
     """Describe the next time point of a workspace's registry."""
-    number = len(read(workspace)) + 1
+    number = _last(workspace) + 1
     draft = TimePoint(Registry())
     draft.number, draft.nickname, draft.tags = number, nickname, as_tags(tags)
     folder = workspace.make_folder(KEY)
-    properties = _Properties(folder)
-    properties.version = 1
-    properties.size = number
-    registry = folder.make_folder(f"TimePoints.TimePoint[{number}]")
+    described = _Properties(folder)
+    described.version = 1
+    described.size = number
+    key = f"TimePoints.TimePoint[{number}]"
+    folder.remove_folder(key)  # one that was left behind by a shorter array
+    registry = folder.make_folder(key)
     registry.update(draft.registry)
     return TimePoint(registry)

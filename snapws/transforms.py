@@ -28,6 +28,13 @@ Matrix = tuple[tuple[float, ...], ...]
 
 IDENTITY: Matrix = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
+#: How far the last row of a matrix may lie off 0 0 0 1: programs write it with rounding.
+_NEARLY = 1e-6
+
+#: The volume of the box of a matrix' rows, each made of length 1, below which it has no inverse:
+#: above rounding, and far below what a registration finds.
+_FLAT = 1e-12
+
 #: ITK transform types whose parameters are a 3x3 matrix and a translation.
 _ITK_AFFINE = ("AffineTransform", "MatrixOffsetTransformBase")
 
@@ -35,13 +42,33 @@ _ITK_AFFINE = ("AffineTransform", "MatrixOffsetTransformBase")
 def read(folder: Registry | None) -> Matrix:
     """Read the transform of a layer's ``ImageTransform`` folder, in RAS.
 
-    Elements that are not there have the identity's value; no folder at all is the identity.
+    Elements that are not there have the identity's value, and so has ``IsIdentity``: without it,
+    ITK-SNAP uses no matrix (see `unused`). No folder at all is the identity.
 
     Raises:
-        InvalidValue: an element is not a number.
+        InvalidValue: An element, or ``IsIdentity``, is not a number.
     """
-    if folder is None or folder.get("IsIdentity") == "1":
+    if folder is None or _is_identity(folder):
         return _swap_axes(IDENTITY)
+    return _stored(folder)
+
+
+def unused(folder: Registry | None) -> bool:
+    """Return whether a folder holds a matrix that nothing uses, as it has no ``IsIdentity``.
+
+    Raises:
+        InvalidValue: An element is not a number.
+    """
+    if folder is None or folder.get("IsIdentity"):
+        return False
+    return _stored(folder) != _swap_axes(IDENTITY)
+
+
+def _is_identity(folder: Registry) -> bool:
+    return _element(folder, "IsIdentity", 1.0) != 0
+
+
+def _stored(folder: Registry) -> Matrix:
     lps = [list(row) for row in IDENTITY]
     for i in range(3):
         for j in range(3):
@@ -64,19 +91,47 @@ def write(folder: Registry, ras: Matrix) -> None:
 
 
 def checked(rows: Iterable[Iterable[float]]) -> Matrix:
-    """Give `rows` as a matrix if they are an affine transform.
+    """Return `rows` as a matrix if they are an affine transform that can be undone.
 
     Raises:
-        InvalidValue: not 4x4, not finite, or the last row is not 0 0 0 1.
+        InvalidValue: They are not 4x4, not finite, have no inverse, or the last row is not 0 0 0 1
+            to a millionth.
     """
     matrix = tuple(tuple(float(value) for value in row) for row in rows)
     if [len(row) for row in matrix] != [4, 4, 4, 4]:
         raise InvalidValue("a transform is a 4x4 matrix")
     if not all(math.isfinite(value) for row in matrix for value in row):
         raise InvalidValue("a transform's elements are finite numbers")
-    if matrix[3] != (0.0, 0.0, 0.0, 1.0):
-        raise InvalidValue(f"an affine transform's last row is 0 0 0 1, not {matrix[3]}")
+    if any(abs(a - b) > _NEARLY for a, b in zip(matrix[3], IDENTITY[3], strict=True)):
+        last = " ".join(f"{value:g}" for value in matrix[3])
+        raise InvalidValue(f"an affine transform's last row is 0 0 0 1, not {last}")
+    matrix = (*matrix[:3], IDENTITY[3])
+    if not has_inverse(matrix):
+        raise InvalidValue(
+            "the matrix has no inverse: it flattens space, and no image is so placed"
+        )
     return matrix
+
+
+def has_inverse(matrix: Matrix) -> bool:
+    """Return whether the linear part of a matrix can be inverted, whatever its scale.
+
+    >>> has_inverse(((1, 0, 0, 0), (2, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)))
+    False
+    """
+    a, b, c = ([float(value) for value in row[:3]] for row in matrix[:3])
+    lengths = [math.hypot(*row) for row in (a, b, c)]
+    if not all(0 < length < math.inf for length in lengths):
+        return False
+    a, b, c = (
+        [value / length for value in row] for row, length in zip((a, b, c), lengths, strict=True)
+    )
+    volume = (
+        a[0] * (b[1] * c[2] - b[2] * c[1])
+        - a[1] * (b[0] * c[2] - b[2] * c[0])
+        + a[2] * (b[0] * c[1] - b[1] * c[0])
+    )
+    return abs(volume) > _FLAT
 
 
 def read_file(path: str | Path) -> Matrix:
@@ -97,7 +152,7 @@ def read_file(path: str | Path) -> Matrix:
     if words.startswith("#Insight Transform File"):
         return _parse_itk(words, path)
     try:
-        numbers = [float(word) for word in words.split()]
+        numbers = [_number(word) for word in words.split()]
     except ValueError:
         raise TextFileError(f"{path}: holds something that is not a number") from None
     if len(numbers) != 16:
@@ -120,8 +175,8 @@ def _parse_itk(words: str, path: str | Path) -> Matrix:
     if kind.split("_")[0] not in _ITK_AFFINE or not kind.endswith("_3_3"):
         raise TextFileError(f"{path}: an ITK transform of type {kind}, not an affine one in 3-D")
     try:
-        numbers = [float(word) for word in fields.get("Parameters", "").split()]
-        center = [float(word) for word in fields.get("FixedParameters", "0 0 0").split()]
+        numbers = [_number(word) for word in fields.get("Parameters", "").split()]
+        center = [_number(word) for word in fields.get("FixedParameters", "0 0 0").split()]
     except ValueError:
         raise TextFileError(f"{path}: holds a parameter that is not a number") from None
     if len(numbers) != 12 or len(center) != 3:
@@ -135,6 +190,13 @@ def _parse_itk(words: str, path: str | Path) -> Matrix:
         return checked(_swap_axes([*rows, [0.0, 0.0, 0.0, 1.0]]))
     except InvalidValue as error:
         raise TextFileError(f"{path}: {error}") from None
+
+
+def _number(word: str) -> float:
+    """Read a number as C does, to which digits of other scripts and ``1_000`` are none."""
+    if "_" in word or not word.isascii():
+        raise ValueError(word)
+    return float(word)
 
 
 def _swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:

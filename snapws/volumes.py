@@ -35,7 +35,8 @@ class LabelVolumes:
 def label_volumes(header: ImageHeader) -> LabelVolumes:
     """Count the voxels of each label in a segmentation, as a stream: memory stays flat.
 
-    What is no label (a whole number from 0 to 65535, scaling applied) is not counted.
+    A number between two labels counts as ITK-SNAP casts it: without its fraction. What is no label
+    (0 to 65535, scaling applied) is not counted.
 
     Raises:
         ImageUnsupported: the image has not one real number a voxel.
@@ -80,6 +81,6 @@ def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.int
         return values.astype(np.intp)
     numbers = labels(scaled(values, header))
     with np.errstate(invalid="ignore"):
-        is_label = (numbers >= 0) & (numbers <= MAX_INDEX) & (numbers == np.floor(numbers))
+        is_label = (numbers > -1) & (numbers < MAX_INDEX + 1)
     found: npt.NDArray[np.intp] = numbers[is_label].astype(np.intp)
     return found

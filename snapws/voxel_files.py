@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from snapws import paths
+from snapws import paths, stand_ins
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 
 Purpose = Literal["send", "show"]
@@ -46,6 +46,38 @@ def open_regular(path: Path) -> BinaryIO:
         return paths.open_file(path)
     except (OSError, ValueError) as error:  # of a NUL character, it is a ValueError
         raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def open_voxels(header: Path, path: Path) -> BinaryIO:
+    """Open the file of an image's voxels, as `open_regular`; it may be that of the header.
+
+    Raises:
+        ImageUnsupported: Something else stands in its place (`snapws.stand_ins`).
+        ImageError: It is not there, or cannot be read; the message names the header, too.
+    """
+    if path == header:
+        return open_regular(path)
+    refuse_missing(header, path)
+    try:
+        file = open_regular(path)
+    except ImageError as error:
+        raise ImageError(f"{header}: its voxels cannot be read: {error}") from None
+    what = stand_ins.of_content(file.read(START))
+    if what:
+        file.close()
+        raise ImageUnsupported(f"{header}: its voxels are in {told(path.name)}, {what}")
+    file.seek(0)
+    return file
+
+
+def refuse_missing(header: Path, path: Path) -> None:
+    """Refuse a file of voxels that is not there.
+
+    Raises:
+        ImageError: It is not; the message names the header, and why.
+    """
+    if not path.exists() and (why := paths.unusable(path)):
+        raise ImageError(f"{header}: its voxels are in {told(path.name)}, which {why}")
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:

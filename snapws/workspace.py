@@ -35,6 +35,7 @@ FORMAT_VERSION = "20250909"
 
 AnyLayer = TypeVar("AnyLayer", Layer, MeshLayer)
 
+_NOT_THERE = "is not there"
 _LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
 
 
@@ -54,14 +55,17 @@ class Workspace:
         registry: all that the file holds, what this package does not know included.
         comments: the comments that stand before the registry in the file.
         path: the file that it was opened from or last saved to; None for a new workspace.
+        saved_in: The folder that stored paths are understood relative to: ``SaveLocation`` of the
+            file that was read. Setting the entry of that name does not move the files.
     """
 
-    __slots__ = ("_data_read", "comments", "path", "registry")
+    __slots__ = ("_data_read", "comments", "path", "registry", "saved_in")
 
     def __init__(self) -> None:
         self.registry = Registry()
         self.comments: tuple[str, ...] = ()
         self.path: Path | None = None
+        self.saved_in = ""
         self._data_read = b""
 
     @classmethod
@@ -80,6 +84,7 @@ class Workspace:
         content = registry_xml.parse(data, str(path))
         workspace = cls()
         workspace.registry, workspace.comments = content.registry, content.comments
+        workspace.saved_in = workspace.registry.get("SaveLocation")
         workspace.path = Path(os.path.abspath(path))  # noqa: PTH100 - not through symbolic links
         workspace._data_read = data
         return workspace
@@ -127,6 +132,7 @@ class Workspace:
         """Give a copy that says what a file saved in `folder` says: see `save`."""
         twin = Workspace()
         twin.registry, twin.comments, twin.path = self.registry.copy(), self.comments, self.path
+        twin.saved_in = self.saved_in
         twin._settle_in(folder)
         return twin
 
@@ -254,12 +260,12 @@ class Workspace:
     def add_anatomical(
         self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
     ) -> Layer:
-        """Add an image as the main one if there is no layer yet, else as an overlay.
+        """Add an image as the main one if there is none yet, else as an overlay.
 
         Raises:
             ImageError: it would be the main image and cannot be read.
         """
-        if not self.layers():
+        if not self.layers(role=Role.MAIN):
             tags = as_tags(tags)
             return _described(self.set_main(path), nickname, tags)
         return self.add_overlay(path, nickname=nickname, tags=tags)
@@ -311,16 +317,21 @@ class Workspace:
         folder.update(draft.registry)
         return MeshLayer(self, folder)
 
-    def remove(self, layer: Layer | MeshLayer) -> None:
-        """Remove a layer or mesh layer; those behind it move up by one number.
+    def remove(self, *layers: Layer | MeshLayer) -> None:
+        """Remove layers and mesh layers; those behind them move up.
 
         Raises:
-            InvalidValue: it is the main image while there are other layers.
+            InvalidValue: The main image is among them while other layers would stay.
         """
-        number, count = layer.number, len(self.numbered(layer.SECTION))
-        if isinstance(layer, Layer) and layer.role is Role.MAIN and count + len(self.meshes()) > 1:
+        sections: dict[str, set[int]] = {Layer.SECTION: set(), MeshLayer.SECTION: set()}
+        for layer in layers:
+            sections[layer.SECTION].add(layer.number)
+        has_main = any(isinstance(one, Layer) and one.role is Role.MAIN for one in layers)
+        left = sum(len(self.numbered(section)) - len(out) for section, out in sections.items())
+        if has_main and left:
             raise InvalidValue("the main image goes last: set another main image in its place")
-        self._remove(layer.SECTION, {number})
+        for section, numbers in sections.items():
+            self._remove(section, numbers)
 
     # ------------------------------------------------- labels, time points, annotations
 
@@ -404,7 +415,7 @@ class Workspace:
 
     def resolve(self, stored_path: str) -> str:
         """Find where a stored path leads now; see `snapws.paths.resolve`."""
-        return paths.resolve(stored_path, self.registry.get("SaveLocation"), self.folder)
+        return paths.resolve(stored_path, self.saved_in, self.folder)
 
     def local_file(self, path: str, what: str) -> Path:
         """Give a path as a file name on this machine, whether the file is there or not.
@@ -419,6 +430,18 @@ class Workspace:
                 f"{what} is at {path}, on a server: download it and set its path to the local file"
             )
         return self.folder / path
+
+    def why_missing(self, file: str) -> str:
+        """Say why the file of a layer is not there, as text; empty, if it is.
+
+        Args:
+            file: Its path as `resolve` has found it, and no address of a server.
+        """
+        why = paths.unusable(self.folder / file)
+        there = paths.moved(file, self.saved_in, self.folder) if why == _NOT_THERE else None
+        # Of a workspace that has moved, what is in the new place says more than the old path.
+        elsewhere = paths.unusable(Path(there)) if there else ""
+        return f"{why}; {there} {elsewhere}" if elsewhere not in ("", _NOT_THERE) else why
 
     def refuse_own(self, target: Path) -> None:
         """See to it that a file to be written is neither the workspace nor one that it names.
@@ -493,7 +516,7 @@ class Workspace:
                 layer.stored_path = layer.file
         for mesh in self.meshes():
             mesh.resolve_files()
-        self.registry["SaveLocation"] = folder.as_posix()
+        self.registry["SaveLocation"] = self.saved_in = folder.as_posix()
         self.registry["Version"] = FORMAT_VERSION
 
     def _add(

@@ -19,7 +19,9 @@ from dss.cli.shared import (
     remark_texts,
     show_sent,
 )
-from dss.errors import Refused, shown
+from dss.errors import NotFound, Refused, shown
+from dss.serving.description import misplaced
+from dss.submitting import newest
 from snapws import Workspace
 from snapws.cli import render
 from snapws.cli.frame import Listing
@@ -63,6 +65,12 @@ def submit(
             "--yes", "-y", help="Do not ask about files outside of the workspace's folder."
         ),
     ] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Send it even if its tags are not those that the service requires."
+        ),
+    ] = False,
     max_size: MaxSize = None,
     waiting: Waiting,
     upload: Upload,
@@ -72,7 +80,9 @@ def submit(
     """Send a workspace to a service, as a ticket.
 
     What is sent is an archive that names no person; snapws archive shows it. Files outside of the
-    workspace's folder are named first, and on a terminal it is asked whether to send them. Prints
+    workspace's folder are named first, and on a terminal it is asked whether to send them. Nothing
+    is sent of a workspace in which a tag that the service requires is on no layer, on several, or
+    on one of another type than its description says: --anyway sends it all the same. Prints
     the ticket's number; with --wait the ticket's log as it comes; with --download, last, the
     result's workspace. Exit 1 if the ticket fails. An upload that broke is taken up with --ticket.
     """
@@ -88,8 +98,9 @@ def submit(
         hash_ = find_service(service, client.services()) if service else ""
         if ticket is not None and hash_:
             _check_service(client, ticket, hash_)
-        if hash_:
-            _refuse_missing_tags(opened, client.service_detail(hash_))
+        asked = hash_ or (_service_of(client, ticket) if ticket is not None else "")
+        if asked and not anyway:
+            _refuse_missing_tags(opened, client.service_detail(asked))
         remark_texts(opened, upload.privacy)
         _ask_about_outside(opened, yes=yes)
         if ticket is None:
@@ -127,7 +138,11 @@ def _ask_about_outside(workspace: Workspace, *, yes: bool) -> None:
 
 
 def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
-    """Refuse a workspace without a layer that a service requires: most tickets would fail of it."""
+    """Refuse a workspace whose tags are not what a service requires: the ticket would fail of it.
+
+    Raises:
+        Refused: A required tag is on no layer, on several, or on one of another type.
+    """
     there = {tag for layer in (*workspace.layers(), *workspace.meshes()) for tag in layer.tags}
     for tag in service.tags:
         if tag.required and tag.name not in there:
@@ -136,8 +151,22 @@ def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
                 f"no layer of {workspace.path} has the tag {tag.name}{hint}, which {service.name} "
                 f"requires; nothing was sent: give it to one, as with snapws tags add "
                 f"{shlex.quote(str(workspace.path))} LAYER {shlex.quote(tag.name)}; "
-                "dss.Client.submit, in Python, sends it as it is"
+                "dss.Client.submit, in Python, and --anyway send it as it is"
             )
+        if tag.required and (wrong := misplaced(tag, workspace)):
+            raise Refused(
+                f"{shown(wrong)}; {service.name} requires that, and nothing was sent: --anyway "
+                "sends the workspace as it is"
+            )
+
+
+def _service_of(client: Client, ticket: int) -> str:
+    """Return the hash of the service that a ticket is for; empty where it is not listed."""
+    name = next((one.service for one in client.tickets() if one.id == ticket), None)
+    try:
+        return newest(client.services(), name).hash if name else ""
+    except NotFound:
+        return ""
 
 
 def _check_service(client: Client, ticket: int, hash_: str) -> None:

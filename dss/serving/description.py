@@ -288,7 +288,11 @@ def missing(tags: Sequence[ServiceTag], workspace: Workspace) -> list[str]:
     return [line for line in lines if line]
 
 
-def _lacking(tag: ServiceTag, workspace: Workspace) -> str:
+def misplaced(tag: ServiceTag, workspace: Workspace) -> str:
+    """Say what is wrong with the layers that have a tag; empty, if it is on one as it should be.
+
+    It has to be on exactly one layer, of the role that its type asks for. Files are not looked for.
+    """
     roles, wanted = _LAYERS.get(tag.type, (tuple(Role), "a layer"))
     hint = f" ({shown(tag.hint)})" if tag.hint.strip() else ""
     found = workspace.layers(tag=tag.name)
@@ -304,22 +308,28 @@ def _lacking(tag: ServiceTag, workspace: Workspace) -> str:
             f"{len(found)} layers have the tag {tag.name} ({numbers}): "
             f"leave it on one, {wanted}{hint}"
         )
-    layer = found[0]
-    if layer.role not in roles:
+    if found[0].role not in roles:
         return (
-            f"the tag {tag.name} is on layer {numbers}, {_CALLED[layer.role]}: "
+            f"the tag {tag.name} is on layer {numbers}, {_CALLED[found[0].role]}: "
             f"give it to {wanted} instead{hint}"
         )
-    try:
-        there = layer.path.is_file()
-    except LayerFileMissing as error:
-        return f"tag {tag.name}: {error}"
-    if there:
-        return ""
-    return (
-        f"the file of layer {numbers} with the tag {tag.name} is not there: "
-        "open the workspace in ITK-SNAP, put the image back and submit it again"
-    )
+    return ""
+
+
+def _lacking(tag: ServiceTag, workspace: Workspace) -> str:
+    if wrong := misplaced(tag, workspace):
+        return wrong
+    for layer in workspace.layers(tag=tag.name):  # one, or none where it is on a mesh
+        try:
+            there = layer.path.is_file()
+        except LayerFileMissing as error:
+            return f"tag {tag.name}: {error}"
+        if not there:
+            return (
+                f"the file of layer {layer.number:03d} with the tag {tag.name} is not there: "
+                "open the workspace in ITK-SNAP, put the image back and submit it again"
+            )
+    return ""
 
 
 class _Check:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dss.client import Client
-from dss.downloads import archive_names, skipped_words
+from dss.downloads import archive_names, skipped_words, unsent_words
 from dss.errors import (
     BadAnswer,
     DssError,
@@ -88,6 +88,7 @@ class Work:
         self._input = order.folder / "input"
         self._workspace: Path | None = None  # as this process has fetched and checked it
         self._skipped: Sequence[str] = ()
+        self._unsent: Sequence[str] = ()
         self._result = order.folder / _RESULT
         self._archive = order.folder / "result"
         self._reports: ServerReports | None = None
@@ -181,9 +182,16 @@ class Work:
         def skipped(names: Sequence[str]) -> None:
             self._skipped = names
 
+        def unsent(meshes: Sequence[str]) -> None:
+            self._unsent = meshes
+
         try:
             workspace = self._provider.download(
-                self._order.ticket, folder, max_size=self._order.max_size, skipped=skipped
+                self._order.ticket,
+                folder,
+                max_size=self._order.max_size,
+                skipped=skipped,
+                unsent=unsent,
             )
             names = archive_names(workspace)
             for left in folder.iterdir():  # by an earlier try, whose workspace was another one
@@ -211,6 +219,8 @@ class Work:
         reports = self._open_reports()
         if self._skipped:
             reports.log("warning", skipped_words(self._skipped))
+        if self._unsent:
+            reports.log("warning", unsent_words(self._unsent))
         job = Job(self._order.ticket, workspace, workdir, reports)
         self._channel.on_cancel = job.cancel
         self._reach(Reached(Step.PROCESSING))

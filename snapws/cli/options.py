@@ -111,8 +111,8 @@ def existing(file: str) -> str:
     Raises:
         LayerFileMissing: it is not there.
     """
-    if not paths.is_url(file) and not Path(file).is_file():
-        raise LayerFileMissing(f"there is no file {file}")
+    if not paths.is_url(file) and (why := paths.unusable(Path(paths.local(file)))):
+        raise LayerFileMissing(f"there is no file {file}: it {why}")
     return file
 
 

@@ -45,12 +45,13 @@ def check(workspace: WorkspaceFile, listing: Listing) -> None:
     """List what is wrong with the files of a workspace.
 
     All of them are read. They have to be there and whole; segmentations need the main image's size
-    and place, and a description of each label that they use. Exit 1 if anything is wrong.
+    and place, and a description of each label that they use. An error is something that ITK-SNAP
+    cannot open, or shows differently; a remark is worth knowing. Exit 1 if there is an error.
     """
     from snapws.check import check as problems
 
     opened = Workspace.open(workspace)
-    _report(problems(opened), listing, f"{workspace}: {len(opened.layers())} layers, all well")
+    _report(problems(opened), listing, str(workspace), f"{len(opened.layers())} layers, all well")
 
 
 def relocate(
@@ -168,7 +169,7 @@ def verify(
     found = problems(folder, source)
     if not is_made_here(Workspace.open(next(folder.glob("*.itksnap")))):
         render.note("another program has saved it: only its names were checked, not what it says")
-    _report(found, listing, f"{folder}: every file is what its name says")
+    _report(found, listing, str(folder), "every file is what its name says")
 
 
 def wt(context: typer.Context) -> None:
@@ -208,12 +209,13 @@ class _Bar:
         render.passing(f"archiving [{signs:20}] {100 * done // total} %")
 
 
-def _report(problems: tuple[Problem, ...], listing: Listing, well: str) -> None:
+def _report(problems: tuple[Problem, ...], listing: Listing, about: str, well: str) -> None:
     if listing.json:
         render.as_json([vars(problem) for problem in problems])
     else:
         for problem in problems:
-            render.result(render.plain(f"{problem.where}: {problem.message}"))
-    if problems:
+            line = f"{problem.severity}: {problem.where}: {problem.message}"
+            render.result(render.plain(line))
+    if any(problem.is_error for problem in problems):
         raise typer.Exit(1)
-    render.note(well)
+    render.note(f"{about}: {'no errors' if problems else well}")

@@ -142,12 +142,9 @@ class StoredVoxels:
                         yield np.frombuffer(piece, big).astype(self.dtype).tobytes()
 
     def _opened(self, path: Path) -> BinaryIO:
-        try:
+        if not self.stored.names:
             return voxel_files.open_regular(path)
-        except ImageError as error:
-            if not self.stored.names:
-                raise
-            raise ImageError(f"{self.stored.path}: its voxels cannot be read: {error}") from None
+        return voxel_files.open_voxels(self.stored.path, path)
 
     def _part(self, file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
         """Return the bytes of one file's voxels, in the order that they are stored in."""

@@ -16,12 +16,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from snapws import paths
+from snapws import paths, stand_ins
 from snapws.errors import MeshError, MeshUnsupported
 from snapws.mesh_formats import kinds, stl, vtk, vtp
 
 _FORMATS = {".vtk": vtk.scrub, ".vtp": vtp.scrub, ".stl": stl.scrub}
 _BYU = (".byu", ".y")
+_STAND_IN = 32 << 10  # bytes that are looked at for what stands in the place of a mesh
 
 
 class Content(NamedTuple):
@@ -71,6 +72,8 @@ def scrub(data: bytes, path: Path) -> bytes:
         MeshDamaged: The file is cut short or is not of its form; the message gives the place.
         MeshUnsupported: The file is of a kind, or has a part, that is not known here.
     """
+    if what := stand_ins.of_content(data[:_STAND_IN]):
+        raise MeshUnsupported(f"{path}: {what}")
     suffix = path.suffix.lower()
     if suffix in _BYU:
         raise MeshUnsupported(
@@ -103,7 +106,7 @@ def content(path: Path) -> Content:
     try:
         return Content(scrub(data, path), None)
     except MeshUnsupported as error:
-        if path.suffix.lower() in _BYU:
+        if path.suffix.lower() in _BYU or stand_ins.of_content(data[:_STAND_IN]):
             raise
         if not kinds.is_mesh(data):
             raise MeshUnsupported(

@@ -328,6 +328,14 @@ class _PolyData:
         try:
             return known[self.root.get(attribute, default)]
         except KeyError:
+            packed = re.fullmatch("vtk(LZ4|LZMA)DataCompressor", self.root.get(attribute, ""))
+            if packed:
+                raise self._unsupported(
+                    self.root,
+                    f"its data are compressed by {packed[1]}: save the mesh anew with ZLib, in "
+                    "ParaView by Save Data with Compressor Type ZLib, in Python by "
+                    "vtkXMLPolyDataWriter.SetCompressorTypeToZLib()",
+                ) from None
             raise self._unsupported(
                 self.root,
                 f"{attribute} is not {' or '.join(filter(None, known))}: save the mesh with it",

@@ -45,7 +45,7 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
     found = check(workspace)
 
     def having(*kinds: str) -> set[int]:
-        places = {one.where for one in found if one.kind in kinds}
+        places = {one.where for one in found if one.is_error and one.kind in kinds}
         return {one.number for one in workspace.layers() if f"layer {one.number:03d}" in places}
 
     unreadable = having("file", "image")

@@ -79,7 +79,8 @@ def summary(workspace: Workspace, found: Sequence[Problem], title: str) -> Eleme
         ("Mesh layers", len(workspace.meshes())),
         ("Annotations", _count(lambda: workspace.annotations)),
         ("Time points described", _count(lambda: workspace.time_points)),
-        ("Problems", len(found)),
+        ("Errors", sum(one.is_error for one in found)),
+        ("Remarks", sum(not one.is_error for one in found)),
         ("Saved in", typed(workspace.registry.get("SaveLocation") or "no known folder")),
     ]
     return section(title, facts(pairs))
@@ -91,12 +92,14 @@ def problems(found: Sequence[Problem]) -> Element:
     if not found:
         well = "Every file is there and can be read to its end; segmentations fit the main image."
         return section(title, paragraph(well, class_="good"))
-    rows = [
-        (typed(one.where), _KINDS.get(one.kind, one.kind), _text(one.message))
-        for one in found[:MOST_ROWS]
-    ]
+    rows = [(typed(one.where), _what(one), _text(one.message)) for one in found[:MOST_ROWS]]
     columns = ("Where", "What", "Problem")
     return section(title, table(f"{len(found)} found", columns, rows, len(found)))
+
+
+def _what(problem: Problem) -> str:
+    kind = _KINDS.get(problem.kind, problem.kind)
+    return kind if problem.is_error else f"{kind} (remark)"
 
 
 def layers(workspace: Workspace) -> Element:
@@ -189,7 +192,7 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
     except WorkspaceError as error:
         return section(title, paragraph(f"No archive can be made: {error}", class_="bad"))
     kinds = ("no-main", "file", "image", "mesh")
-    hindered = {one.where: one.message for one in found if one.kind in kinds}
+    hindered = {one.where: one.message for one in found if one.is_error and one.kind in kinds}
     written = [*_archived(workspace, hindered)]
     for one in written:
         draft.registry[one.key] = NEUTRAL_ROOT

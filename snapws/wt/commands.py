@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapws.errors import LayerFileMissing, RegistryError, WorkspaceError
+from snapws.errors import InvalidValue, LayerFileMissing, RegistryError, WorkspaceError
 from snapws.fields import format_tags
 from snapws.registry import Registry
 from snapws.workspace import Workspace
-from snapws.wt.run import ENTRY_POINTS, Command, Run, UsageError, number, whole_number
+from snapws.wt.run import (
+    ENTRY_POINTS,
+    Command,
+    Run,
+    UsageError,
+    is_whole_number,
+    number,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from snapws.packing import Names
@@ -118,7 +125,7 @@ def _help(_: Run) -> None:
 @_command(_INFORMATION, "-dump")
 def _dump(run: Run) -> None:
     """Print the whole registry."""
-    _print_folder(run, _as_saved(run.workspace), "")
+    _print_folder(run, run.workspace.registry, "")
 
 
 @_command(_INFORMATION, "-registry-get", parameters="<key>")
@@ -244,9 +251,7 @@ def _props_add_mesh_polydata(run: Run, path: str, time_point: str) -> None:
 @_command(_PROPERTIES, "-props-rename-file", "-prf", parameters="<file>")
 def _props_rename_file(run: Run, path: str) -> None:
     """Copy its image to another NIfTI file and make that its file."""
-    layer = run.picked_layer()
-    layer.copy_image(path)
-    print(f"snapws-wt: copied the image to {layer.file}", file=sys.stderr)
+    run.picked_layer().copy_image(path)
 
 
 @_command(_PROPERTIES, "-props-set-nickname", "-psn", parameters="<name>")
@@ -268,8 +273,11 @@ def _props_set_contrast(run: Run) -> None:
     """Set its contrast: straight from A to B, automatic, straight from 0 to 1, or a curve."""
     display = run.picked_layer().display
     kind = run.take()
-    if kind == "LINEAR":
-        display.set_linear_contrast(run.take_number(), run.take_number())
+    if kind in ("LINEAR", "L"):
+        low, high = run.take_number(), run.take_number()
+        display.set_linear_contrast(low, high, check=False)
+        if low >= high:
+            run.warn(f"ITK-SNAP cannot show a contrast from {low:g} to {high:g}: it does not rise")
     elif kind == "AUTO":
         display.contrast = ()
     elif kind == "DEFAULT":
@@ -297,9 +305,10 @@ def _props_set_mcd(run: Run) -> None:
         "grid": ComponentMode.GRID,
     }
     display = run.picked_layer().display
-    mode = run.take()
+    given = run.take()
+    mode = given.lower()
     if mode not in modes:
-        raise UsageError(f"{mode!r} is none of {', '.join(modes)}")
+        raise UsageError(f"{given!r} is none of {', '.join(modes)}")
     display.show(modes[mode], whole_number(run.take()) if mode == "comp" else 0)
 
 
@@ -384,9 +393,18 @@ def _timepoints_pick_by_tag(run: Run, tag: str) -> None:
 
 @_command(_TIME_POINTS, "-timepoints-pick-by-name", parameters="<nickname>")
 def _timepoints_pick_by_name(run: Run, nickname: str) -> None:
-    """Print the numbers of the time points that have a nickname."""
-    found = [point.number for point in run.workspace.time_points if point.nickname == nickname]
-    run.print(",".join(map(str, found)))
+    """Print the number of the one time point that has a nickname."""
+    points = run.workspace.time_points
+    found = [point.number for point in points if point.nickname == nickname]
+    if len(found) != 1:
+        many = ", ".join(map(str, found))
+        known = ", ".join(point.nickname for point in points if point.nickname)
+        raise InvalidValue(
+            f"{len(found)} time points have the nickname {nickname!r}: {many}"
+            if found
+            else f"no time point has the nickname {nickname!r}; nicknames: {known or 'none'}"
+        )
+    run.print(str(found[0]))
 
 
 @_command(_TAGS, "-tags-add", "-ta", parameters="<tag>")
@@ -426,7 +444,7 @@ def _labels_add(run: Run, path: str) -> None:
     """Add labels of a label file, their numbers shifted, renamed by a pattern such as 'left %s'."""
     from snapws import labels
 
-    offset = run.take_if(_is_whole_number)
+    offset = run.take_if(is_whole_number)
     pattern = run.take_if(lambda word: not word.startswith("-")) if offset else None
     added = labels.shifted(labels.read_file(Path(path)), int(offset or 0), pattern or "%s")
     run.workspace.labels = (*run.workspace.labels, *added)
@@ -448,18 +466,9 @@ def _write_archive(run: Run, path: str, names: Names) -> None:
     archive(run.workspace, path, names=names)
 
 
-def _as_saved(workspace: Workspace) -> Registry:
-    """Give the registry with paths and place as they would be saved where the workspace is."""
-    return workspace.settled(workspace.folder).registry
-
-
 def _print_folder(run: Run, folder: Registry, indent: str) -> None:
     for name in sorted(folder.folders):
         run.print(f"{indent}{name}:")
         _print_folder(run, folder.folders[name], indent + "  ")
     for name in sorted(folder.entries):
         run.print(f"{indent}{name} = {folder.entries[name]}")
-
-
-def _is_whole_number(word: str) -> bool:
-    return word.removeprefix("-").isdecimal()

@@ -6,6 +6,8 @@ in the command line, ``3> `` for example; `-p` replaces that for the next comman
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -83,7 +85,13 @@ class Run:
     # ------------------------------------------------------------------ arguments
 
     def take(self) -> str:
-        """Give the next word of the command line."""
+        """Return the next word of the command line, which is not the name of an option."""
+        word = self._take()
+        if word.startswith("-"):
+            raise UsageError(f"a value is due, but {word!r} begins with a dash, as options do")
+        return word
+
+    def _take(self) -> str:
         if not self._arguments:
             raise UsageError("too few arguments")
         return self._arguments.pop()
@@ -95,8 +103,8 @@ class Run:
         return None
 
     def take_number(self) -> float:
-        """Give the next word as a number."""
-        return number(self.take())
+        """Return the next word as a number, which may be negative."""
+        return number(self._take())
 
     # --------------------------------------------------------------------- output
 
@@ -110,6 +118,11 @@ class Run:
         widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
         for row in rows:
             self.print("".join(word.ljust(width) for word, width in zip(row, widths, strict=True)))
+
+    def warn(self, text: str) -> None:
+        """Print a warning to standard error: the command does what it was told all the same."""
+        sys.stdout.flush()
+        print(f"snapws-wt: warning: {text}", file=sys.stderr)
 
     def inform(self, text: str) -> None:
         """Print a remark that scripts may read as well; no prefix ever."""
@@ -152,16 +165,21 @@ class Run:
 
 
 def number(text: str) -> float:
-    """Read a number of the command line."""
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a number") from None
+    """Read a number of the command line: of ASCII digits alone, finite."""
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        value = float(text)
+        if math.isfinite(value):
+            return value
+    raise UsageError(f"{text!r} is not a number")
 
 
 def whole_number(text: str) -> int:
-    """Read a whole number of the command line."""
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a whole number") from None
+    """Read a whole number of the command line: of ASCII digits alone."""
+    if not is_whole_number(text):
+        raise UsageError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def is_whole_number(text: str) -> bool:
+    """Return whether a word of the command line is a whole number."""
+    return re.fullmatch(r"[+-]?[0-9]{1,18}", text) is not None

@@ -201,7 +201,7 @@ def test_archives(snapws, study):
     (study / "archive" / "more.txt").write_text("")
     found = json.loads(snapws("verify archive --json", 1).stdout)
     message = "more.txt is no part of the workspace"
-    assert found == [{"kind": "file", "where": "archive", "message": message}]
+    assert found == [{"kind": "file", "where": "archive", "message": message, "severity": "error"}]
 
 
 def test_strict_archives_and_their_report(snapws, study):

@@ -7,7 +7,7 @@ import json
 
 from nibabel.nifti1 import Nifti1Header
 
-from snapws import Workspace
+from snapws import Workspace, check
 
 
 def images(snapws) -> list[dict]:
@@ -60,6 +60,18 @@ def test_a_workspace_without_layers(snapws):
     assert "labels: 0" in snapws("info empty.itksnap").stdout
     found = json.loads(snapws("check empty.itksnap --json", 1).stdout)
     assert [problem["kind"] for problem in found] == ["no-main"]
+
+
+def test_remarks_alone_do_not_change_the_exit_code(snapws, monkeypatch):
+    remark = check.Problem("labels", "layer 002", "worth knowing", "remark")
+    monkeypatch.setattr(check, "check", lambda workspace: (remark,))
+    result = snapws("check study.itksnap")
+    assert result.stdout == "remark: layer 002: worth knowing\n"
+    assert result.stderr == "snapws: study.itksnap: no errors\n"
+    assert json.loads(snapws("check study.itksnap --json").stdout)[0]["severity"] == "remark"
+    error = check.Problem("file", "layer 001", "it names no file")
+    monkeypatch.setattr(check, "check", lambda workspace: (remark, error))
+    assert "error: layer 001: it names no file\n" in snapws("check study.itksnap", 1).stdout
 
 
 def test_a_layer_on_a_server(snapws):

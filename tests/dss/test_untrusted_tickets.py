@@ -85,6 +85,63 @@ def test_only_files_that_the_workspace_names_are_fetched(
     assert all(name in line for name in FOREIGN)
 
 
+@pytest.mark.parametrize("at", ["/archive", "/home/jane/study", "C:\\Users\\Jane", "."])
+def test_meshes_that_were_never_sent_are_left_out_with_a_warning(
+    raw: RawServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, at: str
+) -> None:
+    """Programs that send none name theirs where they are on the machine of the user."""
+    made = registry_xml.parse(workspace_of("l.nii.gz", "a.vtk", "b.vtk", "c.vtk"), "w").registry
+    surfaces = "MeshLayers.Layer[001].MeshTimePoints.TimePoint[000].PolyData"
+    separator = "\\" if "\\" in at else "/"
+    for place in ("[000]", "[001]"):
+        name = f"gone{place[2:4]}.vtk"
+        made[f"{surfaces}{place}.AbsolutePath"] = separator.join((at, name))
+    made[f"{surfaces}[002].AbsolutePath"] = "/archive/b.vtk"
+    made["MeshLayers.Layer[000].NickName"] = "Gone"
+    made["MeshLayers.Layer[002].NickName"] = "Kept"
+    names = listing("l.nii.gz", "b.vtk", "c.vtk", "w.itksnap")
+    mesh = b"# vtk DataFile Version 3.0\n"
+    answers = [names, sent("w.itksnap", registry_xml.to_bytes(made)), names]
+    answers += [sent("l.nii.gz", LAYER), sent("b.vtk", mesh), sent("c.vtk", mesh), names]
+    with caplog.at_level(logging.WARNING, "dss"):
+        path = get(raw, tmp_path / "out", *answers)
+    assert {file.name for file in path.parent.iterdir()} == {
+        *("l.nii.gz", "b.vtk", "c.vtk", "w.itksnap")
+    }
+    fetched = Workspace.open(path)
+    assert [[Path(one.file).name for one in mesh.polydata()] for mesh in fetched.meshes()] == [
+        ["b.vtk"],
+        ["c.vtk"],
+    ]
+    assert fetched.meshes()[1].nickname == "Kept"
+    (line,) = caplog.messages
+    assert line == (
+        "3 meshes that the workspace names were never sent, and the workspace goes on without: "
+        "mesh:0 (a.vtk), mesh:1 (gone00.vtk), mesh:1 (gone01.vtk)"
+    )
+
+
+def test_a_result_with_an_unsent_mesh_is_fetched_twice_to_the_same_folder(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
+    own = f"ticket_{claimed:08d}_results.itksnap"
+    files = {"l.nii.gz": LAYER, own: workspace_of("l.nii.gz", "a.vtk")}
+    upload_files(
+        provider.session, f"api/pro/tickets/{claimed}/files/results", write(tmp_path, files)
+    )
+    first = client.download(claimed, tmp_path / "result").read_bytes()
+    assert client.download(claimed, tmp_path / "result").read_bytes() == first
+    assert Workspace.open(tmp_path / "result" / own).meshes() == []
+
+
+def test_an_image_that_was_never_sent_stays_an_error(raw: RawServer, tmp_path: Path) -> None:
+    names = listing("w.itksnap", "a.vtk")
+    answers = [names, naming("l.nii.gz", "a.vtk"), names]
+    with pytest.raises(TransferFailed, match="'l.nii.gz', is not among the files"):
+        get(raw, tmp_path / "out", *answers)
+    assert not (tmp_path / "out").exists()
+
+
 def test_result_that_was_sent_twice_is_fetched_without_its_old_layers(
     client: Client,
     provider: Provider,

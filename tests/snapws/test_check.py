@@ -57,6 +57,7 @@ def test_all_well(scan, tmp_path):
         (voxels(-1, 1, dtype=np.int16), "its voxels hold -1, labels are whole numbers"),
         (voxels(0.5, 1, dtype=np.float32), "its voxels hold 0.5, labels are whole numbers"),
         (voxels(70000, dtype=np.int32), "its voxels hold 70000, labels are whole numbers"),
+        (voxels(1234567, dtype=np.int32), "its voxels hold 1234567, labels are whole numbers"),
         (voxels(np.inf, np.nan, dtype=np.float64), "labels are whole numbers from 0 to 65535"),
         (
             voxels(*range(20)),
@@ -114,6 +115,23 @@ def test_settings(scan, entry, stored, message):
     (problem,) = check(scan)
     assert (problem.kind, problem.where) == ("settings", "layer 001")
     assert message in problem.message
+
+
+def test_a_matrix_that_is_not_used(scan):
+    overlay = scan.add_overlay(scan.main.path)
+    overlay.registry["ImageTransform.Offset.Element[0]"] = "3"
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("settings", "layer 001")
+    assert "a matrix that is not used: without IsIdentity" in problem.message
+
+
+def test_a_matrix_without_an_inverse(scan):
+    overlay = scan.add_overlay(scan.main.path)
+    overlay.registry["ImageTransform.IsIdentity"] = "0"
+    overlay.registry["ImageTransform.Matrix.Element[2][2]"] = "0"
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where) == ("settings", "layer 001")
+    assert "has no inverse" in problem.message
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other limits")

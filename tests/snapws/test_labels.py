@@ -10,7 +10,10 @@ from snapws.errors import InvalidValue, TextFileError
 _LABELS = st.builds(
     Label,
     index=st.integers(1, 65535),
-    name=st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=20),
+    name=st.text(
+        st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp"), exclude_characters='"'),
+        max_size=20,
+    ),
     color=st.tuples(*[st.integers(0, 255)] * 3),
     alpha=st.integers(0, 255),
     visible=st.booleans(),
@@ -30,9 +33,68 @@ def test_a_label_file(inputs):
 
 
 def test_tabs_crlf_no_break_blanks_and_order():
-    data = '2\t1\t2\t3\t1\t1\t1\t"b\u00a0b"\r\n\r\n1 1 2 3 0.5 1 1 "a "quoted" b"\r\n'.encode()
+    data = '2\t1\t2\t3\t1\t1\t1\t"b\u00a0b"\r\n\r\n1 1 2 3 0.5 1 1 "a "\r\n'.encode()
     table = labels.parse(data, "file")
-    assert [(label.index, label.name) for label in table] == [(1, 'a "quoted" b'), (2, "b\u00a0b")]
+    assert [(label.index, label.name) for label in table] == [(1, "a "), (2, "b\u00a0b")]
+
+
+def test_lines_that_end_with_cr_alone():
+    data = b'# old\r1 255 0 0 1 1 1 "Left"\r2 0 255 0 1 1 1 "Right"\r'
+    assert [label.name for label in labels.parse(data, "file")] == ["Left", "Right"]
+    with pytest.raises(TextFileError, match="file, line 2: 'x' is not a valid index"):
+        labels.parse(b'1 255 0 0 1 1 1 "Left"\rx 0 255 0 1 1 1 "Right"\r', "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [('"Left" "hippocampus"', "Left"), ('"a "quoted" b"', "a "), ('"CA" 1', "CA"), ('""x"', "")],
+)
+def test_a_name_ends_at_the_second_quotation_mark(text, name):
+    (label,) = labels.parse(f"1 1 2 3 1 1 1 {text}".encode(), "file")
+    assert label.name == name
+
+
+def test_two_labels_in_a_line_are_refused():
+    line = b'1 255 0 0 1 1 1 "Left" 2 0 255 0 1 1 1 "Right"\n'
+    with pytest.raises(TextFileError, match="file, line 1: '2' begins a second label"):
+        labels.parse(line, "file")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\n\n", b"# comments\n# alone\n", b"\xef\xbb\xbf"], ids=range(4)
+)
+def test_a_file_without_labels_is_refused(data):
+    with pytest.raises(TextFileError, match="file, line 1: the file has no label"):
+        labels.parse(data, "file")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_refused(encoding):
+    with pytest.raises(TextFileError, match="file, line 1: UTF-16.* save it as UTF-8"):
+        labels.parse('1 1 2 3 1 1 1 "one"'.encode(encoding), "file")
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "column"),
+    [
+        ('1 2 3 4 0,5 1 1 "x"', "0,5", "opacity"),
+        ('1 2 3 4 255 1 1 "x"', "255", "opacity"),
+        ('1 2 3 4 -0.1 1 1 "x"', "-0.1", "opacity"),
+        ('1 2 3 4 nan 1 1 "x"', "nan", "opacity"),
+        ('1 256 3 4 1 1 1 "x"', "256", "red"),
+        ('1 2 -3 4 1 1 1 "x"', "-3", "green"),
+        ('1 2 3 4.0 1 1 1 "x"', "4.0", "blue"),
+        ('1_0 2 3 4 1 1 1 "x"', "1_0", "index"),
+        ('65536 2 3 4 1 1 1 "x"', "65536", "index"),
+        ('1 2 3 4 1 yes 1 "x"', "yes", "visibility"),
+        ("1 2 3 4 1 1 1 x", "x", "name in quotation marks"),
+    ],
+)
+def test_the_word_that_is_wrong_is_named(line, word, column):
+    with pytest.raises(TextFileError) as refusal:
+        labels.parse(f"# comment\n\n{line}\n".encode(), "file")
+    assert str(refusal.value).startswith(f"file, line 3: {word!r} is not a")
+    assert column in str(refusal.value)
 
 
 def test_latin1_is_read():
@@ -67,6 +129,12 @@ def test_a_missing_file(tmp_path):
 @given(_TABLES)
 def test_a_file_written_and_read_is_itself(table):
     assert labels.parse(labels.format_file(table).encode(), "file")[1:] == table
+
+
+@pytest.mark.parametrize("name", ['the "left" one', '"', "a\rb"])
+def test_a_name_that_itk_snap_would_cut_is_not_written(name):
+    with pytest.raises(InvalidValue, match="label 3: .* cannot hold a .*: rename the label"):
+        labels.format_file([Label(3, name)])
 
 
 def test_a_line_break_does_not_fit_a_file():

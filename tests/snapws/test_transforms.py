@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from snapws import Workspace, transforms
@@ -14,11 +14,11 @@ _NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 
 def test_ras_in_memory_lps_in_the_file(base):
     layer = base.layers()[1]
-    layer.transform = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [0, 0, 0, 1]]
+    layer.transform = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 12, 12], [0, 0, 0, 1]]
     folder = layer.registry.folder("ImageTransform")
     assert folder["IsIdentity"] == "0"
     matrix = [[folder[f"Matrix.Element[{i}][{j}]"] for j in range(3)] for i in range(3)]
-    assert matrix == [["1", "2", "-3"], ["5", "6", "-7"], ["-9", "-10", "11"]]
+    assert matrix == [["1", "2", "-3"], ["5", "6", "-7"], ["-9", "-10", "12"]]
     assert [folder[f"Offset.Element[{i}]"] for i in range(3)] == ["-4", "-8", "12"]
 
 
@@ -42,6 +42,7 @@ def test_the_identity(base):
 @given(st.lists(_NUMBERS, min_size=12, max_size=12))
 def test_no_digit_is_lost(numbers):
     matrix = np.vstack([np.reshape(numbers, (3, 4)), [0, 0, 0, 1]])
+    assume(transforms.has_inverse(transforms.Matrix(map(tuple, matrix.tolist()))))
     folder = Registry()
     transforms.write(folder, transforms.checked(matrix.tolist()))
     assert np.array_equal(np.array(transforms.read(folder)), matrix)
@@ -54,6 +55,10 @@ def test_no_digit_is_lost(numbers):
         np.ones(16),
         np.full((4, 4), np.nan),
         np.diag([1, 1, 1, 2]),
+        np.diag([1, 1, 1, 1 + 2e-6]),
+        np.diag([1, 1, 0, 1]),
+        [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [0, 0, 0, 1]],
+        [[0.1, 0.2, 0, 0], [0.3, 0.6, 0, 0], [0, 0, 1e-9, 0], [0, 0, 0, 1]],
         [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, np.inf], [0, 0, 0, 1]],
     ],
 )
@@ -66,9 +71,34 @@ def test_what_is_no_affine_transform_is_refused(base, matrix):
 
 def test_an_element_that_is_no_number(base):
     layer = base.layers()[1]
+    layer.registry["ImageTransform.IsIdentity"] = "0"
     layer.registry["ImageTransform.Matrix.Element[0][0]"] = "one"
     with pytest.raises(InvalidValue, match=r"Matrix\.Element\[0\]\[0\] holds 'one'"):
         layer.transform  # noqa: B018
+
+
+def test_the_last_row_of_a_matrix_is_taken_with_rounding(tmp_path):
+    (tmp_path / "a.mat").write_text("2 0 0 1\n0 1 0 2\n0 0 1 3\n0 -4e-7 0 0.9999999\n")
+    assert transforms.read_file(tmp_path / "a.mat")[3] == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_a_matrix_of_any_scale_has_an_inverse(base, scale):
+    layer = base.layers()[1]
+    layer.transform = np.diag([scale, scale, scale, 1])
+    assert layer.transform[0][0] == scale
+
+
+@pytest.mark.parametrize("stored", [None, "", "1", "2"])
+def test_a_matrix_without_is_identity_is_the_identity(base, stored):
+    layer = base.layers()[1]
+    layer.transform = np.diag([2, 1, 1, 1])
+    del layer.registry["ImageTransform.IsIdentity"]
+    if stored is not None:
+        layer.registry["ImageTransform.IsIdentity"] = stored
+    assert layer.transform.tolist() == np.eye(4).tolist()
+    folder = layer.registry.folder("ImageTransform")
+    assert transforms.unused(folder) is (stored in (None, ""))
 
 
 def test_a_matrix_file(inputs):

@@ -38,9 +38,15 @@ def test_the_volume_of_a_voxel_that_lies_obliquely(tmp_path):
 
 
 def test_what_is_no_label_is_not_counted(tmp_path):
-    values = [-1, 0.5, np.nan, np.inf, 65536, 65535, 7, 0]
+    values = [-1, -7.5, np.nan, np.inf, 65536, 65535, 7, 0]
     voxels = np.array(values, np.float32).reshape(2, 2, 2)
     assert counted(tmp_path / "s.nii.gz", voxels).voxels == ({0: 1, 7: 1, 65535: 1},)
+
+
+def test_numbers_between_labels_are_cast(tmp_path):
+    values = [-0.5, 0.5, 0.999, 1.5, 2.25, 2.99, 65535.5, 7]
+    voxels = np.array(values, np.float32).reshape(2, 2, 2)
+    assert counted(tmp_path / "s.nii.gz", voxels).voxels == ({0: 3, 1: 1, 2: 2, 7: 1, 65535: 1},)
 
 
 def test_scaling_is_applied(tmp_path):
@@ -49,7 +55,7 @@ def test_scaling_is_applied(tmp_path):
     data = bytearray(path.read_bytes())
     data[112:120] = np.array([0.5, 1], "<f4").tobytes()
     path.write_bytes(data)
-    assert label_volumes(read_header(path)).voxels == ({1: 1, 2: 1, 3: 1, 4: 1},)
+    assert label_volumes(read_header(path)).voxels == ({1: 2, 2: 2, 3: 2, 4: 2},)
 
 
 def test_labels_are_whole_where_scaling_is_not_exact(tmp_path):

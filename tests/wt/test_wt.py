@@ -115,7 +115,7 @@ def test_an_archive_with_names(inputs):
 def test_an_image_is_copied_to_another_file(edited, inputs, capsys):
     layer = edited("-prf", "copy.nii")
     assert layer.path == inputs / "copy.nii"
-    assert "copied the image to" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
     from tests.snapws.test_images import content_hash
 
     assert content_hash(layer.path) == content_hash(inputs / "a.nii.gz")

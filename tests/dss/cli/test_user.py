@@ -358,6 +358,54 @@ def test_a_layer_that_the_service_asks_for_is_missed(user, service, study, clien
     assert user(["submit", str(study), NAME]).stdout == f"{client.tickets()[0].id}\n"
 
 
+@pytest.fixture
+def twice(study) -> Path:
+    """The study with the required tag on two layers."""
+    edited = Workspace.open(study)
+    edited.add_overlay(edited.main.path, tags=["Target"])
+    edited.save(study)
+    return study
+
+
+def test_a_required_tag_on_two_layers_is_refused(user, service, twice, client):
+    told = "2 layers have the tag Target (000, 002): leave it on one, the main image (a scan)"
+    user.fails(["submit", str(twice), NAME], told, "nothing was sent: --anyway")
+    assert client.tickets() == []
+
+
+def test_a_required_tag_on_a_layer_of_another_type_is_refused(user, service, study, client):
+    edited = Workspace.open(study)
+    edited.main.tags = ()
+    edited.add_segmentation(edited.main.path, tags=["Target"])
+    number = edited.layers()[-1].number
+    edited.save(study)
+    told = f"the tag Target is on layer {number:03d}, a segmentation: give it to the main image"
+    user.fails(["submit", str(study), NAME], told, "nothing was sent: --anyway")
+    assert client.tickets() == []
+
+
+def test_a_required_tag_on_a_mesh_alone_is_refused(user, service, study, client):
+    edited = Workspace.open(study)
+    edited.main.tags = ()
+    edited.add_mesh("tri.vtk", tags=["Target"])
+    edited.save(study)
+    user.fails(["submit", str(study), NAME], "only a mesh has the tag Target", "nothing was sent")
+    assert client.tickets() == []
+
+
+def test_a_workspace_with_other_tags_is_sent_anyway(user, service, twice, client):
+    ticket = user(["submit", str(twice), NAME, "--anyway"]).stdout.strip()
+    assert [str(one.id) for one in client.tickets()] == [ticket]
+
+
+def test_tags_are_held_against_the_service_of_a_ticket_too(user, service, twice, client):
+    ticket = client.create(service)
+    words = ["submit", str(twice), "--ticket", str(ticket)]
+    user.fails(words, "2 layers have the tag Target", "nothing was sent")
+    assert client.files(ticket, "input") == []
+    assert user([*words, "--anyway"]).stdout == f"{ticket}\n"
+
+
 def test_a_tag_of_a_servers_making_is_one_word_of_a_shell(workspace):
     service = read_service(
         {

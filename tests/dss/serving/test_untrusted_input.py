@@ -12,7 +12,7 @@ import pytest
 from dss import TicketStatus
 from dss.serving.workdir import folder_of
 from dss.uploads import archived, upload_files
-from snapws import Workspace
+from snapws import Workspace, registry_xml
 from tests.dss.serving.lab import Lab, until
 
 SECRET = 77
@@ -81,6 +81,32 @@ def test_files_that_the_workspace_does_not_name_are_not_in_the_work_folder(lab: 
     (line,) = lab.lines(ticket, "warning")
     words = "3 files that the workspace does not name are not fetched: "
     assert line.message == words + "nibabel.py, sitecustomize.py, x.lnk"
+
+
+def test_ticket_with_a_mesh_that_was_never_sent_is_served(lab: Lab) -> None:
+    """As ITK-SNAP sends one: the workspace names the mesh on the machine of its user."""
+    lab.write(COPYING)
+    (lab.folder / "mine.vtk").write_text("# vtk DataFile Version 3.0\n")
+    ticket = lab.user.create(lab.hash)
+    with archived(lab.folder / "study.itksnap", "standard") as files:
+        for file in files:
+            if file.suffix == ".itksnap":
+                sent = Workspace.open(file)
+                key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[001].PolyData[000]"
+                sent.registry[f"{key}.AbsolutePath"] = (lab.folder / "mine.vtk").as_posix()
+                file.write_bytes(registry_xml.to_bytes(sent.registry))
+            area = f"api/tickets/{ticket}/files/input"
+            upload_files(lab.user.session, area, [(file, file.name)])
+    lab.user.make_ready(ticket)
+    assert lab.run("--once").returncode == 0
+    result = lab.result(ticket)
+    assert voxels_of(result) == {0, 1, 2}
+    assert result.meshes() == []
+    (line,) = lab.lines(ticket, "warning")
+    assert line.message == (
+        "a mesh that the workspace names was never sent, and the workspace goes on without: "
+        "mesh:0 (mine.vtk)"
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")

@@ -1,0 +1,147 @@
+"""What stands in the place of a file: a pointer, a page of HTML, a link to nowhere, another name.
+
+Programs that keep large files elsewhere leave a few bytes where a file was, and downloads that fail
+leave a page of a server. Whoever finds that a file is not what its name says asks here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+
+_LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
+_ANNEX = "annex/objects/"
+_ANNEX_OUT = "run git annex get (or datalad get) on it"
+_POINTER = 32 << 10  # bytes that a pointer of git-annex has at most
+_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title")
+_LINKS = 40
+_MOST_NAMES = 100_000
+
+
+def of_content(start: bytes) -> str:
+    """Return what a file really is, by its first bytes, and the way out; empty if not known here.
+
+    Args:
+        start: The first bytes of the file, at least 4096 if there are so many.
+    """
+    if start.startswith(_LFS):
+        return "a Git LFS pointer, not the file itself: run git lfs pull"
+    if _is_annexed(start):
+        return f"a git-annex pointer, not the file itself: {_ANNEX_OUT}"
+    text = start[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    while text.startswith((b"<?", b"<!--")):  # an XML declaration, comments of the page
+        end = b"-->" if text.startswith(b"<!--") else b"?>"
+        _, found, rest = text.partition(end)
+        if not found:
+            return ""
+        text = rest.lstrip()
+    if text.startswith(_PAGES):
+        return "an HTML page, not the file itself: the download failed, so download it again"
+    if text.startswith(b"<error>"):
+        return "an error message of a server, not the file itself: download it again"
+    return ""
+
+
+def _is_annexed(start: bytes) -> bool:
+    """Return whether a file is a pointer of git-annex, or one of its links written as text."""
+    line = start[:_POINTER].split(b"\n", 1)[0].strip().replace(b"\\", b"/")
+    before, found, key = line.partition(_ANNEX.encode())
+    if not found or not key or not line.isascii():
+        return False
+    return before == b"/" or (before.endswith(b".git/") and set(before[:-5]) <= set(b"./"))
+
+
+def of_file(path: Path) -> str:
+    """Return what a file really is, as `of_content`; empty where it cannot be read, too."""
+    from snapws import paths
+
+    try:
+        with paths.open_file(path) as file:
+            return of_content(file.read(_POINTER))
+    except (OSError, ValueError):
+        return ""
+
+
+def of_missing(path: Path) -> str:
+    """Say why a path that leads to no file does so: in words that follow "its file …"."""
+    gone = _first_missing(path)
+    if (target := _dangling(gone)) is not None:
+        what = "is a link" if gone == path else f"is behind {_told(gone)}, a link"
+        said = f"{what} to {_told(target)}, which is not there"
+        return f"{said}: {_ANNEX_OUT}" if _ANNEX in target.replace("\\", "/") else said
+    if (near := _near(path, gone)) is not None:
+        folded = near.as_posix().casefold() == path.as_posix().casefold()
+        how = "in upper and lower case" if folded else "in how its letters are encoded in Unicode"
+        return f"is not there, but {_told(near)} is, whose name differs {how} alone"
+    return "is not there"
+
+
+def _first_missing(path: Path) -> Path:
+    """Return the first part of a path that leads nowhere, from its root on."""
+    missing = path
+    for parent in path.parents:
+        if os.path.exists(parent):  # noqa: PTH110 - which says False where it may not look
+            break
+        missing = parent
+    return missing
+
+
+def _dangling(path: Path) -> str | None:
+    """Return where the last of a chain of links leads, or None for what is no link."""
+    target = None
+    for _ in range(_LINKS):
+        try:
+            if not stat.S_ISLNK(path.lstat().st_mode):
+                break
+            target = os.readlink(path)  # noqa: PTH115 - as it is written
+        except (OSError, ValueError):
+            break
+        path = path.parent / target
+    return target
+
+
+def _near(path: Path, gone: Path) -> Path | None:
+    """Return the file whose name differs from a path's by case or Unicode's form alone, if any."""
+    parts = path.parts[len(gone.parts) - 1 :]
+    found = gone.parent
+    for part in parts:
+        exact = found / part
+        if os.path.lexists(exact):
+            found = exact
+            continue
+        try:
+            changed = found.stat().st_mtime_ns
+        except OSError:
+            return None
+        name = _names(str(found), changed).get(_folded(part))
+        if name is None:
+            return None
+        found /= name
+    return found if found.is_file() else None
+
+
+@lru_cache(maxsize=8)
+def _names(folder: str, _changed: int) -> dict[str, str]:
+    """Return the names in a folder by what is alike of them; anew where the folder has changed."""
+    names: dict[str, str] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for number, entry in enumerate(entries):
+                if number >= _MOST_NAMES:
+                    break
+                names.setdefault(_folded(entry.name), entry.name)
+    except OSError:
+        pass  # a folder that cannot be listed has no names to propose
+    return names
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _told(name: object) -> str:
+    """Return a name of somebody else's choice as it can be printed."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(name))
