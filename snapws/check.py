@@ -129,6 +129,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             yield Problem("image", where, str(error))
             continue
         yield from _bad_labels(values, described, where)
+    unopened = []
     for mesh in workspace.meshes():
         where = f"mesh:{mesh.number}"
         for surface in mesh.polydata():
@@ -136,10 +137,15 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             if missing:
                 yield missing
                 continue
+            path = workspace.folder / surface.file
             try:
-                mesh_formats.content(workspace.folder / surface.file)
+                data = mesh_formats.content(path).data
             except MeshError as error:
                 yield Problem("mesh", where, str(error))
+                continue
+            if why := mesh_formats.kinds.unopened(data, path.suffix):
+                unopened.append(Problem("mesh", where, f"{path}: {why}"))
+    yield from unopened
 
 
 def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:

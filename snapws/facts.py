@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -18,6 +19,7 @@ from snapws import (
     mesh_formats,
     paths,
     pictures,
+    privacy,
     rendering,
     verify,
 )
@@ -33,6 +35,7 @@ from snapws.errors import (
 )
 from snapws.images import ImageHeader
 from snapws.layers import Layer
+from snapws.mesh_formats.reading import Names
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
 
@@ -180,12 +183,15 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
 def _meshes(workspace: Workspace) -> list[Thing]:
     found = []
     for mesh in workspace.meshes():
-        surfaces, known = _surfaces(mesh)
+        surfaces, known, names = _surfaces(mesh)
         name = PurePosixPath(next((one.file for one in mesh.polydata()), "")).name
         facts = {
             "type": mesh.type,
             "nickname": mesh.nickname,
             "tags": _tags(mesh),
+            "solid_color": mesh.registry.get("SolidColor"),
+            "slice_opacity": mesh.registry.get("SliceViewOpacity"),
+            "arrays": _arrays(mesh, names),
             "surfaces": surfaces if known else Unread(surfaces),
         }
         marks = (surfaces if known else None, facts["tags"], mesh.nickname, name, mesh.type)
@@ -194,27 +200,40 @@ def _meshes(workspace: Workspace) -> list[Thing]:
     return found
 
 
-def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool]:
+def _arrays(mesh: MeshLayer, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return how each array is shown, in a line each, by the name that an archive gives it."""
+    folder = mesh.registry.folder(privacy.ARRAYS)
+    found = privacy.neutral_arrays(folder, names or privacy.own_names(folder))
+    return tuple(
+        " ".join(f"{key}={value}" for key, value in array.walk())
+        for _, array in sorted(found.folders.items())
+    )
+
+
+def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool, dict[str, str]]:
     """Give of each surface its time point and its hash, or why it has none; and if all have one.
+
+    The neutral names of the arrays come third.
 
     The hash is the MD5 of what an archive holds of it: points and values, and no text.
     """
-    found, known = [], True
+    found, known, names = [], True, []
     for surface in mesh.polydata():
         missing = missing_file(mesh.workspace, surface.file, "")
         path = mesh.workspace.folder / surface.file
         try:
             if missing:
                 raise MeshError(missing.message)
-            try:
-                data = mesh_formats.scrubbed(path)
-            except MeshUnsupported:
-                data = mesh_formats.read(path)
+            data = mesh_formats.read(path)
+            arrays = Names()
+            with suppress(MeshUnsupported):
+                data = mesh_formats.scrub(data, path, arrays)
+                names.append(arrays.known())
             told = hashlib.md5(data, usedforsecurity=False).hexdigest()
         except MeshError as error:
             told, known = str(error), False
         found.append(f"time point {surface.time_point}: {told}")
-    return tuple(found), known
+    return tuple(found), known, mesh_formats.common_names(names)
 
 
 def _labels(workspace: Workspace) -> list[Thing]:

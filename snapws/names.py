@@ -11,3 +11,15 @@ LAYER_NAME = re.compile(r"layer_(?P<number>[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.ni
 MESH_NAME = re.compile(
     r"mesh_(?P<number>[0-9]{3,}_[0-9]{3,}_[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.[^.]+"
 )
+
+#: Names of arrays of meshes that VTK itself gives, and acts on or looks for; no others are kept.
+STANDARD_ARRAYS = frozenset(
+    {
+        "Normals",
+        "TCoords",
+        "vtkGhostLevels",
+        "vtkGhostType",
+        "vtkOriginalCellIds",
+        "vtkOriginalPointIds",
+    }
+)

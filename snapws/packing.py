@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -31,7 +31,15 @@ from snapws.images import ImageHeader
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
 from snapws.names import LAYER_NAME
-from snapws.privacy import NEUTRAL_ROOT, KeptText, Privacy, dropped_keys, kept_texts, scrubbed
+from snapws.privacy import (
+    NEUTRAL_ROOT,
+    KeptText,
+    Privacy,
+    dropped_keys,
+    kept_texts,
+    scrubbed,
+    set_arrays,
+)
 from snapws.sources import Source, beyond
 from snapws.voxel_hash import VoxelHash
 from snapws.workspace import Workspace
@@ -177,6 +185,8 @@ def pack(
                 kept.append(KeptText("file name", key, file.name))
             written.append(file)
             yield file
+    for number, mesh in enumerate(workspace.meshes()):
+        set_arrays(draft, mesh, mesh_formats.common_names(packer.arrays.get(number, ())))
     written.append(folder / name)
     written[-1].write_bytes(registry_xml.to_bytes(draft.registry))
     yield written[-1]
@@ -203,6 +213,7 @@ class _Packer:
         taken: as in the report.
         unscrubbed: as in the report.
         read: the files that were read.
+        arrays: The neutral names of the arrays in each file of a mesh layer, by its number.
     """
 
     def __init__(
@@ -211,6 +222,7 @@ class _Packer:
         self.taken: set[Path] = set()
         self.unscrubbed: set[Path] = set()
         self.read: set[Source] = set()
+        self.arrays: dict[int, list[Mapping[str, str]]] = {}
         self._folder = folder
         self._names = names
         self._level = level
@@ -291,6 +303,7 @@ class _Packer:
                 raise mesh.refusal
         except MeshError as error:
             raise type(error)(f"mesh:{place[0]}: {error}") from None
+        self.arrays.setdefault(place[0], []).append(mesh.names)
         content = hashlib.md5(mesh.data, usedforsecurity=False).hexdigest()
         name = "mesh_{:03d}_{:03d}_{:03d}".format(*place)
         # Of an ending that is none of a mesh, nobody knows what it says.

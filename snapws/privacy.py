@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from snapws.errors import ArchiveError
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, INVALID_FORMAT, MeshLayer
+from snapws.names import STANDARD_ARRAYS
 from snapws.registry import Registry
 from snapws.workspace import FORMAT_VERSION, Workspace
 
@@ -25,6 +27,9 @@ Privacy = Literal["standard", "strict"]
 #: The folder that the workspace of an archive claims to have been saved in. Readers take the paths
 #: below it to be relative to wherever the archive is.
 NEUTRAL_ROOT = "/archive"
+
+#: The folder of a mesh layer that says how each array of the mesh is shown.
+ARRAYS = "DataArrayProperties"
 
 _FLAG = "[01]"
 _COUNT = "-?[0-9]{1,5}"
@@ -96,8 +101,24 @@ WORKSPACE_KEYS = {
     f"{_TIME_POINT}(Nickname|Tags)": _TYPED,
 }
 
+#: Keys of how one array of a mesh is shown, and what their values look like. The names of arrays
+#: are those that an archive gives them; see `set_arrays`.
+ARRAY_KEYS = {
+    "ArrayName": "|".join(["array_[0-9]{1,6}", *sorted(STANDARD_ARRAYS)]),
+    "ArrayType": "(Point|Cell|Field)Data",
+    "ActiveComponent": _COUNT,
+    "ActiveVectorMode": "Magnitude|Component",
+    **{key.replace("Curve", "IntensityCurve", 1): value for key, value in _MAPPING.items()},
+}
+
 #: Keys of a mesh layer's folder, and what their values look like.
 MESH_KEYS = {
+    "SolidColor": _numbers(3),
+    "SliceViewOpacity": _OPACITY,
+    **{
+        rf"DataArrayProperties\.DataArray{_INDEX}\.{key}": value
+        for key, value in ARRAY_KEYS.items()
+    },
     "MeshType": "(Standalone|Segmentation)Mesh",
     "(NickName|Tags)": _TYPED,
     rf"MeshTimePoints\.TimePoint{_INDEX}\.TimePoint": _COUNT,
@@ -121,8 +142,9 @@ TYPED_TEXTS = {
 _ARRAYS = {
     r"Annotations\.Annotations": ("ArraySize", "Element[{}]", 0),
     r"TimePointProperties\.TimePoints": ("ArraySize", "TimePoint[{}]", 1),
+    r"MeshLayers\..*\.IntensityCurve": ("NumberOfControlPoints", "ControlPoint[{}]", 0),
     r"Layers\..*\.Curve": ("NumberOfControlPoints", "ControlPoint[{}]", 0),
-    r"Layers\..*\.ColorMap": ("NumberOfControlPoints", "ControlPoint[{:04d}]", 0),
+    r"(Mesh)?Layers\..*\.ColorMap": ("NumberOfControlPoints", "ControlPoint[{:04d}]", 0),
 }
 
 # Services find layers by tag; nobody needs those of other things.
@@ -180,6 +202,38 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
     return copy
 
 
+def set_arrays(copy: Workspace, mesh: MeshLayer, names: Mapping[str, str]) -> None:
+    """Copy how the arrays of a mesh are shown to a copy of its workspace, by their neutral names.
+
+    Arrays that have no neutral name, which are in no file of the mesh, are left out.
+
+    Args:
+        copy: The copy, as `scrubbed` has made it.
+        mesh: The mesh layer in the workspace itself.
+        names: The neutral name of each array, by its own.
+    """
+    key = f"{mesh.key}.{ARRAYS}"
+    copy.registry.remove_folder(key)
+    arrays = neutral_arrays(mesh.registry.folder(ARRAYS), names)
+    if arrays.folders:
+        copy.registry.make_folder(key).update(arrays)
+
+
+def neutral_arrays(folder: Registry | None, names: Mapping[str, str]) -> Registry:
+    """Return a folder of how arrays are shown, with what may leave of it."""
+    kept = Registry()
+    number = 0
+    while folder and (array := folder.folder(f"DataArray[{number:03d}]")):
+        name = names.get(array.get("ArrayName"))
+        if name is not None:
+            target = kept.make_folder(f"DataArray[{len(kept.folders):03d}]")
+            _copy(array, target, ARRAY_KEYS)
+            target["ArrayName"] = name
+        number += 1
+    _drop_unread(kept, f"{MeshLayer.SECTION}.{ARRAYS}")
+    return kept
+
+
 def _copy(source: Registry, target: Registry, keys: dict[str, str]) -> None:
     """Copy the entries whose key and value match a pair of `keys`."""
     for key, value in source.walk():
@@ -211,11 +265,28 @@ def _drop_unread(registry: Registry, path: str = "") -> None:
 
 def _drop_unread_surfaces(registry: Registry, mesh: MeshLayer) -> None:
     """Remove what is of no file that is read: they end before the first number that is missing."""
+    if mesh.registry.folder(ARRAYS):
+        _drop_unread_arrays(registry)
     files = [one.key for one in mesh.polydata()]
     read = {"", *files, *(file.rpartition(".")[0] for file in files)}
     for key, _ in list(registry.walk()):
-        if key.rpartition(".")[0] not in read:
+        if key.rpartition(".")[0] not in read and not key.startswith(f"{ARRAYS}."):
             del registry[key]
+
+
+def _drop_unread_arrays(registry: Registry) -> None:
+    """Remove arrays without a name that may leave, and those behind a gap in the numbers."""
+    arrays = registry.folder(ARRAYS)
+    registry.remove_folder(ARRAYS)
+    kept = neutral_arrays(arrays, own_names(arrays))
+    if kept.folders:
+        registry.make_folder(ARRAYS).update(kept)
+
+
+def own_names(arrays: Registry | None) -> dict[str, str]:
+    """Return the names of arrays in a workspace, each by itself."""
+    names = (array.get("ArrayName") for array in (arrays.folders.values() if arrays else ()))
+    return {name: name for name in names if name}
 
 
 def _drop_empty(registry: Registry) -> None:

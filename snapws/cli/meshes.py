@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from snapws.cli import lookup
+from snapws import paths
+from snapws.cli import lookup, render
 from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import Nickname, OnlyTag, Tags, WorkspaceFile, existing
 from snapws.workspace import Workspace
@@ -52,13 +54,21 @@ def add(
     ] = None,
     saving: Saving,
 ) -> None:
-    """Add a surface, as a mesh layer or to one."""
+    """Add a surface, as a mesh layer or to one.
+
+    What is no mesh is refused; of a mesh that ITK-SNAP cannot open it is said.
+    """
+    from snapws import mesh_formats
+
+    path = paths.local(existing(file))
+    if not paths.is_url(path) and (why := mesh_formats.unopened(Path(path))):
+        render.note(f"{file}: {why}")
     with saving.edit(workspace) as opened:
         if to is None:
-            mesh = opened.add_mesh(existing(file), time_point=time_point)
+            mesh = opened.add_mesh(file, time_point=time_point)
         else:
             mesh = lookup.find_mesh(opened, to)
-            mesh.add_polydata(existing(file), time_point)
+            mesh.add_polydata(file, time_point)
         if nickname is not None:
             mesh.nickname = nickname
         if tag is not None:

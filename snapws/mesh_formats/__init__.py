@@ -13,12 +13,14 @@ size, whatever its header claims.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from snapws import paths, stand_ins
 from snapws.errors import MeshError, MeshUnsupported
 from snapws.mesh_formats import kinds, stl, vtk, vtp
+from snapws.mesh_formats.reading import Names
 
 _FORMATS = {".vtk": vtk.scrub, ".vtp": vtp.scrub, ".stl": stl.scrub}
 _BYU = (".byu", ".y")
@@ -32,10 +34,12 @@ class Content(NamedTuple):
         data: The bytes.
         refusal: Why they could not be scrubbed, and are those of the file; None if they are
             scrubbed.
+        names: The neutral name of each array of a mesh that is scrubbed, by the name in its file.
     """
 
     data: bytes
     refusal: MeshUnsupported | None
+    names: Mapping[str, str] = {}
 
 
 def read(path: Path) -> bytes:
@@ -57,7 +61,7 @@ def read(path: Path) -> bytes:
     return data
 
 
-def scrub(data: bytes, path: Path) -> bytes:
+def scrub(data: bytes, path: Path, names: Names | None = None) -> bytes:
     """Return the geometry, topology and numbers of a mesh, and no typed text.
 
     The format is told by the extension, in any case: ``.vtk`` (legacy polygonal data, text or
@@ -67,6 +71,7 @@ def scrub(data: bytes, path: Path) -> bytes:
     Args:
         data: The content of the file.
         path: Its path, for its extension and for messages.
+        names: Is given the arrays, and knows their neutral names.
 
     Raises:
         MeshDamaged: The file is cut short or is not of its form; the message gives the place.
@@ -85,12 +90,49 @@ def scrub(data: bytes, path: Path) -> bytes:
             f"{path}: only {', '.join(_FORMATS)} files can be freed of the text in them: "
             "save the mesh as one of these"
         )
-    return _FORMATS[suffix](data, str(path))
+    return _FORMATS[suffix](data, str(path), Names() if names is None else names)
 
 
 def scrubbed(path: Path) -> bytes:
     """Return the bytes of a mesh file, scrubbed; see `read` and `scrub`, also for the errors."""
     return scrub(read(Path(path)), Path(path))
+
+
+def unopened(path: Path) -> str:
+    """Say why ITK-SNAP cannot open a mesh file; empty, if it can, damaged or not.
+
+    Raises:
+        MeshUnsupported: The file is not a mesh at all.
+        MeshError: The file cannot be read.
+    """
+    path = Path(path)
+    data = read(path)
+    if what := stand_ins.of_content(data[:_STAND_IN]):
+        raise MeshUnsupported(f"{path}: {what}")
+    suffix = path.suffix.lower()
+    if not (kinds.is_mesh(data) or (suffix == ".stl" and kinds.is_stl(data)) or suffix in _BYU):
+        raise _no_mesh(path)
+    return kinds.unopened(data, suffix)
+
+
+def _no_mesh(path: Path) -> MeshUnsupported:
+    return MeshUnsupported(
+        f"{path}: this is not a mesh of a kind that is known here ({kinds.NAMES}): "
+        "save the mesh as .vtk, .vtp or .stl, or remove it from the workspace"
+    )
+
+
+def common_names(files: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the neutral names of arrays on which all files of a mesh layer agree.
+
+    >>> common_names([{"Thickness": "array_0", "Area": "array_1"}, {"Area": "array_0"}])
+    {'Thickness': 'array_0'}
+    """
+    found: dict[str, set[str]] = {}
+    for names in files:
+        for name, neutral in names.items():
+            found.setdefault(name, set()).add(neutral)
+    return {name: neutral.pop() for name, neutral in found.items() if len(neutral) == 1}
 
 
 def content(path: Path) -> Content:
@@ -103,14 +145,12 @@ def content(path: Path) -> Content:
     """
     path = Path(path)
     data = read(path)
+    names = Names()
     try:
-        return Content(scrub(data, path), None)
+        return Content(scrub(data, path, names), None, names.known())
     except MeshUnsupported as error:
         if path.suffix.lower() in _BYU or stand_ins.of_content(data[:_STAND_IN]):
             raise
         if not kinds.is_mesh(data):
-            raise MeshUnsupported(
-                f"{path}: this is not a mesh of a kind that is known here ({kinds.NAMES}): "
-                "save the mesh as .vtk, .vtp or .stl, or remove it from the workspace"
-            ) from None
+            raise _no_mesh(path) from None
         return Content(data, error)

@@ -26,6 +26,17 @@ _SIGNATURES = [
         rb"(?:\xef\xbb\xbf)?\s*(?=<[^\0]*NIFTI_INTENT_POINTSET)[^\0]*?<GIFTI\s",
     )
 ]
+#: What ITK-SNAP opens, by the ending of the file's name.
+_OPENED: Final = {
+    ".vtk": re.compile(
+        rb"# vtk DataFile Version[^\n]*\n[^\n]*\n\s*(?i:ascii|binary)\s+(?i:dataset\s+polydata)\s"
+    ),
+    ".vtp": re.compile(rb"[^\0]*?<VTKFile\s[^>\0]{0,999}?\btype\s*=\s*[\"']PolyData[\"']"),
+}
+_STL: Final = re.compile(rb"\s*solid\b[^\n]*\n\s*(?:color|facet|endsolid)\b", re.IGNORECASE)
+_TRIANGLE: Final = 50  # bytes of a triangle of a binary STL file
+_STL_HEADER: Final = 84
+
 _FREESURFER: Final = b"\xff\xff\xfe"
 _REALS = rb"(?:[ \t]+[-+]?(?:[0-9]{1,32}(?:\.[0-9]{0,32})?|\.[0-9]{1,32})(?:[eE][-+]?[0-9]{1,4})?)"
 _OBJ_LINE = re.compile(
@@ -39,6 +50,30 @@ def is_mesh(data: bytes) -> bool:
     """Return whether bytes are those of a mesh file of a known kind, scrubbed or not."""
     start = data[:_START]
     return any(one.match(start) for one in _SIGNATURES) or _is_freesurfer(data) or _is_obj(data)
+
+
+def is_stl(data: bytes) -> bool:
+    """Return whether bytes may be those of an STL file, text or binary."""
+    triangles = int.from_bytes(data[_STL_HEADER - 4 : _STL_HEADER], "little")
+    is_text = _STL.match(data[:_START]) is not None
+    return is_text or len(data) == _STL_HEADER + triangles * _TRIANGLE
+
+
+def unopened(data: bytes, suffix: str) -> str:
+    """Say why ITK-SNAP cannot open a mesh; empty, if it can.
+
+    Args:
+        data: The content of the file, scrubbed or not.
+        suffix: The ending of its name.
+    """
+    known = _OPENED.get(suffix.lower())
+    if known and known.match(data[:_START]):
+        return ""
+    what = "a mesh of this kind" if known is None else "what this file holds"
+    return (
+        f"ITK-SNAP cannot open {what}: it reads polygonal data in .vtk (legacy) and .vtp files; "
+        "convert it to one of these"
+    )
 
 
 def _is_freesurfer(data: bytes) -> bool:

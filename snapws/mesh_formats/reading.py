@@ -10,20 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
+from snapws.names import STANDARD_ARRAYS
 
 Integers = npt.NDArray[np.int64]
 
-#: Names of arrays that VTK itself gives, and acts on or looks for; no others are kept.
-STANDARD_NAMES = frozenset(
-    {
-        "Normals",
-        "TCoords",
-        "vtkGhostLevels",
-        "vtkGhostType",
-        "vtkOriginalCellIds",
-        "vtkOriginalPointIds",
-    }
-)
+#: The name of what says in which coordinate system a mesh is, and the systems: 3D Slicer and
+#: ITK-SNAP write one of them, in the title of a file or as an array, and it names nobody.
+SPACE = b"SPACE"
+_SPACES = (b"RAS", b"LPS")
+_SPACE_TOKEN = re.compile(rb"(?<![^\s.,:;])SPACE=(?:RAS|LPS)(?![^\s.,;\0])")
 
 _WORD = re.compile(rb"\s*(\S{1,255})(?!\S)")
 _SPACE = re.compile(rb"\s*")
@@ -36,17 +31,39 @@ _INTEGER = b"+-0123456789"
 _REAL = b"+-.0123456789eEnaifNAIF"  # with nan and inf
 
 
+def space_token(title: bytes) -> bytes:
+    """Return ``SPACE=RAS`` or ``SPACE=LPS`` if a title says so; empty otherwise.
+
+    >>> space_token(b"ITK-SNAP coord sys for 3D Slicer: SPACE=RAS")
+    b'SPACE=RAS'
+    """
+    found = _SPACE_TOKEN.search(title)
+    return found[0] if found else b""
+
+
+def is_space(text: bytes) -> bool:
+    """Return whether a text is the name of a coordinate system."""
+    return text in _SPACES
+
+
 class Names:
     """Neutral names for arrays: ``array_0``, ``array_1`` …, the same for the same name."""
 
     def __init__(self) -> None:
         self._given: dict[Hashable, str] = {}
+        self._kept: set[str] = set()
 
     def neutral(self, name: str | None) -> str:
         """Give the name that stands for another; an array without one gets its own."""
-        if name in STANDARD_NAMES:
+        if name in STANDARD_ARRAYS:
+            self._kept.add(name)
             return name
         return self._given.setdefault(name or object(), f"array_{len(self._given)}")
+
+    def known(self) -> dict[str, str]:
+        """Return the neutral name of each array that had a name."""
+        kept = {name: name for name in self._kept}
+        return kept | {name: new for name, new in self._given.items() if isinstance(name, str)}
 
 
 class Reader:

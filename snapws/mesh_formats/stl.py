@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from snapws.errors import MeshDamaged
-from snapws.mesh_formats.reading import Reader
+from snapws.mesh_formats.reading import Names, Reader, space_token
 
 _HEADER: Final = 80
 _TRIANGLE: Final = 50
@@ -32,7 +32,7 @@ _WRITTEN = (
 )
 
 
-def scrub(data: bytes, source: str) -> bytes:
+def scrub(data: bytes, source: str, _names: Names) -> bytes:
     """Write an STL file afresh; see `snapws.mesh_formats`."""
     triangles = int.from_bytes(data[_HEADER : _HEADER + 4], "little")
     if len(data) == _HEADER + 4 + triangles * _TRIANGLE:
@@ -50,15 +50,16 @@ def scrub(data: bytes, source: str) -> bytes:
 def _binary(data: bytes) -> bytes:
     table = np.frombuffer(data, np.uint8, offset=_HEADER + 4).reshape(-1, _TRIANGLE).copy()
     table[:, _NUMBERS:] = 0
-    return b"".join((bytes(_HEADER), data[_HEADER : _HEADER + 4], table.tobytes()))
+    header = space_token(data[:_HEADER]).ljust(_HEADER, b"\0")
+    return b"".join((header, data[_HEADER : _HEADER + 4], table.tobytes()))
 
 
 def _text(reader: Reader) -> bytes:
     written = []
     while not reader.at_end():
         reader.expect(b"solid")
-        reader.skip_line()
-        written.append(b"solid\n")
+        title = reader.line()
+        written.append(b" ".join(filter(None, (b"solid", space_token(title)))) + b"\n")
         while True:
             if facet := _FACET.match(reader.data, reader.position):
                 written.append(_WRITTEN % facet.groups())

@@ -14,13 +14,23 @@ two sections of cells or two arrays is a whole file with less in it, and passes 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import numpy as np
 
 from snapws.errors import MeshError
-from snapws.mesh_formats.reading import Integers, Names, Reader, room_for_text, without_padding
+from snapws.mesh_formats.reading import (
+    SPACE,
+    Integers,
+    Names,
+    Reader,
+    is_space,
+    room_for_text,
+    space_token,
+    without_padding,
+)
 
-_HEADER = re.compile(rb"# vtk DataFile Version[ \t]+([0-9]{1,3}\.[0-9]{1,3})[^\n]*\n[^\n]*\n")
+_HEADER = re.compile(rb"# vtk DataFile Version[ \t]+([0-9]{1,3}\.[0-9]{1,3})[^\n]*\n([^\n]*)\n")
 _VERSIONS = re.compile(rb"[1-4]\.[0-9]|5\.[01]")
 _TITLE = b"vtk output"
 _METADATA = re.compile(rb"\s*metadata[ \t\r]*\n", re.IGNORECASE)
@@ -65,7 +75,7 @@ _SIMPLE = {
 }
 
 
-def scrub(data: bytes, source: str) -> bytes:
+def scrub(data: bytes, source: str, names: Names) -> bytes:
     """Write a legacy VTK file afresh; see `snapws.mesh_formats`."""
     reader = Reader(data, source)
     header = _HEADER.match(data)
@@ -82,8 +92,9 @@ def scrub(data: bytes, source: str) -> bytes:
     if reader.word().lower() != b"polydata":
         raise reader.unsupported("only DATASET POLYDATA is known: save the mesh as polygonal data")
     reader.binary = encoding == b"binary"
-    lines = (b"# vtk DataFile Version " + version, _TITLE, encoding.upper(), b"DATASET POLYDATA\n")
-    return b"\n".join(lines) + _PolyData(reader, version >= b"5").scrub()
+    title = space_token(header[2]) or _TITLE
+    lines = (b"# vtk DataFile Version " + version, title, encoding.upper(), b"DATASET POLYDATA\n")
+    return b"\n".join(lines) + _PolyData(reader, version >= b"5", names).scrub()
 
 
 class _PolyData:
@@ -97,10 +108,10 @@ class _PolyData:
             them: that of the cells and that of the points may have the same name.
     """
 
-    def __init__(self, reader: Reader, has_offsets: bool) -> None:
+    def __init__(self, reader: Reader, has_offsets: bool, names: Names) -> None:
         self.reader = reader
         self.has_offsets = has_offsets
-        self.names = Names()
+        self.names = names
         self.tables: dict[bytes, bytes] = {_NO_TABLE: _NO_TABLE}
         self.without_table: dict[bytes, list[int]] = {}
         self.awaited = "POINTS"
@@ -279,7 +290,9 @@ class _PolyData:
             if tuples is not None and there != tuples:
                 raise reader.damaged(f"{there} tuples, where there are {tuples} points or cells")
             if kind.lower() in _TEXTS:
-                self._skip_texts(kind.lower(), there, components)
+                text = self._skip_texts(kind.lower(), there, components)
+                if tuples is None and name == SPACE and there * components == 1 and is_space(text):
+                    self._write_space(text)
                 continue
             kind, numbers = self._numbers(kind, there, components, kept=bool(tuples))
             if tuples:
@@ -307,7 +320,8 @@ class _PolyData:
         self.data_header = b""
 
     def _name(self, name: bytes) -> bytes:
-        return self.names.neutral(name.decode("latin-1")).encode()
+        # As readers and workspaces have it: in the file, blanks and other signs are %xx.
+        return self.names.neutral(unquote(name.decode("utf-8", "surrogateescape"))).encode()
 
     def _numbers(
         self, kind: bytes, tuples: int, components: int, *, kept: bool = True
@@ -331,8 +345,15 @@ class _PolyData:
         self._skip_metadata(components)
         return kind, numbers
 
-    def _skip_texts(self, kind: bytes, tuples: int, components: int) -> None:
-        reader = self.reader
+    def _write_space(self, text: bytes) -> None:
+        """Write the array that says the coordinate system, as 3D Slicer does."""
+        length = bytes([0xC0 | len(text)]) if self.reader.binary else b""
+        array = b"%b 1 1 string\n%b%b\n" % (SPACE, length, text)
+        self.written.append(b"FIELD FieldData 1\n" + array)
+
+    def _skip_texts(self, kind: bytes, tuples: int, components: int) -> bytes:
+        """Read an array of texts, and return the last of them."""
+        reader, text = self.reader, b""
         if kind != b"variant" and tuples * components:
             reader.line()
         for _ in range(tuples * components):
@@ -342,10 +363,12 @@ class _PolyData:
                 # The top two bits of the length tell how many bytes it has: 8, 4, 2 or 1.
                 first = reader.data[reader.position : reader.position + 1] or b"\0"
                 bits = 8 * (8 >> (first[0] >> 6))
-                reader.take(int.from_bytes(reader.take(bits // 8), "big") % (1 << (bits - 2)))
+                size = int.from_bytes(reader.take(bits // 8), "big") % (1 << (bits - 2))
+                text = reader.take(size)
             else:
-                reader.line()
+                text = reader.line().strip()
         self._skip_metadata(components)
+        return text
 
     def _skip_metadata(self, components: int) -> None:
         """Skip the names of components and the keys that may follow an array, to an empty line."""

@@ -14,7 +14,7 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -22,7 +22,15 @@ from lxml import etree
 
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
 from snapws.mesh_formats import vtp_xml
-from snapws.mesh_formats.reading import Integers, Names, Reader, room_for_text, without_padding
+from snapws.mesh_formats.reading import (
+    SPACE,
+    Integers,
+    Names,
+    Reader,
+    is_space,
+    room_for_text,
+    without_padding,
+)
 
 _TYPES = {
     "Bit": "",
@@ -56,16 +64,18 @@ _CELLS = ("Verts", "Lines", "Strips", "Polys")
 _ENDS = {"LittleEndian": "<", "BigEndian": ">"}
 _WORDS = {"UInt32": "u4", "UInt64": "u8"}
 _COMPRESSOR = "vtkZLibDataCompressor"
+#: Bytes of the name of a coordinate system, with the zero that ends it.
+_SPACE_SIZE = 4
 #: How much is inflated at once: zlib makes up to a thousand times as much of it.
 _SLICE: Final = 1 << 14
 
 _T = TypeVar("_T")
 
 
-def scrub(data: bytes, source: str) -> bytes:
+def scrub(data: bytes, source: str, names: Names) -> bytes:
     """Write an XML polygonal data file afresh; see `snapws.mesh_formats`."""
     document, appended = vtp_xml.cut_appended(data, source)
-    return _PolyData(vtp_xml.parse(document, source), appended, source).scrub()
+    return _PolyData(vtp_xml.parse(document, source), appended, source, names).scrub()
 
 
 class _Ids:
@@ -98,10 +108,10 @@ class _Ids:
 class _PolyData:
     """A file with one or more pieces of polygonal data."""
 
-    def __init__(self, root: etree._Element, appended: bytes, source: str) -> None:
+    def __init__(self, root: etree._Element, appended: bytes, source: str, names: Names) -> None:
         self.root = root
         self.source = source
-        self.names = Names()
+        self.names = names
         self.appended = Reader(appended, f"{source}, appended data")
         self.appended.binary = True
         section = self._only(root, "AppendedData")
@@ -126,7 +136,8 @@ class _PolyData:
         elements = polydata.findall("Piece")
         for element in elements:
             self._count_components(element)
-        pieces = b"".join(map(self._piece, elements))
+        space = self._space(polydata)
+        pieces = space + b"".join(map(self._piece, elements))
         version = self.root.get("version", "0.1")
         if not re.fullmatch(r"[0-2]\.[0-9]", version):
             raise self._unsupported(self.root, "versions 0.1 to 2.9 are known: save it as one")
@@ -140,6 +151,31 @@ class _PolyData:
         return b"".join(
             [head, pieces, b"</PolyData>\n", *(raw if self.raw else ()), b"</VTKFile>\n"]
         )
+
+    def _space(self, polydata: etree._Element) -> bytes:
+        """Return the array of texts that says the coordinate system, written afresh, if any."""
+        for parent in (polydata, self.root):
+            for array in parent.findall("FieldData/*"):
+                if array.get("type") == "String" and array.get("Name") == SPACE.decode():
+                    text = self._text_in(array).rstrip(b"\0")
+                    if is_space(text):
+                        codes = " ".join(map(str, (*text, 0)))
+                        start = '<FieldData><Array type="String" Name="SPACE" NumberOfTuples="1"'
+                        return f'{start} format="ascii">{codes}</Array></FieldData>\n'.encode()
+        return b""
+
+    def _text_in(self, array: etree._Element) -> bytes:
+        """Return the few bytes of an array of one text; empty where they are not so few."""
+        if array.get("format", "ascii") == "ascii":
+            words = _text_of(array).split()
+            few = len(words) <= _SPACE_SIZE and all(re.fullmatch(b"[0-9]{1,2}", w) for w in words)
+            return bytes(map(int, words)) if few else b""
+        position, unread = self.appended.position, self.unread
+        try:
+            return self._bytes_of(array, _SPACE_SIZE)
+        except MeshError:
+            self.appended.position, self.unread = position, unread
+            return b""
 
     def _count_components(self, piece: etree._Element) -> None:
         """Take note of the components of arrays that have tuples in a piece."""
@@ -254,6 +290,22 @@ class _PolyData:
 
     def _binary(self, element: etree._Element, count: int, code: str, ids: _Ids | None) -> bytes:
         """Read an array of bytes, and give it with the header that says its size."""
+        seen = (lambda piece: ids.see_bytes(piece, np.dtype(self.ends + code))) if ids else None
+        size = count * np.dtype(code).itemsize if code else (count + 7) // 8
+        if not code and self.compressed:
+            raise self._unsupported(element, "compressed bits: save them as numbers of type UInt8")
+        stored = self._stored(element, size, seen)
+        return stored if code else without_padding(stored, count)
+
+    def _bytes_of(self, element: etree._Element, size: int) -> bytes:
+        found: list[bytes] = []
+        self._stored(element, size, found.append)
+        return b"".join(found)
+
+    def _stored(
+        self, element: etree._Element, size: int, see: Callable[[bytes], object] | None
+    ) -> bytes:
+        """Read bytes as they are stored, with their header; `see` is given them inflated."""
         form = element.get("format")
         if form == "appended":
             reader, encoded = self.appended, self.appended_encoded
@@ -264,24 +316,21 @@ class _PolyData:
             reader.binary = encoded = True
         else:
             raise self._unsupported(element, "a format that is none of ascii, binary and appended")
-        if not code and self.compressed:
-            raise self._unsupported(element, "compressed bits: save them as numbers of type UInt8")
         start = reader.position
-        size = count * np.dtype(code).itemsize if code else (count + 7) // 8
         try:
             stored, pieces = (self._blocks if self.compressed else self._block)(
                 reader, encoded, size
             )
             for piece in pieces:
-                if ids:
-                    ids.see_bytes(piece, np.dtype(self.ends + code))
+                if see:
+                    see(piece)
         except (binascii.Error, zlib.error) as error:
             raise reader.damaged(f"binary data are damaged: {error}") from None
         if form == "appended":
             self.unread -= reader.position - start
             if self.unread < 0:
                 raise reader.damaged("arrays that share their bytes")
-        return stored if code else without_padding(stored, count)
+        return stored
 
     def _block(self, reader: Reader, encoded: bool, size: int) -> tuple[bytes, Iterator[bytes]]:
         start = reader.position

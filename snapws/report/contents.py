@@ -196,7 +196,10 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
     written = [*_archived(workspace, hindered)]
     for one in written:
         draft.registry[one.key] = NEUTRAL_ROOT
-    hindered |= {one.where: one.refused for one in written if one.refused}
+    refused = {one.where: one.refused for one in written if one.refused}
+    # A mesh that ITK-SNAP cannot open may well be archived.
+    meshes = {one.where for one in found if one.kind == "mesh"} - refused.keys()
+    hindered = {where: why for where, why in hindered.items() if where not in meshes} | refused
     texts = sorted(kept_texts(draft.registry), key=_in_order)
     kept = [
         (one.kind, _text(one.text), _code(one.key), _stays(strict.registry.get(one.key), one.text))

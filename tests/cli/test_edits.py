@@ -225,3 +225,27 @@ def test_strict_archives_and_their_report(snapws, study):
     (study / "out" / "letter.txt").write_text("Jane")
     result = snapws("archive study.itksnap out", 1)
     assert "out holds other files (letter.txt)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.txt", b"no mesh at all\n"),
+        ("notes.vtk", b"no mesh at all\n"),
+        ("lfs.vtk", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+    ],
+)
+def test_what_is_no_mesh_is_not_added(snapws, study, name, content):
+    (study / name).write_bytes(content)
+    before = (study / "study.itksnap").read_bytes()
+    (line,) = snapws(f"meshes add study.itksnap {name}", 1).stderr.splitlines()
+    assert line.startswith(f"snapws: error: {name}: ")
+    assert (study / "study.itksnap").read_bytes() == before
+
+
+def test_a_mesh_that_itk_snap_cannot_open_is_added_with_a_remark(snapws, study):
+    (study / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    for name in ("a.obj", "tri.stl"):
+        told = snapws(f"meshes add study.itksnap {name}").stderr
+        assert f"snapws: {name}: ITK-SNAP cannot open a mesh of this kind" in told
+    assert "cannot open" not in snapws("meshes add study.itksnap cortex.vtk").stderr

@@ -318,5 +318,48 @@ def test_a_damaged_mesh(scan, tmp_path):
     (tmp_path / "scene.vrml").write_text("#VRML V2.0 utf8\n")
     scan.add_mesh(tmp_path / "tri.vtk")
     scan.add_mesh(tmp_path / "scene.vrml")
+    problem, _ = check(scan)
+    assert (problem.kind, problem.where) == ("mesh", "mesh:0")
+
+
+OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+PLY = "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n"
+GRID = "# vtk DataFile Version 4.2\nx\nASCII\nDATASET UNSTRUCTURED_GRID\nPOINTS 0 float\n"
+STL = (
+    "solid\nfacet normal 0 0 1\nouter loop\n"
+    + 3 * "vertex 0 0 0\n"
+    + "endloop\nendfacet\nendsolid\n"
+)
+GRID_XML = '<VTKFile type="UnstructuredGrid" version="1.0"></VTKFile>'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.obj", OBJ),
+        ("a.ply", PLY),
+        ("a.stl", STL),
+        ("grid.vtk", GRID),
+        ("grid.vtp", GRID_XML),
+        ("grid.vtu", GRID_XML),
+        ("ply.vtk", PLY),
+    ],
+)
+def test_a_mesh_that_itk_snap_cannot_open(scan, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    scan.add_mesh(tmp_path / name)
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where, problem.is_error) == ("mesh", "mesh:0", True)
+    assert name in problem.message
+    if name != "ply.vtk":  # of which it is said that it is no VTK file
+        assert "ITK-SNAP cannot open" in problem.message
+        assert "convert it to one of these" in problem.message
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "notes.ply", "scan.nii.gz"])
+def test_what_is_no_mesh_at_all(scan, tmp_path, name):
+    (tmp_path / name).write_text("no mesh at all\n")
+    scan.add_mesh(tmp_path / name)
     (problem,) = check(scan)
     assert (problem.kind, problem.where) == ("mesh", "mesh:0")
+    assert "this is not a mesh" in problem.message
