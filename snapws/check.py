@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from snapws import colormaps, geometry, images, mesh_formats, paths, rendering
+from snapws.display import percentage_of_255
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -95,7 +97,6 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
 
 def _problems(workspace: Workspace) -> Iterator[Problem]:
     described: Collection[int] | None = None
-    bad_opacity = _refusal(partial(rendering.segmentation_opacity, workspace))
     try:
         described = {label.index for label in workspace.labels}
     except LayerNotFound as error:
@@ -106,7 +107,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
     # The main image first: the segmentations are held against it.
     for layer in sorted(workspace.layers(), key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
-        yield from _bad_settings(layer, where, bad_opacity)
+        yield from _settings(layer, where)
         missing = missing_file(workspace, layer.file, where)
         if missing:
             yield missing
@@ -141,22 +142,43 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 yield Problem("mesh", where, str(error))
 
 
-def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:
+def _settings(layer: Layer, where: str) -> Iterator[Problem]:
+    """Find settings that are invalid, or that ITK-SNAP takes otherwise than they are meant."""
     display = layer.display
     reads: list[Callable[[], object]] = [lambda: layer.transform]
-    if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
+    remarks: list[Callable[[], str]] = []
+    if layer.role is Role.SEGMENTATION:  # whose colours are those of the label table
+        opacity = partial(rendering.stored_segmentation_opacity, layer.workspace)
+        reads.append(opacity)
+        remarks.append(lambda: _beyond_one("the opacity of the segmentations", opacity()))
+    else:
         reads += [
             lambda: display.mode,
             lambda: colormaps.color_map(display),
             lambda: rendering.contrast(display),
         ]
-    if layer.role is Role.OVERLAY:
-        reads.append(lambda: rendering.opacity(display))
+        remarks.append(lambda: colormaps.unknown_name(display))
+        if layer.role is not Role.MAIN:  # which is opaque
+            reads.append(lambda: display.opacity)
+            remarks.append(lambda: _beyond_one("its opacity", display.stored_opacity))
     for read in reads:
         if why := _refusal(read):
             yield Problem("settings", where, why)
-    if bad_opacity and layer.role is Role.SEGMENTATION:
-        yield Problem("settings", where, bad_opacity)
+    for remark in remarks:
+        with suppress(InvalidValue):  # which has been said
+            if words := remark():
+                yield Problem("settings", where, words, "remark")
+
+
+def _beyond_one(what: str, stored: float) -> str:
+    """Return the line that ITK-SNAP shows an opacity of the scale to 255 as opaque; else none."""
+    if not stored > 1:
+        return ""
+    meant = percentage_of_255(stored)
+    return (
+        f"{what} is {stored:g}, but goes from 0 to 1: ITK-SNAP shows it opaque; set {meant} for "
+        f"{stored:g} of 255"
+    )
 
 
 def _refusal(read: Callable[[], object]) -> str:

@@ -37,9 +37,6 @@ TOLERANCE = 0.001
 # What is worth telling only where something else differs.
 _TOLD_WITH = {"file": "voxels", "spacing": "affine"}
 
-# What needs no words where something else differs, of which it comes.
-_TOLD_BY = {"beside": "sticky"}
-
 # Whose order is told: that in which they lie over each other.
 _ORDERED = ("layer", "mesh")
 
@@ -155,7 +152,7 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
     for layer in workspace.layers():
         place = f"layer {layer.number:03d}"
         if layer.role is Role.MAIN or place not in bad:
-            if not pictures.is_beside(layer):
+            if not pictures.is_tile(layer):
                 shown.append(layer.number)
         else:
             left_out.append(place.split()[-1])
@@ -220,7 +217,7 @@ def _unlike(
         elif isinstance(a, Unread) or a != b:
             unlike[what] = Difference(place, what, _told(a), _told(b))
     for what, difference in unlike.items():
-        if _TOLD_WITH.get(what, what) in unlike and _TOLD_BY.get(what) not in unlike:
+        if _TOLD_WITH.get(what, what) in unlike:
             yield difference
 
 

@@ -18,7 +18,6 @@ from snapws import (
     images,
     mesh_formats,
     paths,
-    pictures,
     rendering,
     verify,
 )
@@ -126,8 +125,10 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
             **image,
             "transform": _value(lambda: Map(layer.transform, corners)),
             "color_map": _value(lambda: _color_map(layer.display)),
-            **_values(layer.display, "contrast", "opacity", "sticky"),
-            "beside": _value(lambda: pictures.is_beside(layer)),
+            **_values(layer.display, "contrast"),
+            # The main image is opaque, whatever the file says.
+            **({"opacity": None} if role == "main" else _values(layer.display, "opacity")),
+            **_values(layer.display, "sticky"),
             **_values(layer.display, "mode", "component"),
         }
         voxels, summary = image["voxels"], _words(role, layer.nickname, name)
@@ -142,7 +143,7 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
 
 
 def _color_map(display: Display) -> Any:
-    """Give the name of a colour map, or the points that count more.
+    """Return the name of a colour map, or the points of one of the user's own.
 
     Each is its place, and red, green, blue and opacity, 0 to 255; twice, before it and from it on,
     where they differ.

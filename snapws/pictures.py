@@ -57,8 +57,9 @@ class Scene:
     Args:
         workspace: The workspace. Its main image gives the views, whether it is drawn or not.
         layers: Specifications of the image layers to draw (see `snapws.specifications`); without
-            them all but the overlays that the file says to be shown beside the main image (not
-            sticky). They lie over each other by number, segmentations on top; the lowest is opaque.
+            them those that ITK-SNAP lays over each other: the main image, sticky overlays and
+            segmentations. They lie in this order, those of a kind by number (overlays that are not
+            sticky come right after the main image); the lowest is opaque.
         time_point: Which time point of images that have several, from 1.
 
     Attributes:
@@ -85,9 +86,8 @@ class Scene:
         self._time_point = time_point
         self._drawn: list[Drawn] = []
         self._labels: tuple[Label, ...] | None = None
-        # The sort keeps their order, but for segmentations, which come last.
         chosen = _chosen(workspace, layers)
-        self.layers = tuple(sorted(chosen, key=lambda one: one.role is Role.SEGMENTATION))
+        self.layers = tuple(sorted(chosen, key=_height))
         if len(chosen) > MOST_LAYERS:
             raise InvalidValue(
                 f"{len(chosen):,} layers are to be drawn, a picture takes {MOST_LAYERS} at most: "
@@ -216,8 +216,8 @@ def picture(
     Args:
         workspace: The workspace.
         layers: Specifications of the image layers to draw, ``M`` or ``O:0`` for example (see
-            `snapws.specifications`); without them all but the overlays that the file says to be
-            shown beside the main image (not sticky).
+            `snapws.specifications`); without them those that ITK-SNAP lays over each other: the
+            main image, sticky overlays and segmentations. `snapws.tiles` draws the others, too.
         slices: The voxel (i, j, k from 0) of the main image that the views go through; without it,
             the centre of the segmentation, or of the image where there is none.
         size: Pixels of the longest side of a view.
@@ -233,11 +233,20 @@ def picture(
     """
     pillow()
     scene = Scene(workspace, layers, time_point)
-    voxel = scene.cursor() if slices is None else tuple(slices)
-    if len(voxel) != 3 or not all(isinstance(index, Integral) for index in voxel):
-        raise InvalidValue(f"a voxel has three indices, i, j and k: {slices!r} is none")
-    places = [(view, voxel[scene.grid.axis(view)]) for view in View]
-    return _composed(scene, places, size)
+    return composed(scene, places(scene, slices), size)
+
+
+def places(scene: Scene, voxel: Sequence[int] | None) -> list[tuple[View, int]]:
+    """Return the slice of each view through a voxel of the main image, or through the cursor.
+
+    Raises:
+        InvalidValue: Not three indices are given.
+        ImageError: A segmentation cannot be read.
+    """
+    indices = scene.cursor() if voxel is None else tuple(voxel)
+    if len(indices) != 3 or not all(isinstance(index, Integral) for index in indices):
+        raise InvalidValue(f"expected the three indices i, j and k of a voxel, got {voxel!r}")
+    return [(view, indices[scene.grid.axis(view)]) for view in View]
 
 
 def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
@@ -246,16 +255,33 @@ def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
     Raises:
         PictureError: Pillow is not installed.
     """
+    return _arranged(pictures, across=True)
+
+
+def below(pictures: Sequence[tuple[str, Image]]) -> Image:
+    """Put pictures below each other, each with a caption above it.
+
+    Raises:
+        PictureError: Pillow is not installed.
+    """
+    return _arranged(pictures, across=False)
+
+
+def _arranged(pictures: Sequence[tuple[str, Image]], *, across: bool) -> Image:
     image_module, draw_module = pillow()
-    line, gap = 24, 24
-    width = sum(image.width + gap for _, image in pictures) - gap
-    height = line + max(image.height for _, image in pictures)
-    canvas: Image = image_module.new("RGB", (width, height))
-    draw, left = draw_module.Draw(canvas), 0
+    line, gap = 24, 24 if across else 0
+    widths = [image.width + gap for _, image in pictures]
+    heights = [image.height + line for _, image in pictures]
+    size = (sum(widths) - gap, max(heights)) if across else (max(widths), sum(heights))
+    canvas: Image = image_module.new("RGB", size)
+    draw, left, top = draw_module.Draw(canvas), 0, 0
     for caption, image in pictures:
-        _write(draw, caption, (left + 8, line // 2), 14, "lm", _FRONT)
-        canvas.paste(image, (left, line))
-        left += image.width + gap
+        _write(draw, caption, (left + 8, top + line // 2), 14, "lm", _FRONT)
+        canvas.paste(image, (left, top + line))
+        if across:
+            left += image.width + gap
+        else:
+            top += image.height + line
     return canvas
 
 
@@ -312,16 +338,22 @@ def pillow() -> tuple[Any, Any]:
     return Image, ImageDraw
 
 
-def is_beside(layer: Layer) -> bool:
-    """Tell whether a layer is an overlay that its file says to be shown beside the main image."""
-    return layer.role is Role.OVERLAY and layer.display.beside
+def is_tile(layer: Layer) -> bool:
+    """Return whether ITK-SNAP shows a layer as a tile beside the main image, not over it."""
+    return layer.role not in (Role.MAIN, Role.SEGMENTATION) and not layer.display.sticky
+
+
+def _height(layer: Layer) -> tuple[bool, bool, bool]:
+    """Return what sorts layers that lie over each other from below."""
+    is_segmentation, is_main = layer.role is Role.SEGMENTATION, layer.role is Role.MAIN
+    return is_segmentation, not (is_main or is_tile(layer)), not is_main
 
 
 def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:
     if isinstance(layers, str):
         raise InvalidValue(f"layers to draw are a list: [{layers!r}]")
     if layers is None:
-        shown = [layer for layer in workspace.layers() if not is_beside(layer)]
+        shown = [layer for layer in workspace.layers() if not is_tile(layer)]
         for layer in shown:
             layer.existing()
         return shown
@@ -343,8 +375,14 @@ def _ahead(make: Callable[[Item], Made], items: Iterable[Item], count: int) -> I
             yield begun.popleft().result()
 
 
-def _composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Image:
-    """Put slices side by side, with letters around them and a bar below that tells the scale."""
+def composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Image:
+    """Draw slices side by side, with letters around them and a bar below that tells the scale.
+
+    Raises:
+        PictureError: Pillow is not installed.
+        InvalidValue: As of `Scene.draw`.
+        ImageError: An image cannot be read.
+    """
     image_module, draw_module = pillow()
     text = max(9, min(18, size // 18))
     margin, gap = round(text * 1.8), text

@@ -135,7 +135,7 @@ work() {
     try "The result cannot be put together" itksnap-wt -i "$workspace" \
         -layers-add-anat resliced.nii.gz -props-set-nickname "Resliced source" \
         -layers-add-anat combined_warp.nii.gz -props-set-nickname "Deformation field" \
-        -props-set-colormap jet \
+        -props-set-colormap Jet \
         -layers-add-seg resliced_seg.nii.gz -props-set-nickname "Resliced segmentation" \
         -o result.itksnap >/dev/null || return
     report "Reslicing done" 0.9 || return

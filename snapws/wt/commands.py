@@ -11,7 +11,7 @@ from snapws.errors import LayerFileMissing, RegistryError, WorkspaceError
 from snapws.fields import format_tags
 from snapws.registry import Registry
 from snapws.workspace import Workspace
-from snapws.wt.run import ENTRY_POINTS, Command, Run, UsageError, number, whole_number
+from snapws.wt.run import ENTRY_POINTS, Command, Run, UsageError, whole_number
 
 if TYPE_CHECKING:
     from snapws.packing import Names
@@ -313,8 +313,8 @@ def _props_set_sticky(run: Run, value: str) -> None:
 
 @_command(_PROPERTIES, "-props-set-alpha", parameters="<value>")
 def _props_set_alpha(run: Run, value: str) -> None:
-    """Set its opacity."""
-    run.picked_layer().display.opacity = number(value)
+    """Set its opacity, 0 to 1 or a percentage."""
+    run.picked_layer().display.opacity = value
 
 
 @_command(_PROPERTIES, "-props-set-transform", "-pst", parameters="<file>")

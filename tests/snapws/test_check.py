@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -100,7 +101,6 @@ def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path, slope, stor
     ("entry", "stored", "message"),
     [
         ("ImageTransform.Offset.Element[0]", "nan", "'nan'"),
-        ("LayerMetaData.DisplayMapping.ColorMap.Preset", "Jett", "'Jett' is no colour map"),
         ("LayerMetaData.DisplayMapping.SelectedScalarRep", "Loud", "'Loud', not a known mode"),
         ("LayerMetaData.Alpha", "nan", "its opacity is no number"),
         ("LayerMetaData.DisplayMapping.Curve.ControlPoint[0].tValue", "inf", "contrast curve"),
@@ -114,6 +114,39 @@ def test_settings(scan, entry, stored, message):
     (problem,) = check(scan)
     assert (problem.kind, problem.where) == ("settings", "layer 001")
     assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "stored", "message"),
+    [
+        (
+            "ColorMap.Preset",
+            "jet",
+            "no colour map 'jet' and shows it in grey: set the colour map Jet",
+        ),
+        ("Alpha", "90", "its opacity is 90, .* ITK-SNAP shows it opaque; set 35% for 90 of 255"),
+    ],
+)
+def test_settings_that_itksnap_takes_otherwise_are_remarks(scan, entry, stored, message):
+    overlay = scan.add_overlay(scan.main.path)
+    key = "LayerMetaData." + ("DisplayMapping." if "." in entry else "") + entry
+    overlay.registry[key] = stored
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where, problem.is_error) == ("settings", "layer 001", False)
+    assert re.search(message, problem.message)
+
+
+def test_the_opacity_of_the_main_image_does_not_count(scan):
+    scan.main.registry["LayerMetaData.Alpha"] = "255"
+    assert check(scan) == ()
+
+
+def test_an_opacity_of_segmentations_beyond_1_is_a_remark(scan, tmp_path):
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
+    scan.main.registry["ProjectMetaData.IRIS.LabelState.SegmentationAlpha"] = "128"
+    (problem,) = check(scan)
+    assert not problem.is_error
+    assert problem.message.startswith("the opacity of the segmentations is 128, but goes from 0")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other limits")

@@ -132,6 +132,7 @@ def test_an_image_of_two_axes(ws, tmp_path):
 
 
 def test_what_the_pictures_show(ws, tmp_path):
+    ws.layers()[1].display.sticky = True
     assert "Drawn, from below: 000 T1, 001 pet.nii.gz, 002 Draft." in section(made(ws), "Pictures")
     ws.layers()[1].display.sticky = False
     series = np.zeros((24, 20, 60, 2), np.uint8)
@@ -139,6 +140,35 @@ def test_what_the_pictures_show(ws, tmp_path):
     shown = section(made(ws), "Pictures")
     assert "Layer 001 is not in the pictures: the workspace says" in shown
     assert "Drawn, from below: 000 T1, 002 moving.nii.gz. The first of several time points" in shown
+
+
+def test_overlays_that_are_not_sticky_are_tiles(ws, tmp_path):
+    field = np.zeros((24, 20, 60, 1, 3), np.float32)
+    ws.add_overlay(image(tmp_path / "field.nii.gz", field, (-2, 1, 0.5)), nickname="Field")
+    page = made(ws)
+    found = page.findall(".//div[@class='tile']")
+    assert [one.find("p").text_content() for one in found] == [
+        "001 pet.nii.gz",
+        "003 Field",
+    ]
+    assert all(one.find("img").get("src").startswith("data:image/webp") for one in found)
+    ws.layers()[3].file = tmp_path / "gone.nii.gz"
+    ws.layers()[1].display.sticky = True
+    assert made(ws).find(".//div[@class='tile']") is None
+
+
+def test_a_page_has_a_dozen_tiles_and_counts_the_others(ws):
+    for _ in range(13):
+        ws.add_overlay(ws.layers()[1].path)
+    page = made(ws)
+    assert len(page.findall(".//div[@class='tile']")) == 12
+    assert "pictures of its own (the first 12)." in section(page, "Pictures")
+
+
+def test_a_line_says_that_meshes_are_not_drawn(ws, tmp_path):
+    assert "no meshes" not in section(made(ws), "Pictures")
+    ws.add_mesh(tmp_path / "cortex.vtk")
+    assert "Pictures show no meshes, and so not mesh:0." in section(made(ws), "Pictures")
 
 
 def test_a_layer_that_cannot_be_drawn_spoils_no_other(ws):
