@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from snapws import colormaps, geometry, images, mesh_formats, paths, rendering
+from snapws import colormaps, geometry, images, mesh_formats, paths, rendering, segmentations
 from snapws.display import percentage_of_255
 from snapws.errors import (
     ImageError,
@@ -37,10 +37,6 @@ Kind = Literal[
     "privacy",
     "source",
 ]
-
-#: How far a segmentation's corners may lie off the main image's, in widths of its voxels. Headers
-#: that other programs wrote with four decimals stay below.
-TOLERANCE = 0.05
 
 _MOST_NAMED = 10
 
@@ -79,8 +75,9 @@ def check(workspace: Workspace) -> tuple[Problem, ...]:
     """Read all that a workspace names, and give what is wrong with it; nothing, if all is well.
 
     Every file has to be there; every image readable to its last voxel; a segmentation has to have
-    size and place of the main image, to hold labels (whole numbers from 0 to 65535), and those that
-    it uses have to be in the label table. Images are streamed: memory stays flat.
+    size, number of time points and place of the main image, to hold labels (whole numbers from 0 to
+    65535), and those that it uses have to be in the label table. Images are streamed: memory stays
+    flat.
     """
     return tuple(_problems(workspace))
 
@@ -192,14 +189,10 @@ def _refusal(read: Callable[[], object]) -> str:
 def _misplaced(header: ImageHeader, main: ImageHeader, where: str) -> Iterator[Problem]:
     if header.components > 1 or header.dtype.kind not in "iuf":
         yield Problem("geometry", where, "a segmentation has one real number a voxel, this has not")
-    if header.extent != main.extent:
-        message = f"its size is {_size(header)}, that of the main image {_size(main)}"
-        yield Problem("geometry", where, message)
-        return
-    expected = geometry.affine(main)
-    distance = geometry.distance(main, geometry.affine(header), expected)
-    if not distance <= TOLERANCE * min(geometry.spacing(expected)):
-        message = f"it lies up to {distance:.3g} mm off the main image"
+    if why := segmentations.misfit(header, main):
+        yield Problem("geometry", where, f"{why}: ITK-SNAP does not open it")
+    elif why := segmentations.displacement(header, main):
+        message = f"{why}. ITK-SNAP shows it voxel on voxel over the main image"
         yield Problem("geometry", where, message)
 
 
@@ -233,7 +226,3 @@ def _some(values: list[float]) -> str:
     if len(values) > _MOST_NAMED:
         words.append(f"and {len(values) - _MOST_NAMED} more")
     return ", ".join(words)
-
-
-def _size(header: ImageHeader) -> str:
-    return " x ".join(str(length) for length in header.extent)

@@ -32,7 +32,7 @@ from snapws.errors import (
     WorkspaceError,
 )
 from snapws.images import ImageHeader
-from snapws.layers import Layer
+from snapws.layers import Layer, Role
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
 
@@ -167,10 +167,11 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
     try:
         path = layer.path
         header = images.read_header(path)
-        affine = geometry.affine(header)
         facts["size"] = _size(header)
-        facts["spacing"] = geometry.spacing(affine)
-        facts["affine"] = Map(affine, far_corners(header.extent))
+        if layer.role is not Role.SEGMENTATION:  # which has the place of the main image
+            affine = geometry.affine(header)
+            facts["spacing"] = geometry.spacing(affine)
+            facts["affine"] = Map(affine, far_corners(header.extent))
         facts["type"] = header.voxel_type
         if path not in hashes:
             hashes[path] = verify.content_hash(path)

@@ -70,7 +70,8 @@ class Scene:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
         InvalidValue: The layers are no list, or more than `MOST_LAYERS`; a layer's transform or
-            display settings are none; or there is only one time point and another one is asked for.
+            display settings are none; a segmentation has not the main image's size or number of
+            time points; or there is only one time point and another one is asked for.
         ImageError: A header cannot be read.
     """
 
@@ -80,7 +81,7 @@ class Scene:
         layers: Iterable[str | int] | None = None,
         time_point: int = 1,
     ) -> None:
-        header = images.read_header(workspace.main.existing())
+        self._main = header = images.read_header(workspace.main.existing())
         geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), header.extent)
         self._time_point = time_point
@@ -104,7 +105,7 @@ class Scene:
             if layer.role is Role.SEGMENTATION:
                 if self._labels is None:
                     self._labels = layer.workspace.labels
-                return Segmentation(layer, self.grid, self._labels)
+                return Segmentation(layer, self.grid, self._main, self._labels)
             return Anatomy(layer, self.grid, ground=not self._drawn)
         except InvalidValue as error:
             raise InvalidValue(f"layer {layer.number:03d}: {error}") from None
@@ -123,8 +124,7 @@ class Scene:
             for hidden in dict.fromkeys((one.hidden, ())):
                 center = sampling.center_of_labels(one.header, self._time_point, hidden)
                 if center is not None:
-                    # A transform may flatten an image: then the nearest that leads there.
-                    return self._nearest((np.linalg.pinv(one.matrix) @ (*center, 1))[:3])
+                    return self._nearest(np.array(center))
         return self._nearest((np.array(self.grid.shape) - 1) / 2)
 
     def draw(self, slices: Sequence[tuple[View, int]], size: int) -> list[npt.NDArray[np.uint8]]:
@@ -207,11 +207,12 @@ def picture(
 ) -> Image:
     """Draw the axial, sagittal and coronal view of the main image through one of its voxels.
 
-    Overlays lie over it by their transforms, in their colour maps, contrast and opacity (a curve
-    whose inputs are all within 0 to 1 is of parts of the intensity range, as ITK-SNAP saves it);
-    segmentations in the colours of the label table. Letters tell where the patient's right (R),
-    left (L), anterior (A), posterior (P), superior (S) and inferior (I) are; a bar tells the scale.
-    No text of the workspace is in it. Meshes and annotations are not drawn.
+    Overlays lie over it by their headers and transforms, in their colour maps, contrast and opacity
+    (a curve whose inputs are all within 0 to 1 is of parts of the intensity range, as ITK-SNAP
+    saves it); segmentations voxel on voxel, in the colours of the label table. Letters tell where
+    the patient's right (R), left (L), anterior (A), posterior (P), superior (S) and inferior (I)
+    are; a bar tells the scale. No text of the workspace is in it. Meshes and annotations are not
+    drawn.
 
     Args:
         workspace: The workspace.

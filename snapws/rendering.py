@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import geometry, images, sampling
+from snapws import geometry, images, sampling, segmentations
 from snapws.colormaps import ColorMap, color_map
 from snapws.display import ComponentMode, Display
 from snapws.errors import InvalidValue
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from snapws.images import ImageHeader
     from snapws.workspace import Workspace
 
     #: Red, green, blue and opacity of pixels, each 0 to 1: (height, width, 4).
@@ -46,6 +47,8 @@ class Drawn(ABC):
     Args:
         layer: The layer.
         grid: The voxel grid of the main image.
+        matrix: The 4x4 matrix from voxel coordinates of the main image to those of this one; by
+            default that of its own header and transform.
 
     Attributes:
         header: Its image's header.
@@ -58,11 +61,14 @@ class Drawn(ABC):
 
     _nearest = False  # whether a point has the value of its voxel alone
 
-    def __init__(self, layer: Layer, grid: Grid) -> None:
+    def __init__(
+        self, layer: Layer, grid: Grid, matrix: npt.NDArray[np.float64] | None = None
+    ) -> None:
         self.header = images.read_header(layer.path)
         self._grid = grid
-        to_voxels = geometry.to_voxels(self.header)
-        self.matrix: npt.NDArray[np.float64] = to_voxels @ layer.transform @ grid.affine
+        if matrix is None:
+            matrix = geometry.to_voxels(self.header) @ layer.transform @ grid.affine
+        self.matrix: npt.NDArray[np.float64] = matrix
 
     @property
     def values(self) -> int:
@@ -180,23 +186,27 @@ class Anatomy(Drawn):
 
 
 class Segmentation(Drawn):
-    """A segmentation in the colours of the label table.
+    """A segmentation in the colours of the label table, voxel on voxel over the main image.
 
     Args:
         layer: The layer.
         grid: The voxel grid of the main image.
+        main: The header of the main image.
         table: The labels; one that it does not have is shown in the colour of a new label.
 
     Raises:
-        InvalidValue: The opacity of the workspace's segmentations is none.
+        InvalidValue: The opacity of the workspace's segmentations is none, or the segmentation has
+            another size, or another number of time points, than the main image.
         LayerFileMissing: Its file is on a server.
         ImageError: Its header cannot be read.
     """
 
     _nearest = True
 
-    def __init__(self, layer: Layer, grid: Grid, table: Iterable[Label]) -> None:
-        super().__init__(layer, grid)
+    def __init__(self, layer: Layer, grid: Grid, main: ImageHeader, table: Iterable[Label]) -> None:
+        super().__init__(layer, grid, np.eye(4))
+        if why := segmentations.misfit(self.header, main):
+            raise InvalidValue(f"{why}: ITK-SNAP does not open it; choose other layers to draw")
         self._table = table
         #: The labels that are not shown.
         self.hidden = tuple(label.index for label in table if not label.visible)

@@ -185,7 +185,7 @@ def _layers_add_anat(run: Run, path: str) -> None:
 @_command(_LAYERS, "-layers-add-seg", "-las", parameters="<file>")
 def _layers_add_seg(run: Run, path: str) -> None:
     """Add an image as the last segmentation, and pick it."""
-    run.pick(run.workspace.add_segmentation(path))
+    run.pick(run.workspace.add_segmentation(path, any_size=True))
 
 
 @_command(_LAYERS, "-layers-add-mesh", "-lam", parameters="<file> <time-point>")
@@ -203,7 +203,7 @@ def _layers_set_main(run: Run, path: str) -> None:
 @_command(_LAYERS, "-layers-set-seg", "-ls-seg", "-lss", parameters="<file>")
 def _layers_set_seg(run: Run, path: str) -> None:
     """Make an image the only segmentation, and pick it."""
-    run.pick(run.workspace.set_segmentation(path))
+    run.pick(run.workspace.set_segmentation(path, any_size=True))
 
 
 @_command(_PROPERTIES, "-props-get-filename", "-pgf")

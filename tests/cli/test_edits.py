@@ -89,9 +89,15 @@ def test_layers_are_removed_together(snapws):
 
 def test_the_main_image_and_the_segmentation_are_replaced(snapws, study):
     snapws("layers set-main study.itksnap t2.nii.gz --tag New")
-    snapws("layers set-segmentation study.itksnap seg.nii.gz --nickname S")
+    snapws("layers set-segmentation study.itksnap t2.nii.gz --nickname S")
     assert opened().main.path == study / "t2.nii.gz"
     assert [layer.nickname for layer in opened().layers(role=Role.SEGMENTATION)] == ["S"]
+    refused = snapws("layers set-segmentation study.itksnap seg.nii.gz", 1)
+    assert "its size is 12 x 10 x 8, that of the main image 9 x 11 x 7" in refused.stderr
+    assert [layer.nickname for layer in opened().layers(role=Role.SEGMENTATION)] == ["S"]
+    refused = snapws("layers add study.itksnap seg.nii.gz --role segmentation", 1)
+    assert refused.stderr.count("\n") == 1
+    assert len(opened().layers()) == 3
 
 
 def test_meshes(snapws, study):

@@ -152,7 +152,7 @@ def test_another_name_or_format_of_the_same_image_is_no_difference(study, edited
 
 def test_layers_that_were_added_and_removed(study, edited):
     edited.remove(edited.layers()[1])
-    edited.add_segmentation(study.folder / "source.nii.gz", nickname="Result")
+    edited.add_segmentation(study.folder / "source.nii.gz", nickname="Result", any_size=True)
     before = found(study, edited)
     # The same voxels, though in another role and by other names, are the same layer.
     assert before == {
