@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -71,15 +72,26 @@ class Problem:
         return self.severity == "error"
 
 
-def check(workspace: Workspace) -> tuple[Problem, ...]:
+def check(workspace: Workspace, layers: Collection[int] | None = None) -> tuple[Problem, ...]:
     """Read all that a workspace names, and give what is wrong with it; nothing, if all is well.
 
     Every file has to be there; every image readable to its last voxel; a segmentation has to have
     size, number of time points and place of the main image, to hold labels (whole numbers from 0 to
     65535), and those that it uses have to be in the label table. Images are streamed: memory stays
     flat.
+
+    Args:
+        workspace: The workspace.
+        layers: Numbers of the image layers to check, and nothing else; without them, all there is.
     """
-    return tuple(_problems(workspace))
+    found = _problems(workspace, workspace.layers() if layers is None else _of(workspace, layers))
+    if layers is None:
+        found = chain(found, _mesh_problems(workspace))
+    return tuple(found)
+
+
+def _of(workspace: Workspace, numbers: Collection[int]) -> list[Layer]:
+    return [layer for layer in workspace.layers() if layer.number in numbers]
 
 
 def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
@@ -92,7 +104,7 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
     return Problem("file", where, f"its file {file} {why}") if why else None
 
 
-def _problems(workspace: Workspace) -> Iterator[Problem]:
+def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
     described: Collection[int] | None = None
     try:
         described = {label.index for label in workspace.labels}
@@ -100,9 +112,8 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
         yield Problem("no-main", "workspace", str(error))
     except WorkspaceError as error:
         yield Problem("labels", "label table", str(error))
-    main: ImageHeader | None = None
-    # The main image first: the segmentations are held against it.
-    for layer in sorted(workspace.layers(), key=lambda layer: layer.role is not Role.MAIN):
+    main = _main_header(workspace)
+    for layer in sorted(layers, key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
         yield from _settings(layer, where)
         missing = missing_file(workspace, layer.file, where)
@@ -115,17 +126,29 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             if not has_place:
                 yield Problem("place", where, why)
             if layer.role is not Role.SEGMENTATION:
-                main = header if layer.role is Role.MAIN and has_place else main
                 for _ in header.voxels():
                     pass
                 continue
             if main and has_place:
                 yield from _misplaced(header, main, where)
-            values = _values(header)
+            values = label_values(header)
         except ImageError as error:
             yield Problem("image", where, str(error))
             continue
         yield from _bad_labels(values, described, where)
+
+
+def _main_header(workspace: Workspace) -> ImageHeader | None:
+    """Return the header of the main image, which segmentations are held against, if it is valid."""
+    try:
+        header = images.read_header(workspace.main.existing())
+        geometry.to_voxels(header)
+    except WorkspaceError:
+        return None
+    return header
+
+
+def _mesh_problems(workspace: Workspace) -> Iterator[Problem]:
     for mesh in workspace.meshes():
         where = f"mesh:{mesh.number}"
         for surface in mesh.polydata():
@@ -196,8 +219,12 @@ def _misplaced(header: ImageHeader, main: ImageHeader, where: str) -> Iterator[P
         yield Problem("geometry", where, message)
 
 
-def _values(header: ImageHeader) -> set[float]:
-    """Give the values of an image's voxels, all or more than there are labels."""
+def label_values(header: ImageHeader) -> set[float]:
+    """Return the values of a segmentation's voxels, all or more than there are labels.
+
+    Raises:
+        ImageError: The image cannot be read.
+    """
     values: set[float] = set()
     dtype = header.dtype.newbyteorder("<")
     for piece in header.voxels():

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from snapws.check import check
 from snapws.facts import Map, Thing, Unread, far_corners, things
 from snapws.layers import Role
-from snapws.segmentations import is_misfit
+from snapws.segmentations import misfit_of
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
     shown, left_out = [], []
     for layer in workspace.layers():
         place = f"layer {layer.number:03d}"
-        if layer.role is Role.MAIN or not (place in bad or is_misfit(layer)):
+        if layer.role is Role.MAIN or not (place in bad or misfit_of(layer)):
             if not pictures.is_tile(layer):
                 shown.append(layer.number)
         else:

@@ -42,18 +42,18 @@ def misfit(header: ImageHeader, main: ImageHeader) -> str:
     return ""
 
 
-def is_misfit(layer: Layer) -> bool:
-    """Return whether a layer is a segmentation that ITK-SNAP does not open over the main image.
+def misfit_of(layer: Layer) -> str:
+    """Return why ITK-SNAP does not open a layer as a segmentation over its main image.
 
-    An image that cannot be read is none.
+    It is an empty text for layers of other roles, and where an image cannot be read.
     """
     if layer.role is not Role.SEGMENTATION:
-        return False
+        return ""
     try:
         headers = [images.read_header(one.existing()) for one in (layer, layer.workspace.main)]
     except WorkspaceError:
-        return False
-    return bool(misfit(*headers))
+        return ""
+    return misfit(*headers)
 
 
 def displacement(header: ImageHeader, main: ImageHeader) -> str:

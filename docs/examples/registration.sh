@@ -130,7 +130,7 @@ work() {
 
     run_greedy "Reslicing" resliced_seg.nii.gz -d 3 -rf "$target" \
         -rm "$source" resliced.nii.gz \
-        -ri LABEL 0.2vox -rm "$source_seg" resliced_seg.nii.gz \
+        -ri NN -rm "$source_seg" resliced_seg.nii.gz \
         -rc combined_warp.nii.gz -r warp.nii.gz affine.mat || return
     try "The result cannot be put together" itksnap-wt -i "$workspace" \
         -layers-add-anat resliced.nii.gz -props-set-nickname "Resliced source" \
