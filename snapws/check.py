@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Literal
 
 import numpy as np
 
-from snapws import colormaps, geometry, mesh_formats, paths, rendering, transforms
+from snapws import (
+    colormaps,
+    geometry,
+    mesh_formats,
+    paths,
+    rendering,
+    segmentations,
+    transforms,
+)
+from snapws.display import percentage_of_255
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -36,10 +47,6 @@ Kind = Literal[
     "privacy",
     "source",
 ]
-
-#: How far a segmentation's corners may lie off the main image's, in widths of its voxels. Headers
-#: that other programs wrote with four decimals stay below.
-TOLERANCE = 0.05
 
 _MOST_NAMED = 10
 
@@ -74,14 +81,26 @@ class Problem:
         return self.severity == "error"
 
 
-def check(workspace: Workspace) -> tuple[Problem, ...]:
+def check(workspace: Workspace, layers: Collection[int] | None = None) -> tuple[Problem, ...]:
     """Read all that a workspace names, and give what is wrong with it; nothing, if all is well.
 
     Every file has to be there; every image readable to its last voxel; a segmentation has to have
-    size and place of the main image, to hold labels (whole numbers from 0 to 65535), and those that
-    it uses have to be in the label table. Images are streamed: memory stays flat.
+    size, number of time points and place of the main image, to hold labels (whole numbers from 0 to
+    65535), and those that it uses have to be in the label table. Images are streamed: memory stays
+    flat.
+
+    Args:
+        workspace: The workspace.
+        layers: Numbers of the image layers to check, and nothing else; without them, all there is.
     """
-    return tuple(_problems(workspace))
+    found = _problems(workspace, workspace.layers() if layers is None else _of(workspace, layers))
+    if layers is None:
+        found = chain(found, _mesh_problems(workspace))
+    return tuple(found)
+
+
+def _of(workspace: Workspace, numbers: Collection[int]) -> list[Layer]:
+    return [layer for layer in workspace.layers() if layer.number in numbers]
 
 
 def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
@@ -94,20 +113,18 @@ def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
     return Problem("file", where, f"its file {file} {why}") if why else None
 
 
-def _problems(workspace: Workspace) -> Iterator[Problem]:
+def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
     described: Collection[int] | None = None
-    bad_opacity = _refusal(partial(rendering.segmentation_opacity, workspace))
     try:
         described = {label.index for label in workspace.labels}
     except LayerNotFound as error:
         yield Problem("no-main", "workspace", str(error))
     except WorkspaceError as error:
         yield Problem("labels", "label table", str(error))
-    main: ImageHeader | None = None
-    # The main image first: the segmentations are held against it.
-    for layer in sorted(workspace.layers(), key=lambda layer: layer.role is not Role.MAIN):
+    main = _main_header(workspace)
+    for layer in sorted(layers, key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
-        yield from _bad_settings(layer, where, bad_opacity)
+        yield from _settings(layer, where)
         missing = missing_file(workspace, layer.file, where)
         if missing:
             yield missing
@@ -118,17 +135,30 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             if not has_place:
                 yield Problem("place", where, why)
             if layer.role is not Role.SEGMENTATION:
-                main = header if layer.role is Role.MAIN and has_place else main
                 for _ in header.voxels():
                     pass
                 continue
             if main and has_place:
                 yield from _misplaced(header, main, where)
-            values = _values(header)
+            values = label_values(header)
         except ImageError as error:
             yield Problem("image", where, str(error))
             continue
         yield from _bad_labels(values, described, where)
+
+
+def _main_header(workspace: Workspace) -> ImageHeader | None:
+    """Return the header of the main image, which segmentations are held against, if it is valid."""
+    try:
+        workspace.main.existing()
+        header = workspace.main.header()
+        geometry.to_voxels(header)
+    except WorkspaceError:
+        return None
+    return header
+
+
+def _mesh_problems(workspace: Workspace) -> Iterator[Problem]:
     unopened = []
     for mesh in workspace.meshes():
         where = f"mesh:{mesh.number}"
@@ -148,23 +178,44 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
     yield from unopened
 
 
-def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:
+def _settings(layer: Layer, where: str) -> Iterator[Problem]:
+    """Find settings that are invalid, or that ITK-SNAP takes otherwise than they are meant."""
     display = layer.display
     yield from _bad_transform(layer, where)
     reads: list[Callable[[], object]] = []
-    if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
+    remarks: list[Callable[[], str]] = []
+    if layer.role is Role.SEGMENTATION:  # whose colours are those of the label table
+        opacity = partial(rendering.stored_segmentation_opacity, layer.workspace)
+        reads.append(opacity)
+        remarks.append(lambda: _beyond_one("the opacity of the segmentations", opacity()))
+    else:
         reads += [
             lambda: display.mode,
             lambda: colormaps.color_map(display),
             lambda: rendering.contrast(display),
         ]
-    if layer.role is Role.OVERLAY:
-        reads.append(lambda: rendering.opacity(display))
+        remarks.append(lambda: colormaps.unknown_name(display))
+        if layer.role is not Role.MAIN:  # which is opaque
+            reads.append(lambda: display.opacity)
+            remarks.append(lambda: _beyond_one("its opacity", display.stored_opacity))
     for read in reads:
         if why := _refusal(read):
             yield Problem("settings", where, why)
-    if bad_opacity and layer.role is Role.SEGMENTATION:
-        yield Problem("settings", where, bad_opacity)
+    for remark in remarks:
+        with suppress(InvalidValue):  # which has been said
+            if words := remark():
+                yield Problem("settings", where, words, "remark")
+
+
+def _beyond_one(what: str, stored: float) -> str:
+    """Return the line that ITK-SNAP shows an opacity of the scale to 255 as opaque; else none."""
+    if not stored > 1:
+        return ""
+    meant = percentage_of_255(stored)
+    return (
+        f"{what} is {stored:g}, but goes from 0 to 1: ITK-SNAP shows it opaque; set {meant} for "
+        f"{stored:g} of 255"
+    )
 
 
 def _bad_transform(layer: Layer, where: str) -> Iterator[Problem]:
@@ -202,19 +253,19 @@ def _refusal(read: Callable[[], object]) -> str:
 def _misplaced(header: ImageHeader, main: ImageHeader, where: str) -> Iterator[Problem]:
     if header.components > 1 or header.dtype.kind not in "iuf":
         yield Problem("geometry", where, "a segmentation has one real number a voxel, this has not")
-    if header.extent != main.extent:
-        message = f"its size is {_size(header)}, that of the main image {_size(main)}"
-        yield Problem("geometry", where, message)
-        return
-    expected = geometry.affine(main)
-    distance = geometry.distance(main, geometry.affine(header), expected)
-    if not distance <= TOLERANCE * min(geometry.spacing(expected)):
-        message = f"it lies up to {distance:.3g} mm off the main image"
+    if why := segmentations.misfit(header, main):
+        yield Problem("geometry", where, f"{why}: ITK-SNAP does not open it")
+    elif why := segmentations.displacement(header, main):
+        message = f"{why}. ITK-SNAP shows it voxel on voxel over the main image"
         yield Problem("geometry", where, message)
 
 
-def _values(header: ImageHeader) -> set[float]:
-    """Give the values of an image's voxels, all or more than there are labels."""
+def label_values(header: ImageHeader) -> set[float]:
+    """Return the values of a segmentation's voxels, all or more than there are labels.
+
+    Raises:
+        ImageError: The image cannot be read.
+    """
     values: set[float] = set()
     dtype = header.dtype.newbyteorder("<")
     for piece in header.voxels():
@@ -249,7 +300,3 @@ def _some(values: Sequence[float]) -> str:
     if len(values) > _MOST_NAMED:
         words.append(f"and {len(values) - _MOST_NAMED} more")
     return ", ".join(words)
-
-
-def _size(header: ImageHeader) -> str:
-    return " x ".join(str(length) for length in header.extent)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from snapws.check import check
 from snapws.facts import Map, Thing, Unread, far_corners, things
 from snapws.layers import Role
+from snapws.segmentations import misfit_of
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ TOLERANCE = 0.001
 
 # What is worth telling only where something else differs.
 _TOLD_WITH = {"file": "voxels", "spacing": "affine"}
-
-# What needs no words where something else differs, of which it comes.
-_TOLD_BY = {"beside": "sticky"}
 
 # Whose order is told: that in which they lie over each other.
 _ORDERED = ("layer", "mesh")
@@ -154,8 +152,8 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
     shown, left_out = [], []
     for layer in workspace.layers():
         place = f"layer {layer.number:03d}"
-        if layer.role is Role.MAIN or place not in bad:
-            if not pictures.is_beside(layer):
+        if layer.role is Role.MAIN or not (place in bad or misfit_of(layer)):
+            if not pictures.is_tile(layer):
                 shown.append(layer.number)
         else:
             left_out.append(place.split()[-1])
@@ -220,7 +218,7 @@ def _unlike(
         elif isinstance(a, Unread) or a != b:
             unlike[what] = Difference(place, what, _told(a), _told(b))
     for what, difference in unlike.items():
-        if _TOLD_WITH.get(what, what) in unlike and _TOLD_BY.get(what) not in unlike:
+        if _TOLD_WITH.get(what, what) in unlike:
             yield difference
 
 

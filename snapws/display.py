@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import pairwise
 
 from snapws.errors import InvalidValue
-from snapws.fields import View, flag, integer, number, text
+from snapws.fields import Field, View, flag, format_number, integer, number, text
 from snapws.registry import Registry
 
+_ALPHA = "LayerMetaData.Alpha"
 _MAPPING = "LayerMetaData.DisplayMapping"
 _STICKY = "LayerMetaData.Sticky"
 
@@ -34,20 +36,83 @@ class _Curve(View):
     size = integer("NumberOfControlPoints")
 
 
+#: How opaque a layer is that does not say.
+OPACITY = 0.5
+
+
+def parse_opacity(value: float | str) -> float:
+    """Return an opacity from 0 (nothing) to 1 (opaque).
+
+    Args:
+        value: A number from 0 to 1, or a text with one, or with a percentage.
+
+    >>> parse_opacity("35%"), parse_opacity("0.35"), parse_opacity(1)
+    (0.35, 0.35, 1.0)
+
+    Raises:
+        InvalidValue: The value is neither, or is out of range.
+    """
+    words = str(value).strip()
+    is_percentage = words.endswith("%")
+    try:
+        stated = float(words.removesuffix("%"))
+    except ValueError:
+        stated = math.nan
+    if not stated >= 0:
+        raise InvalidValue(f"{value!r} is not a valid opacity: give a number from 0 to 1, or 35%")
+    if stated > (100 if is_percentage else 1):
+        raise InvalidValue(f"opacity goes from 0 to 1 (opaque), not to {words}{_meant(stated)}")
+    return stated / 100 if is_percentage else stated
+
+
+def percentage_of_255(stored: float) -> str:
+    """Return an opacity on the scale from 0 to 255 as a percentage, to be told to a user.
+
+    >>> percentage_of_255(90)
+    '35%'
+    """
+    return f"{min(1.0, stored / 255):.0%}"
+
+
+def _meant(stated: float) -> str:
+    if stated <= 100:
+        return f": give {stated:g}%, or {percentage_of_255(stated)} for {stated:g} of 255"
+    return f": give {percentage_of_255(stated)} for {stated:g} of 255" if stated <= 255 else ""
+
+
+def _read_opacity(stored: str) -> float:
+    value = float(stored)
+    if math.isnan(value):
+        raise InvalidValue("its opacity is no number: set another one")
+    return min(1.0, max(0.0, value))
+
+
+class _Opacity(Field[float]):
+    """The entry of an opacity: numbers beyond 0 to 1 count as ITK-SNAP takes them."""
+
+    def __init__(self) -> None:
+        super().__init__(_ALPHA, OPACITY, _read_opacity, format_number)
+
+    def __set__(self, view: View, value: float | str) -> None:
+        super().__set__(view, parse_opacity(value))
+
+
 class Display(View):
     """The display settings of one layer.
 
     Attributes:
-        opacity: 0 to 255 as ITK-SNAP writes it; other programs write other ranges. It is meant for
-            a layer that lies over the main image: set `sticky`, too. An overlay that does not say
-            is drawn half opaque where its opacity is full.
-        sticky: shown over the main image rather than beside it.
-        component: the component shown in mode `ComponentMode.COMPONENT`, from 0.
+        opacity: 0 (nothing) to 1 (opaque), 0.5 where the file does not say; more than 1 in a file
+            is opaque, too. Assigning takes a number from 0 to 1 or a percentage (``"35%"``). It
+            counts for a layer that lies over the main image: set `sticky`, too.
+        stored_opacity: The same number as the file has it.
+        sticky: Shown over the main image rather than beside it, as a tile of its own.
+        component: The component shown in mode `ComponentMode.COMPONENT`, from 0.
     """
 
     __slots__ = ()
 
-    opacity = number("LayerMetaData.Alpha", 255.0)
+    opacity = _Opacity()
+    stored_opacity = number(_ALPHA, OPACITY)
     sticky = flag(_STICKY)
     component = integer(f"{_MAPPING}.SelectedComponent")
     _rgb = flag(f"{_MAPPING}.UseRGB")
@@ -102,7 +167,8 @@ class Display(View):
     def color_map(self) -> str:
         """The name of the colour map as it is stored, ``Grayscale`` or ``Jet`` for example.
 
-        Assigning takes away the points of a map of the user's own, which would count more.
+        ITK-SNAP tells capitals from small letters, and shows a name that it does not know in grey.
+        Assigning removes the points of a map of the user's own.
         """
         return self.registry.get(f"{self.mapping}.ColorMap.Preset")
 

@@ -18,7 +18,6 @@ from snapws import (
     geometry,
     mesh_formats,
     paths,
-    pictures,
     privacy,
     rendering,
     verify,
@@ -34,7 +33,7 @@ from snapws.errors import (
     WorkspaceError,
 )
 from snapws.images import ImageHeader
-from snapws.layers import Layer
+from snapws.layers import Layer, Role
 from snapws.mesh_formats.reading import Names
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
@@ -128,8 +127,10 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
             **image,
             "transform": _value(lambda: Map(layer.transform, corners)),
             "color_map": _value(lambda: _color_map(layer.display)),
-            **_values(layer.display, "contrast", "opacity", "sticky"),
-            "beside": _value(lambda: pictures.is_beside(layer)),
+            **_values(layer.display, "contrast"),
+            # The main image is opaque, whatever the file says.
+            **({"opacity": None} if role == "main" else _values(layer.display, "opacity")),
+            **_values(layer.display, "sticky"),
             **_values(layer.display, "mode", "component"),
         }
         voxels, summary = image["voxels"], _words(role, layer.nickname, name)
@@ -144,7 +145,7 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
 
 
 def _color_map(display: Display) -> Any:
-    """Give the name of a colour map, or the points that count more.
+    """Return the name of a colour map, or the points of one of the user's own.
 
     Each is its place, and red, green, blue and opacity, 0 to 255; twice, before it and from it on,
     where they differ.
@@ -168,10 +169,11 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
     try:
         path = layer.path
         header = layer.header()
-        affine = geometry.affine(header)
         facts["size"] = _size(header)
-        facts["spacing"] = geometry.spacing(affine)
-        facts["affine"] = Map(affine, far_corners(header.extent))
+        if layer.role is not Role.SEGMENTATION:  # which has the place of the main image
+            affine = geometry.affine(header)
+            facts["spacing"] = geometry.spacing(affine)
+            facts["affine"] = Map(affine, far_corners(header.extent))
         facts["type"] = header.voxel_type
         if path not in hashes:
             hashes[path] = verify.content_hash(path, layer.hints)

@@ -28,6 +28,22 @@ _COLUMNS = {
 }
 _FORM = 'a line is IDX R G B A VIS MSH "LABEL"'
 _MOST_TOLD = 40
+#: The colours that ITK-SNAP gives to labels 1, 2, …; after the last it begins again.
+_NEW_COLORS = bytes.fromhex(
+    "ff0000 00ff00 0000ff ffff00 00ffff ff00ff ffefd5 0000cd cd853f d2b48c 66cdaa 000080 "
+    "008b8b 2e8b57 ffe4e1 6a5acd dda0dd e9967a a52a2a fffafa 9370db da70d6 4b0082 ffb6c1 "
+    "3cb371 ffebcd ffe4c4 daa520 008080 bc8f8f ff69b4 ffdab9 deb887 7fff00 8b4513 7cfc00 "
+    "ffffe0 4682b4 006400 ee82ee eee8aa f0fff0 f5deb3 b8860b 20b2aa ff1493 191970 708090 "
+    "228b22 f8f8ff f5fffa ffa07a 90ee90 adff2f 4169e1 ff6347 faf0e6 800000 32cd32 f4a460 "
+    "fffff0 7b68ee ffa500 add8e6 ffc0cb 7fffd4 ff8c00 8fbc8f dc143c fdf5e6 fffaf0 00ced1 "
+    "00ff7f 800080 fffacd fa8072 9400d3 b22222 ff7f50 87ceeb 6495ed f0e68c faebd7 fff5ee "
+    "6b8e23 87cefa 00008b 8b008b f5f5dc ba55d3 ffe4b5 ffdead 00bfff d2691e fff8dc 2f4f4f "
+    "483d8b afeeee 808000 b0e0e6 fff0f5 8b0000 f0ffff ffd700 d8bfd8 778899 db7093 48d1cc "
+    "ff00ff c71585 9acd32 bdb76b f0f8ff e6e6fa 00fa9a 556b2f 40e0d0 9932cc cd5c5c fafad2 "
+    "5f9ea0 008000 ff4500 e0ffff b0c4de 8a2be2 1e90ff f08080 98fb98 a0522d"
+)
+
+_BY_INDEX = (-1, -1, -1)  # the colour of a label that is given none
 
 _FILE_HEADER = """\
 ################################################
@@ -39,6 +55,19 @@ _FILE_HEADER = """\
 """
 
 
+def new_color(index: int) -> tuple[int, int, int]:
+    """Return the colour, each part 0 to 255, that ITK-SNAP gives to a new label.
+
+    >>> new_color(2), new_color(7)
+    ((0, 255, 0), (255, 239, 213))
+    """
+    if index < 1:
+        return 0, 0, 0
+    start = 3 * (index - 1) % len(_NEW_COLORS)
+    red, green, blue = _NEW_COLORS[start : start + 3]
+    return red, green, blue
+
+
 @dataclass(frozen=True)
 class Label:
     """One label of a segmentation.
@@ -46,7 +75,7 @@ class Label:
     Attributes:
         index: the voxel value, 1 to 65535; 0, the background, is never in a table.
         name: what it stands for.
-        color: red, green, blue, each 0 to 255.
+        color: red, green, blue, each 0 to 255; by default those that ITK-SNAP gives to a new label.
         alpha: opacity, 0 to 255.
         visible: whether slices show it.
         mesh_visible: whether the 3-D view shows it.
@@ -54,7 +83,7 @@ class Label:
 
     index: int
     name: str
-    color: tuple[int, int, int] = (255, 255, 255)
+    color: tuple[int, int, int] = _BY_INDEX
     alpha: int = 255
     visible: bool = True
     mesh_visible: bool = True
@@ -62,6 +91,8 @@ class Label:
     def __post_init__(self) -> None:
         if not 0 <= self.index <= MAX_INDEX:
             raise InvalidValue(f"label {self.index}: labels go from 0 to {MAX_INDEX}")
+        if self.color == _BY_INDEX:
+            object.__setattr__(self, "color", new_color(self.index))
         if any(not 0 <= part <= 255 for part in (*self.color, self.alpha)):
             raise InvalidValue(f"label {self.index}: colours and opacity go from 0 to 255")
 

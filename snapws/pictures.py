@@ -57,8 +57,9 @@ class Scene:
     Args:
         workspace: The workspace. Its main image gives the views, whether it is drawn or not.
         layers: Specifications of the image layers to draw (see `snapws.specifications`); without
-            them all but the overlays that the file says to be shown beside the main image (not
-            sticky). They lie over each other by number, segmentations on top; the lowest is opaque.
+            them those that ITK-SNAP lays over each other: the main image, sticky overlays and
+            segmentations. They lie in this order, those of a kind by number (overlays that are not
+            sticky come right after the main image); the lowest is opaque.
         time_point: Which time point of images that have several, from 1.
 
     Attributes:
@@ -69,7 +70,8 @@ class Scene:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
         InvalidValue: The layers are no list, or more than `MOST_LAYERS`; a layer's transform or
-            display settings are none; or there is only one time point and another one is asked for.
+            display settings are none; a segmentation has not the main image's size or number of
+            time points; or there is only one time point and another one is asked for.
         ImageError: A header cannot be read.
     """
 
@@ -80,15 +82,14 @@ class Scene:
         time_point: int = 1,
     ) -> None:
         workspace.main.existing()
-        header = workspace.main.header()
+        self._main = header = workspace.main.header()
         geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), header.extent)
         self._time_point = time_point
         self._drawn: list[Drawn] = []
         self._labels: tuple[Label, ...] | None = None
-        # The sort keeps their order, but for segmentations, which come last.
         chosen = _chosen(workspace, layers)
-        self.layers = tuple(sorted(chosen, key=lambda one: one.role is Role.SEGMENTATION))
+        self.layers = tuple(sorted(chosen, key=_height))
         if len(chosen) > MOST_LAYERS:
             raise InvalidValue(
                 f"{len(chosen):,} layers are to be drawn, a picture takes {MOST_LAYERS} at most: "
@@ -105,7 +106,7 @@ class Scene:
             if layer.role is Role.SEGMENTATION:
                 if self._labels is None:
                     self._labels = layer.workspace.labels
-                return Segmentation(layer, self.grid, self._labels)
+                return Segmentation(layer, self.grid, self._main, self._labels)
             return Anatomy(layer, self.grid, ground=not self._drawn)
         except InvalidValue as error:
             raise InvalidValue(f"layer {layer.number:03d}: {error}") from None
@@ -124,8 +125,7 @@ class Scene:
             for hidden in dict.fromkeys((one.hidden, ())):
                 center = sampling.center_of_labels(one.header, self._time_point, hidden)
                 if center is not None:
-                    # A transform may flatten an image: then the nearest that leads there.
-                    return self._nearest((np.linalg.pinv(one.matrix) @ (*center, 1))[:3])
+                    return self._nearest(np.array(center))
         return self._nearest((np.array(self.grid.shape) - 1) / 2)
 
     def draw(self, slices: Sequence[tuple[View, int]], size: int) -> list[npt.NDArray[np.uint8]]:
@@ -208,17 +208,18 @@ def picture(
 ) -> Image:
     """Draw the axial, sagittal and coronal view of the main image through one of its voxels.
 
-    Overlays lie over it by their transforms, in their colour maps, contrast and opacity (a curve
-    whose inputs are all within 0 to 1 is of parts of the intensity range, as ITK-SNAP saves it);
-    segmentations in the colours of the label table. Letters tell where the patient's right (R),
-    left (L), anterior (A), posterior (P), superior (S) and inferior (I) are; a bar tells the scale.
-    No text of the workspace is in it. Meshes and annotations are not drawn.
+    Overlays lie over it by their headers and transforms, in their colour maps, contrast and opacity
+    (a curve whose inputs are all within 0 to 1 is of parts of the intensity range, as ITK-SNAP
+    saves it); segmentations voxel on voxel, in the colours of the label table. Letters tell where
+    the patient's right (R), left (L), anterior (A), posterior (P), superior (S) and inferior (I)
+    are; a bar tells the scale. No text of the workspace is in it. Meshes and annotations are not
+    drawn.
 
     Args:
         workspace: The workspace.
         layers: Specifications of the image layers to draw, ``M`` or ``O:0`` for example (see
-            `snapws.specifications`); without them all but the overlays that the file says to be
-            shown beside the main image (not sticky).
+            `snapws.specifications`); without them those that ITK-SNAP lays over each other: the
+            main image, sticky overlays and segmentations. `snapws.tiles` draws the others, too.
         slices: The voxel (i, j, k from 0) of the main image that the views go through; without it,
             the centre of the segmentation, or of the image where there is none.
         size: Pixels of the longest side of a view.
@@ -234,11 +235,20 @@ def picture(
     """
     pillow()
     scene = Scene(workspace, layers, time_point)
-    voxel = scene.cursor() if slices is None else tuple(slices)
-    if len(voxel) != 3 or not all(isinstance(index, Integral) for index in voxel):
-        raise InvalidValue(f"a voxel has three indices, i, j and k: {slices!r} is none")
-    places = [(view, voxel[scene.grid.axis(view)]) for view in View]
-    return _composed(scene, places, size)
+    return composed(scene, places(scene, slices), size)
+
+
+def places(scene: Scene, voxel: Sequence[int] | None) -> list[tuple[View, int]]:
+    """Return the slice of each view through a voxel of the main image, or through the cursor.
+
+    Raises:
+        InvalidValue: Not three indices are given.
+        ImageError: A segmentation cannot be read.
+    """
+    indices = scene.cursor() if voxel is None else tuple(voxel)
+    if len(indices) != 3 or not all(isinstance(index, Integral) for index in indices):
+        raise InvalidValue(f"expected the three indices i, j and k of a voxel, got {voxel!r}")
+    return [(view, indices[scene.grid.axis(view)]) for view in View]
 
 
 def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
@@ -247,16 +257,33 @@ def beside(pictures: Sequence[tuple[str, Image]]) -> Image:
     Raises:
         PictureError: Pillow is not installed.
     """
+    return _arranged(pictures, across=True)
+
+
+def below(pictures: Sequence[tuple[str, Image]]) -> Image:
+    """Put pictures below each other, each with a caption above it.
+
+    Raises:
+        PictureError: Pillow is not installed.
+    """
+    return _arranged(pictures, across=False)
+
+
+def _arranged(pictures: Sequence[tuple[str, Image]], *, across: bool) -> Image:
     image_module, draw_module = pillow()
-    line, gap = 24, 24
-    width = sum(image.width + gap for _, image in pictures) - gap
-    height = line + max(image.height for _, image in pictures)
-    canvas: Image = image_module.new("RGB", (width, height))
-    draw, left = draw_module.Draw(canvas), 0
+    line, gap = 24, 24 if across else 0
+    widths = [image.width + gap for _, image in pictures]
+    heights = [image.height + line for _, image in pictures]
+    size = (sum(widths) - gap, max(heights)) if across else (max(widths), sum(heights))
+    canvas: Image = image_module.new("RGB", size)
+    draw, left, top = draw_module.Draw(canvas), 0, 0
     for caption, image in pictures:
-        _write(draw, caption, (left + 8, line // 2), 14, "lm", _FRONT)
-        canvas.paste(image, (left, line))
-        left += image.width + gap
+        _write(draw, caption, (left + 8, top + line // 2), 14, "lm", _FRONT)
+        canvas.paste(image, (left, top + line))
+        if across:
+            left += image.width + gap
+        else:
+            top += image.height + line
     return canvas
 
 
@@ -313,16 +340,22 @@ def pillow() -> tuple[Any, Any]:
     return Image, ImageDraw
 
 
-def is_beside(layer: Layer) -> bool:
-    """Tell whether a layer is an overlay that its file says to be shown beside the main image."""
-    return layer.role is Role.OVERLAY and layer.display.beside
+def is_tile(layer: Layer) -> bool:
+    """Return whether ITK-SNAP shows a layer as a tile beside the main image, not over it."""
+    return layer.role not in (Role.MAIN, Role.SEGMENTATION) and not layer.display.sticky
+
+
+def _height(layer: Layer) -> tuple[bool, bool, bool]:
+    """Return what sorts layers that lie over each other from below."""
+    is_segmentation, is_main = layer.role is Role.SEGMENTATION, layer.role is Role.MAIN
+    return is_segmentation, not (is_main or is_tile(layer)), not is_main
 
 
 def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:
     if isinstance(layers, str):
         raise InvalidValue(f"layers to draw are a list: [{layers!r}]")
     if layers is None:
-        shown = [layer for layer in workspace.layers() if not is_beside(layer)]
+        shown = [layer for layer in workspace.layers() if not is_tile(layer)]
         for layer in shown:
             layer.existing()
         return shown
@@ -344,8 +377,14 @@ def _ahead(make: Callable[[Item], Made], items: Iterable[Item], count: int) -> I
             yield begun.popleft().result()
 
 
-def _composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Image:
-    """Put slices side by side, with letters around them and a bar below that tells the scale."""
+def composed(scene: Scene, places: Sequence[tuple[View, int]], size: int) -> Image:
+    """Draw slices side by side, with letters around them and a bar below that tells the scale.
+
+    Raises:
+        PictureError: Pillow is not installed.
+        InvalidValue: As of `Scene.draw`.
+        ImageError: An image cannot be read.
+    """
     image_module, draw_module = pillow()
     text = max(9, min(18, size // 18))
     margin, gap = round(text * 1.8), text

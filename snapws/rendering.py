@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import geometry, sampling
+from snapws import geometry, sampling, segmentations
 from snapws.colormaps import ColorMap, color_map
 from snapws.display import ComponentMode, Display
 from snapws.errors import InvalidValue
 from snapws.fields import View, number
-from snapws.labels import MAX_INDEX, Label
+from snapws.labels import MAX_INDEX, Label, new_color
 from snapws.layers import Layer, Role
 from snapws.sampling import Samples
 from snapws.views import Grid, Plane
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from snapws.images import ImageHeader
     from snapws.workspace import Workspace
 
     #: Red, green, blue and opacity of pixels, each 0 to 1: (height, width, 4).
@@ -33,18 +33,12 @@ if TYPE_CHECKING:
 #: Where a layer has no contrast curve, black and white are these percentiles of its intensities.
 ROBUST = (0.5, 99.5)
 
-#: How opaque an overlay is that has no opacity of its own, or a full one that is not meant for it:
-#: what is not sticky, ITK-SNAP shows beside the main image.
-OVERLAY_OPACITY = 0.5
-
 #: How opaque a label is whose own opacity is full, if the workspace does not say: what lies below
 #: stays visible.
 SEGMENTATION_OPACITY = 0.5
 
 _STEPS = 4096  # of a colour map: more than a picture has shades
 _GRID_MM = 5.0  # between the lines of a deformation grid
-_FIRST_COLORS = (0.0, 1 / 3, 2 / 3, 1 / 6, 1 / 2, 5 / 6)  # hues of labels that have no colour
-_GOLDEN = 0.618033988749895
 
 
 class Drawn(ABC):
@@ -53,6 +47,8 @@ class Drawn(ABC):
     Args:
         layer: The layer.
         grid: The voxel grid of the main image.
+        matrix: The 4x4 matrix from voxel coordinates of the main image to those of this one; by
+            default that of its own header and transform.
 
     Attributes:
         header: Its image's header.
@@ -65,11 +61,14 @@ class Drawn(ABC):
 
     _nearest = False  # whether a point has the value of its voxel alone
 
-    def __init__(self, layer: Layer, grid: Grid) -> None:
+    def __init__(
+        self, layer: Layer, grid: Grid, matrix: npt.NDArray[np.float64] | None = None
+    ) -> None:
         self.header = layer.header()
         self._grid = grid
-        to_voxels = geometry.to_voxels(self.header)
-        self.matrix: npt.NDArray[np.float64] = to_voxels @ layer.transform @ grid.affine
+        if matrix is None:
+            matrix = geometry.to_voxels(self.header) @ layer.transform @ grid.affine
+        self.matrix: npt.NDArray[np.float64] = matrix
 
     @property
     def values(self) -> int:
@@ -109,7 +108,7 @@ class Anatomy(Drawn):
 
     def __init__(self, layer: Layer, grid: Grid, *, ground: bool) -> None:
         super().__init__(layer, grid)
-        self._opacity = 1.0 if ground else opacity(layer.display)
+        self._opacity = 1.0 if ground else layer.display.opacity
         self._map = color_map(layer.display)
         self._curve = contrast(layer.display)
         self._component = layer.display.component
@@ -159,12 +158,13 @@ class Anatomy(Drawn):
             shown = shown._replace(ends=np.array([ends], dtype=np.float64))
         inputs, outputs = self._window(shown, robust_range(shown))
         table = _table(self._map)
-        for several in samples.planes:
+        for several, inside in zip(samples.planes, samples.inside, strict=True):
             values = scalar(several)
             place = 1 + np.rint(np.interp(values, inputs, outputs).clip(0, 1) * (_STEPS - 1))
             place[values < inputs[0]] = 0
             place[values > inputs[-1]] = _STEPS + 1
             place[np.isnan(values)] = _STEPS + 2
+            place[~inside] = _STEPS + 3
             yield table[place.astype(np.intp)]
 
     def _window(
@@ -186,23 +186,27 @@ class Anatomy(Drawn):
 
 
 class Segmentation(Drawn):
-    """A segmentation in the colours of the label table.
+    """A segmentation in the colours of the label table, voxel on voxel over the main image.
 
     Args:
         layer: The layer.
         grid: The voxel grid of the main image.
-        table: The labels; one that it does not have is shown in a colour that is made up.
+        main: The header of the main image.
+        table: The labels; one that it does not have is shown in the colour of a new label.
 
     Raises:
-        InvalidValue: The opacity of the workspace's segmentations is none.
+        InvalidValue: The opacity of the workspace's segmentations is none, or the segmentation has
+            another size, or another number of time points, than the main image.
         LayerFileMissing: Its file is on a server.
         ImageError: Its header cannot be read.
     """
 
     _nearest = True
 
-    def __init__(self, layer: Layer, grid: Grid, table: Iterable[Label]) -> None:
-        super().__init__(layer, grid)
+    def __init__(self, layer: Layer, grid: Grid, main: ImageHeader, table: Iterable[Label]) -> None:
+        super().__init__(layer, grid, np.eye(4))
+        if why := segmentations.misfit(self.header, main):
+            raise InvalidValue(f"{why}: ITK-SNAP does not open it; choose other layers to draw")
         self._table = table
         #: The labels that are not shown.
         self.hidden = tuple(label.index for label in table if not label.visible)
@@ -238,30 +242,26 @@ def contrast(display: Display) -> tuple[tuple[float, float], ...]:
     return curve
 
 
-def opacity(display: Display) -> float:
-    """Give the opacity of an overlay, 0 to 1; files hold it as that, or as 0 to 255.
-
-    Raises:
-        InvalidValue: The file holds something that is no number.
-    """
-    stored = display.opacity
-    if np.isnan(stored):
-        raise InvalidValue("its opacity is no number: set another one")
-    part = min(1.0, max(0.0, stored / 255 if stored > 1 else stored))
-    return part if part < 1 or display.sticky else OVERLAY_OPACITY
-
-
 def segmentation_opacity(workspace: Workspace) -> float:
-    """Give the opacity of a workspace's segmentations, 0 to 1; its main image's folder holds it.
+    """Return the opacity of a workspace's segmentations, 0 to 1; its main image's folder holds it.
 
     Raises:
-        InvalidValue: The file holds something that is no number.
+        InvalidValue: The file holds something that is not a number.
+    """
+    return min(1.0, max(0.0, stored_segmentation_opacity(workspace)))
+
+
+def stored_segmentation_opacity(workspace: Workspace) -> float:
+    """Return the opacity of a workspace's segmentations as the file has it.
+
+    Raises:
+        InvalidValue: The file holds something that is not a number.
     """
     main = workspace.layers(role=Role.MAIN)
     stored = _Segmentations(main[0].registry).opacity if main else SEGMENTATION_OPACITY
     if np.isnan(stored):
         raise InvalidValue("the opacity of the segmentations is no number: set another one")
-    return min(1.0, max(0.0, stored))
+    return stored
 
 
 class _Segmentations(View):
@@ -282,20 +282,12 @@ def robust_range(samples: Samples) -> tuple[float, float]:
     return float(low), float(high) if high > low else float(low) + 1
 
 
-def made_up_color(index: int) -> tuple[int, int, int]:
-    """Give the colour, each part 0 to 255, of a label that no table describes."""
-    known = 1 <= index <= len(_FIRST_COLORS)
-    hue = _FIRST_COLORS[index - 1] if known else index * _GOLDEN % 1
-    red, green, blue = colorsys.hsv_to_rgb(hue, 1.0 if known else 0.6, 1.0)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
 def _palette(table: Iterable[Label], present: Sequence[int]) -> Colors:
     """Give the colours of the labels that are present, by index: (greatest of them + 1, 4)."""
     known = {label.index: label for label in table}
     palette = np.zeros((max(present, default=0) + 1, 4), dtype=np.float32)
     for index in present:
-        label = known.get(index) or Label(index, "", made_up_color(index))
+        label = known.get(index) or Label(index, "", new_color(index))
         palette[index] = (*label.color, label.alpha if label.visible else 0)
     palette[0] = 0
     palette /= 255
@@ -303,9 +295,9 @@ def _palette(table: Iterable[Label], present: Sequence[int]) -> Colors:
 
 
 def _table(color_map: ColorMap) -> Colors:
-    """Give a colour map by steps: what is below it, from 0 to 1, what is above, what is nothing."""
+    """Return a colour map by steps: below it, from 0 to 1, above it, of NaN, and of no voxel."""
     places = np.concatenate([[-1.0], np.linspace(0, 1, _STEPS), [2.0, np.nan]])
-    return np.asarray(color_map(places), dtype=np.float32)
+    return np.vstack([color_map(places), np.zeros(4)]).astype(np.float32)
 
 
 def _scalar(values: npt.NDArray[Any], mode: ComponentMode, component: int) -> npt.NDArray[Any]:

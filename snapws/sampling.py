@@ -35,11 +35,13 @@ class Samples(NamedTuple):
         ends: Of each component the least and the greatest finite value, (components, 2); infinity
             and minus infinity where there is none.
         some: Values on a regular grid through the image, (values, components) float32.
+        inside: Of each plane which pixels lie in the image, (height, width) bool.
     """
 
     planes: list[npt.NDArray[np.float32]]
     ends: npt.NDArray[np.float64]
     some: npt.NDArray[np.float32]
+    inside: list[npt.NDArray[np.bool_]]
 
     @property
     def least(self) -> float:
@@ -66,7 +68,8 @@ def sample(
         planes: The planes.
         time_point: Which of its volumes, from 1; of an image with one volume, that one.
         nearest: Whether a point has the value of the voxel that it is in, as labels have to, or
-            one that is interpolated linearly from the eight around it.
+            one that is interpolated linearly from the eight around it; where these do not give a
+            number, the point has the value of its voxel.
 
     Raises:
         InvalidValue: The image has no such time point.
@@ -104,6 +107,7 @@ def sample(
         ],
         ends,
         scaled(np.hstack([np.vstack(pieces) for pieces in some]), header),
+        [these.inside for these in points],
     )
 
 
@@ -178,6 +182,13 @@ class _Points:
         self._numbers = numbers[order]
         self._starts = np.searchsorted(slices[order], np.arange(self._size[2] + 1))
 
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Which points of the plane lie in the image: shape (height, width)."""
+        found = np.zeros(self._plane.height * self._plane.width, dtype=np.bool_)
+        found[self._numbers] = True
+        return found.reshape(self._plane.height, self._plane.width)
+
     def _inside(self, first: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Give which points from one on, no more than are found together, are in the image.
 
@@ -214,10 +225,15 @@ class _Points:
         voxels = slab.reshape(-1, slab.shape[3])
         width, height, _ = self._size
         steps = np.array([1, width, width * height])
-        if self._nearest:
-            indices = np.rint(places).astype(np.intp)
+
+        def nearest(some: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+            indices = np.rint(some).astype(np.intp)
             indices[2] -= first
-            target[numbers] = voxels[steps @ indices]
+            found: npt.NDArray[Any] = voxels[steps @ indices]
+            return found
+
+        if self._nearest:
+            target[numbers] = nearest(places)
             return
         floors = np.floor(places).astype(np.intp)
         fractions = (places - floors).astype(np.float32)
@@ -232,6 +248,9 @@ class _Points:
             if len(used):
                 values = voxels[corner[used] + steps @ sides]
                 found[used] += weights[used, None] * values.astype(np.float32)
+        unknown = np.flatnonzero(np.isnan(found).any(1))
+        if len(unknown):  # beside a voxel without a number, or between infinite ones
+            found[unknown] = nearest(places[:, unknown])
         target[numbers] = found
 
     def _places(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:

@@ -32,11 +32,16 @@ class LabelVolumes:
     voxel_volume: float
 
 
-def label_volumes(header: ImageHeader) -> LabelVolumes:
+def label_volumes(header: ImageHeader, main: ImageHeader | None = None) -> LabelVolumes:
     """Count the voxels of each label in a segmentation, as a stream: memory stays flat.
 
     A number between two labels counts as ITK-SNAP casts it: without its fraction. What is no label
     (0 to 65535, scaling applied) is not counted.
+
+    Args:
+        header: The segmentation.
+        main: The main image, whose voxels ITK-SNAP takes those of the segmentation for; without
+            it, a voxel has the volume that the segmentation's own header says.
 
     Raises:
         ImageUnsupported: the image has not one real number a voxel.
@@ -61,7 +66,8 @@ def label_volumes(header: ImageHeader) -> LabelVolumes:
             if not missing:
                 found.append(dict(sorted(counts.items())))
                 counts, missing = Counter(), size
-    return LabelVolumes(tuple(found), float(abs(np.linalg.det(geometry.affine(header)[:3, :3]))))
+    axes = geometry.affine(header if main is None else main)[:3, :3]
+    return LabelVolumes(tuple(found), float(abs(np.linalg.det(axes))))
 
 
 def _counted(found: npt.NDArray[np.intp]) -> dict[int, int]:

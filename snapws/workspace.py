@@ -244,13 +244,20 @@ class Workspace:
         mains[0].set_image(path, Role.MAIN, dimensions)
         return mains[0]
 
-    def set_segmentation(self, path: str | Path) -> Layer:
+    def set_segmentation(self, path: str | Path, *, any_size: bool = False) -> Layer:
         """Make an image the only segmentation; the ones that were are removed.
+
+        Args:
+            path: the image file; see `add_segmentation`.
+            any_size: whether one that ITK-SNAP does not open is taken, too.
 
         Raises:
             LayerNotFound: the workspace has no main image.
+            InvalidValue: the image has not the main image's size or number of time points.
         """
         self._need_main()
+        if not any_size:
+            self._refuse_misfit(path)
         old = self.layers(role=Role.SEGMENTATION)
         layer = old[0] if old else self._append_layer(Registry())
         layer.set_image(path, Role.SEGMENTATION)
@@ -282,14 +289,31 @@ class Workspace:
         return self._add(path, Role.OVERLAY, nickname, tags)
 
     def add_segmentation(
-        self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
+        self,
+        path: str | Path,
+        *,
+        nickname: str = "",
+        tags: Iterable[str] = (),
+        any_size: bool = False,
     ) -> Layer:
-        """Add an image as the last segmentation; the file is not read.
+        """Add an image as the last segmentation.
+
+        Its header is read, and held against that of the main image, where both can be read; see
+        `snapws.check` for files that cannot.
+
+        Args:
+            path: the image file.
+            nickname: its name for people.
+            tags: its tags.
+            any_size: whether one that ITK-SNAP does not open is added, too.
 
         Raises:
             LayerNotFound: the workspace has no main image.
+            InvalidValue: the image has not the main image's size or number of time points.
         """
         self._need_main()
+        if not any_size:
+            self._refuse_misfit(path)
         return self._add(path, Role.SEGMENTATION, nickname, tags)
 
     def add_mesh(
@@ -537,6 +561,21 @@ class Workspace:
         folder = self.registry.make_folder(folder_key(Layer.SECTION, number))
         folder.update(content)
         return Layer(self, folder)
+
+    def _refuse_misfit(self, path: str | Path) -> None:
+        """Refuse a segmentation that ITK-SNAP does not open over the main image."""
+        from snapws import images, segmentations
+
+        try:
+            file = self.local_file(paths.absolute(path), "the segmentation")
+            header, main = images.read_header(file), self.main.header()
+        except WorkspaceError:  # they may come later, and `check` tells of them
+            return
+        if why := segmentations.misfit(header, main):
+            raise InvalidValue(
+                f"{path}: {why}: ITK-SNAP does not open it as a segmentation; resample it to the "
+                "main image, or add it as an overlay"
+            )
 
     def _need_main(self) -> None:
         if not self.layers(role=Role.MAIN):

@@ -130,12 +130,12 @@ work() {
 
     run_greedy "Reslicing" resliced_seg.nii.gz -d 3 -rf "$target" \
         -rm "$source" resliced.nii.gz \
-        -ri LABEL 0.2vox -rm "$source_seg" resliced_seg.nii.gz \
+        -ri NN -rm "$source_seg" resliced_seg.nii.gz \
         -rc combined_warp.nii.gz -r warp.nii.gz affine.mat || return
     try "The result cannot be put together" itksnap-wt -i "$workspace" \
         -layers-add-anat resliced.nii.gz -props-set-nickname "Resliced source" \
         -layers-add-anat combined_warp.nii.gz -props-set-nickname "Deformation field" \
-        -props-set-colormap jet \
+        -props-set-colormap Jet \
         -layers-add-seg resliced_seg.nii.gz -props-set-nickname "Resliced segmentation" \
         -o result.itksnap >/dev/null || return
     report "Reslicing done" 0.9 || return

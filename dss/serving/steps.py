@@ -42,6 +42,7 @@ from dss.serving.journal import Outcome, Step
 from dss.serving.messages import Deleted, Delivered, Order, Reached, Waits
 from dss.serving.outbox import Outbox
 from dss.serving.reports import ServerReports
+from dss.serving.results import Given
 from dss.serving.workdir import FAILURE, OUTPUT, REPORTS, TEMPORARY, WORK
 from snapws import Workspace, WorkspaceError
 from snapws.files import listed
@@ -221,6 +222,7 @@ class Work:
             reports.log("warning", skipped_words(self._skipped))
         if self._unsent:
             reports.log("warning", unsent_words(self._unsent))
+        given = Given(workspace)
         job = Job(self._order.ticket, workspace, workdir, reports)
         self._channel.on_cancel = job.cancel
         self._reach(Reached(Step.PROCESSING))
@@ -238,6 +240,8 @@ class Work:
         finally:
             job.close()
             self._channel.on_cancel = self._session.break_off
+        for warning in given.warnings(result):
+            reports.log("warning", warning)
         result.save(self._result)
         if foreign := from_elsewhere(result, self._order.folder):
             reports.log("warning", foreign)

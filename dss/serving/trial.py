@@ -19,6 +19,7 @@ from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job, from_elsewhere
 from dss.serving.reports import ToldReports
+from dss.serving.results import Given
 from snapws import Workspace, leftovers
 from snapws.archive import archive
 
@@ -102,6 +103,7 @@ def run(
         output = (output or Path(tempfile.mkdtemp(prefix="dss-service-"))).resolve()
         workdir = output / "work"
         workdir.mkdir(parents=True)
+        before = Given(given)
         job = Job(_TICKET, given, workdir, ToldReports(tell, output / "attached"))
         with _current_folder(workdir):
             try:
@@ -115,6 +117,8 @@ def run(
                     f"the service failed; its user would read: {failure.told(error)}; "
                     f"what it made is in {output}"
                 ) from error
+        for warning in before.warnings(result):
+            tell(f"warning: {warning}")
         if foreign := from_elsewhere(result, Path(folder), output):
             tell(f"warning: {foreign}")
         return archive(result, output / "result").workspace

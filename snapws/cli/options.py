@@ -138,12 +138,10 @@ class Properties:
         int | None, typer.Option(min=0, metavar="N", help="The component shown, from 0.")
     ] = None
     opacity: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            min=0,
-            max=255,
             metavar="N",
-            help="0 to 255 (opaque); an overlay that says neither is made --sticky.",
+            help="0 to 1 (opaque), or 35%; an overlay that says neither is made --sticky.",
         ),
     ] = None
     sticky: Annotated[
@@ -195,11 +193,6 @@ class Properties:
         if self.contrast is not None:
             set_contrast(display, self.contrast)
         if self.opacity is not None:
-            if 0 < self.opacity < 1:
-                raise InvalidValue(
-                    f"opacity goes from 0 to 255: {self.opacity:g} cannot be told from nothing; "
-                    f"for that part say {255 * self.opacity:.0f}"
-                )
             display.opacity = self.opacity
             if layer.role is Role.OVERLAY and not display.beside:
                 display.sticky = True

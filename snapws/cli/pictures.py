@@ -21,7 +21,8 @@ PictureLayers = Annotated[
         "--layers",
         metavar="LAYER,…",
         help="The layers to draw, by number, M, S, O:N, A:N, tag:TAG or nickname:NAME; without it "
-        "all but overlays that ITK-SNAP shows beside the main image (not sticky).",
+        "what ITK-SNAP lays over each other (the main image, sticky overlays, segmentations), and "
+        "below it the others as tiles.",
         show_default=False,
     ),
 ]
@@ -63,25 +64,29 @@ def show(
 ) -> None:
     """Draw the three views of a workspace.
 
-    The main image, with overlays and segmentations over it; right is on the left, as ITK-SNAP
-    shows it. Without -o the picture is drawn on the terminal, if that can (kitty, iTerm2, sixel);
-    else it is saved in a new folder for temporary files, and its name is printed.
+    The main image, with sticky overlays and segmentations over it; below it, each other overlay as
+    a tile. Right is on the left, as ITK-SNAP shows it. Without -o the picture is drawn on the
+    terminal, if that can (kitty, iTerm2, sixel); else it is saved in a new folder for temporary
+    files, and its name is printed.
     """
-    from snapws import pictures
+    from snapws import pictures, tiles
 
     opened = Workspace.open(workspace)
     if output is not None:
         pictures.checked_format(output, opened)  # before images are read
-    picture = opened.picture(
-        layers=_numbers(opened, layers) if layers is not None else None,
-        slices=_voxel(slices) if slices is not None else None,
-        size=size,
-        time_point=time_point,
-    )
+    voxel = _voxel(slices) if slices is not None else None
+    left_out: list[str] = []
+    if layers is None:
+        picture, left_out = tiles.picture(opened, slices=voxel, size=size, time_point=time_point)
+    else:
+        numbers = _numbers(opened, layers)
+        picture = opened.picture(layers=numbers, slices=voxel, size=size, time_point=time_point)
     protocol = terminal.drawing() if output is None else None
     if protocol:
         sys.stdout.write(terminal.encoded(picture, protocol))
         sys.stdout.flush()
+        if layers is None:
+            _remark_meshes(opened)
         return
     if output is None:
         folder = Path(tempfile.mkdtemp(prefix="snapws-"))
@@ -93,7 +98,17 @@ def show(
             raise
     else:
         pictures.save(picture, output, opened)
+        for line in left_out:
+            render.note(f"not drawn: {line}")
     render.result(str(output))
+    if layers is None:
+        _remark_meshes(opened)
+
+
+def _remark_meshes(workspace: Workspace) -> None:
+    if meshes := workspace.meshes():
+        names = ", ".join(f"mesh:{mesh.number}" for mesh in meshes)
+        render.note(f"not drawn: {names}: pictures show no meshes")
 
 
 def _numbers(workspace: Workspace, layers: str) -> list[int]:

@@ -15,6 +15,7 @@ from snapws.files import write_bytes
 from snapws.report import contents
 from snapws.report.document import MARK, Element, element, instant, page, section, typed
 from snapws.report.slices import viewer
+from snapws.segmentations import misfit_of
 from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
@@ -49,9 +50,11 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
         return {one.number for one in workspace.layers() if f"layer {one.number:03d}" in places}
 
     unreadable = having("file", "image")
+    undrawable = having("file", "image", "place", "settings")
+    undrawable |= {one.number for one in workspace.layers() if misfit_of(one)}
     return [
         contents.summary(workspace, found, title),
-        section("Pictures", *viewer(workspace, having("file", "image", "place", "settings"))),
+        section("Pictures", *viewer(workspace, undrawable)),
         contents.problems(found),
         contents.layers(workspace),
         contents.labels(workspace, unreadable),

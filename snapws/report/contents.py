@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from snapws import mesh_formats
+from snapws import geometry, mesh_formats
 from snapws.check import Problem
 from snapws.errors import InvalidValue, MeshError, MeshUnsupported, WorkspaceError
+from snapws.images import ImageHeader
 from snapws.labels import Label
 from snapws.layers import Layer, Role, folder_key
 from snapws.meshes import MeshLayer
@@ -140,6 +141,8 @@ def layers(workspace: Workspace) -> Element:
 def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
     """List the labels, with the volume that each has in each segmentation.
 
+    A voxel has the volume of one of the main image.
+
     Args:
         workspace: The workspace.
         unreadable: Numbers of layers whose images cannot be read.
@@ -151,6 +154,7 @@ def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
     else:
         remark = []
     content: list[Content] = []
+    main = _main_header(workspace, unreadable)
     readable = [
         layer
         for layer in workspace.layers(role=Role.SEGMENTATION)
@@ -160,7 +164,7 @@ def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
         name = f"Segmentation, layer {layer.number:03d}"
         try:
             header = layer.header()
-            content.append(_volumes(name, known, label_volumes(header)))
+            content.append(_volumes(name, known, label_volumes(header, main)))
         except WorkspaceError as error:
             content.append(paragraph(f"{name}: {error}"))
     if left_out := readable[MOST_TABLES:]:
@@ -177,6 +181,18 @@ def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
             table("Labels", columns, rows, len(known)),
         ]
     return section("Labels and volumes", *remark, *content)
+
+
+def _main_header(workspace: Workspace, unreadable: Collection[int]) -> ImageHeader | None:
+    """Return the header of the main image, if that can be read and gives a place."""
+    try:
+        main = workspace.main
+        header = None if main.number in unreadable else main.header()
+        if header:
+            geometry.to_voxels(header)
+    except WorkspaceError:
+        return None
+    return header
 
 
 def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snapws import tiles
 from snapws.errors import WorkspaceError
-from snapws.layers import Role
-from snapws.pictures import MOST_LAYERS, Scene, View, is_beside, pillow
+from snapws.layers import Layer, Role
+from snapws.pictures import MOST_LAYERS, Scene, View, composed, is_tile, pillow
 from snapws.report.document import Element, element, paragraph, typed
 from snapws.views import round_length
 from snapws.workspace import Workspace
@@ -29,6 +30,9 @@ MOST_WHOLE = 10
 
 #: What all pictures of a page may come to, in characters: a page stays below 10 MB.
 BUDGET = 7_500_000
+
+#: Meshes that are named where a page says that they are not drawn.
+MOST_NAMED = 100
 
 _LONGEST = 1.5  # of a picture, its longer side in shorter ones
 
@@ -58,18 +62,23 @@ def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
     remarks = []
     if not usable:
         return [paragraph("There is no picture: no image of the workspace can be read.")]
+    if meshes := ", ".join(f"mesh:{mesh.number}" for mesh in workspace.meshes()[:MOST_NAMED]):
+        remarks.append(paragraph(f"Pictures show no meshes, and so not {meshes}."))
     if undrawable:
         left_out = ", ".join(f"{number:03d}" for number in sorted(undrawable))
         remarks.append(paragraph(f"Not in the pictures: layer {left_out}.", class_="bad"))
     try:
         if usable[0].role is Role.MAIN or workspace.main.number not in undrawable:
-            over = [layer.number for layer in usable if not is_beside(layer)]
-            beside = [f"{layer.number:03d}" for layer in usable if is_beside(layer)]
+            over = [layer.number for layer in usable if not is_tile(layer)]
+            beside = tiles.tiles(workspace, undrawable)
             if beside:
+                numbers = ", ".join(f"{layer.number:03d}" for layer in beside)
+                more = f" (the first {tiles.MOST})" if len(beside) > tiles.MOST else ""
                 remarks.append(
                     paragraph(
-                        f"Layer {', '.join(beside)} is not in the pictures: the workspace says "
-                        "that it is shown beside the main image, not over it."
+                        f"Layer {numbers} is not in the pictures: the workspace says that it is "
+                        "shown beside the main image, not over it. Below them it has pictures of "
+                        f"its own{more}."
                     )
                 )
             if len(over) > MOST_LAYERS:
@@ -81,21 +90,44 @@ def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
                     )
                 )
                 over = [workspace.main.number]
+                beside = []
             scene = Scene(workspace, over)
             remarks.append(_drawn(scene))
         else:
             alone = Workspace()
             alone.set_main(usable[0].path)
-            scene = Scene(alone)
+            scene, beside = Scene(alone), []
             remarks.append(
                 paragraph(
                     "The main image cannot be drawn: the pictures show layer "
                     f"{usable[0].number:03d} alone, along its own axes."
                 )
             )
-        return [*remarks, *_views(scene)]
+        return [*remarks, *_views(scene), *_tiles(scene, beside, undrawable)]
     except WorkspaceError as error:
         return [*remarks, paragraph(f"There is no picture: {error}")]
+
+
+def _tiles(scene: Scene, layers: Sequence[Layer], undrawable: Collection[int]) -> list[Element]:
+    """Return a picture of each layer that ITK-SNAP shows as a tile, through the cursor."""
+    if not layers:
+        return []
+    found = []
+    voxel = scene.cursor()
+    places = [(view, voxel[scene.grid.axis(view)]) for view in View]
+    for layer in layers[: tiles.MOST]:
+        name = f"{layer.number:03d} {layer.nickname or PurePath(layer.file).name}"
+        try:
+            image = composed(tiles.scene(layer, without=undrawable), places, SIZE)
+        except WorkspaceError as error:
+            found.append(paragraph(f"There is no picture of layer {layer.number:03d}: {error}"))
+            continue
+        (address,) = webp([image], _QUALITIES[1])
+        width, height = map(str, image.size)
+        views = f"Layer {layer.number:03d}: axial, sagittal and coronal view"
+        picture = element("img", src=address, alt=views, width=width, height=height)
+        found.append(element("div", picture, element("p", typed(name)), class_="tile"))
+    return found
 
 
 def _drawn(scene: Scene) -> Element:

@@ -16,7 +16,6 @@ from snapws.wt.run import (
     Run,
     UsageError,
     is_whole_number,
-    number,
     whole_number,
 )
 
@@ -192,7 +191,7 @@ def _layers_add_anat(run: Run, path: str) -> None:
 @_command(_LAYERS, "-layers-add-seg", "-las", parameters="<file>")
 def _layers_add_seg(run: Run, path: str) -> None:
     """Add an image as the last segmentation, and pick it."""
-    run.pick(run.workspace.add_segmentation(path))
+    run.pick(run.workspace.add_segmentation(path, any_size=True))
 
 
 @_command(_LAYERS, "-layers-add-mesh", "-lam", parameters="<file> <time-point>")
@@ -210,7 +209,7 @@ def _layers_set_main(run: Run, path: str) -> None:
 @_command(_LAYERS, "-layers-set-seg", "-ls-seg", "-lss", parameters="<file>")
 def _layers_set_seg(run: Run, path: str) -> None:
     """Make an image the only segmentation, and pick it."""
-    run.pick(run.workspace.set_segmentation(path))
+    run.pick(run.workspace.set_segmentation(path, any_size=True))
 
 
 @_command(_PROPERTIES, "-props-get-filename", "-pgf")
@@ -322,8 +321,8 @@ def _props_set_sticky(run: Run, value: str) -> None:
 
 @_command(_PROPERTIES, "-props-set-alpha", parameters="<value>")
 def _props_set_alpha(run: Run, value: str) -> None:
-    """Set its opacity."""
-    run.picked_layer().display.opacity = number(value)
+    """Set its opacity, 0 to 1 or a percentage."""
+    run.picked_layer().display.opacity = value
 
 
 @_command(_PROPERTIES, "-props-set-transform", "-pst", parameters="<file>")

@@ -32,12 +32,12 @@ def test_a_new_user_gets_from_files_to_a_workspace(snapws, study):
 
 
 def test_all_properties(snapws):
-    line = "--contrast 0:0,10:0.25,20:1 --mode magnitude --opacity 128 --sticky --transform"
+    line = "--contrast 0:0,10:0.25,20:1 --mode magnitude --opacity 35% --sticky --transform"
     snapws(f"layers set study.itksnap O:0 {line} rotation.mat --tag B --tag A --nickname N")
     layer = opened().layer("O:0")
     assert layer.display.contrast == ((0, 0), (10, 0.25), (20, 1))
     assert layer.display.mode is ComponentMode.MAGNITUDE
-    assert (layer.display.opacity, layer.display.sticky) == (128, True)
+    assert (layer.display.opacity, layer.display.sticky) == (0.35, True)
     assert (layer.tags, layer.nickname) == (("A", "B"), "N")
     assert np.array_equal(layer.transform, np.loadtxt("rotation.mat"))
     snapws("layers set study.itksnap O:0 --contrast auto --component 2 --no-sticky --nickname=")
@@ -63,15 +63,15 @@ def test_colour_map_and_contrast_go_where_the_mode_that_is_set_with_them_has_the
 
 
 def test_an_opacity_is_meant_for_an_overlay_over_the_main_image(snapws):
-    snapws("layers set study.itksnap O:0 --opacity 255")
+    snapws("layers set study.itksnap O:0 --opacity 1")
     assert opened().layer("O:0").display.sticky
-    snapws("layers set study.itksnap O:0 --opacity 200 --no-sticky")
-    snapws("layers set study.itksnap O:0 --opacity 255")  # the file says that it is not
+    snapws("layers set study.itksnap O:0 --opacity 0.8 --no-sticky")
+    snapws("layers set study.itksnap O:0 --opacity 100%")  # the file says that it is not
     assert opened().layer("O:0").display.beside
-    snapws("layers add study.itksnap flair.nii.gz --nickname FLAIR --opacity 90")
+    snapws("layers add study.itksnap flair.nii.gz --nickname FLAIR --opacity 35%")
     assert opened().layer("O:1").display.sticky
     for layer in ("M", "S"):
-        snapws(f"layers set study.itksnap {layer} --opacity 255")
+        snapws(f"layers set study.itksnap {layer} --opacity 1")
         assert "LayerMetaData.Sticky" not in opened().layer(layer).registry
 
 
@@ -89,9 +89,15 @@ def test_layers_are_removed_together(snapws):
 
 def test_the_main_image_and_the_segmentation_are_replaced(snapws, study):
     snapws("layers set-main study.itksnap t2.nii.gz --tag New")
-    snapws("layers set-segmentation study.itksnap seg.nii.gz --nickname S")
+    snapws("layers set-segmentation study.itksnap t2.nii.gz --nickname S")
     assert opened().main.path == study / "t2.nii.gz"
     assert [layer.nickname for layer in opened().layers(role=Role.SEGMENTATION)] == ["S"]
+    refused = snapws("layers set-segmentation study.itksnap seg.nii.gz", 1)
+    assert "its size is 12 x 10 x 8, that of the main image 9 x 11 x 7" in refused.stderr
+    assert [layer.nickname for layer in opened().layers(role=Role.SEGMENTATION)] == ["S"]
+    refused = snapws("layers add study.itksnap seg.nii.gz --role segmentation", 1)
+    assert refused.stderr.count("\n") == 1
+    assert len(opened().layers()) == 3
 
 
 def test_meshes(snapws, study):

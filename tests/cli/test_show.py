@@ -19,6 +19,7 @@ from PIL import Image
 
 from snapws import Workspace
 from snapws.cli import terminal
+from tests.conformance.replay import RECORDINGS
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
 SNAPWS = str(Path(sysconfig.get_path("scripts")) / "snapws")
@@ -51,6 +52,40 @@ def test_a_picture_is_saved_where_it_is_asked_for(study, tmp_path):
     assert pixels((tmp_path / "a.png").read_bytes()).shape[2] == 3
     expected = np.asarray(Workspace.open(study).picture(size=64))
     np.testing.assert_array_equal(pixels((tmp_path / "a.png").read_bytes()), expected)
+
+
+def test_an_overlay_that_is_not_sticky_is_a_tile_below_the_main_image(study, tmp_path):
+    opened = Workspace.open(study)
+    opened.layer("O:0").file = BRAIN / "target.nii.gz"
+    opened.save()
+    done = show(study, "-o", tmp_path / "all.png", "--size", "64")
+    assert (done.returncode, done.stderr) == (0, "")
+    everything = pixels((tmp_path / "all.png").read_bytes())
+    over = np.asarray(Workspace.open(study).picture(size=64))
+    height, width = over.shape[:2]
+    np.testing.assert_array_equal(everything[24 : 24 + height, :width], over)
+    tile = everything[48 + height :]
+    assert tile.shape[0] == height
+    assert tile[: height // 2].any()
+    opened.layer("O:0").display.sticky = True
+    opened.add_mesh(RECORDINGS / "inputs" / "tri.vtk")
+    opened.save()
+    done = show(study, "-o", tmp_path / "all.png", "--size", "64")
+    assert done.stderr == "snapws: not drawn: mesh:0: pictures show no meshes\n"
+    over = np.asarray(opened.picture(size=64))
+    np.testing.assert_array_equal(pixels((tmp_path / "all.png").read_bytes()), over)
+
+
+def test_a_picture_with_tiles_counts_those_that_it_leaves_out(study, tmp_path):
+    opened = Workspace.open(study)
+    for _ in range(13):
+        opened.add_overlay(BRAIN / "target.nii.gz")
+    opened.save()
+    done = show(study, "-o", tmp_path / "all.png", "--size", "16")
+    assert done.returncode == 0
+    unread, more = done.stderr.splitlines()
+    assert unread.startswith("snapws: not drawn: layer 002: ")  # a photo
+    assert more.startswith("snapws: not drawn: layer 015: a picture has 12 tiles at most")
 
 
 def test_without_a_terminal_that_can_it_says_where_the_file_is(study):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -101,7 +102,6 @@ def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path, slope, stor
     ("entry", "stored", "message"),
     [
         ("ImageTransform.Offset.Element[0]", "nan", "'nan'"),
-        ("LayerMetaData.DisplayMapping.ColorMap.Preset", "Jett", "'Jett' is no colour map"),
         ("LayerMetaData.DisplayMapping.SelectedScalarRep", "Loud", "'Loud', not a known mode"),
         ("LayerMetaData.Alpha", "nan", "its opacity is no number"),
         ("LayerMetaData.DisplayMapping.Curve.ControlPoint[0].tValue", "inf", "contrast curve"),
@@ -132,6 +132,39 @@ def test_a_matrix_without_an_inverse(scan):
     (problem,) = check(scan)
     assert (problem.kind, problem.where) == ("settings", "layer 001")
     assert "has no inverse" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "stored", "message"),
+    [
+        (
+            "ColorMap.Preset",
+            "jet",
+            "no colour map 'jet' and shows it in grey: set the colour map Jet",
+        ),
+        ("Alpha", "90", "its opacity is 90, .* ITK-SNAP shows it opaque; set 35% for 90 of 255"),
+    ],
+)
+def test_settings_that_itksnap_takes_otherwise_are_remarks(scan, entry, stored, message):
+    overlay = scan.add_overlay(scan.main.path)
+    key = "LayerMetaData." + ("DisplayMapping." if "." in entry else "") + entry
+    overlay.registry[key] = stored
+    (problem,) = check(scan)
+    assert (problem.kind, problem.where, problem.is_error) == ("settings", "layer 001", False)
+    assert re.search(message, problem.message)
+
+
+def test_the_opacity_of_the_main_image_does_not_count(scan):
+    scan.main.registry["LayerMetaData.Alpha"] = "255"
+    assert check(scan) == ()
+
+
+def test_an_opacity_of_segmentations_beyond_1_is_a_remark(scan, tmp_path):
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
+    scan.main.registry["ProjectMetaData.IRIS.LabelState.SegmentationAlpha"] = "128"
+    (problem,) = check(scan)
+    assert not problem.is_error
+    assert problem.message.startswith("the opacity of the segmentations is 128, but goes from 0")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other limits")
@@ -206,23 +239,69 @@ def test_more_values_than_there_are_labels(scan, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "shift", "message"),
+    ("size", "message"),
     [
-        ((4, 3, 3), 0, "its size is 4 x 3 x 3, that of the main image 4 x 3 x 2"),
-        ((4, 3, 2), 0.3, "it lies up to 0.3 mm off the main image"),
-        ((4, 3, 2), 0.01, None),
+        ((4, 3, 3), "its size is 4 x 3 x 3, that of the main image 4 x 3 x 2"),
+        ((4, 3, 2, 5), "it has 5 time points, the main image 1"),
     ],
 )
-def test_geometry(scan, tmp_path, size, shift, message):
+def test_a_segmentation_that_itksnap_does_not_open(scan, tmp_path, size, message):
+    path = image(tmp_path / "seg.nii.gz", np.ones(size, np.uint8))
+    scan.add_segmentation(path, any_size=True)
+    said = f"{message}: ITK-SNAP does not open it"
+    assert list(check(scan)) == [Problem("geometry", "layer 001", said)]
+
+
+def test_a_still_segmentation_of_a_series_does_not_fit(scan, tmp_path):
+    scan.set_main(image(tmp_path / "cine.nii.gz", np.zeros((4, 3, 2, 7), np.int16)))
+    scan.labels = [Label(1, "one"), Label(2, "two")]
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1)), any_size=True)
+    (problem,) = check(scan)
+    assert problem.message.startswith("it has 1 time point, the main image 7")
+    scan.set_segmentation(image(tmp_path / "seg.nii.gz", np.zeros((4, 3, 2, 7), np.uint8)))
+    assert check(scan) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (
+            lambda m: m[1, 3:].__iadd__(0.3),
+            "it lies up to 0.3 mm off .*: it is shifted by 0, 0.3, 0 mm",
+        ),
+        (
+            lambda m: m[:3, :3].__imul__(2),
+            "its voxels measure 1 x 2 x 4 mm, those of the main image",
+        ),
+        (
+            lambda m: m.__setitem__((slice(3), slice(3)), np.diag([-0.5, -1, 2])),
+            "its axes run LPS, those of the main image LSA",
+        ),
+        (
+            lambda m: m.__setitem__(
+                (slice(3), slice(3)),
+                nibabel.eulerangles.euler2mat(0.2) @ AFFINE[:3, :3],
+            ),
+            "its axes are turned against those of the main image",
+        ),
+        (lambda m: m[1, 3:].__iadd__(0.01), None),
+    ],
+)
+def test_a_segmentation_whose_header_puts_it_elsewhere(scan, tmp_path, change, how):
     moved = AFFINE.copy()
-    moved[1, 3] += shift
-    scan.add_segmentation(image(tmp_path / "seg.nii.gz", np.ones(size, np.uint8), moved))
-    expected = [Problem("geometry", "layer 001", message)] if message else []
-    assert list(check(scan)) == expected
+    change(moved)
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", np.ones((4, 3, 2), np.uint8), moved))
+    found = check(scan)
+    assert [(one.kind, one.where) for one in found] == [("geometry", "layer 001")] * bool(how)
+    if how:
+        assert re.search(how, found[0].message)
+        assert found[0].message.endswith("ITK-SNAP shows it voxel on voxel over the main image")
 
 
 def test_a_segmentation_before_the_main_image_is_held_against_it(inputs, scan, tmp_path):
-    scan.add_segmentation(image(tmp_path / "seg.nii.gz", np.ones((4, 3, 3), np.uint8)))
+    scan.add_segmentation(
+        image(tmp_path / "seg.nii.gz", np.ones((4, 3, 3), np.uint8)), any_size=True
+    )
     layers = scan.registry.folder("Layers")
     layers.rename_folder("Layer[000]", "Layer[002]")
     layers.rename_folder("Layer[001]", "Layer[000]")

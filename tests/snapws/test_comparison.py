@@ -152,7 +152,7 @@ def test_another_name_or_format_of_the_same_image_is_no_difference(study, edited
 
 def test_layers_that_were_added_and_removed(study, edited):
     edited.remove(edited.layers()[1])
-    edited.add_segmentation(study.folder / "source.nii.gz", nickname="Result")
+    edited.add_segmentation(study.folder / "source.nii.gz", nickname="Result", any_size=True)
     before = found(study, edited)
     # The same voxels, though in another role and by other names, are the same layer.
     assert before == {
@@ -276,9 +276,11 @@ def test_colour_maps_differ_by_what_is_drawn(study, edited):
     assert found(before, edited) == set()
     own_map(edited.layers()[1], 0, 254)
     assert found(before, edited) == {("layer 001", "color_map")}
-    for workspace in (before, edited):  # the points count, not the name
-        workspace.layers()[1].registry["LayerMetaData.DisplayMapping.ColorMap.Preset"] = "Jet"
-    assert found(before, edited) == {("layer 001", "color_map")}
+    preset = "LayerMetaData.DisplayMapping.ColorMap.Preset"
+    for name, differs in (("Jet", False), ("Custom", True)):  # a preset counts more than points
+        for workspace in (before, edited):
+            workspace.layers()[1].registry[preset] = name
+        assert bool(found(before, edited)) == differs
     own_map(edited.layers()[1], 0, 255)
     key = "LayerMetaData.DisplayMapping.ColorMap.ControlPoint[0001]"
     edited.layers()[1].registry[f"{key}.Type"] = "Discontinuous"
@@ -297,17 +299,23 @@ def test_settings_that_each_way_to_show_components_has_for_itself(study, edited)
     assert found(before, edited) == {("layer 001", "color_map")}
 
 
-def test_an_overlay_that_says_that_it_is_beside_the_main_image_differs_from_one_that_does_not(
-    study, edited
-):
+def test_an_overlay_beside_the_main_image_differs_from_one_over_it(study, edited):
     before = Workspace.open(study.path)
-    edited.layers()[1].display.sticky = False
-    assert found(study, edited) == {("layer 001", "beside")}
+    edited.layers()[1].display.sticky = False  # as where nothing is said
+    assert found(study, edited) == set()
     before.layers()[1].display.sticky = True
     assert found(before, edited) == {("layer 001", "sticky")}
     for layer in (edited.main, edited.layers()[3]):  # these are drawn the same
         layer.display.sticky = False
     edited.layers()[1].display.sticky = True
+    assert found(before, edited) == set()
+
+
+def test_an_opacity_that_is_shown_alike_is_no_difference(study, edited):
+    before = Workspace.open(study.path)
+    edited.main.registry["LayerMetaData.Alpha"] = "255"
+    before.layers()[1].registry["LayerMetaData.Alpha"] = "1"
+    edited.layers()[1].registry["LayerMetaData.Alpha"] = "255"
     assert found(before, edited) == set()
 
 
@@ -543,7 +551,7 @@ def color_map(ws: Workspace, draw: Draw) -> Place:
 
 
 def opacity(ws: Workspace, draw: Draw) -> Place:
-    ws.layers()[2].display.opacity = draw(st.floats(0, 254))
+    ws.layers()[2].display.opacity = draw(st.floats(0, 0.49))
     return {("layer 002", "opacity")}
 
 

@@ -13,18 +13,55 @@ CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 def test_defaults(base):
     display = base.main.display
-    assert (display.color_map, display.opacity, display.sticky) == ("", 255, False)
+    assert (display.color_map, display.opacity, display.sticky) == ("", 0.5, False)
     assert (display.mode, display.component, display.contrast) == (ComponentMode.COMPONENT, 0, ())
     assert base.main.registry.folder("LayerMetaData.DisplayMapping") is None
 
 
 def test_settings(base):
     display = base.main.display
-    display.color_map, display.opacity, display.sticky = "Jet", 127.5, True
+    display.color_map, display.opacity, display.sticky = "Jet", "35%", True
     folder = base.main.registry.folder("LayerMetaData")
     assert folder["DisplayMapping.ColorMap.Preset"] == "Jet"
-    assert (folder["Alpha"], folder["Sticky"]) == ("127.5", "1")
-    assert (display.color_map, display.opacity, display.sticky) == ("Jet", 127.5, True)
+    assert (folder["Alpha"], folder["Sticky"]) == ("0.35", "1")
+    assert (display.color_map, display.opacity, display.sticky) == ("Jet", 0.35, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "opacity"),
+    [(0, 0), (1, 1), (0.25, 0.25), ("0.25", 0.25), ("100%", 1), (" 7.5% ", 0.075), ("1e-3", 0.001)],
+)
+def test_opacity_is_given_as_a_part_or_as_a_percentage(base, given, opacity):
+    base.main.display.opacity = given
+    assert base.main.display.opacity == base.main.display.stored_opacity == opacity
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (90, r"0 to 1 \(opaque\), not to 90: give 90%, or 35% for 90 of 255"),
+        ("255", "not to 255: give 100% for 255 of 255"),
+        (1.5, "give 1.5%, or 1% for 1.5 of 255"),
+        (1000, r"not to 1000$"),
+        ("101%", "not to 101%"),
+        ("-1%", "'-1%' is not a valid opacity"),
+        (-0.1, "-0.1 is not a valid opacity: give a number from 0 to 1, or 35%"),
+        ("nan", "'nan' is not a valid opacity"),
+        ("much", "'much' is not a valid opacity"),
+        ("", "'' is not a valid opacity"),
+    ],
+)
+def test_opacity_beyond_its_range_is_refused(base, given, said):
+    with pytest.raises(InvalidValue, match=said):
+        base.main.display.opacity = given
+    assert "LayerMetaData.Alpha" not in base.main.registry
+
+
+@pytest.mark.parametrize(("stored", "opacity"), [("255", 1), ("90", 1), ("-1", 0), ("0.2", 0.2)])
+def test_a_stored_opacity_beyond_its_range_counts_as_its_end(base, stored, opacity):
+    base.main.registry["LayerMetaData.Alpha"] = stored
+    assert base.main.display.opacity == opacity
+    assert base.main.display.stored_opacity == float(stored)
 
 
 @pytest.mark.parametrize("mode", ComponentMode)

@@ -188,3 +188,16 @@ def test_a_pattern_has_exactly_one_name(pattern):
 def test_a_shift_out_of_range():
     with pytest.raises(InvalidValue, match="label 65636"):
         labels.shifted([Label(65535, "last")], 101)
+
+
+def test_labels_have_the_colours_of_itksnap_in_its_order():
+    first = ["ff0000", "00ff00", "0000ff", "ffff00", "00ffff", "ff00ff", "ffefd5", "0000cd"]
+    assert [bytes(labels.new_color(i)).hex() for i in range(1, 9)] == first
+    assert labels.new_color(130) == (160, 82, 45)
+    assert [labels.new_color(131 + i) for i in range(6)] == [
+        labels.new_color(1 + i) for i in range(6)
+    ]
+    assert len({labels.new_color(i) for i in range(1, 131)}) == 129  # magenta stands twice
+    assert labels.new_color(0) == (0, 0, 0)
+    assert Label(7, "new").color == labels.new_color(7)
+    assert Label(7, "white", (255, 255, 255)).color == (255, 255, 255)

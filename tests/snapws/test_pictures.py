@@ -13,7 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from PIL import Image
 
 from snapws import (
@@ -26,9 +26,10 @@ from snapws import (
     PictureError,
     Workspace,
     pictures,
+    tiles,
 )
+from snapws.labels import new_color
 from snapws.pictures import Scene, View
-from snapws.rendering import made_up_color
 from tests.conformance.replay import RECORDINGS
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
@@ -122,7 +123,7 @@ def test_an_overlay_follows_its_own_geometry_and_transform(ws, tmp_path):
     affine[:3, 3] = 1, 2, 3  # the bright voxel is at (5, 8, 5) mm
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", voxels, affine))
     overlay.display.set_linear_contrast(0, 1)
-    overlay.display.opacity = 0.25
+    overlay.display.opacity, overlay.display.sticky = 0.25, True
     assert bright(drawn(ws, index=5)) == (5, 8)
     overlay.transform = [[1, 0, 0, -4], [0, 1, 0, 3], [0, 0, 1, -2], [0, 0, 0, 1]]
     # It leads from the main image to the overlay: what is at (5, 8, 5) shows at (9, 5, 7).
@@ -131,16 +132,29 @@ def test_an_overlay_follows_its_own_geometry_and_transform(ws, tmp_path):
     assert found[9, 5].tolist() == [64, 64, 64]  # a quarter of white over black
 
 
+def test_a_voxel_without_a_number_has_the_colour_of_nan_and_no_more(ws, tmp_path):
+    voxels = np.zeros(SHAPE, np.float32)
+    voxels[10, 5:8, 8] = np.nan
+    save(tmp_path / "main.nii.gz", voxels)
+    (found,) = Scene(ws).draw([(View.AXIAL, 8)], 4 * max(SHAPE))
+    yellow = (found == (255, 255, 0)).all(-1)
+    assert yellow.sum() == 4 * 4 * 3
+    assert not found[~yellow].any()
+
+
 def test_where_an_overlay_ends_what_lies_below_is_seen(ws, tmp_path):
     stripes(ws, tmp_path, [100])
     small = np.full((5, 6, 16), 0, np.float32)
     small[2] = np.nan
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", small))
+    overlay.display.sticky = True
     overlay.display.set_linear_contrast(0, 1)
     overlay.display.color_map = "Jet"  # blue
     found = drawn(ws)
-    assert found[1, 1].tolist() == [128, 128, 191]
-    assert found[2, 1].tolist() == found[5, 1].tolist() == found[1, 6].tolist() == [255] * 3
+    assert found[1, 1].tolist() == [128, 128, 192]
+    assert found[5, 1].tolist() == found[1, 6].tolist() == [255] * 3
+    overlay.display.color_map = "Hot"
+    assert drawn(ws)[2, 1].tolist() == [128, 191, 255]  # its NaN is (0, 127, 255)
 
 
 def bright(picture: np.ndarray) -> tuple[int, ...]:
@@ -152,16 +166,15 @@ def bright(picture: np.ndarray) -> tuple[int, ...]:
 
 def test_views_go_through_the_centre_of_the_segmentation(ws, tmp_path):
     assert Scene(ws).cursor() == (10, 12, 8)
-    labels = np.zeros((10, 12, 8), np.uint8)
-    labels[6:8, 3, 1:4] = 2
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[12:15, 6, 3:6] = 2
     first = ws.add_segmentation(save(tmp_path / "empty.nii.gz", np.zeros(SHAPE, np.uint8)))
     second = ws.add_segmentation(save(tmp_path / "labels.nii.gz", labels, np.diag([2.0, 2, 2, 1])))
+    # Where its own header or a transform puts it does not count.
     assert Scene(ws).cursor() == (13, 6, 4)
     assert Scene(ws, ["M", first.number]).cursor() == (10, 12, 8)
-    second.transform = np.diag([1, 1, 1, 1.0]) + np.array(
-        [[0] * 4, [0, 0, 0, -2], [0] * 4, [0] * 4]
-    )
-    assert Scene(ws).cursor() == (13, 8, 4)
+    second.transform = np.diag([1.0, 1, 0, 1])
+    assert Scene(ws).cursor() == (13, 6, 4)
 
 
 @pytest.mark.parametrize(
@@ -223,22 +236,43 @@ def test_labels_have_the_colours_opacity_and_visibility_of_the_table(ws, tmp_pat
     assert found[2, 1].tolist() == [50, 25, 13]
     assert found[3, 1].tolist() == [0, 0, 0]
     for place, index in ((4, 9), (5, 700)):  # none that the table has
-        np.testing.assert_allclose(found[place, 1], np.array(made_up_color(index)) / 2, atol=1)
+        np.testing.assert_allclose(found[place, 1], np.array(new_color(index)) / 2, atol=1)
     assert found[6:].max() == 0
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PSR"])
+def test_a_segmentation_is_drawn_voxel_on_voxel(ws, tmp_path, codes):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2:9, 2:6, 7:10] = 1
+    axes = inv_ornt_aff(axcodes2ornt(codes), SHAPE) @ np.diag([3.0, 0.5, 1, 1])
+    axes[:3, 3] += 40, -30, 20
+    ws.add_segmentation(save(tmp_path / "labels.nii.gz", labels, axes))
+    ws.labels = [Label(1, "it", (255, 0, 0))]
+    np.testing.assert_array_equal(drawn(ws)[..., 0] > 0, labels[..., 8] > 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((20, 24, 15), "its size is 20 x 24 x 15, that of the main image 20 x 24 x 16"),
+        ((*SHAPE, 5), "it has 5 time points, the main image 1"),
+    ],
+)
+def test_a_segmentation_that_itksnap_does_not_open_is_not_drawn(ws, tmp_path, shape, said):
+    path = save(tmp_path / "labels.nii.gz", np.zeros(shape, np.uint8))
+    ws.add_segmentation(path, any_size=True)
+    with pytest.raises(InvalidValue, match=f"layer 001: {said}: ITK-SNAP does not open it"):
+        ws.picture(size=32)
+    assert ws.picture(layers=["M"], size=32).width
 
 
 def test_labels_lie_over_overlays_whatever_their_numbers(ws, tmp_path):
     ws.add_segmentation(save(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8)))
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.full(SHAPE, 9, np.uint8)))
     overlay.display.set_linear_contrast(-2, -1)  # white
-    overlay.display.opacity, overlay.display.sticky = 255, True
+    overlay.display.opacity, overlay.display.sticky = 1, True
     ws.labels = [Label(1, "it", (255, 0, 0))]
     assert drawn(ws)[5, 5].tolist() == [255, 128, 128]
-
-
-def test_made_up_colours_differ():
-    assert [made_up_color(index) for index in (1, 2, 3)] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    assert len({made_up_color(index) for index in range(1, 300)}) > 290
 
 
 def stripes(ws: Workspace, tmp_path: Path, values) -> None:
@@ -283,7 +317,7 @@ def test_a_curve_that_leaves_black_and_white_ends_there(ws, tmp_path):
 def test_display_settings_that_are_none_are_refused(ws, tmp_path, entry, stored, said):
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.zeros(SHAPE, np.float32)))
     overlay.display.set_linear_contrast(0, 100)
-    overlay.display.opacity = 0.5
+    overlay.display.opacity, overlay.display.sticky = 0.5, True
     overlay.registry[f"LayerMetaData.{entry}"] = stored
     with pytest.raises(InvalidValue, match=f"layer 001: its {said}"):
         Scene(ws)
@@ -311,7 +345,8 @@ def test_numbers_that_are_none_are_drawn_without_a_word(ws, tmp_path):
     (fine,) = scene.draw([(View.AXIAL, 8)], 50)  # between voxels, too
     assert fine.max() == 255
     assert drawn(ws)[5, 5].tolist() == drawn(ws)[10, 5].tolist() == [255] * 3
-    assert drawn(ws)[7, 5].tolist() == drawn(ws)[9, 5].tolist() == [0] * 3
+    assert drawn(ws)[7, 5].tolist() == [0] * 3
+    assert drawn(ws)[9, 5].tolist() == [255, 255, 0]
     for value in (np.nan, 3e38):
         vectors = np.full((*SHAPE, 1, 3), value, np.float32)
         save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
@@ -321,45 +356,33 @@ def test_numbers_that_are_none_are_drawn_without_a_word(ws, tmp_path):
             assert drawn(ws).shape == (*SHAPE[:2], 3)
 
 
-@pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
-def test_an_image_of_one_value_can_be_drawn(ws, tmp_path, value):
+@pytest.mark.parametrize(("value", "red"), [(0.0, 0), (7.0, 0), (np.nan, 255)])
+def test_an_image_of_one_value_can_be_drawn(ws, tmp_path, value, red):
     ws.main.display.contrast = ()
     stripes(ws, tmp_path, [value])
-    assert set(greys(ws)) == {0}
+    assert set(greys(ws)) == {red}
 
 
 def test_a_nearly_empty_overlay_is_seen(ws, tmp_path):
     voxels = np.zeros(SHAPE, np.float32)
     voxels[3, 4, 8], voxels[5, 4, 8] = 5, 2.5
-    ws.add_overlay(save(tmp_path / "sparse.nii.gz", voxels))
+    ws.add_overlay(save(tmp_path / "sparse.nii.gz", voxels)).display.sticky = True
     assert drawn(ws)[3, 4].tolist() == [128, 128, 128]  # white, half of it
     assert drawn(ws)[5, 4].tolist() == [64, 64, 64]
 
 
 @pytest.mark.parametrize(
-    ("opacity", "sticky", "seen"),
-    [
-        (None, False, 0.5),
-        (255.0, False, 0.5),  # beside the main image, in ITK-SNAP
-        (1.0, False, 0.5),
-        (255.0, True, 1.0),
-        (1.0, True, 1.0),
-        (0.25, False, 0.25),
-        (51.0, True, 0.2),
-        (0.0, True, 0.0),
-        (-5.0, True, 0.0),
-        (1000.0, True, 1.0),
-    ],
+    ("stored", "seen"),
+    [(None, 0.5), ("255", 1), ("1", 1), ("0.25", 0.25), ("51", 1), ("0", 0), ("-5", 0), ("1e3", 1)],
 )
-def test_the_opacity_of_an_overlay(ws, tmp_path, opacity, sticky, seen):
+def test_the_opacity_of_an_overlay(ws, tmp_path, stored, seen):
     voxels = np.ones(SHAPE, np.float32)
     voxels[0] = 0
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", voxels))
     overlay.display.set_linear_contrast(0, 1)
-    if sticky:
-        overlay.display.sticky = True
-    if opacity is not None:
-        overlay.display.opacity = opacity
+    overlay.display.sticky = True
+    if stored is not None:
+        overlay.registry["LayerMetaData.Alpha"] = stored
     assert drawn(ws)[5, 5, 0] == round(255 * seen)
 
 
@@ -379,20 +402,64 @@ def test_the_opacity_of_segmentations(ws, tmp_path, stored, seen):
             drawn(ws)
 
 
-def test_an_overlay_that_is_shown_beside_the_main_image_is_drawn_if_it_is_asked_for(ws, tmp_path):
+@pytest.mark.parametrize("role", ["OverlayRole", "SnapRole"])
+def test_an_overlay_that_is_not_sticky_is_drawn_if_it_is_asked_for(ws, tmp_path, role):
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.full(SHAPE, 100, np.int16)))
+    overlay.registry["Role"] = role
     overlay.display.set_linear_contrast(0, 100)
+    for said in ("nothing", "no"):
+        if said == "no":
+            overlay.display.sticky = False
+        assert drawn(ws)[5, 5, 0] == 0
+        assert drawn(ws, layers=["M", "1"])[5, 5, 0] == 128
+    overlay.display.sticky = True
     assert drawn(ws)[5, 5, 0] == 128
-    overlay.display.sticky = False  # now the file says so
-    assert drawn(ws)[5, 5, 0] == 0
-    assert drawn(ws, layers=["M", "O:0"])[5, 5, 0] == 128
+
+
+def test_over_a_tile_lie_sticky_overlays_and_segmentations(ws, tmp_path):
+    grey = {"sticky": 100, "tile": 50}
+    for name, value in grey.items():
+        overlay = ws.add_overlay(save(tmp_path / f"{name}.nii.gz", np.full(SHAPE, value, "<i2")))
+        overlay.display.set_linear_contrast(0, 100)
+        overlay.display.sticky = name == "sticky"
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[3] = 1
+    ws.add_segmentation(save(tmp_path / "labels.nii.gz", labels))
+    (tile,) = tiles.tiles(ws)
+    scene = tiles.scene(tile)
+    assert [layer.number for layer in scene.layers] == [2, 1, 3]
+    (found,) = scene.draw([(View.AXIAL, 8)], max(SHAPE))
+    found = found[::-1, ::-1].transpose(1, 0, 2)
+    assert found[5, 5].tolist() == [191] * 3  # white, half of it, over grey
+    assert found[3, 5, 0] > found[3, 5, 1]
+    alone = tiles.scene(tile, without=[1, 3])
+    assert [layer.number for layer in alone.layers] == [2]
+
+
+def test_a_tile_of_one_time_point_is_drawn_at_each(ws, tmp_path):
+    series = np.zeros((*SHAPE, 3), np.float32)
+    save(tmp_path / "main.nii.gz", series)
+    ws.add_overlay(save(tmp_path / "still.nii.gz", np.zeros(SHAPE, np.int16)))
+    ws.add_overlay(save(tmp_path / "moving.nii.gz", series))
+    for time_point in (1, 3):
+        image, left_out = tiles.picture(ws, size=24, time_point=time_point)
+        assert (image.height > 3 * ws.picture(size=24).height, left_out) == (True, [])
+    with pytest.raises(InvalidValue, match="time points 1 to 3"):
+        tiles.picture(ws, size=24, time_point=4)
+
+
+def test_a_tile_that_cannot_be_drawn_spoils_no_picture(ws, tmp_path):
+    ws.add_overlay(tmp_path / "gone.nii.gz")
+    image, (line,) = tiles.picture(ws, size=24)
+    assert image.height == ws.picture(size=24).height
+    assert line.startswith("layer 001: layer 001 of the new workspace: its file")
 
 
 def test_what_is_drawn_can_be_chosen_and_the_lowest_is_opaque(ws, tmp_path):
     stripes(ws, tmp_path, [100])
     overlay = ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.zeros(SHAPE, np.float32)))
     overlay.display.set_linear_contrast(0, 100)
-    assert drawn(ws)[5, 5, 0] == 128
+    assert drawn(ws)[5, 5, 0] == 255
     assert drawn(ws, layers=["M"])[5, 5, 0] == 255
     assert drawn(ws, layers=["O:0"])[5, 5, 0] == 0
     assert drawn(ws, layers=["1", "M"])[5, 5, 0] == 128  # by number, whatever the order
@@ -502,7 +569,8 @@ def test_another_time_point_than_the_only_one_is_refused(ws, tmp_path):
     ws.add_overlay(save(tmp_path / "overlay.nii.gz", np.zeros(SHAPE, np.float32)))
     with pytest.raises(InvalidValue, match="one time point, not 2"):
         ws.picture(time_point=2)
-    ws.add_overlay(save(tmp_path / "series.nii.gz", np.zeros((*SHAPE, 2), np.float32)))
+    series = ws.add_overlay(save(tmp_path / "series.nii.gz", np.zeros((*SHAPE, 2), np.float32)))
+    series.display.sticky = True
     assert drawn(ws, time_point=2).any() == drawn(ws).any()
     with pytest.raises(InvalidValue, match="one time point, not 2"):
         drawn(ws, layers=["M", "O:0"], time_point=2)
@@ -662,7 +730,7 @@ def test_what_cannot_be_drawn_is_refused(ws, tmp_path):
     with pytest.raises(ImageDamaged, match=r"main\.nii\.gz"):
         ws.picture()
     (tmp_path / "main.nii.gz").write_bytes(data)
-    ws.add_overlay(tmp_path / "gone.nii.gz")
+    ws.add_overlay(tmp_path / "gone.nii.gz").display.sticky = True
     with pytest.raises(LayerFileMissing, match=r"gone\.nii\.gz"):
         ws.picture()
     assert ws.picture(layers=["M"]).size
@@ -672,18 +740,12 @@ def test_voxels_without_a_size_are_refused(ws, tmp_path):
     data = bytearray(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), None).to_bytes())
     data[80:84] = np.float32(0).tobytes()  # the size of a voxel along x
     (tmp_path / "flat.nii").write_bytes(data)
-    ws.add_overlay(tmp_path / "flat.nii")
+    ws.add_overlay(tmp_path / "flat.nii").display.sticky = True
     with pytest.raises(ImageDamaged, match="no size along an axis"):
         ws.picture()
     ws.set_main(tmp_path / "flat.nii")
     with pytest.raises(ImageDamaged, match="no size along an axis"):
         ws.picture(layers=["O:0"])
-
-
-def test_a_transform_that_flattens_an_image_is_drawn_as_it_is(ws, tmp_path):
-    labels = save(tmp_path / "labels.nii.gz", np.ones(SHAPE, np.uint8))
-    ws.add_segmentation(labels).transform = np.diag([1.0, 1, 0, 1])
-    assert ws.picture(size=32).width
 
 
 def test_without_pillow_it_is_said_what_to_install(tmp_path):

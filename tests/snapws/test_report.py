@@ -95,7 +95,9 @@ def test_labels_with_their_volumes(ws):
 def test_volumes_show_every_voxel_however_small(ws, tmp_path):
     labels = np.zeros((24, 20, 60), np.uint8)
     labels[0, 0, :7] = 1
-    ws.set_segmentation(image(tmp_path / "fine.nii.gz", labels, (0.01, 0.01, 0.02)))
+    fine = image(tmp_path / "fine.nii.gz", np.zeros((24, 20, 60), np.int16), (0.01, 0.01, 0.02))
+    ws.main.file = fine
+    ws.set_segmentation(image(tmp_path / "labels.nii.gz", labels))  # of other voxels, it says
     assert rows(made(ws), "Segmentation, layer 002 (a voxel has 2e-06 mm³)")[1:] == [
         ["1", "Liver", "yes", "yes", "7", "0.0000140"],
         ["5", "Spleen", "no", "yes", "0", "0.0000000"],
@@ -132,13 +134,45 @@ def test_an_image_of_two_axes(ws, tmp_path):
 
 
 def test_what_the_pictures_show(ws, tmp_path):
+    ws.layers()[1].display.sticky = True
     assert "Drawn, from below: 000 T1, 001 pet.nii.gz, 002 Draft." in section(made(ws), "Pictures")
     ws.layers()[1].display.sticky = False
     series = np.zeros((24, 20, 60, 2), np.uint8)
-    ws.set_segmentation(image(tmp_path / "moving.nii.gz", series))
+    ws.main.file = ws.set_segmentation(
+        image(tmp_path / "moving.nii.gz", series), any_size=True
+    ).file
     shown = section(made(ws), "Pictures")
     assert "Layer 001 is not in the pictures: the workspace says" in shown
     assert "Drawn, from below: 000 T1, 002 moving.nii.gz. The first of several time points" in shown
+
+
+def test_overlays_that_are_not_sticky_are_tiles(ws, tmp_path):
+    field = np.zeros((24, 20, 60, 1, 3), np.float32)
+    ws.add_overlay(image(tmp_path / "field.nii.gz", field, (-2, 1, 0.5)), nickname="Field")
+    page = made(ws)
+    found = page.findall(".//div[@class='tile']")
+    assert [one.find("p").text_content() for one in found] == [
+        "001 pet.nii.gz",
+        "003 Field",
+    ]
+    assert all(one.find("img").get("src").startswith("data:image/webp") for one in found)
+    ws.layers()[3].file = tmp_path / "gone.nii.gz"
+    ws.layers()[1].display.sticky = True
+    assert made(ws).find(".//div[@class='tile']") is None
+
+
+def test_a_page_has_a_dozen_tiles_and_counts_the_others(ws):
+    for _ in range(13):
+        ws.add_overlay(ws.layers()[1].path)
+    page = made(ws)
+    assert len(page.findall(".//div[@class='tile']")) == 12
+    assert "pictures of its own (the first 12)." in section(page, "Pictures")
+
+
+def test_a_line_says_that_meshes_are_not_drawn(ws, tmp_path):
+    assert "no meshes" not in section(made(ws), "Pictures")
+    ws.add_mesh(tmp_path / "cortex.vtk")
+    assert "Pictures show no meshes, and so not mesh:0." in section(made(ws), "Pictures")
 
 
 def test_a_layer_that_cannot_be_drawn_spoils_no_other(ws):
@@ -180,10 +214,19 @@ def test_the_slice_to_begin_with_is_among_the_chosen(length, start):
 def test_labels_of_several_time_points(ws, tmp_path):
     voxels = np.zeros((24, 20, 60, 2), np.uint8)
     voxels[0, 0, :3, 1] = 1
-    ws.set_segmentation(image(tmp_path / "moving.nii.gz", voxels))
+    moving = image(tmp_path / "moving.nii.gz", voxels, (-2, 1, 0.5))
+    ws.set_segmentation(moving, any_size=True)
     assert rows(made(ws), "Segmentation, layer 002")[1:] == [
         ["1", "2", "Liver", "yes", "yes", "3", "3.0"]
     ]
+
+
+def test_a_segmentation_that_itksnap_does_not_open_is_in_no_picture(ws, tmp_path):
+    small = image(tmp_path / "small.nii.gz", np.ones((5, 4, 3), np.uint8))
+    ws.set_segmentation(small, any_size=True)
+    page = made(ws)
+    assert "Not in the pictures: layer 002." in section(page, "Pictures")
+    assert "its size is 5 x 4 x 3, that of the main image 24 x 20 x 60" in page.text_content()
 
 
 def test_an_archive_keeps_and_removes_what_the_page_says(ws, tmp_path):

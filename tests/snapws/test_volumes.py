@@ -87,3 +87,13 @@ def test_what_is_no_segmentation_is_refused(tmp_path):
     (tmp_path / "cut.nii").write_bytes(cut)
     with pytest.raises(ImageDamaged, match="cut short"):
         label_volumes(read_header(tmp_path / "cut.nii"))
+
+
+def test_a_voxel_has_the_volume_of_one_of_the_main_image(tmp_path):
+    """A segmentation whose header still says micrometres, for example."""
+    for name, size in (("main", 0.01), ("labels", 10.0)):
+        voxels = np.ones((4, 3, 2), np.uint8)
+        nibabel.Nifti1Image(voxels, np.diag([size] * 3 + [1])).to_filename(tmp_path / f"{name}.nii")
+    main, labels = (read_header(tmp_path / f"{name}.nii") for name in ("main", "labels"))
+    assert label_volumes(labels, main).voxel_volume == pytest.approx(1e-6)
+    assert label_volumes(labels).voxel_volume == pytest.approx(1000)

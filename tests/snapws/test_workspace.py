@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 
+import nibabel
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -461,3 +463,26 @@ def test_mesh_time_points_are_listed_once(base):
     mesh = base.add_mesh("tri.vtk")
     mesh.registry["MeshTimePoints.TimePoint[0001].PolyData[000].AbsolutePath"] = "x.vtk"
     assert len(mesh.polydata()) == 1
+
+
+@pytest.mark.parametrize("add", ["add_segmentation", "set_segmentation"])
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((3, 4, 6), "its size is 3 x 4 x 6, that of the main image 3 x 4 x 5"),
+        ((3, 4, 5, 2), "it has 2 time points, the main image 1"),
+    ],
+)
+def test_a_segmentation_that_itksnap_does_not_open_is_refused(tmp_path, add, shape, said):
+    workspace = Workspace()
+    for name, size in (("main", (3, 4, 5)), ("labels", shape)):
+        nibabel.Nifti1Image(np.zeros(size, np.uint8), np.eye(4)).to_filename(
+            tmp_path / f"{name}.nii"
+        )
+    workspace.set_main(tmp_path / "main.nii")
+    with pytest.raises(InvalidValue, match=f"labels.nii: {said}: ITK-SNAP does not open it"):
+        getattr(workspace, add)(tmp_path / "labels.nii")
+    assert len(workspace.layers()) == 1
+    getattr(workspace, add)(tmp_path / "labels.nii", any_size=True)
+    getattr(workspace, add)(tmp_path / "comes-later.nii")
+    assert workspace.layers()[-1].file.endswith("comes-later.nii")

@@ -71,6 +71,13 @@ def test_opacity_and_stickiness(edited):
     assert edited("-props-set-sticky", "off").display.sticky is False
 
 
+def test_opacity_goes_to_1(edited, inputs, capsys):
+    assert edited("-props-set-alpha", "35%").display.opacity == 0.35
+    assert main(["-i", "base.itksnap", "-lp", "0", "-props-set-alpha", "90", "-o", "no.itksnap"])
+    assert "give 90%, or 35% for 90 of 255" in capsys.readouterr().err
+    assert not (inputs / "no.itksnap").exists()
+
+
 def test_registry_of_the_picked_layer(edited, capsys):
     layer = edited("-prs", "My.Key", "value", "-prg", "My.Key", "-prd", "My", "my.txt")
     assert layer.registry["My.Key"] == "value"

@@ -26,7 +26,7 @@ def register(job: Job) -> None:
         image = job.workspace.add_overlay("image.nii.gz", nickname="Resliced source")
         job.attach_picture("After deformable registration", layers=["M", image.number])
     with job.phase("Labels", 0.8, 0.9):
-        job.run(*reslice, "-ri", "LABEL", "0.2vox", "-rm", labels.path, "labels.nii.gz")
+        job.run(*reslice, "-ri", "NN", "-rm", labels.path, "labels.nii.gz")
         job.workspace.add_segmentation("labels.nii.gz", nickname="Resliced labels", tags={"Result"})
         job.attach_picture("Labels on the target", layers=["M", "S"])
     job.workspace.add_overlay("full.nii.gz", nickname="Deformation field").display.color_map = "Jet"

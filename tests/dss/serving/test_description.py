@@ -388,8 +388,10 @@ def layers(workspace: Workspace) -> Workspace:
     for number, name in enumerate(("Seg", "Twice", "Twice", "Gone")):
         file = workspace.folder / f"{number}.nii.gz"
         file.write_bytes((workspace.folder / "source.nii.gz").read_bytes())
-        add = workspace.add_segmentation if name == "Seg" else workspace.add_overlay
-        add(file, tags=[name])
+        if name == "Seg":
+            workspace.add_segmentation(file, tags=[name], any_size=True)
+        else:
+            workspace.add_overlay(file, tags=[name])
     file.unlink()
     surface = workspace.folder / "surface.vtk"
     surface.write_text("# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\n")

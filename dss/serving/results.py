@@ -1,0 +1,94 @@
+"""The layers that a service made: whether ITK-SNAP opens them, and what their user should know.
+
+A ticket fails by a layer that ITK-SNAP does not open: a file that cannot be read, a segmentation of
+another size or number of time points than the main image. All else is a warning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dss.errors import ServiceError
+from dss.serving import failure
+from snapws import WorkspaceError
+from snapws.layers import Layer, Role
+
+if TYPE_CHECKING:
+    from snapws import Workspace
+    from snapws.check import Problem
+
+_REFUSED = "ITK-SNAP does not open what the service made"
+
+
+class _Seen(NamedTuple):
+    """What tells a layer from one that somebody has changed."""
+
+    file: str
+    role: str
+    size: int
+    changed: int
+
+
+class Given:
+    """A workspace before a function works on it.
+
+    Args:
+        workspace: The workspace.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._layers = {_seen(layer) for layer in workspace.layers()}
+        self._main = {_seen(layer) for layer in workspace.layers(role=Role.MAIN)}
+        self._entries = dict(workspace.registry.walk())
+
+    def warnings(self, result: Workspace) -> list[str]:
+        """Check the layers that a function added or changed; return what its user should know.
+
+        Their images are read to the end.
+
+        Raises:
+            ServiceError: ITK-SNAP does not open one of them; the message names no path.
+        """
+        from snapws.check import check
+        from snapws.segmentations import misfit_of
+
+        made = self._made(result)
+        if not made and dict(result.registry.walk()) == self._entries:
+            return ["the service added nothing: its result is the workspace as it came"]
+        found = check(result, {layer.number for layer in made})
+        for one in found:
+            if one.kind in ("file", "image"):
+                raise ServiceError(f"{_REFUSED}: {_words(one)}")
+        for layer in made:
+            if why := misfit_of(layer):
+                raise ServiceError(f"{_REFUSED}: layer {layer.number:03d}: {why}")
+        empty = [layer for layer in made if layer.role is Role.SEGMENTATION and _is_empty(layer)]
+        return [
+            *map(_words, found),
+            *(f"layer {layer.number:03d}: the segmentation is empty" for layer in empty),
+        ]
+
+    def _made(self, result: Workspace) -> list[Layer]:
+        """Return the layers that are new or changed: all, where the main image is."""
+        layers = result.layers()
+        if not self._main.issuperset(map(_seen, result.layers(role=Role.MAIN))):
+            return layers
+        return [layer for layer in layers if _seen(layer) not in self._layers]
+
+
+def _seen(layer: Layer) -> _Seen:
+    try:
+        status = layer.path.stat()
+    except (OSError, WorkspaceError):
+        return _Seen(layer.file, layer.registry.get("Role"), -1, -1)
+    return _Seen(layer.file, layer.registry.get("Role"), status.st_size, status.st_mtime_ns)
+
+
+def _words(problem: Problem) -> str:
+    return failure.told(ServiceError(f"{problem.where}: {problem.message}"))
+
+
+def _is_empty(layer: Layer) -> bool:
+    from snapws.check import label_values
+
+    return not any(value >= 1 for value in label_values(layer.header()))

@@ -1,0 +1,98 @@
+"""Segmentations on the main image: ITK-SNAP shows them voxel on voxel, whatever their headers say.
+
+A segmentation of another size, or of another number of time points, ITK-SNAP does not open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snapws import geometry
+from snapws.errors import WorkspaceError
+from snapws.layers import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+    from snapws.images import ImageHeader
+    from snapws.layers import Layer
+
+#: How far the corners of a segmentation may lie off those of the main image by its header, in
+#: widths of a voxel. Headers that other programs wrote with four decimals stay below.
+TOLERANCE = 0.05
+
+
+def misfit(header: ImageHeader, main: ImageHeader) -> str:
+    """Return why ITK-SNAP does not open a segmentation over a main image; else an empty text.
+
+    Args:
+        header: The segmentation.
+        main: The main image.
+    """
+    if header.extent != main.extent:
+        return f"its size is {_size(header)}, that of the main image {_size(main)}"
+    ours, theirs = time_points(header), time_points(main)
+    if ours != theirs:
+        points = "1 time point" if ours == 1 else f"{ours} time points"
+        return f"it has {points}, the main image {theirs}"
+    return ""
+
+
+def misfit_of(layer: Layer) -> str:
+    """Return why ITK-SNAP does not open a layer as a segmentation over its main image.
+
+    It is an empty text for layers of other roles, and where an image cannot be read.
+    """
+    if layer.role is not Role.SEGMENTATION:
+        return ""
+    try:
+        headers = [one.header() for one in (layer, layer.workspace.main)]
+    except WorkspaceError:
+        return ""
+    return misfit(*headers)
+
+
+def displacement(header: ImageHeader, main: ImageHeader) -> str:
+    """Return how far and how a header puts a segmentation off the main image; else an empty text.
+
+    Args:
+        header: The segmentation, of the main image's size.
+        main: The main image.
+
+    Raises:
+        snapws.ImageDamaged: A header gives no place.
+    """
+    found, expected = geometry.affine(header), geometry.affine(main)
+    distance = geometry.distance(main, found, expected)
+    if distance <= TOLERANCE * min(geometry.spacing(expected)):
+        return ""
+    return f"it lies up to {distance:.3g} mm off the main image: {_how(found, expected)}"
+
+
+def time_points(header: ImageHeader) -> int:
+    """Return how many time points an image has."""
+    return header.shape[3] if len(header.shape) > 3 else 1
+
+
+def _how(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> str:
+    axes, main_axes = geometry.orientation(found), geometry.orientation(expected)
+    if axes != main_axes:
+        return f"its axes run {axes}, those of the main image {main_axes}"
+    lengths, main_lengths = geometry.spacing(found), geometry.spacing(expected)
+    if not np.allclose(lengths, main_lengths, rtol=1e-3):
+        return f"its voxels measure {_by(lengths)} mm, those of the main image {_by(main_lengths)}"
+    if not np.allclose(found[:3, :3], expected[:3, :3], atol=1e-3 * min(main_lengths)):
+        return "its axes are turned against those of the main image"
+    return f"it is shifted by {_by(found[:3, 3] - expected[:3, 3], ', ')} mm (RAS)"
+
+
+def _size(header: ImageHeader) -> str:
+    return " x ".join(str(length) for length in header.extent)
+
+
+def _by(numbers: Iterable[float], sign: str = " x ") -> str:
+    return sign.join(f"{number:.3g}" for number in numbers)

@@ -1,0 +1,106 @@
+"""The layers that ITK-SNAP shows as tiles beside the main image, not over it.
+
+Each tile is one layer on the voxel grid of the main image. Sticky overlays and segmentations lie
+over each tile as over the main image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from snapws import pictures
+from snapws.errors import WorkspaceError
+from snapws.pictures import Scene, is_tile
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from snapws.layers import Layer
+    from snapws.views import View
+    from snapws.workspace import Workspace
+
+#: Tiles that are drawn with the main image; each takes the time and room of a picture.
+MOST = 12
+
+
+def tiles(workspace: Workspace, without: Collection[int] = ()) -> list[Layer]:
+    """Return the layers that are tiles, by number.
+
+    Args:
+        workspace: The workspace.
+        without: Numbers of layers that are left out.
+    """
+    return [one for one in workspace.layers() if is_tile(one) and one.number not in without]
+
+
+def scene(tile: Layer, time_point: int = 1, without: Collection[int] = ()) -> Scene:
+    """Return a tile, ready to be drawn on slices of the main image.
+
+    Args:
+        tile: The layer.
+        time_point: The time point of images that have several, from 1.
+        without: Numbers of layers that are left out.
+
+    Raises:
+        snapws.WorkspaceError: As of `snapws.pictures.Scene`.
+    """
+    workspace = tile.workspace
+    tile.existing()
+    over = [one.number for one in workspace.layers() if not is_tile(one)]
+    main = workspace.main.number
+    drawn = [tile.number, *(number for number in over if number not in (main, *without))]
+    found = Scene(workspace, drawn)
+    return Scene(workspace, drawn, time_point) if time_point > 1 and found.moves else found
+
+
+def picture(
+    workspace: Workspace,
+    *,
+    slices: Sequence[int] | None = None,
+    size: int = pictures.SIZE,
+    time_point: int = 1,
+) -> tuple[Image, list[str]]:
+    """Draw the three views of a workspace, and below them those of each tile, `MOST` at most.
+
+    A tile that cannot be drawn is left out, as is one that ITK-SNAP cannot open.
+
+    Args:
+        workspace: The workspace.
+        slices: The voxel of the main image that the views go through; see `snapws.pictures`.
+        size: Pixels of the longest side of a view.
+        time_point: The time point of images that have several, from 1.
+
+    Returns:
+        The picture, and a line for each tile that was left out.
+
+    Raises:
+        snapws.WorkspaceError: As of `snapws.pictures.picture`, for what lies over the main image.
+    """
+    pictures.pillow()
+    main = Scene(workspace, time_point=time_point)
+    places = pictures.places(main, slices)
+    drawn = [("", pictures.composed(main, places, size))]
+    left_out = []
+    for tile in tiles(workspace):
+        line = f"layer {tile.number:03d}: "
+        if len(drawn) > MOST:
+            left_out.append(f"{line}a picture has {MOST} tiles at most: choose layers to draw")
+            continue
+        image, why = _drawn(tile, places, size, time_point)
+        if image:
+            drawn.append((f"Layer {tile.number:03d}, a tile beside the main image", image))
+        else:
+            left_out.append(line + why)
+    whole = drawn[0][1] if len(drawn) == 1 else pictures.below(drawn)
+    return whole, left_out
+
+
+def _drawn(
+    tile: Layer, places: Sequence[tuple[View, int]], size: int, time_point: int
+) -> tuple[Image | None, str]:
+    """Return the picture of a tile, or why there is none."""
+    try:
+        return pictures.composed(scene(tile, time_point), places, size), ""
+    except WorkspaceError as error:
+        return None, str(error)
