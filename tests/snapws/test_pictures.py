@@ -173,7 +173,7 @@ def test_views_go_through_the_centre_of_the_segmentation(ws, tmp_path):
     # Where its own header or a transform puts it does not count.
     assert Scene(ws).cursor() == (13, 6, 4)
     assert Scene(ws, ["M", first.number]).cursor() == (10, 12, 8)
-    second.transform = np.diag([1.0, 1, 0, 1])
+    second.transform = np.diag([1.0, 1, 3, 1])
     assert Scene(ws).cursor() == (13, 6, 4)
 
 
