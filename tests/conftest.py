@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,11 @@ _WORKERS_PER_CORE = 2
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# The tests start far more than a thousand processes of this project. Where nothing compiled may be
+# kept, each of them would compile what it loads, and each worker all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell without job control has what it starts in the background ignore interrupts, and so would
 # every program that a test starts in order to interrupt it.

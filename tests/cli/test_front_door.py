@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from snapws import Workspace
+from tests import warm
 from tests.interrupts import interrupt
 
 SCRIPT = Path(sysconfig.get_path("scripts")) / "snapws"
@@ -154,7 +155,8 @@ def test_a_name_that_the_encoding_lacks_is_no_reason_to_stop(study):
 def complete(line: str) -> list[str]:
     words = line.split()
     position = len(words) - (not line.endswith(" "))
-    done = run(_SNAPWS_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(position))
+    asked = {"_SNAPWS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(position)}
+    done = warm.run("snapws", environment={**os.environ, **asked})
     assert done.stderr == ""
     return done.stdout.split("\n")[:-1]
 

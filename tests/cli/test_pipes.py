@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sysconfig
 from pathlib import Path
 
 import nibabel
@@ -12,16 +11,14 @@ import numpy as np
 import pytest
 
 from snapws import Workspace
-
-SCRIPT = Path(sysconfig.get_path("scripts")) / "snapws"
+from tests import warm
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
 
 
 def run(line: str) -> subprocess.CompletedProcess[str]:
     """Run a command line, which has to end by itself."""
-    words = [SCRIPT, *line.split()]
-    return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=120)
+    return warm.run("snapws", *line.split(), timeout=120)
 
 
 @pytest.mark.parametrize("what", ["pipe", "/dev/zero"])

@@ -1,16 +1,16 @@
-"""Run one recorded command line through the real console script and hold the result against it."""
+"""Run one recorded command line through the drop-in and hold the result against it."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import warm
+
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "recordings"
-SCRIPT = Path(sysconfig.get_path("scripts")) / "snapws-wt"
+SCRIPT = warm.script("snapws-wt")
 
 
 @dataclass
@@ -58,9 +58,7 @@ def run(row: dict[str, Any], folder: Path, extra: Path | None = None) -> Result:
     if extra:
         shutil.copy(extra, folder)
     before = set(folder.rglob("*"))
-    done = subprocess.run(
-        [SCRIPT, *row["argv"]], cwd=folder, capture_output=True, encoding="utf-8", timeout=300
-    )
+    done = warm.run("snapws-wt", *row["argv"], cwd=folder)
 
     def unplaced(text: str) -> str:
         return text.replace(folder.as_posix(), "{DIR}")

@@ -1,4 +1,4 @@
-"""Every recorded command line, replayed through the real console script.
+"""Every recorded command line, replayed through the drop-in.
 
 All rows of ``commands.json`` are covered: each runs the library through its command. A row is equal
 to the recording, or it stands in `deviations` with its reason and a check of its own.

@@ -1,4 +1,4 @@
-"""Every recorded DSS command, replayed in its order through the console script and the middleware.
+"""Every recorded DSS command, replayed in its order through the drop-in and the middleware.
 
 The recording is one run of the reference: a login, an administrator's set-up, a user's tickets and
 a provider's work on them. Its user was the first of the middleware and an administrator; here that
@@ -20,6 +20,7 @@ import pytest
 
 from dss import Middleware
 from dss.middleware import ADMINISTRATOR
+from tests import warm
 from tests.conformance import replay
 from tests.conformance.deviations import Deviation, Row
 from tests.conformance.replay import Result
@@ -93,14 +94,12 @@ class Replay:
     def _run(self, row: Row) -> Result:
         environment = {**os.environ, "HOME": str(self.home), "USERPROFILE": str(self.home)}
         environment.pop("ITKSNAP_WT_DSS_SERVER", None)
-        done = subprocess.run(
-            [replay.SCRIPT, *map(self._placed, row["argv"])],
-            input=self._placed(row["stdin"] or ""),
+        done = warm.run(
+            "snapws-wt",
+            *map(self._placed, row["argv"]),
+            given=self._placed(row["stdin"] or ""),
             cwd=self._folder,
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
+            environment=environment,
         )
         if "-dssa-providers-services-add" in row["argv"]:
             self._places["{HASH}"] = done.stdout.split()[-1]

@@ -130,7 +130,7 @@ def find_threshold(means: Voxels) -> float:
 
 def largest_object(mask: Voxels) -> Voxels:
     """Keep the largest of the objects whose voxels touch: each takes on its greatest number."""
-    numbers = np.arange(1, mask.size + 1).reshape(mask.shape) * mask
+    numbers = np.arange(1, mask.size + 1, dtype=np.int32).reshape(mask.shape) * mask
     while not np.array_equal(numbers, grown := spread(numbers) * mask):
         numbers = grown
     found: Voxels = numbers == np.bincount(numbers[mask]).argmax()

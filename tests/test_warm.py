@@ -1,0 +1,81 @@
+"""A fork that runs a command line does what the console script does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+from tests.conformance.replay import place_inputs
+
+LINES = [
+    ("snapws", "--version"),
+    ("snapws", "layers", "list", "base.itksnap"),
+    ("snapws", "layers", "list", "Größe.itksnap"),
+    ("snapws", "layers", "list"),
+    ("snapws", "registry", "load", "base.itksnap", "Odd", "/dev/stdin"),
+    ("snapws", "archive", "base.itksnap", "out"),
+    ("snapws-wt", "-i", "base.itksnap", "-ll", "-o", "other.itksnap"),
+    ("snapws-wt", "-i", "missing.itksnap"),
+    ("dss", "status"),
+    ("dss", "tickets", "list"),
+]
+
+
+def _by_script(program: str, *words: str, cwd, given, environment):
+    return subprocess.run(
+        [warm.script(program), *words],
+        cwd=cwd,
+        input=given,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_a_fork_does_what_the_script_does(tmp_path, line):
+    """Exit code, both streams and the files, with a folder, input and environment of their own."""
+    found = []
+    for name, run in (("fork", warm.run), ("real", _by_script)):
+        folder = tmp_path / name  # as long as the other: columns are as wide as what is in them
+        place_inputs(folder)
+        environment = {**os.environ, "HOME": str(folder), "COLUMNS": "70"}
+        done = run(*line, cwd=folder, given="a = 1\n", environment=environment)
+        printed = [text.replace(str(folder), "HERE") for text in (done.stdout, done.stderr)]
+        files = {
+            str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b"HERE")
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        found.append((done.returncode, *printed, files))
+    assert found[0] == found[1]
+
+
+def test_a_fork_that_does_not_end_is_killed(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(300)
+        words = ("login", f"http://127.0.0.1:{server.getsockname()[1]}", "--token", "-")
+        with pytest.raises(subprocess.TimeoutExpired):
+            warm.run("dss", *words, given="a" * 48, environment=environment, timeout=2)
+        answering, _ = server.accept()
+        with answering:
+            answering.settimeout(300)
+            while answering.recv(4096):  # until the other end is gone
+                pass
+    assert warm.run("snapws", "--version").stdout.startswith("snapws ")
+
+
+def test_what_a_fork_changes_is_its_own(tmp_path):
+    place_inputs(tmp_path / "run")
+    before = Path.cwd(), dict(os.environ)
+    other = {**os.environ, "HOME": "/nowhere"}
+    warm.run("snapws", "layers", "list", "base.itksnap", cwd=tmp_path / "run", environment=other)
+    assert (Path.cwd(), dict(os.environ)) == before
+    assert warm.run("snapws", "layers", "list", "base.itksnap", cwd=tmp_path).returncode == 1
