@@ -40,7 +40,7 @@ def get(
     ] = False,
     listing: Listing,
 ) -> None:
-    """Print the transform of a layer, as a file of another program.
+    """Print the transform of a layer.
 
     It maps points of the main image to points of the layer; plain, a 4x4 matrix in RAS mm.
     """

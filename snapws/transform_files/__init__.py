@@ -271,7 +271,10 @@ def _check_as_ras(path: str | Path, data: bytes, matrix: Matrix, images: Images)
     from snapws.transform_files import fsl, placement
 
     taken = f"{path}: taken as a RAS matrix, the form of c3d and greedy"
-    way_out = "say --format ras if c3d or greedy wrote it, --format flirt if FLIRT did"
+    way_out = (
+        "snapws transform set takes it with --format ras if c3d or greedy wrote it, with --format "
+        "flirt if FLIRT did"
+    )
     if why := fsl.hint(Path(path), data):
         raise TextFileError(f"{path}: a 4x4 matrix, and {why}: {way_out}")
     try:

@@ -6,28 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snapws.transform_files import fsl
-
 if TYPE_CHECKING:
     from snapws.transform_files.grids import Array, Grid
 
 
 def doubt(ras: Array, layer: Grid, main: Grid) -> str:
     """Return what makes a bare matrix implausible as the RAS map from main image to layer."""
-    away = _distance(ras, layer, main)
+    away = main.distance((np.linalg.inv(ras) @ [*layer.center, 1])[:3])
     if away > layer.extent:
         return (
             f"puts the middle of the layer {away:.0f} mm outside of the main image, further than "
             f"the layer is long ({layer.extent:.0f} mm)"
         )
-    if away > 0 and not _distance(fsl.to_ras(ras.tolist(), layer, main), layer, main):
-        return (
-            f"puts the middle of the layer {away:.0f} mm outside of the main image, where as "
-            "FLIRT's it would be inside"
-        )
     return ""
-
-
-def _distance(ras: Array, layer: Grid, main: Grid) -> float:
-    """Return by how many mm the middle of a layer is outside of the main image."""
-    return main.distance((np.linalg.inv(ras) @ [*layer.center, 1])[:3])

@@ -319,22 +319,11 @@ def test_a_matrix_that_puts_the_layer_out_of_sight_is_refused(tmp_path):
     moved = RAS.copy()
     moved[0, 3] += 150
     path = _write(tmp_path / "affine.mat", moved)
-    with pytest.raises(TextFileError, match=r"outside of the main image.*--format ras.*flirt"):
+    with pytest.raises(TextFileError, match=r"outside of the main image.*--format flirt"):
         layer.read_transform(path)
     assert layer.registry.folder("ImageTransform") is None
     layer.read_transform(path, format="ras")
     assert apart(layer, moved) < 1e-6
-
-
-def test_a_matrix_that_fits_as_flirts_alone_is_refused(tmp_path):
-    """Two scans of one head in far corners of the scanner: FLIRT's matrix is near the identity."""
-    layer = study(tmp_path)
-    image(tmp_path / "far.nii.gz", (40, 44, 20), affine((1.5, 2, 2.5), (40, -42, -20)))
-    far = layer.workspace.add_overlay(tmp_path / "far.nii.gz")
-    path = _write(tmp_path / "affine.mat", affine((1, 1, 1), (0.5, 0.25, -0.5)))
-    with pytest.raises(TextFileError, match="as FLIRT's it would be inside"):
-        far.read_transform(path)
-    far.read_transform(path, format="flirt")
 
 
 @pytest.mark.parametrize(
