@@ -115,7 +115,7 @@ def export(
     format: FormName = None,  # noqa: A002
     system: Annotated[Literal["ras", "lps"], typer.Option(help="What its numbers are in.")] = "lps",
 ) -> None:
-    """Write the landmarks and lines as a file of 3D Slicer, or CSV."""
+    """Write the annotations as a file of 3D Slicer, or CSV."""
     form = format or markups.form_of(file)
     text = markups.format_file(Workspace.open(workspace).markups(), form, system)
     files.write_bytes(file, text.encode())

@@ -58,8 +58,8 @@ def get(
 @command(
     app,
     "set",
-    example="snapws transform set study.itksnap tag:Source 0GenericAffine.mat\n"
-    "snapws transform set study.itksnap tag:Source flirt.mat --format flirt",
+    example="snapws transform set study.itksnap tag:Source affine.mat\n"
+    "snapws transform set study.itksnap tag:Source affine.mat --format flirt",
     more="howto/registrations.md",
 )
 def set_(
