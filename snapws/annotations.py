@@ -6,9 +6,17 @@ Points are in voxel coordinates of the main image, as stored.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from snapws.errors import ImageDamaged
 from snapws.fields import View, as_tags, flag, integer, tags, text, vector
 from snapws.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from snapws.markups import Markup
 
 #: Where a workspace keeps them.
 KEY = "Annotations"
@@ -118,6 +126,57 @@ def add_line(
     line = LineSegment(_draft(LineSegment.TYPE, tags))
     line.point1, line.point2 = tuple(point1), tuple(point2)
     return LineSegment(_append(workspace, line))
+
+
+def to_markups(annotations: Iterable[Annotation], affine: npt.NDArray[np.float64]) -> list[Markup]:
+    """Convert landmarks and lines to RAS mm; annotations of an unknown type have no place.
+
+    Args:
+        annotations: Those of a workspace.
+        affine: 4x4, from voxels of the main image to RAS mm.
+    """
+    from snapws.markups import Markup
+
+    found = []
+    for one in annotations:
+        if isinstance(one, Landmark):
+            found.append(Markup((_mapped(affine, one.position),), one.text))
+        elif isinstance(one, LineSegment):
+            ends = (_mapped(affine, one.point1), _mapped(affine, one.point2))
+            found.append(Markup(ends))
+    return found
+
+
+def add_markups(
+    workspace: Registry,
+    markups: Iterable[Markup],
+    affine: npt.NDArray[np.float64],
+    tags: Iterable[str] = (),
+) -> None:
+    """Add landmarks and lines in RAS mm; for `affine` see `to_markups`.
+
+    Raises:
+        ImageDamaged: The main image's voxels have no size along an axis.
+    """
+    import numpy as np
+
+    try:
+        to_voxels = np.asarray(np.linalg.inv(affine), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        raise ImageDamaged("the main image's voxels have no size along an axis") from None
+    tags = as_tags(tags)
+    for one in markups:
+        points = [_mapped(to_voxels, point) for point in one.points]
+        if len(points) == 1:
+            add_landmark(workspace, points[0], one.text, tags)
+        else:
+            add_line(workspace, points[0], points[1], tags)
+
+
+def _mapped(matrix: npt.NDArray[np.float64], point: Iterable[float]) -> tuple[float, float, float]:
+    # Adding 0 turns -0 into 0; the ninth digit is below what headers hold.
+    x, y, z, _ = (round(float(value), 9) + 0.0 for value in matrix @ [*point, 1])
+    return x, y, z
 
 
 def _draft(kind: str, tags: Iterable[str]) -> Registry:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from snapws.display import Display
     from snapws.images import ImageHeader
     from snapws.timepoints import TimePoint
+    from snapws.transform_files import Format, TransformFile, WrittenFormat
     from snapws.voxel_files import Purpose
     from snapws.workspace import Workspace
 
@@ -221,6 +222,68 @@ class Layer(WorkspaceObject):
             raise InvalidValue("a transform is a 4x4 matrix of numbers") from None
         checked = transforms.checked(rows.tolist() if rows.ndim == 2 else [])
         transforms.write(self.registry.make_folder("ImageTransform"), checked)
+
+    def read_transform(
+        self,
+        path: str | Path,
+        *,
+        format: Format | None = None,  # noqa: A002 - as the option is called
+        moving: str | Path | None = None,
+        reference: str | Path | None = None,
+        inverse: bool = False,
+    ) -> TransformFile:
+        """Read its transform from a file of another program.
+
+        Forms are recognised by content: a 4x4 matrix, linear transforms of ITK and ANTs (text,
+        ``.mat``, ``.h5``), LTA and ``register.dat`` of FreeSurfer. A 4x4 matrix is taken as RAS,
+        the form of ``c3d`` and ``greedy``, where nothing speaks against it.
+
+        Args:
+            path: The file.
+            format: Its form, where the content does not say enough: ``ras`` or ``flirt``.
+            moving: The image that was registered, if it is not this layer's.
+            reference: The image that it was registered to, if it is not the main image.
+            inverse: The main image was registered to this layer.
+
+        Returns:
+            What the file says: matrix, form, and a remark for the person who did not say the form.
+
+        Raises:
+            TextFileError: The file is damaged, not of a linear transform, without an inverse, or
+                not plausible as RAS.
+            ImageError: An image that the form depends on cannot be read.
+            LayerFileMissing: Such an image does not exist.
+            WorkspaceError: The file cannot be read, or takes SimpleITK, which is not installed.
+        """
+        from snapws import transform_files
+
+        found = transform_files.read(
+            path, self, format=format, moving=moving, reference=reference, inverse=inverse
+        )
+        self.transform = found.matrix
+        return found
+
+    def transform_text(
+        self,
+        format: WrittenFormat = "ras",  # noqa: A002
+        *,
+        inverse: bool = False,
+    ) -> str:
+        """Return its transform as the text of a file of another program.
+
+        Args:
+            format: ``ras`` (c3d, greedy), ``itk`` (ITK, ANTs, 3D Slicer), ``fsl`` (FLIRT), ``lta``
+                (FreeSurfer).
+            inverse: The map from the layer to the main image, as if that had been registered.
+
+        Raises:
+            TextFileError: The transform has no inverse, which the form or the direction needs.
+            ImageError: An image that the form depends on cannot be read.
+            LayerFileMissing: Such an image does not exist.
+        """
+        from snapws import transform_files
+
+        return transform_files.to_text(self, format, inverse=inverse)
 
     @property
     def display(self) -> Display:

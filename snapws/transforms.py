@@ -19,7 +19,6 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.fields import format_number
 from snapws.registry import Registry
@@ -35,9 +34,6 @@ _NEARLY = 1e-6
 #: above rounding, and far below what a registration finds.
 _FLAT = 1e-12
 
-#: ITK transform types whose parameters are a 3x3 matrix and a translation.
-_ITK_AFFINE = ("AffineTransform", "MatrixOffsetTransformBase")
-
 
 def read(folder: Registry | None) -> Matrix:
     """Read the transform of a layer's ``ImageTransform`` folder, in RAS.
@@ -49,7 +45,7 @@ def read(folder: Registry | None) -> Matrix:
         InvalidValue: An element, or ``IsIdentity``, is not a number.
     """
     if folder is None or _is_identity(folder):
-        return _swap_axes(IDENTITY)
+        return swap_axes(IDENTITY)
     return _stored(folder)
 
 
@@ -61,7 +57,7 @@ def unused(folder: Registry | None) -> bool:
     """
     if folder is None or folder.get("IsIdentity"):
         return False
-    return _stored(folder) != _swap_axes(IDENTITY)
+    return _stored(folder) != swap_axes(IDENTITY)
 
 
 def _is_identity(folder: Registry) -> bool:
@@ -74,7 +70,7 @@ def _stored(folder: Registry) -> Matrix:
         for j in range(3):
             lps[i][j] = _element(folder, f"Matrix.Element[{i}][{j}]", lps[i][j])
         lps[i][3] = _element(folder, f"Offset.Element[{i}]", 0.0)
-    return _swap_axes(lps)
+    return swap_axes(lps)
 
 
 def write(folder: Registry, ras: Matrix) -> None:
@@ -83,7 +79,7 @@ def write(folder: Registry, ras: Matrix) -> None:
         folder["IsIdentity"] = "1"
         return
     folder["IsIdentity"] = "0"
-    lps = _swap_axes(ras)
+    lps = swap_axes(ras)
     for i in range(3):
         for j in range(3):
             folder[f"Matrix.Element[{i}][{j}]"] = format_number(lps[i][j])
@@ -135,22 +131,26 @@ def has_inverse(matrix: Matrix) -> bool:
 
 
 def read_file(path: str | Path) -> Matrix:
-    """Read a transform file: 16 numbers (RAS, as of ``c3d``), or ITK's text form (LPS).
+    """Read a transform file that says all by itself: 16 numbers, taken as RAS, or one of ITK.
+
+    This is the reading of ``itksnap-wt``. `Layer.read_transform` reads more, and refuses what is
+    not meant so.
 
     Raises:
-        TextFileError: the file is neither, or of an ITK transform that is not affine in 3-D.
-        WorkspaceError: the file cannot be read.
+        TextFileError: the file is neither, or of an ITK transform that is not linear in 3-D.
+        WorkspaceError: the file cannot be read, or takes SimpleITK, which is not installed.
     """
-    try:
-        words = paths.read_file(path).decode("utf-8")
-    except UnicodeDecodeError:
-        raise TextFileError(
-            f"{path}: not a text file of a 4x4 matrix or an ITK transform"
-        ) from None
-    except OSError as error:
-        raise TextFileError(f"{path}: {error.strerror}") from None
-    if words.startswith("#Insight Transform File"):
-        return _parse_itk(words, path)
+    from snapws import transform_files
+
+    return transform_files.read_itk_or_ras(path)
+
+
+def parse(words: str, path: str | Path) -> Matrix:
+    """Read 16 numbers as the rows of a matrix.
+
+    Raises:
+        TextFileError: there are more or fewer, or they are not an affine transform's.
+    """
     try:
         numbers = [_number(word) for word in words.split()]
     except ValueError:
@@ -163,35 +163,6 @@ def read_file(path: str | Path) -> Matrix:
         raise TextFileError(f"{path}: {error}") from None
 
 
-def _parse_itk(words: str, path: str | Path) -> Matrix:
-    fields: dict[str, str] = {}
-    for line in words.splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name in fields:
-            raise TextFileError(f"{path}: holds several transforms; a layer has one")
-        if colon:
-            fields[name] = value.strip()
-    kind = fields.get("Transform", "none")
-    if kind.split("_")[0] not in _ITK_AFFINE or not kind.endswith("_3_3"):
-        raise TextFileError(f"{path}: an ITK transform of type {kind}, not an affine one in 3-D")
-    try:
-        numbers = [_number(word) for word in fields.get("Parameters", "").split()]
-        center = [_number(word) for word in fields.get("FixedParameters", "0 0 0").split()]
-    except ValueError:
-        raise TextFileError(f"{path}: holds a parameter that is not a number") from None
-    if len(numbers) != 12 or len(center) != 3:
-        raise TextFileError(f"{path}: an affine ITK transform has 12 parameters and 3 fixed ones")
-    rows = []
-    for i in range(3):
-        linear = numbers[3 * i : 3 * i + 3]
-        moved_center = sum(linear[j] * center[j] for j in range(3))
-        rows.append([*linear, numbers[9 + i] + center[i] - moved_center])
-    try:
-        return checked(_swap_axes([*rows, [0.0, 0.0, 0.0, 1.0]]))
-    except InvalidValue as error:
-        raise TextFileError(f"{path}: {error}") from None
-
-
 def _number(word: str) -> float:
     """Read a number as C does, to which digits of other scripts and ``1_000`` are none."""
     if "_" in word or not word.isascii():
@@ -199,7 +170,12 @@ def _number(word: str) -> float:
     return float(word)
 
 
-def _swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:
+def format_file(ras: Iterable[Iterable[float]]) -> str:
+    """Return a matrix as text, a row a line, as ``c3d`` and ``greedy`` write it."""
+    return "".join(" ".join(map(format_number, row)) + "\n" for row in ras)
+
+
+def swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:
     """Turn RAS into LPS or back: both reverse the first two axes."""
     sign = (-1.0, -1.0, 1.0, 1.0)
     rows = [

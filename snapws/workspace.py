@@ -24,10 +24,13 @@ from snapws.registry import Registry
 from snapws.specifications import by_specification, by_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from PIL.Image import Image
 
     from snapws.annotations import Annotation, Landmark, LineSegment
     from snapws.labels import Label
+    from snapws.markups import Markup
     from snapws.timepoints import TimePoint
 
 #: The release of ITK-SNAP whose form of the file is written.
@@ -412,6 +415,35 @@ class Workspace:
         from snapws.annotations import add_line
 
         return add_line(self.registry, point1, point2, tags)
+
+    def markups(self) -> list[Markup]:
+        """Return the landmarks and lines in RAS mm, by the geometry of the main image.
+
+        Raises:
+            LayerNotFound: The workspace has no main image.
+            LayerFileMissing: The file of the main image does not exist.
+            ImageError: Its header cannot be read.
+        """
+        from snapws.annotations import to_markups
+
+        return to_markups(self.annotations, self._main_affine())
+
+    def add_markups(self, markups: Iterable[Markup], tags: Iterable[str] = ()) -> None:
+        """Add landmarks and lines whose points are in RAS mm; see `markups`.
+
+        Raises:
+            LayerNotFound: The workspace has no main image.
+            LayerFileMissing: The file of the main image does not exist.
+            ImageError: Its header cannot be read.
+        """
+        from snapws.annotations import add_markups
+
+        add_markups(self.registry, markups, self._main_affine(), tags)
+
+    def _main_affine(self) -> npt.NDArray[np.float64]:
+        from snapws import geometry, images
+
+        return geometry.affine(images.read_header(self.main.existing()))
 
     # ------------------------------------------------------------------------ pictures
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from snapws import paths
-from snapws.cli import lookup
+from snapws.cli import lookup, render
 from snapws.display import ComponentMode, Display
 from snapws.errors import InvalidValue, LayerFileMissing, WorkspaceError
 from snapws.layers import Layer, Role
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace as Opened
+
+if TYPE_CHECKING:
+    from snapws.transform_files import TransformFile
 
 
 def complete_layer(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
@@ -154,7 +157,7 @@ class Properties:
     ] = None
     transform: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Its transform: a 4x4 matrix (RAS) or an ITK file."),
+        typer.Option(metavar="FILE", help="Its transform: see transform set."),
     ] = None
 
     def given(self) -> bool:
@@ -178,9 +181,7 @@ class Properties:
 
     def _show(self, layer: Layer) -> None:
         if self.transform:
-            from snapws import transforms
-
-            layer.transform = transforms.read_file(self.transform)
+            remark_on(layer.read_transform(self.transform))
         display = layer.display
         # First: each mode may have a colour map and a contrast of its own.
         if self.mode is not None or self.component is not None:
@@ -198,6 +199,12 @@ class Properties:
                 display.sticky = True
         if self.sticky is not None:
             display.sticky = self.sticky
+
+
+def remark_on(found: TransformFile) -> None:
+    """Say what a transform file was taken for, where it does not say so itself."""
+    if found.remark:
+        render.note(found.remark, always=True)
 
 
 def set_contrast(display: Display, text: str) -> None:

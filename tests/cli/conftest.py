@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from snapws import Workspace, labels, registry_text, transforms
+from snapws import Workspace, labels, markups, registry_text, transforms
 from snapws.archive import archive
 from snapws.cli.app import app
 from tests.conformance import replay
@@ -39,6 +39,8 @@ def place_study(folder: Path) -> None:
     study.labels = labels.read_file(folder / "labels.txt")
     study.save(folder / "study.itksnap")
     archive(study, folder / "archive")
+    found = markups.format_file([markups.Markup(((1.0, 2.0, 3.0),), "AC")], "json")
+    (folder / "landmarks.mrk.json").write_text(found)
     annotations = Workspace.open(folder / "cardiac.itksnap").registry.folder("Annotations")
     assert annotations
     (folder / "annotations.txt").write_bytes(registry_text.to_bytes(annotations))

@@ -33,13 +33,14 @@ def test_a_new_user_gets_from_files_to_a_workspace(snapws, study):
 
 def test_all_properties(snapws):
     line = "--contrast 0:0,10:0.25,20:1 --mode magnitude --opacity 35% --sticky --transform"
-    snapws(f"layers set study.itksnap O:0 {line} rotation.mat --tag B --tag A --nickname N")
+    np.savetxt("turned.mat", np.loadtxt("affine.mat") + np.pad([[0.5]], ((0, 3), (3, 0))))
+    snapws(f"layers set study.itksnap O:0 {line} turned.mat --tag B --tag A --nickname N")
     layer = opened().layer("O:0")
     assert layer.display.contrast == ((0, 0), (10, 0.25), (20, 1))
     assert layer.display.mode is ComponentMode.MAGNITUDE
     assert (layer.display.opacity, layer.display.sticky) == (0.35, True)
     assert (layer.tags, layer.nickname) == (("A", "B"), "N")
-    assert np.array_equal(layer.transform, np.loadtxt("rotation.mat"))
+    assert np.array_equal(layer.transform, np.loadtxt("turned.mat"))
     snapws("layers set study.itksnap O:0 --contrast auto --component 2 --no-sticky --nickname=")
     layer = opened().layer("O:0")
     assert layer.display.contrast == ()

@@ -18,6 +18,7 @@ SCENES = {
     "howto/look-at-a-workspace.md": scenes.empty,
     "howto/move-a-workspace.md": scenes.empty,
     "howto/read-from-python.md": scenes.empty,
+    "howto/registrations.md": scenes.empty,
     "howto/replace-itksnap-wt.md": scenes.empty,
     "howto/scale-a-service.md": scenes.lab,
     "howto/work-offline.md": partial(scenes.home, work="dss-offline"),
@@ -36,6 +37,9 @@ NOT_RUN = {
         '$ python3 -m venv .venv && . .venv/bin/activate && python -m pip install --quiet ".[demo]"'
     ],
     "howto/scale-a-service.md": ["$ pip install dask-jobqueue"],
+    "howto/registrations.md": [
+        "$ antsRegistrationSyN.sh -d 3 -t a -f target.nii.gz -m source.nii.gz -o ants_"
+    ],
     "howto/tickets-from-python.md": ["from dss import Client, Provider, TicketStatus"],
     "tutorial.md": ["$ python3 -m venv .venv"],
     "explanation/reliability.md": [

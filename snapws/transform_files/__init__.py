@@ -1,0 +1,316 @@
+"""Transform files of other programs: which form a file has, and what it says of a layer.
+
+A file is recognised by its content. What is read is always the map from RAS mm of the main image to
+RAS mm of the layer, the direction in which images are resampled: the main image is the reference
+(or fixed image), the layer the moving one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from snapws import paths, transforms
+from snapws.errors import ImageError, InvalidValue, LayerFileMissing, TextFileError
+from snapws.transform_files import hdf5, itk, matlab
+from snapws.transforms import Matrix
+
+if TYPE_CHECKING:
+    from snapws.layers import Layer
+    from snapws.transform_files.grids import Array, Grid
+
+#: Forms that are read; ``flirt`` and ``fsl`` are one.
+Format = Literal["ras", "itk", "flirt", "fsl", "lta", "dat"]
+
+#: Forms that are written.
+WrittenFormat = Literal["ras", "itk", "flirt", "fsl", "lta"]
+
+_MAX_TEXT = 1 << 20
+_MAX_HDF5 = 64 << 20
+
+
+@dataclass(frozen=True)
+class TransformFile:
+    """What a file says of a layer.
+
+    Attributes:
+        matrix: From RAS mm of the main image to RAS mm of the layer.
+        format: The form that the file was taken for.
+        remark: What a person should know who did not say the form, one line; or nothing.
+    """
+
+    matrix: Matrix
+    format: Format
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The two images that a registration was run with.
+
+    Without a path of its own, the moving image is the layer, and the reference the main image; of
+    an inverse, the other way round.
+    """
+
+    layer: Layer
+    moving: str | Path | None = None
+    reference: str | Path | None = None
+    inverse: bool = False
+
+    def grids(self) -> tuple[Grid, Grid]:
+        """Return the grids of the moving image and of the reference.
+
+        Raises:
+            LayerNotFound: The workspace has no main image.
+            LayerFileMissing: An image's file does not exist.
+            ImageError: An image's header cannot be read.
+        """
+        from snapws.transform_files import grids
+
+        moving, reference = self.layer, self.layer.workspace.main
+        if self.inverse:
+            moving, reference = reference, moving
+        return (
+            grids.read(moving.existing() if self.moving is None else self.moving),
+            grids.read(reference.existing() if self.reference is None else self.reference),
+        )
+
+
+def read(
+    path: str | Path,
+    layer: Layer,
+    *,
+    format: Format | None = None,  # noqa: A002 - what the option is called
+    moving: str | Path | None = None,
+    reference: str | Path | None = None,
+    inverse: bool = False,
+) -> TransformFile:
+    """Read a transform file for a layer; see `Layer.read_transform`.
+
+    Raises:
+        TextFileError: The file is of no form that is known, damaged, of a transform that is not
+            linear or has no inverse, or a bare matrix that is not plausible as RAS.
+        InvalidValue: `format` is not a `Format`.
+        ImageError: An image that the form depends on cannot be read.
+        LayerFileMissing: Such an image does not exist.
+        WorkspaceError: The file cannot be read, or takes SimpleITK, which is not installed.
+    """
+    if format is not None and format not in get_args(Format):
+        raise InvalidValue(f"{format!r} is not a form of transform: {', '.join(get_args(Format))}")
+    data = _content(path)
+    found = _recognised(data)
+    if format is not None and not _is_allowed(found, format):
+        raise TextFileError(f"{path}: it is of the form {found}, not {format}")
+    images = Images(layer, moving, reference, inverse)
+    matrix, remark = _matrix(data, path, found, format, images)
+    if inverse:
+        matrix = _inverted(matrix, path)
+    _refuse_singular(matrix, path)
+    if found == "ras" and format is None:
+        remark = _check_as_ras(path, data, matrix, images)
+    if matrix == transforms.IDENTITY:
+        remark = f"{remark}; it is the identity" if remark else f"{path}: it is the identity"
+    return TransformFile(matrix, format or found, remark)
+
+
+def read_itk_or_ras(path: str | Path) -> Matrix:
+    """Read a file of one of ITK's forms, or 16 numbers as RAS; see `transforms.read_file`."""
+    data = _content(path)
+    if _is_itk(data):
+        return _itk(data, path)
+    return transforms.parse(_text(data, path), path)
+
+
+def to_text(
+    layer: Layer,
+    format: WrittenFormat = "ras",  # noqa: A002
+    *,
+    inverse: bool = False,
+) -> str:
+    """Return the transform of a layer as a file of another program; see `read`.
+
+    Raises:
+        TextFileError: It has no inverse, which the form or the direction needs.
+        InvalidValue: `format` is not a `WrittenFormat`, or a stored element is not a number.
+        ImageError: An image that the form depends on cannot be read.
+        LayerFileMissing: Such an image does not exist.
+    """
+    if format not in get_args(WrittenFormat):
+        names = ", ".join(get_args(WrittenFormat))
+        raise InvalidValue(f"{format!r} is not a form of transform that is written: {names}")
+    what = f"the transform of layer {layer.number:03d}"
+    matrix = transforms.checked(layer.transform.tolist())
+    if inverse:
+        matrix = _inverted(matrix, what)
+    if format == "ras":
+        return transforms.format_file(matrix)
+    if format == "itk":
+        return itk.to_text(matrix)
+    _refuse_singular(matrix, what)
+    from snapws.transform_files import freesurfer, fsl
+
+    moving, reference = Images(layer, inverse=inverse).grids()
+    if format == "lta":
+        return freesurfer.to_lta(_array(matrix), moving, reference)
+    return transforms.format_file(fsl.from_ras(_array(matrix), moving, reference).tolist())
+
+
+# ------------------------------------------------------------------------ recognition
+
+
+def _content(path: str | Path) -> bytes:
+    try:
+        with paths.open_file(path) as file:
+            data = file.read(_MAX_TEXT + 1)
+            is_hdf5 = data.startswith(hdf5.SIGNATURE)
+            most = _MAX_HDF5 if is_hdf5 else _MAX_TEXT
+            data += file.read(most + 1 - len(data))
+    except OSError as error:
+        raise TextFileError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise TextFileError("the name of the transform file is not valid") from None
+    if len(data) > most:
+        raise TextFileError(
+            f"{path}: more than {most >> 20} MiB: not a linear transform, which is a few numbers "
+            "and all that a layer can have"
+        )
+    return data
+
+
+def _recognised(data: bytes) -> Format:
+    if _is_itk(data):
+        return "itk"
+    from snapws.transform_files import freesurfer
+
+    words = data.decode("utf-8", "replace")
+    if freesurfer.is_lta(words):
+        return "lta"
+    return "dat" if freesurfer.is_register_dat(words) else "ras"
+
+
+def _is_itk(data: bytes) -> bool:
+    signatures = (hdf5.SIGNATURE, itk.SIGNATURE.encode())
+    return data.startswith(signatures) or matlab.matches(data)
+
+
+def _is_allowed(found: Format, wanted: Format) -> bool:
+    return found == wanted or (found == "ras" and wanted in ("flirt", "fsl"))
+
+
+def _text(data: bytes, path: str | Path) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise TextFileError(
+            f"{path}: not a text file of a 4x4 matrix or an ITK transform"
+        ) from None
+
+
+# ---------------------------------------------------------------------------- meaning
+
+
+def _matrix(
+    data: bytes, path: str | Path, found: Format, wanted: Format | None, images: Images
+) -> tuple[Matrix, str]:
+    """Return the matrix of a file from the reference to the moving image, and a remark."""
+    if found == "itk":
+        return _itk(data, path), ""
+    words = _text(data, path)
+    if found == "lta":
+        return _lta(words, path, images), ""
+    if found == "dat":
+        from snapws.transform_files import freesurfer
+
+        moving, reference = images.grids()
+        own = freesurfer.parse_register_dat(words, path)
+        return _rows(freesurfer.from_register_dat(own, moving, reference), path), ""
+    matrix = transforms.parse(words, path)
+    if wanted in ("flirt", "fsl"):
+        from snapws.transform_files import fsl
+
+        _refuse_singular(matrix, path)
+        moving, reference = images.grids()
+        return _rows(fsl.to_ras(matrix, moving, reference), path), ""
+    return matrix, ""
+
+
+def _itk(data: bytes, path: str | Path) -> Matrix:
+    if data.startswith(hdf5.SIGNATURE):
+        return hdf5.read(data, path)
+    if matlab.matches(data):
+        return itk.to_ras(matlab.parse(data, path), path)
+    return itk.to_ras(itk.parse_text(_text(data, path), path), path)
+
+
+def _lta(words: str, path: str | Path, images: Images) -> Matrix:
+    from snapws.transform_files import freesurfer
+
+    lta = freesurfer.parse_lta(words, path)
+    try:
+        is_reversed = lta.is_reversed(*images.grids())
+    except (ImageError, LayerFileMissing):
+        is_reversed = False  # the map is in the file; only its direction cannot be compared
+    if is_reversed:
+        way_out = "leave out --inverse" if images.inverse else "say --inverse"
+        raise TextFileError(
+            f"{path}: its source is the reference and its destination the moving image: it leads "
+            f"the other way; {way_out}"
+        )
+    return _inverted(_rows(lta.ras, path), path)
+
+
+def _check_as_ras(path: str | Path, data: bytes, matrix: Matrix, images: Images) -> str:
+    """Return the remark about a bare matrix that was taken as RAS.
+
+    Raises:
+        TextFileError: It is plausible that it is something else.
+    """
+    from snapws.transform_files import fsl, placement
+
+    taken = f"{path}: taken as a RAS matrix, the form of c3d and greedy"
+    way_out = (
+        "snapws transform set takes it with --format ras if c3d or greedy wrote it, with --format "
+        "flirt if FLIRT did"
+    )
+    if why := fsl.hint(Path(path), data):
+        raise TextFileError(f"{path}: a 4x4 matrix, and {why}: {way_out}")
+    try:
+        layer, main = Images(images.layer).grids()
+    except (ImageError, LayerFileMissing):
+        return f"{taken}, and not compared with the images, which cannot be read"
+    if why := placement.doubt(_array(matrix), layer, main):
+        raise TextFileError(f"{path}: a 4x4 matrix, and taken as RAS it {why}: {way_out}")
+    return f"{taken} (of FLIRT: --format flirt)"
+
+
+# ------------------------------------------------------------------------- arithmetic
+
+
+def _array(matrix: Matrix) -> Array:
+    import numpy as np
+
+    return np.array(matrix, dtype=np.float64)
+
+
+def _rows(matrix: Array, path: str | Path) -> Matrix:
+    rows = matrix.tolist()
+    # A product of affine matrices; the last row is so but for rounding, if the file's is.
+    if max(abs(rows[3][j] - transforms.IDENTITY[3][j]) for j in range(4)) > 1e-9:
+        raise TextFileError(f"{path}: an affine transform's last row is 0 0 0 1")
+    try:
+        return transforms.checked([*rows[:3], transforms.IDENTITY[3]])
+    except InvalidValue as error:
+        raise TextFileError(f"{path}: {error}") from None
+
+
+def _inverted(matrix: Matrix, what: str | Path) -> Matrix:
+    import numpy as np
+
+    _refuse_singular(matrix, what)
+    return _rows(np.asarray(np.linalg.inv(_array(matrix)), dtype=np.float64), what)
+
+
+def _refuse_singular(matrix: Matrix, what: str | Path) -> None:
+    if not transforms.has_inverse(matrix):
+        raise TextFileError(f"{what}: the matrix has no inverse: no image can be placed by it")
