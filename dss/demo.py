@@ -31,7 +31,7 @@ USER = "user@localhost"
 PROVIDER_USER = "provider@localhost"
 PROVIDER = "testlab"
 
-REQUIRED_OVERLAP = 0.90
+REQUIRED_OVERLAP = 0.85
 """The overlap (Dice, 0 to 1) with the truth that each carried label has to reach."""
 
 _WAIT = 300.0

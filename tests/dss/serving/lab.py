@@ -39,6 +39,7 @@ _numbers = count(1)
 SERVICE = """
     import nibabel, numpy
     from dss import service
+    from snapws import Label
 
     @service(name="NAME", tags=["Target"])
     def segment(job):
@@ -47,6 +48,7 @@ SERVICE = """
             labels = (numpy.asarray(image.dataobj) > 0).astype("u1")
             nibabel.save(nibabel.Nifti1Image(labels, image.affine), "labels.nii.gz")
         job.workspace.add_segmentation("labels.nii.gz", nickname="Result", tags={"Result"})
+        job.workspace.labels = [*job.workspace.labels, Label(1, "Bright")]
 """
 
 

@@ -64,7 +64,7 @@ def test_temporary_files_are_the_tickets_own(lab: Lab) -> None:
     assert lab.run("--once", "--keep", "0s").returncode == 0
     for ticket in tickets:
         lab.result(ticket)
-        assert lab.lines(ticket)[-1].message == "0 True"
+        assert lab.lines(ticket, "info")[-1].message == "0 True"
 
 
 def test_a_process_with_an_environment_of_its_own_ends_with_its_job(lab: Lab) -> None:

@@ -266,7 +266,7 @@ def test_a_picture_of_the_workspace_as_it_is(job: Job, notes: Notes) -> None:
     with Image.open(io.BytesIO(after)) as picture:
         assert picture.size[0] > 3 * 200
     assert before == again != after
-    job.workspace.add_overlay("gone.nii")
+    job.workspace.add_overlay("gone.nii").display.sticky = True
     with pytest.raises(LayerFileMissing, match=r"gone\.nii"):
         job.attach_picture("Never")
     assert len(notes.files) == 3

@@ -1,4 +1,4 @@
-"""Layers that a service made: what ITK-SNAP does not open fails the ticket, the rest warns."""
+"""Layers that a service made: what ITK-SNAP does not open fails the ticket, not the rest."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REFUSED = {
     ),
     "no image": ('Path("s.nii").write_text("no"); ws.add_overlay("s.nii")', "layer 002: .*s.nii"),
     "cut short": (
-        'f = Path(image("s.nii", (9, 8, 7))); f.write_bytes(f.read_bytes()[:-9]); '
+        'f = Path(image("s.nii", (9, 8, 7)))\n    f.write_bytes(f.read_bytes()[:-9])\n    '
         "ws.add_overlay(f)",
         "layer 002: .*cut short",
     ),

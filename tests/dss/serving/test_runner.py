@@ -675,7 +675,7 @@ def test_several_services(lab: Lab) -> None:
     assert lab.run("--max-tickets", 1, "--service", lab.name).returncode == 0
     assert lab.status(first) is TicketStatus.SUCCESS
     assert lab.run("--once").stderr.endswith("tickets: 2 success\n")
-    said = [[line.message for line in lab.lines(ticket)][-1] for ticket in (first, second, third)]
+    said = [lab.lines(ticket, "info")[-1].message for ticket in (first, second, third)]
     assert said == ["one", "other", "one"]
     assert lab.run("--once").stderr.endswith("tickets: none\n")
 

@@ -122,11 +122,12 @@ def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
     file = service(tmp_path, HEADER + text)
     given = Path(workspace.path or "")
     run(file, given, tmp_path / "out", name="B", tell=lines.append)
-    assert lines == ["b"]
+    nothing = "warning: the service added nothing: its result is the workspace as it came"
+    assert lines == ["b", nothing]
     with pytest.raises(ServiceError, match="declares no service C; it declares A, B"):
         run(file, given, tmp_path / "other", name="C", tell=lines.append)
     run(file, given, tmp_path / "out", name="A", tell=lines.append)  # in place of the first trial
-    assert lines == ["b", "a"]
+    assert lines == ["b", nothing, "a", nothing]
     (tmp_path / "out" / "mine.txt").touch()
     with pytest.raises(ServiceError, match=r"has mine.txt in it"):
         run(file, given, tmp_path / "out", name="B", tell=lines.append)
@@ -139,8 +140,9 @@ def test_what_is_attached_last_is_shown(workspace: Workspace, tmp_path: Path) ->
     text = '@service(name="A")\ndef a(job): job.attach("Code", __file__)\n'
     file = service(tmp_path, HEADER + text)
     run(file, Path(workspace.path or ""), tmp_path / "out", tell=lines.append)
-    (line,) = lines
+    line, warning = lines
     assert line.startswith("Attached: Code [Code: ")
+    assert warning.startswith("warning: the service added nothing")
 
 
 @pytest.mark.parametrize("relative", [False, True])
