@@ -168,6 +168,9 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
     """Read the content of a label file; see `read_file`.
 
     Lines end with LF, CR LF or CR.
+
+    Raises:
+        TextFileError: It is not a label file, or has no label; the message names line and word.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise TextFileError(

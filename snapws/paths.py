@@ -99,7 +99,15 @@ def open_file(path: str | Path) -> BinaryIO:
     Raises:
         OSError: There is none, it is something else, or it cannot be read.
     """
-    return open(path, "rb", opener=_open_regular)
+    try:
+        return open(path, "rb", opener=_open_regular)
+    except FileNotFoundError as error:
+        from snapws import stand_ins
+
+        why = stand_ins.of_missing(Path(path))
+        if why == stand_ins.NOT_THERE:
+            raise
+        raise FileNotFoundError(error.errno, f"it {why}", str(path)) from None
 
 
 def read_file(path: str | Path, most: int | None = None) -> bytes:

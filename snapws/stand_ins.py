@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ _ANNEX = "annex/objects/"
 _ANNEX_OUT = "run git annex get (or datalad get) on it"
 _POINTER = 32 << 10  # bytes that a pointer of git-annex has at most
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title")
+NOT_THERE = "is not there"
 _LINKS = 40
 _MOST_NAMES = 100_000
 
@@ -76,7 +76,7 @@ def of_missing(path: Path) -> str:
         folded = near.as_posix().casefold() == path.as_posix().casefold()
         how = "in upper and lower case" if folded else "in how its letters are encoded in Unicode"
         return f"is not there, but {_told(near)} is, whose name differs {how} alone"
-    return "is not there"
+    return NOT_THERE
 
 
 def _first_missing(path: Path) -> Path:
@@ -139,7 +139,9 @@ def _names(folder: str, _changed: int) -> dict[str, str]:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    from unicodedata import normalize  # start-up is felt, and this is for errors alone
+
+    return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def _told(name: object) -> str:

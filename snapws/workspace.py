@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from snapws import files, paths, registry_xml, targets
+from snapws import files, paths, registry_xml, stand_ins, targets
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -38,7 +38,6 @@ FORMAT_VERSION = "20250909"
 
 AnyLayer = TypeVar("AnyLayer", Layer, MeshLayer)
 
-_NOT_THERE = "is not there"
 _LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
 
 
@@ -494,10 +493,12 @@ class Workspace:
             file: Its path as `resolve` has found it, and no address of a server.
         """
         why = paths.unusable(self.folder / file)
-        there = paths.moved(file, self.saved_in, self.folder) if why == _NOT_THERE else None
+        there = (
+            paths.moved(file, self.saved_in, self.folder) if why == stand_ins.NOT_THERE else None
+        )
         # Of a workspace that has moved, what is in the new place says more than the old path.
         elsewhere = paths.unusable(Path(there)) if there else ""
-        return f"{why}; {there} {elsewhere}" if elsewhere not in ("", _NOT_THERE) else why
+        return f"{why}; {there} {elsewhere}" if elsewhere not in ("", stand_ins.NOT_THERE) else why
 
     def refuse_own(self, target: Path) -> None:
         """See to it that a file to be written is neither the workspace nor one that it names.

@@ -61,8 +61,7 @@ def add(
     from snapws import mesh_formats
 
     path = paths.local(existing(file))
-    if not paths.is_url(path) and (why := mesh_formats.unopened(Path(path))):
-        render.note(f"{file}: {why}")
+    why = "" if paths.is_url(path) else mesh_formats.unopened(Path(path))
     with saving.edit(workspace) as opened:
         if to is None:
             mesh = opened.add_mesh(file, time_point=time_point)
@@ -73,3 +72,5 @@ def add(
             mesh.nickname = nickname
         if tag is not None:
             mesh.tags = tuple(tag)
+        if why:
+            render.note(f"{file}: {why}")

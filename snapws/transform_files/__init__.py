@@ -140,7 +140,7 @@ def to_text(
         names = ", ".join(get_args(WrittenFormat))
         raise InvalidValue(f"{format!r} is not a form of transform that is written: {names}")
     what = f"the transform of layer {layer.number:03d}"
-    matrix = transforms.checked(layer.transform.tolist())
+    matrix: Matrix = tuple(map(tuple, layer.transform.tolist()))
     if inverse:
         matrix = _inverted(matrix, what)
     if format == "ras":

@@ -231,6 +231,19 @@ def test_a_name_that_differs_in_unicode_form_alone(workspace, tmp_path):
     assert f"but {(tmp_path / decomposed).as_posix()} is, whose name differs in how" in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("name", [name for name in READERS if name != "t1.img"])  # needs a .hdr
+def test_whatever_reads_a_file_says_why_it_is_not_there(tmp_path, name):
+    (tmp_path / name).symlink_to(".git/annex/objects/K/K")
+    with pytest.raises(WorkspaceError, match="it is a link to .git/annex.*datalad get"):
+        READERS[name](tmp_path / name)
+    (tmp_path / name.upper()).write_bytes(b"x")
+    (tmp_path / name).unlink()
+    if not (tmp_path / name).exists():
+        with pytest.raises(WorkspaceError, match="it is not there, but .*, whose name differs"):
+            READERS[name](tmp_path / name)
+
+
 def test_a_name_that_is_nowhere_near_is_not_there(workspace, tmp_path):
     assert missing(workspace, str(tmp_path / "other.nii.gz")).endswith("is not there")
     assert missing(workspace, str(tmp_path / "no" / "such" / "x.nii")).endswith("is not there")
