@@ -19,6 +19,7 @@ from PIL import Image
 
 from snapws import Workspace
 from snapws.cli import terminal
+from tests import warm
 from tests.conformance.replay import RECORDINGS
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
@@ -41,9 +42,7 @@ def study(tmp_path) -> Path:
 
 
 def show(*words, **options):
-    return subprocess.run(
-        [SNAPWS, "show", *map(str, words)], capture_output=True, text=True, env=PLAIN, **options
-    )
+    return warm.run("snapws", "show", *words, environment=PLAIN, **options)
 
 
 def test_a_picture_is_saved_where_it_is_asked_for(study, tmp_path):
