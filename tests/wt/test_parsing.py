@@ -13,7 +13,8 @@ import pytest
 
 from dss import Admin, Client, Credentials, Middleware, Provider
 from dss.middleware import ADMINISTRATOR
-from snapws import Workspace
+from dss.uploads import archived, upload_files
+from snapws import Workspace, registry_xml
 from tests.conformance import replay
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no POSIX shell on Windows")
@@ -203,3 +204,30 @@ def test_a_user_and_a_provider_of_shell(sh: Shell, server: Middleware, tmp_path:
     nothing = sh("set -e; itksnap-wt -dssp-services-claim 0123 testlab instance_1; echo on")
     assert nothing.returncode != 0
     assert shlex.split(nothing.stdout) == []
+
+
+def test_a_mesh_that_was_never_sent_is_a_warning_on_stderr(
+    sh: Shell, server: Middleware, tmp_path: Path
+) -> None:
+    with server.login(EMAIL) as session:
+        Credentials(tmp_path / "home").save(session)
+        client = Client(session)
+        ticket = client.create(client.services()[0].hash)
+        with archived(tmp_path / "inputs" / "base.itksnap", "standard") as files:
+            for file in files:
+                if file.suffix == ".itksnap":
+                    key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[001].PolyData[000]"
+                    sent = Workspace.open(file)
+                    sent.registry[f"{key}.AbsolutePath"] = "/home/jane/cortex.vtk"
+                    file.write_bytes(registry_xml.to_bytes(sent.registry))
+                area = f"api/tickets/{ticket}/files/input"
+                upload_files(session, area, [(file, file.name)])
+        client.make_ready(ticket)
+        hash_ = client.services()[0].hash
+        done = sh(
+            f"set -e; itksnap-wt -dssp-services-claim {hash_} testlab instance_1 >/dev/null\n"
+            f"itksnap-wt -P -dssp-tickets-download {ticket} work | grep -c nii.gz"
+        )
+    assert (done.returncode, done.stdout) == (0, "4\n")
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("the workspace goes on without: mesh:0 (cortex.vtk)")
