@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Literal
@@ -122,9 +122,12 @@ def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
     except WorkspaceError as error:
         yield Problem("labels", "label table", str(error))
     main = _main_header(workspace)
+    of_segmentations = [*_segmentation_opacity(workspace)]
     for layer in sorted(layers, key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
         yield from _settings(layer, where)
+        if layer.role is Role.SEGMENTATION:
+            yield from (replace(problem, where=where) for problem in of_segmentations)
         missing = missing_file(workspace, layer.file, where)
         if missing:
             yield missing
@@ -184,11 +187,7 @@ def _settings(layer: Layer, where: str) -> Iterator[Problem]:
     yield from _bad_transform(layer, where)
     reads: list[Callable[[], object]] = []
     remarks: list[Callable[[], str]] = []
-    if layer.role is Role.SEGMENTATION:  # whose colours are those of the label table
-        opacity = partial(rendering.stored_segmentation_opacity, layer.workspace)
-        reads.append(opacity)
-        remarks.append(lambda: _beyond_one("the opacity of the segmentations", opacity()))
-    else:
+    if layer.role is not Role.SEGMENTATION:  # whose colours are those of the label table
         reads += [
             lambda: display.mode,
             lambda: colormaps.color_map(display),
@@ -205,6 +204,17 @@ def _settings(layer: Layer, where: str) -> Iterator[Problem]:
         with suppress(InvalidValue):  # which has been said
             if words := remark():
                 yield Problem("settings", where, words, "remark")
+
+
+def _segmentation_opacity(workspace: Workspace) -> Iterator[Problem]:
+    """Find what is wrong with the one opacity of all segmentations."""
+    try:
+        stored = rendering.stored_segmentation_opacity(workspace)
+    except InvalidValue as error:
+        yield Problem("settings", "", str(error))
+        return
+    if words := _beyond_one("the opacity of the segmentations", stored):
+        yield Problem("settings", "", words, "remark")
 
 
 def _beyond_one(what: str, stored: float) -> str:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from snapws.check import check
 from snapws.facts import Map, Thing, Unread, far_corners, things
 from snapws.layers import Role
-from snapws.segmentations import misfit_of
+from snapws.segmentations import misfits
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -149,10 +149,11 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
     from snapws import pictures
 
     bad = {one.where for one in check(workspace) if one.is_error and one.kind in _UNDRAWABLE}
+    unopened = misfits(workspace)
     shown, left_out = [], []
     for layer in workspace.layers():
         place = f"layer {layer.number:03d}"
-        if layer.role is Role.MAIN or not (place in bad or misfit_of(layer)):
+        if layer.role is Role.MAIN or not (place in bad or layer.number in unopened):
             if not pictures.is_tile(layer):
                 shown.append(layer.number)
         else:

@@ -5,6 +5,7 @@ A segmentation of another size, or of another number of time points, ITK-SNAP do
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from snapws.images import ImageHeader
-    from snapws.layers import Layer
+    from snapws.workspace import Workspace
 
 #: How far the corners of a segmentation may lie off those of the main image by its header, in
 #: widths of a voxel. Headers that other programs wrote with four decimals stay below.
@@ -42,18 +43,21 @@ def misfit(header: ImageHeader, main: ImageHeader) -> str:
     return ""
 
 
-def misfit_of(layer: Layer) -> str:
-    """Return why ITK-SNAP does not open a layer as a segmentation over its main image.
+def misfits(workspace: Workspace) -> dict[int, str]:
+    """Return which layers ITK-SNAP does not open as segmentations, by number, and why.
 
-    It is an empty text for layers of other roles, and where an image cannot be read.
+    Layers of other roles, and images that cannot be read, are not among them.
     """
-    if layer.role is not Role.SEGMENTATION:
-        return ""
+    found: dict[int, str] = {}
     try:
-        headers = [one.header() for one in (layer, layer.workspace.main)]
+        main = workspace.main.header()
     except WorkspaceError:
-        return ""
-    return misfit(*headers)
+        return found
+    for layer in workspace.layers(role=Role.SEGMENTATION):
+        with suppress(WorkspaceError):
+            if why := misfit(layer.header(), main):
+                found[layer.number] = why
+    return found
 
 
 def displacement(header: ImageHeader, main: ImageHeader) -> str:

@@ -50,7 +50,7 @@ class Given:
             ServiceError: ITK-SNAP does not open one of them; the message names no path.
         """
         from snapws.check import check
-        from snapws.segmentations import misfit_of
+        from snapws.segmentations import misfits
 
         made = self._made(result)
         if not made and dict(result.registry.walk()) == self._entries:
@@ -59,8 +59,9 @@ class Given:
         for one in found:
             if one.kind in ("file", "image"):
                 raise ServiceError(f"{_REFUSED}: {_words(one)}")
+        unopened = misfits(result)
         for layer in made:
-            if why := misfit_of(layer):
+            if why := unopened.get(layer.number):
                 raise ServiceError(f"{_REFUSED}: layer {layer.number:03d}: {why}")
         empty = [layer for layer in made if layer.role is Role.SEGMENTATION and _is_empty(layer)]
         return [

@@ -15,7 +15,7 @@ from snapws.files import write_bytes
 from snapws.report import contents
 from snapws.report.document import MARK, Element, element, instant, page, section, typed
 from snapws.report.slices import viewer
-from snapws.segmentations import misfit_of
+from snapws.segmentations import misfits
 from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
@@ -51,7 +51,7 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
 
     unreadable = having("file", "image")
     undrawable = having("file", "image", "place", "settings")
-    undrawable |= {one.number for one in workspace.layers() if misfit_of(one)}
+    undrawable |= misfits(workspace).keys()
     return [
         contents.summary(workspace, found, title),
         section("Pictures", *viewer(workspace, undrawable)),

@@ -42,6 +42,7 @@ def many(tmp_path: Path, count: int, role: Role = Role.OVERLAY) -> Workspace:
     made.set_main(file)
     add = made.add_overlay if role is Role.OVERLAY else made.add_segmentation
     layer = add(file, nickname="One", tags=["Tag"])
+    layer.display.sticky = True
     for number in range(2, count):
         made.registry.make_folder(f"Layers.Layer[{number:03d}]").update(layer.registry)
     made.labels = [Label(1, "One", (255, 0, 0))]
@@ -203,7 +204,7 @@ def test_a_page_of_more_components_has_fewer_slices(tmp_path, monkeypatch):
     ws.set_main(image(tmp_path / "a.nii", np.ones((60, 60, 60), np.uint8)))
     assert report(ws).count(b"data:image/webp") == 3 * 30  # every second slice
     for _ in range(3 * slices.MOST_WHOLE - 1):
-        ws.add_overlay(ws.main.path)
+        ws.add_overlay(ws.main.path).display.sticky = True
     assert report(ws).count(b"data:image/webp") == 3 * 15
 
 
