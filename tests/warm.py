@@ -106,6 +106,8 @@ class _Server:
     ) -> subprocess.CompletedProcess[str]:
         data = json.dumps(order).encode()
         (theirs, stdin), *pipes = os.pipe(), os.pipe(), os.pipe()
+        with os.fdopen(stdin, "w", encoding="utf-8") as stream:
+            stream.write(given)  # before somebody may have ended without reading it
         with ThreadPoolExecutor() as readers:
             files = [theirs, *(write for _, write in pipes)]
             socket.send_fds(self._socket, [_NUMBER.pack(len(data))], files)
@@ -113,8 +115,6 @@ class _Server:
             for file in files:
                 os.close(file)
             printed = [readers.submit(_read, read) for read, _ in pipes]
-            with os.fdopen(stdin, "w", encoding="utf-8") as stream:
-                stream.write(given)
             pid = self._number(None)
             try:
                 code = self._number(timeout)
