@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,13 @@ from nibabel.nifti1 import Nifti1Header
 
 from snapws import compression, voxel_files
 from snapws.errors import ImageDamaged, ImageUnsupported
-from snapws.images import ImageHeader, refuse_sheared
+from snapws.images import ImageHeader
 from snapws.itk_formats import gipl, metaimage, nrrd, vtk_image
 from snapws.itk_formats.reading import Grid, described, grid_of, read, simpleitk
 from snapws.itk_formats.series import find_series
 from snapws.itk_formats.stored import Stored, StoredVoxels
-from snapws.nifti import new_header
+from snapws.nifti import MAX_LENGTH, new_header
+from snapws.placement import Placement, is_sheared
 from snapws.voxel_files import Purpose
 
 # What reads a header, by the ending of the file's name.
@@ -170,12 +171,19 @@ def read_header(path: Path, purpose: Purpose) -> ImageHeader:
             return _dicom(path, purpose)
         with voxel_files.open_regular(path) as file:
             stored = parse(file, path)
-        nifti, dtype = _nifti(path, grid_of(described(stored)))
+        shown = _described(path, grid_of(described(stored)))
         if purpose == "send":
             stored.parts(purpose)  # before anything is read of them
         voxel_path = stored.named[0] if len(stored.named) == 1 else path
         return StoredImageHeader(
-            path, voxel_path, stored.start, dtype, nifti, stored, purpose=purpose
+            path,
+            voxel_path,
+            stored.start,
+            shown.dtype,
+            shown.nifti,
+            stored,
+            **shown.named,
+            purpose=purpose,
         )
     except ValueError as error:
         raise ImageUnsupported(f"{path}: {error}") from None
@@ -183,12 +191,33 @@ def read_header(path: Path, purpose: Purpose) -> ImageHeader:
 
 def _dicom(path: Path, purpose: Purpose) -> DicomImageHeader:
     slices, grid = find_series(path, purpose)
-    nifti, dtype = _nifti(path, grid, is_dicom=True)
-    return DicomImageHeader(path, path, 0, dtype, nifti, slices, purpose=purpose)
+    shown = _described(path, grid, is_dicom=True)
+    return DicomImageHeader(
+        path, path, 0, shown.dtype, shown.nifti, slices, **shown.named, purpose=purpose
+    )
 
 
-def _nifti(path: Path, grid: Grid, *, is_dicom: bool = False) -> tuple[Nifti1Header, np.dtype[Any]]:
-    """Describe an image and its voxels' type in a NIfTI header, axes turned from LPS to RAS."""
+class _Described(NamedTuple):
+    """An image as its header describes it."""
+
+    nifti: Nifti1Header
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    placement: Placement
+    no_nifti: str
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Its attributes that an `ImageHeader` takes by their names."""
+        return {
+            "shape": self.shape,
+            "placement": self.placement,
+            "no_nifti": self.no_nifti,
+        }
+
+
+def _described(path: Path, grid: Grid, *, is_dicom: bool = False) -> _Described:
+    """Describe an image: its NIfTI header, its voxels' type, and its place turned to RAS."""
     if grid.voxel not in _TYPES or len(grid.size) > 4:
         raise ImageUnsupported(
             f"{path}: an image of {grid.voxel} with {len(grid.size)} axes, which is not read"
@@ -201,19 +230,35 @@ def _nifti(path: Path, grid: Grid, *, is_dicom: bool = False) -> tuple[Nifti1Hea
     shape = list(grid.size)
     if grid.components > 1:
         shape += [1] * (4 - axes) + [grid.components]
-    spatial = min(axes, 3)
-    spacing = np.array(grid.spacing)
-    affine = np.eye(4)
-    direction = np.reshape(grid.direction, (axes, axes))[:spatial, :spatial]
-    affine[:spatial, :spatial] = direction * spacing[:spatial]
-    affine[:spatial, 3] = grid.origin[:spatial]
-    affine[:2] *= -1
-    refuse_sheared(affine[:3, :3], path)
-    nifti = new_header(shape, dtype)
-    nifti["pixdim"][1 : axes + 1] = spacing
+    placement = _placement(grid)
+    if not np.isfinite(placement.affine).all() or not np.linalg.det(placement.affine):
+        raise ImageDamaged(f"{path}: the header is invalid: its origin or its axes are not finite")
+    no_nifti = ""
+    lengths = np.linalg.norm(placement.directions, axis=0)
+    if is_sheared(placement.directions / lengths):
+        no_nifti = "its axes are sheared, which NIfTI cannot say for ITK: resample it first"
+    if max(shape) > MAX_LENGTH:
+        no_nifti = f"an axis is longer than {MAX_LENGTH} voxels, which NIfTI-1 cannot say"
+    nifti = new_header([min(length, MAX_LENGTH) for length in shape], dtype)
+    nifti["pixdim"][1 : axes + 1] = np.abs(grid.spacing)
     nifti.set_xyzt_units("mm")
-    nifti.set_qform(affine, code="scanner")
-    nifti.set_sform(affine, code="scanner")
+    if not no_nifti:
+        nifti.set_qform(placement.affine, code="scanner")
+        nifti.set_sform(placement.affine, code="scanner")
     if grid.components > 1:
         nifti["intent_code"] = _VECTOR_INTENT
-    return nifti, dtype
+    return _Described(nifti, dtype, tuple(shape), placement, no_nifti)
+
+
+def _placement(grid: Grid) -> Placement:
+    """Return where ITK puts the voxels, in RAS; a negative spacing is a reversed axis."""
+    axes = len(grid.size)
+    spatial = min(axes, 3)
+    signed, origin, directions = np.ones(3), np.zeros(3), np.eye(3)
+    signed[:spatial] = grid.spacing[:spatial]
+    origin[:spatial] = grid.origin[:spatial]
+    directions[:spatial, :spatial] = np.reshape(grid.direction, (axes, axes))[:spatial, :spatial]
+    to_ras = np.array([-1.0, -1.0, 1.0])
+    return Placement(
+        np.abs(signed), to_ras * origin, to_ras[:, None] * directions * np.sign(signed)
+    )
