@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from snapws import colormaps, geometry, images, mesh_formats, paths, rendering
+from snapws import colormaps, geometry, images, mesh_formats, paths, readings, rendering
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -27,6 +27,8 @@ Kind = Literal[
     "no-main",
     "file",
     "image",
+    "format",
+    "reading",
     "place",
     "geometry",
     "settings",
@@ -52,9 +54,10 @@ class Problem:
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, not what
-            its name says, or one whose header names voxels elsewhere), ``place`` (its header gives
-            it none), ``geometry`` (not that of the main image), ``settings`` (a transform or a
-            display setting that is none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
+            its name says, or one whose header names voxels elsewhere), ``format`` (ITK-SNAP does
+            not open it), ``reading`` (another program reads it otherwise), ``place`` (its header
+            gives it none), ``geometry`` (not that of the main image), ``settings`` (a transform or
+            a display setting that is none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
             archive says more than it may) or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
@@ -113,6 +116,7 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
             continue
         try:
             header = images.read_header(layer.path)
+            yield from _readings(layer, header, where)
             has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
             if not has_place:
                 yield Problem("place", where, why)
@@ -139,6 +143,14 @@ def _problems(workspace: Workspace) -> Iterator[Problem]:
                 mesh_formats.content(workspace.folder / surface.file)
             except MeshError as error:
                 yield Problem("mesh", where, str(error))
+
+
+def _readings(layer: Layer, header: ImageHeader, where: str) -> Iterator[Problem]:
+    if why := readings.refusal(layer.path, header):
+        yield Problem("format", where, why)
+        return
+    for difference in readings.differences(layer.path, header):
+        yield Problem("reading", where, difference, "remark")
 
 
 def _bad_settings(layer: Layer, where: str, bad_opacity: str) -> Iterator[Problem]:

@@ -54,6 +54,7 @@ class ImageHeader:
         shape: The length of each axis, the fastest first.
         placement: Where ITK puts the voxels.
         no_nifti: Why no NIfTI-1 file can hold the image; empty if one can.
+        itk_snap_refuses: Why ITK-SNAP does not open the image; empty if it does.
         purpose: What is done with the voxels, on which depends what may be opened.
     """
 
@@ -65,6 +66,7 @@ class ImageHeader:
     shape: tuple[int, ...] = field(kw_only=True)
     placement: Placement = field(kw_only=True)
     no_nifti: str = field(default="", kw_only=True)
+    itk_snap_refuses: str = field(default="", kw_only=True)
     purpose: Purpose = field(default="show", kw_only=True)
 
     @property
@@ -316,6 +318,7 @@ def read_header(path: Path, purpose: Purpose = "show") -> ImageHeader:
         nifti,
         shape=tuple(int(length) for length in nifti["dim"][1 : int(nifti["dim"][0]) + 1]),
         placement=placement,
+        itk_snap_refuses=_refusal(header),
         purpose=purpose,
     )
     if purpose == "send" and voxel_path != header_path:
@@ -363,6 +366,13 @@ def write_nifti(
         write(voxels)
     if compressor:
         file.write(compressor.flush())
+
+
+def _refusal(header: Any) -> str:
+    kind = "MGH" if isinstance(header, MGHHeader) else "NIfTI-2"
+    if not isinstance(header, (MGHHeader, Nifti2Header)):
+        return ""
+    return f"ITK-SNAP does not open {kind}: save it as NIfTI-1 (snapws layers copy-image)"
 
 
 def _check(header: ImageHeader, *, least_offset: int) -> None:

@@ -205,6 +205,7 @@ class _Described(NamedTuple):
     shape: tuple[int, ...]
     placement: Placement
     no_nifti: str
+    itk_snap_refuses: str
 
     @property
     def named(self) -> dict[str, Any]:
@@ -213,6 +214,7 @@ class _Described(NamedTuple):
             "shape": self.shape,
             "placement": self.placement,
             "no_nifti": self.no_nifti,
+            "itk_snap_refuses": self.itk_snap_refuses,
         }
 
 
@@ -247,7 +249,10 @@ def _described(path: Path, grid: Grid, *, is_dicom: bool = False) -> _Described:
         nifti.set_sform(placement.affine, code="scanner")
     if grid.components > 1:
         nifti["intent_code"] = _VECTOR_INTENT
-    return _Described(nifti, dtype, tuple(shape), placement, no_nifti)
+    refused = ""
+    if dtype.kind in "iu" and dtype.itemsize > 4 and not path.name.lower().endswith(".vtk"):
+        refused = "ITK-SNAP does not open voxels of 64-bit whole numbers in it: convert them first"
+    return _Described(nifti, dtype, tuple(shape), placement, no_nifti, refused)
 
 
 def _placement(grid: Grid) -> Placement:

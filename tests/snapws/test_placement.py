@@ -86,7 +86,7 @@ def write(path: Path, form: dict[str, object], dim: tuple[int, ...] = (3, 6, 5, 
     header["xyzt_units"] = 2
     for name, value in form.items():
         header[name] = value
-    path.write_bytes(bytes(header.binaryblock) + bytes(4 + 720))
+    path.write_bytes(bytes(header.binaryblock) + bytes(4 + 120))
     return path
 
 
