@@ -17,6 +17,7 @@ from snapws import (
     geometry,
     mesh_formats,
     paths,
+    readings,
     rendering,
     segmentations,
     transforms,
@@ -39,6 +40,8 @@ Kind = Literal[
     "no-main",
     "file",
     "image",
+    "format",
+    "reading",
     "place",
     "geometry",
     "settings",
@@ -60,9 +63,10 @@ class Problem:
 
     Attributes:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, not what
-            its name says, or one whose header names voxels elsewhere), ``place`` (its header gives
-            it none), ``geometry`` (not that of the main image), ``settings`` (a transform or a
-            display setting that is none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
+            its name says, or one whose header names voxels elsewhere), ``format`` (ITK-SNAP does
+            not open it), ``reading`` (another program reads it otherwise), ``place`` (its header
+            gives it none), ``geometry`` (not that of the main image), ``settings`` (a transform or
+            a display setting that is none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
             archive says more than it may) or ``source`` (it is not what it was made from).
         where: what it is about, ``layer 002`` for example.
         message: what is wrong, in a line.
@@ -134,6 +138,7 @@ def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
             continue
         try:
             header = layer.header()
+            yield from _readings(layer, header, where)
             has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
             if not has_place:
                 yield Problem("place", where, why)
@@ -179,6 +184,14 @@ def _mesh_problems(workspace: Workspace) -> Iterator[Problem]:
             if why := mesh_formats.kinds.unopened(data, path.suffix):
                 unopened.append(Problem("mesh", where, f"{path}: {why}"))
     yield from unopened
+
+
+def _readings(layer: Layer, header: ImageHeader, where: str) -> Iterator[Problem]:
+    if why := readings.refusal(layer.path, header):
+        yield Problem("format", where, why)
+        return
+    for difference in readings.differences(layer.path, header):
+        yield Problem("reading", where, difference, "remark")
 
 
 def _settings(layer: Layer, where: str) -> Iterator[Problem]:

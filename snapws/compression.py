@@ -82,6 +82,31 @@ def pieces(
         raise GzipDamaged(f"the gzip stream is damaged: {words}") from None
 
 
+def has_padded_members(file: BinaryIO) -> bool:
+    """Return whether zeros separate gzip streams in a file. What is damaged ends the search.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    member, deflated = _codec.decompressobj(_GZIP_FORM), file.read(_READ)
+    try:
+        while deflated:
+            member.decompress(deflated, PIECE)
+            if not member.eof:
+                deflated = member.unconsumed_tail or file.read(_READ)
+                continue
+            padded = member.unused_data or file.read(_READ)
+            deflated = padded.lstrip(b"\0")
+            while not deflated and (more := file.read(_READ)):
+                padded, deflated = b"\0", more.lstrip(b"\0")
+            if deflated and padded.startswith(b"\0"):
+                return True
+            member = _codec.decompressobj(_GZIP_FORM)
+    except (zlib.error, _codec.error):
+        pass  # the voxels are read elsewhere, and the damage is reported there
+    return False
+
+
 def zlib_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
     """Return the content of a stream in zlib's or gzip's form, in pieces of at most `PIECE` bytes.
 

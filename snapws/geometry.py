@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from nibabel.orientations import aff2axcodes
-from nibabel.spatialimages import HeaderDataError
 
 from snapws.errors import ImageDamaged
 
@@ -19,29 +18,9 @@ if TYPE_CHECKING:
 def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
     """Give the 4x4 matrix from voxel indices (x, y, z from 0) to RAS mm.
 
-    It is the qform where the header has one, else the sform, else axes that run left, posterior and
-    superior from the origin, which is ITK's reading.
-
-    Raises:
-        ImageDamaged: it has a number that is none, or the qform is none.
+    It is ITK's reading of the header, and so where ITK-SNAP shows the image (`snapws.placement`).
     """
-    nifti = header.nifti
-    try:
-        if int(nifti["qform_code"]) > 0:
-            found = nifti.get_qform()
-        elif int(nifti["sform_code"]) > 0:
-            found = nifti.get_sform()
-        else:
-            x, y, z = nifti["pixdim"][1:4]
-            found = np.diag([-x, -y, z, 1])
-    except (HeaderDataError, ValueError) as error:
-        raise ImageDamaged(f"{header.path}: the header is impossible: {error}") from None
-    matrix = np.asarray(found, dtype=np.float64)
-    if not np.isfinite(matrix).all():
-        raise ImageDamaged(
-            f"{header.path}: the header is impossible: its place has numbers that are none"
-        )
-    return matrix
+    return header.placement.affine
 
 
 def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import numpy as np
 from nibabel.analyze import AnalyzeHeader
@@ -25,10 +25,8 @@ from snapws import compression, paths, stand_ins, streams, voxel_files
 from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
 from snapws.hints import NO_HINTS, Hints
 from snapws.nifti import VOXEL_OFFSET, end_of_extensions, from_mgh, from_nifti
+from snapws.placement import Placement, Sheared, of_nifti
 from snapws.voxel_files import Purpose
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 # An old name of the field at this place, "regular", has one value that many programs write.
 _REGULAR = (38, ord("r"))
@@ -46,9 +44,6 @@ _PADDING = 4096
 _RGB_CODES = (128, 2304)
 _UNREAD_TYPES = (1, 1536, 2048)
 
-# ITK refuses an image whose axes' cosines differ from orthonormal by more.
-_ORTHONORMAL_TOLERANCE = 1e-4
-
 
 @dataclass(frozen=True)
 class ImageHeader:
@@ -61,6 +56,10 @@ class ImageHeader:
         dtype: the type of a stored voxel, its byte order included.
         nifti: a little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
             and nothing else of the file's own header.
+        shape: The length of each axis, the fastest first.
+        placement: Where ITK puts the voxels.
+        no_nifti: Why no NIfTI-1 file can hold the image; empty if one can.
+        itk_snap_refuses: Why ITK-SNAP does not open the image; empty if it does.
         purpose: What is done with the voxels, on which depends what may be opened.
     """
 
@@ -69,6 +68,10 @@ class ImageHeader:
     offset: int
     dtype: np.dtype[Any]
     nifti: Nifti1Header
+    shape: tuple[int, ...] = field(kw_only=True)
+    placement: Placement = field(kw_only=True)
+    no_nifti: str = field(default="", kw_only=True)
+    itk_snap_refuses: str = field(default="", kw_only=True)
     purpose: Purpose = field(default="show", kw_only=True)
 
     @property
@@ -96,14 +99,14 @@ class ImageHeader:
 
     @property
     def block(self) -> bytes:
-        """The bytes of a file that `write_nifti` makes, up to the voxels."""
-        return bytes(self.nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0")
+        """The bytes of a file that `write_nifti` makes, up to the voxels.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis, the fastest first."""
-        dim = self.nifti["dim"]
-        return tuple(int(length) for length in dim[1 : int(dim[0]) + 1])
+        Raises:
+            ImageUnsupported: No NIfTI-1 file can hold the image.
+        """
+        if self.no_nifti:
+            raise ImageUnsupported(f"{self.path}: {self.no_nifti}")
+        return bytes(self.nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0")
 
     @property
     def dimensions(self) -> tuple[int, int, int]:
@@ -330,12 +333,28 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
         offset = int(header.get_data_offset())
         dtype = header.get_data_dtype()
         nifti = from_mgh(header) if isinstance(header, MGHHeader) else from_nifti(header)
+        placement = of_nifti(nifti if isinstance(header, MGHHeader) else header)
+    except Sheared:
+        raise ImageUnsupported(
+            f"{path}: its axes are sheared, and ITK-SNAP opens only NIfTI images with "
+            "orthonormal axes: resample it first"
+        ) from None
     except (
         *(HeaderDataError, WrapStructError),
         *(ValueError, ArithmeticError, KeyError),
     ) as error:
         raise ImageDamaged(f"{path}: the header is impossible: {error}") from None
-    found = ImageHeader(header_path, voxel_path, offset, dtype, nifti, purpose=purpose)
+    found = ImageHeader(
+        header_path,
+        voxel_path,
+        offset,
+        dtype,
+        nifti,
+        shape=tuple(int(length) for length in nifti["dim"][1 : int(nifti["dim"][0]) + 1]),
+        placement=placement,
+        itk_snap_refuses=_refusal(header),
+        purpose=purpose,
+    )
     if purpose == "send" and voxel_path != header_path:
         voxel_files.partner(header_path, voxel_path.name, purpose)
     size = 284 if isinstance(header, MGHHeader) else end_of_extensions(block, header)
@@ -383,36 +402,19 @@ def write_nifti(
         file.write(compressor.flush())
 
 
-def refuse_sheared(axes: npt.NDArray[np.float64], path: Path) -> None:
-    """Refuse axes (columns of a 3x3 matrix, of any length) that ITK finds not orthonormal.
-
-    Raises:
-        ImageUnsupported: they are sheared.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosines = axes / np.linalg.norm(axes, axis=0)
-    if not np.allclose(cosines.T @ cosines, np.eye(3), rtol=0, atol=_ORTHONORMAL_TOLERANCE):
-        raise ImageUnsupported(
-            f"{path}: its axes are sheared, and ITK-SNAP opens only images with "
-            "orthonormal axes: resample it first"
-        )
+def _refusal(header: Any) -> str:
+    kind = "MGH" if isinstance(header, MGHHeader) else "NIfTI-2"
+    if not isinstance(header, (MGHHeader, Nifti2Header)):
+        return ""
+    return f"ITK-SNAP does not open {kind}: save it as NIfTI-1 (snapws layers copy-image)"
 
 
 def _check(header: ImageHeader, *, least_offset: int) -> None:
-    nifti = header.nifti
-    if not 1 <= int(nifti["dim"][0]) <= 7 or any(length < 1 for length in header.shape):
-        raise ImageDamaged(f"{header.path}: the header is impossible: size {header.shape}")
     if not header.dtype.itemsize:
-        code = int(nifti["datatype"])
+        code = int(header.nifti["datatype"])
         raise ImageDamaged(f"{header.path}: the header is impossible: voxel type {code}")
     if header.offset < least_offset:
         raise ImageDamaged(f"{header.path}: the header is impossible: voxels inside the header")
-    spacing = nifti["pixdim"][1 : min(len(header.shape), 3) + 1]
-    if not np.all(np.isfinite(spacing)):
-        raise ImageDamaged(f"{header.path}: the header is impossible: spacing {spacing.tolist()}")
-    if int(nifti["sform_code"]) > 0 and int(nifti["qform_code"]) <= 0:
-        rows = np.stack([nifti["srow_x"], nifti["srow_y"], nifti["srow_z"]])
-        refuse_sheared(rows[:, :3].astype(np.float64), header.path)
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

@@ -30,7 +30,9 @@ _SPACE_UNITS, _TIME_UNITS = range(4), range(0, 56, 8)
 _LARGEST_EXTENSION = 1 << 24
 _LAST_CODE = 64  # of extensions: there are even ones up to about 50
 
-_MAX_LENGTH = 32767
+MAX_LENGTH = 32767
+"""The most voxels along an axis that the header can say."""
+
 _MAX_AXES = 5  # x, y, z, time, component: what ITK reads
 
 
@@ -40,8 +42,8 @@ def new_header(shape: Sequence[int], dtype: np.dtype[Any]) -> Nifti1Header:
     Raises:
         ValueError: an axis is longer than the 32767 voxels that the header can say.
     """
-    if max(shape) > _MAX_LENGTH:
-        raise ValueError(f"an axis is longer than {_MAX_LENGTH} voxels")
+    if max(shape) > MAX_LENGTH:
+        raise ValueError(f"an axis is longer than {MAX_LENGTH} voxels")
     nifti = Nifti1Header(endianness="<")
     nifti["vox_offset"] = VOXEL_OFFSET
     nifti.set_data_dtype(dtype)
@@ -57,10 +59,8 @@ def from_nifti(source: Any) -> Nifti1Header:
         ValueError: it has axes that are not read, or longer ones than can be said.
         FloatingPointError: a number is too large.
     """
-    axes = int(source["dim"][0])
-    if not 1 <= axes <= _MAX_AXES:
-        raise ValueError(f"{axes} axes, where 1 to {_MAX_AXES} are possible")
-    shape = [int(length) for length in source["dim"][1 : axes + 1]]
+    shape = _shape(source)
+    axes = len(shape)
     nifti = new_header(shape, source.get_data_dtype())
     names: tuple[str, ...] = _KEPT_FIELDS
     if not isinstance(source, (Nifti1Header, Nifti2Header)):
@@ -73,6 +73,24 @@ def from_nifti(source: Any) -> Nifti1Header:
     _blank_meaningless(nifti, axes)
     _settle_numbers(nifti)
     return nifti
+
+
+def _shape(source: Any) -> list[int]:
+    """Return the length of each axis as ITK reads it: but for the first, 1 for 0 and less.
+
+    Raises:
+        ValueError: It has axes that are not read.
+    """
+    axes = int(source["dim"][0])
+    lengths = [int(length) for length in source["dim"][1 : axes + 1]]
+    if not 1 <= axes <= len(source["dim"]) - 1 or lengths[0] < 1:
+        raise ValueError(f"{axes} axes, the first of length {int(source['dim'][1])}")
+    shape = [max(1, length) for length in lengths]
+    while len(shape) > _MAX_AXES and shape[-1] == 1:
+        shape.pop()
+    if len(shape) > _MAX_AXES:
+        raise ValueError(f"{len(shape)} axes, where 1 to {_MAX_AXES} are possible")
+    return shape
 
 
 def _settle_codes(nifti: Nifti1Header) -> None:

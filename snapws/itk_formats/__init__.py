@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from nibabel.nifti1 import Nifti1Header
 from snapws import compression, voxel_files
 from snapws.errors import ImageDamaged, ImageUnsupported
 from snapws.hints import NO_HINTS, Hints, Raw
-from snapws.images import ImageHeader, refuse_sheared
+from snapws.images import ImageHeader
 from snapws.itk_formats import flat, gipl, metaimage, nrrd, vtk_image
 from snapws.itk_formats.reading import (
     DICOM,
@@ -33,7 +33,8 @@ from snapws.itk_formats.reading import (
 )
 from snapws.itk_formats.series import find_series
 from snapws.itk_formats.stored import Stored, StoredVoxels
-from snapws.nifti import new_header
+from snapws.nifti import MAX_LENGTH, new_header
+from snapws.placement import Placement, is_sheared
 from snapws.voxel_files import Purpose
 
 # What reads a header, by the ending of the file's name.
@@ -214,12 +215,20 @@ def _stored(
     interleaved = 1 if stored.is_planar else grid.components
     if path.name.lower().endswith(_SEQUENCES) and grid.components > 1 and len(grid.size) == 3:
         grid = _sequence(grid)
-    nifti, dtype = _nifti(path, grid)
+    shown = _described(path, grid)
     if purpose == "send":
         stored.parts(purpose)  # before anything is read of them
     voxel_path = stored.named[0] if len(stored.named) == 1 else path
     return StoredImageHeader(
-        path, voxel_path, stored.start, dtype, nifti, stored, interleaved, purpose=purpose
+        path,
+        voxel_path,
+        stored.start,
+        shown.dtype,
+        shown.nifti,
+        stored,
+        interleaved,
+        **shown.named,
+        purpose=purpose,
     )
 
 
@@ -239,15 +248,19 @@ def _sequence(grid: Grid) -> Grid:
 
 def _dicom(path: Path, purpose: Purpose, series: str) -> DecodedImageHeader:
     slices, grid = find_series(path, purpose, series)
-    nifti, dtype = _nifti(path, grid, has_colours=True)
-    return DecodedImageHeader(path, path, 0, dtype, nifti, slices, purpose=purpose)
+    shown = _described(path, grid, has_colours=True)
+    return DecodedImageHeader(
+        path, path, 0, shown.dtype, shown.nifti, slices, **shown.named, purpose=purpose
+    )
 
 
 def _flat(path: Path, purpose: Purpose) -> DecodedImageHeader:
     kind = flat.refuse_incomplete(path)
     grid = grid_of(read_information(path, kind))
-    nifti, dtype = _nifti(path, grid, has_colours=True)
-    return DecodedImageHeader(path, path, 0, dtype, nifti, (path,), kind, purpose=purpose)
+    shown = _described(path, grid, has_colours=True)
+    return DecodedImageHeader(
+        path, path, 0, shown.dtype, shown.nifti, (path,), kind, **shown.named, purpose=purpose
+    )
 
 
 def _raw(path: Path, raw: Raw, purpose: Purpose) -> RawImageHeader:
@@ -257,22 +270,39 @@ def _raw(path: Path, raw: Raw, purpose: Purpose) -> RawImageHeader:
     voxels, and must not begin as another format does.
     """
     real = voxel_files.headerless(path)
-    dtype = np.dtype(f"<{raw.dtype}")
-    nifti = new_header(raw.size, dtype)
-    nifti["pixdim"][1:4] = raw.spacing
-    nifti.set_xyzt_units("mm")
-    affine = np.diag([*(np.array(raw.spacing) * [-1, -1, 1]), 1.0])
-    nifti.set_qform(affine, code="scanner")
-    nifti.set_sform(affine, code="scanner")
+    (voxel,) = (name for name, kind in _TYPES.items() if kind == f"<{raw.dtype}")
+    directions = tuple(np.eye(3).ravel().tolist())
+    shown = _described(path, Grid(raw.size, raw.spacing, (0.0, 0.0, 0.0), directions, voxel, 1))
     # A name: of a file of voxels that a header names, the beginning is looked at.
     stored = Stored(path, ".raw", b"", names=(path.name,))
-    return RawImageHeader(path, real, 0, dtype, nifti, stored, purpose=purpose)
+    return RawImageHeader(
+        path, real, 0, shown.dtype, shown.nifti, stored, **shown.named, purpose=purpose
+    )
 
 
-def _nifti(
-    path: Path, grid: Grid, *, has_colours: bool = False
-) -> tuple[Nifti1Header, np.dtype[Any]]:
-    """Describe an image and its voxels' type in a NIfTI header, axes turned from LPS to RAS."""
+class _Described(NamedTuple):
+    """An image as its header describes it."""
+
+    nifti: Nifti1Header
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    placement: Placement
+    no_nifti: str
+    itk_snap_refuses: str
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Its attributes that an `ImageHeader` takes by their names."""
+        return {
+            "shape": self.shape,
+            "placement": self.placement,
+            "no_nifti": self.no_nifti,
+            "itk_snap_refuses": self.itk_snap_refuses,
+        }
+
+
+def _described(path: Path, grid: Grid, *, has_colours: bool = False) -> _Described:
+    """Describe an image: its NIfTI header, its voxels' type, and its place turned to RAS."""
     if grid.voxel not in _TYPES or len(grid.size) > 4:
         raise ImageUnsupported(
             f"{path}: an image of {grid.voxel} with {len(grid.size)} axes, which is not read"
@@ -285,19 +315,38 @@ def _nifti(
     shape = list(grid.size)
     if grid.components > 1:
         shape += [1] * (4 - axes) + [grid.components]
-    spatial = min(axes, 3)
-    spacing = np.array(grid.spacing)
-    affine = np.eye(4)
-    direction = np.reshape(grid.direction, (axes, axes))[:spatial, :spatial]
-    affine[:spatial, :spatial] = direction * spacing[:spatial]
-    affine[:spatial, 3] = grid.origin[:spatial]
-    affine[:2] *= -1
-    refuse_sheared(affine[:3, :3], path)
-    nifti = new_header(shape, dtype)
-    nifti["pixdim"][1 : axes + 1] = spacing
+    placement = _placement(grid)
+    if not np.isfinite(placement.affine).all() or not np.linalg.det(placement.affine):
+        raise ImageDamaged(f"{path}: the header is invalid: its origin or its axes are not finite")
+    no_nifti = ""
+    lengths = np.linalg.norm(placement.directions, axis=0)
+    if is_sheared(placement.directions / lengths):
+        no_nifti = "its axes are sheared, which NIfTI cannot say for ITK: resample it first"
+    if max(shape) > MAX_LENGTH:
+        no_nifti = f"an axis is longer than {MAX_LENGTH} voxels, which NIfTI-1 cannot say"
+    nifti = new_header([min(length, MAX_LENGTH) for length in shape], dtype)
+    nifti["pixdim"][1 : axes + 1] = np.abs(grid.spacing)
     nifti.set_xyzt_units("mm")
-    nifti.set_qform(affine, code="scanner")
-    nifti.set_sform(affine, code="scanner")
+    if not no_nifti:
+        nifti.set_qform(placement.affine, code="scanner")
+        nifti.set_sform(placement.affine, code="scanner")
     if grid.components > 1:
         nifti["intent_code"] = _VECTOR_INTENT
-    return nifti, dtype
+    refused = ""
+    if dtype.kind in "iu" and dtype.itemsize > 4 and not path.name.lower().endswith(".vtk"):
+        refused = "ITK-SNAP does not open voxels of 64-bit whole numbers in it: convert them first"
+    return _Described(nifti, dtype, tuple(shape), placement, no_nifti, refused)
+
+
+def _placement(grid: Grid) -> Placement:
+    """Return where ITK puts the voxels, in RAS; a negative spacing is a reversed axis."""
+    axes = len(grid.size)
+    spatial = min(axes, 3)
+    signed, origin, directions = np.ones(3), np.zeros(3), np.eye(3)
+    signed[:spatial] = grid.spacing[:spatial]
+    origin[:spatial] = grid.origin[:spatial]
+    directions[:spatial, :spatial] = np.reshape(grid.direction, (axes, axes))[:spatial, :spatial]
+    to_ras = np.array([-1.0, -1.0, 1.0])
+    return Placement(
+        np.abs(signed), to_ras * origin, to_ras[:, None] * directions * np.sign(signed)
+    )

@@ -52,6 +52,8 @@ _KINDS = {
     "no-main": "main image",
     "file": "missing file",
     "image": "image",
+    "format": "format",
+    "reading": "other readings",
     "place": "place",
     "geometry": "geometry",
     "settings": "settings",

@@ -189,25 +189,21 @@ def test_a_folder_that_one_may_not_enter(scan, tmp_path):
     assert problem.message.endswith("cannot be reached: Permission denied")
 
 
-def test_a_place_that_is_none(scan, tmp_path):
+def test_an_origin_that_is_no_number(scan, tmp_path):
+    """The quaternion's counts as 0, as in ITK; that of an sform alone has no stand-in."""
     path = image(tmp_path / "lost.nii", np.zeros((4, 3, 2), np.int16))
     data = bytearray(path.read_bytes())
-    data[252:254] = np.array([1], "<i2").tobytes()
-    data[268:280] = np.array([np.nan] * 3, "<f4").tobytes()
+    data[252:256] = np.array([0, 2], "<i2").tobytes()
+    data[292:296] = np.array([np.nan], "<f4").tobytes()
     path.write_bytes(data)
     scan.add_overlay(path)
-    scan.add_segmentation(path)
-    found = check(scan)
-    assert [(one.kind, one.where) for one in found] == [
-        ("place", "layer 001"),
-        ("place", "layer 002"),
-    ]
-    assert "numbers that are none" in found[0].message
-    scan.set_main(path)
-    scan.set_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
-    blamed = [(one.kind, one.where) for one in check(scan)]
-    assert blamed[0] == ("place", "layer 000")
-    assert ("place", "layer 002") not in blamed
+    (found,) = check(scan)
+    assert (found.kind, found.where) == ("image", "layer 001")
+    assert "its origin or its axes contain NaN or infinity" in found.message
+    data[252:256] = np.array([1, 0], "<i2").tobytes()
+    data[268:280] = np.array([np.nan] * 3, "<f4").tobytes()
+    path.write_bytes(data)
+    assert "image" not in {one.kind for one in check(scan)}
 
 
 def test_the_opacity_of_segmentations(scan):

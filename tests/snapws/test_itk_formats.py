@@ -348,20 +348,11 @@ def test_what_is_refused(tmp_path, monkeypatch):
         images.read_header(INPUTS / "fmt.mha")
 
 
-def test_sheared_axes_are_refused(image, tmp_path):
-    sitk.WriteImage(image, tmp_path / "a.nrrd")
-    data = (tmp_path / "a.nrrd").read_bytes()
-    assert b"space directions: (0,1,0) (-1.5,0,0) (0,0,2)" in data
-    sheared = data.replace(b"(-1.5,0,0)", b"(-1.5,1,0)")
-    (tmp_path / "a.nrrd").write_bytes(sheared)
-    with pytest.raises(ImageError):
-        images.read_header(tmp_path / "a.nrrd")
-
-
 def test_axes_that_no_nifti_header_can_say(tmp_path):
     sitk.WriteImage(sitk.Image(40962, 1, sitk.sitkUInt8), tmp_path / "a.mha")
+    header = images.read_header(tmp_path / "a.mha")
     with pytest.raises(ImageUnsupported, match="an axis is longer than 32767 voxels"):
-        images.read_header(tmp_path / "a.mha")
+        _ = header.block
     sitk.WriteImage(sitk.Image((2, 2, 2, 2, 2), sitk.sitkUInt8), tmp_path / "b.mha")
     with pytest.raises(ImageUnsupported, match="with 5 axes"):
         images.read_header(tmp_path / "b.mha")
