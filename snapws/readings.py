@@ -90,6 +90,9 @@ def _of_nibabel(header: ImageHeader) -> Iterator[str]:
     except (HeaderDataError, ValueError) as error:
         yield f"ITK-SNAP opens it, nibabel does not: {error}"
         return
+    if not np.isfinite(theirs).all():
+        yield "ITK-SNAP takes NaN and infinity in its header for 0 or 1, nibabel as they are"
+        return
     ours = geometry.affine(header)
     distance = geometry.distance(header, theirs, ours)
     if distance <= _TOLERANCE * min(geometry.spacing(ours)):

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from nibabel.spatialimages import HeaderDataError
 
-from snapws import Workspace, geometry, images
+from snapws import ImageDamaged, Workspace, geometry, images
 from snapws.check import check
 from tests.snapws import placement_samples as samples
 from tests.snapws.test_placement import BOTH, QFORM, SFORM, write
@@ -47,7 +47,16 @@ DIFFERENT = {
         "pixdim is negative, 0 or not finite",
     ),
     "long quaternion": ({**QFORM, "quatern_d": 3}, "nibabel does not"),
-    "NaN offset": ({**QFORM, "qoffset_x": np.nan}, ""),
+    "NaN offset": ({**QFORM, "qoffset_x": np.nan}, "ITK-SNAP takes NaN and infinity"),
+    "NaN quaternion": ({**QFORM, "quatern_b": np.nan}, "ITK-SNAP takes NaN and infinity"),
+    "infinite pixdim": (
+        {**QFORM, "pixdim": (1, np.inf, 2, 3, 1, 1, 1, 1)},
+        "ITK-SNAP takes NaN and infinity",
+    ),
+    "negative pixdim beside an sform alone": (
+        {**SFORM, "pixdim": (1, -1, 2, 3, 1, 1, 1, 1)},
+        "pixdim is negative, 0 or not finite",
+    ),
     "micrometres": (
         {**QFORM, "xyzt_units": 11},
         "its header says micrometres: ITK-SNAP converts size and place to mm, nibabel and FSL",
@@ -69,7 +78,8 @@ def test_check_remarks_where_nibabel_reads_a_header_otherwise(tmp_path, row):
     itks = np.eye(4)
     itks[:3, :3], itks[:3, 3] = place.directions * place.spacing, place.origin
     try:
-        theirs = nibabel.load(path).affine
+        with np.errstate(all="ignore"):
+            theirs = nibabel.load(path).affine
     except (HeaderDataError, ValueError):
         theirs = np.full((4, 4), np.nan)
     assert not np.allclose(theirs, itks, atol=1e-3)
@@ -94,6 +104,50 @@ def test_check_is_silent_where_readers_agree(tmp_path, form):
     affine = geometry.affine(images.read_header(path))
     assert np.allclose(affine, nibabel.load(path).affine)
     assert found(path) == []
+
+
+@pytest.mark.parametrize(
+    ("dim", "shape"),
+    [
+        pytest.param((3, 6, 5, 0), (6, 5, 0), id="z of length 0"),
+        pytest.param((4, 6, 5, 4, -1), (6, 5, 4, -1), id="time of negative length"),
+        pytest.param((7, 6, 5, 4, 1, 1, 1, 1), (6, 5, 4, 1, 1, 1, 1), id="seven axes"),
+    ],
+)
+def test_sizes_are_itks_where_nibabel_has_others(tmp_path, dim, shape):
+    path = write(tmp_path / "a.nii", SFORM, dim)
+    assert nibabel.load(path).shape == shape
+    place = samples.itks(path, "NiftiImageIO")
+    assert samples.difference(samples.ours(path), place) == ""
+    assert place
+    assert tuple(place.size) == tuple(max(1, length) for length in (*shape, 1)[:3])
+
+
+def test_check_remarks_a_flat_image_that_is_not_at_z_0(tmp_path):
+    path = write(tmp_path / "a.nii", SFORM, (2, 6, 5))
+    assert nibabel.load(path).affine[2, 3] == 9
+    place = samples.itks(path, "NiftiImageIO")
+    assert place
+    assert (place.origin[2], place.spacing[2]) == (0, 1)
+    ((severity, _, message),) = found(path)
+    assert severity == "remark"
+    assert "of a flat image ITK-SNAP takes no place along z" in message
+
+
+def test_a_negative_code_of_a_form_counts_as_0(tmp_path):
+    path = write(tmp_path / "a.nii", {**SFORM, "sform_code": -1})
+    place = samples.itks(path, "NiftiImageIO")
+    assert place
+    assert place.origin.tolist() == [0, 0, 0]
+    assert samples.difference(samples.ours(path), place) == ""
+    assert int(nibabel.load(path).header["sform_code"]) == 0
+
+
+def test_nan_in_an_sform_alone_is_refused_though_nibabel_opens_it(tmp_path):
+    path = write(tmp_path / "a.nii", {**SFORM, "srow_x": (0, -2, 0, np.nan)})
+    assert np.isnan(nibabel.load(path).affine).any()
+    with pytest.raises(ImageDamaged, match="its origin or its axes contain NaN or infinity"):
+        images.read_header(path)
 
 
 def test_check_remarks_a_plain_file_that_itk_reads_instead(tmp_path):
