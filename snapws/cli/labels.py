@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from snapws import labels
+from snapws import label_edits, labels
 from snapws.cli import render
 from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import WorkspaceFile
@@ -82,6 +82,51 @@ def add(
     with saving.edit(workspace) as opened:
         added = labels.shifted(_read(file, format_), offset, pattern)
         opened.labels = (*opened.labels, *added)
+
+
+@command(
+    app,
+    "edit",
+    example='snapws labels edit study.itksnap --where "name ~ white matter" --opacity 128',
+)
+def edit(
+    workspace: WorkspaceFile,
+    *,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only labels that meet it: 'name ~ TEXT' (a regular expression), 'index >= 100', "
+            "'visible = no'; several: all of them.",
+        ),
+    ] = None,
+    color: Annotated[
+        str | None, typer.Option(metavar="COLOR", help="#RRGGBB, or R,G,B from 0 to 255.")
+    ] = None,
+    opacity: Annotated[
+        int | None, typer.Option(min=0, max=255, metavar="N", help="0 to 255 (opaque).")
+    ] = None,
+    visible: Annotated[
+        bool | None,
+        typer.Option("--visible/--no-visible", help="In slices.", show_default=False),
+    ] = None,
+    mesh_visible: Annotated[
+        bool | None,
+        typer.Option("--mesh-visible/--no-mesh-visible", help="In 3-D.", show_default=False),
+    ] = None,
+    saving: Saving,
+) -> None:
+    """Change many labels at once.
+
+    What is not given stays as it is.
+    """
+    rgb = None if color is None else label_edits.color_of(color)
+    changes = label_edits.Changes(rgb, opacity, visible, mesh_visible)
+    if changes == label_edits.Changes():
+        raise typer.BadParameter("say what to change, --opacity for example")
+    with saving.edit(workspace) as opened:
+        opened.labels, count = label_edits.edited(opened.labels, where or (), changes)
+        render.note(f"changed {count} labels")
 
 
 @command(app, "clear", example="snapws labels clear study.itksnap")
