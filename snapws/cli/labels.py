@@ -144,7 +144,7 @@ def export(
     ] = None,
     format_: Format = None,
 ) -> None:
-    """Write the labels as a label file, of ITK-SNAP or of another program.
+    """Write the labels as a label file, of any program.
 
     Without --format, the ending of the file tells: .ctbl and .csv for 3D Slicer, .tsv for BIDS,
     .json for nnU-Net, .lut for FSLeyes, any other for ITK-SNAP.

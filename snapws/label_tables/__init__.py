@@ -68,7 +68,7 @@ class Labels:
         if beyond := [entry for entry in self.entries if not entry.fits]:
             raise InvalidValue(
                 f"{self.source}: ITK-SNAP holds labels up to 65535, not {named(beyond)}: "
-                "snapws labels remap --compact --labels FILE renumbers images and table"
+                "renumber them in image and table first"
             )
         return iter([entry.label() for entry in self.entries])
 

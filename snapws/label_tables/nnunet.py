@@ -74,8 +74,7 @@ def write(entries: tuple[Entry, ...], old: str, source: str) -> tuple[str, list[
         notes.append(f"names in it stand for one label each, and get its number: {named(twice)}")
     if [entry.index for entry in entries] != list(range(1, len(entries) + 1)):
         notes.append(
-            "nnU-Net takes labels from 1 on without a gap only: snapws labels remap --compact "
-            "renumbers them, images included"
+            "nnU-Net takes labels from 1 on without a gap only: renumber them, images included"
         )
     content.pop("regions_class_order", None)
     content["labels"] = labels
