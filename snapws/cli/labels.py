@@ -87,7 +87,7 @@ def add(
 @command(
     app,
     "edit",
-    example='snapws labels edit study.itksnap --where "name ~ white matter" --opacity 128',
+    example='snapws labels edit study.itksnap --where "index >= 1" --opacity 128',
 )
 def edit(
     workspace: WorkspaceFile,
