@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from snapws import files, labels
+from snapws import label_edits, labels
 from snapws.cli import render
 from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import WorkspaceFile
+from snapws.label_tables import Labels
 from snapws.workspace import Workspace
 
 app = noun(
@@ -20,7 +21,23 @@ app = noun(
 )
 
 LabelFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A label file of ITK-SNAP.", show_default=False)
+    Path,
+    typer.Argument(metavar="FILE", help="A label table, of any format.", show_default=False),
+]
+FormatName = Literal[
+    "itksnap",
+    "freesurfer",
+    "bids",
+    "slicer",
+    "slicer-csv",
+    "nnunet",
+    "fsleyes",
+    "totalsegmentator",
+    "seg-nrrd",
+]
+Format = Annotated[
+    FormatName | None,
+    typer.Option("--format", help="Of the table; without it, content or ending tell."),
 ]
 
 
@@ -32,10 +49,14 @@ def list_(workspace: WorkspaceFile, listing: Listing) -> None:
 
 
 @command(app, "set", example="snapws labels set study.itksnap labels.txt")
-def set_(workspace: WorkspaceFile, file: LabelFile, saving: Saving) -> None:
-    """Replace all labels by those of a label file."""
+def set_(workspace: WorkspaceFile, file: LabelFile, saving: Saving, format_: Format = None) -> None:
+    """Replace all labels by those of a label file.
+
+    It can be one of ITK-SNAP, FreeSurfer, BIDS, 3D Slicer, nnU-Net or FSLeyes, or an image with a
+    table in its header.
+    """
     with saving.edit(workspace) as opened:
-        opened.labels = labels.read_file(file)
+        opened.labels = _read(file, format_)
 
 
 @command(
@@ -51,6 +72,7 @@ def add(
     pattern: Annotated[
         str, typer.Option(metavar="TEXT", help="The new name; %s stands for the old one.")
     ] = "%s",
+    format_: Format = None,
     saving: Saving,
 ) -> None:
     """Add labels of a label file.
@@ -58,8 +80,53 @@ def add(
     A label whose index is there already is replaced.
     """
     with saving.edit(workspace) as opened:
-        added = labels.shifted(labels.read_file(file), offset, pattern)
+        added = labels.shifted(_read(file, format_), offset, pattern)
         opened.labels = (*opened.labels, *added)
+
+
+@command(
+    app,
+    "edit",
+    example='snapws labels edit study.itksnap --where "index >= 1" --opacity 128',
+)
+def edit(
+    workspace: WorkspaceFile,
+    *,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only labels that meet it: 'name ~ TEXT' (a regular expression), 'index >= 100', "
+            "'visible = no'; several: all of them.",
+        ),
+    ] = None,
+    color: Annotated[
+        str | None, typer.Option(metavar="COLOR", help="#RRGGBB, or R,G,B from 0 to 255.")
+    ] = None,
+    opacity: Annotated[
+        int | None, typer.Option(min=0, max=255, metavar="N", help="0 to 255 (opaque).")
+    ] = None,
+    visible: Annotated[
+        bool | None,
+        typer.Option("--visible/--no-visible", help="In slices.", show_default=False),
+    ] = None,
+    mesh_visible: Annotated[
+        bool | None,
+        typer.Option("--mesh-visible/--no-mesh-visible", help="In 3-D.", show_default=False),
+    ] = None,
+    saving: Saving,
+) -> None:
+    """Change many labels at once.
+
+    What is not given stays as it is.
+    """
+    rgb = None if color is None else label_edits.color_of(color)
+    changes = label_edits.Changes(rgb, opacity, visible, mesh_visible)
+    if changes == label_edits.Changes():
+        raise typer.BadParameter("say what to change, --opacity for example")
+    with saving.edit(workspace) as opened:
+        opened.labels, count = label_edits.edited(opened.labels, where or (), changes)
+        render.note(f"changed {count} labels")
 
 
 @command(app, "clear", example="snapws labels clear study.itksnap")
@@ -75,11 +142,27 @@ def export(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="The file to write; none: print.")
     ] = None,
+    format_: Format = None,
 ) -> None:
-    """Write the labels as a label file of ITK-SNAP."""
-    content = labels.format_file(Workspace.open(workspace).labels)
+    """Write the labels as a label file, of any program.
+
+    Without --format, the ending of the file tells: .ctbl and .csv for 3D Slicer, .tsv for BIDS,
+    .json for nnU-Net, .lut for FSLeyes, any other for ITK-SNAP.
+    """
+    table = Labels(Workspace.open(workspace).labels)
     if file is None:
+        content, notes = table.to_text(format_ or "itksnap")
         render.result(content.removesuffix("\n"))
     else:
-        files.write_bytes(file, content.encode())
+        notes = table.write(file, format_)
         render.note(f"wrote {file}")
+    for line in notes:
+        render.note(line)
+
+
+def _read(file: Path, format_: str | None) -> Labels:
+    """Read a table, and remark what a workspace does not hold of it."""
+    found = Labels.read(file, format_)
+    for line in found.notes:
+        render.note(line)
+    return found

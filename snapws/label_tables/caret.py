@@ -1,0 +1,104 @@
+"""The label table that TotalSegmentator writes into a NIfTI header: XML of Caret's form.
+
+It is an extension with code 0 there, and with code 30 in files of Caret and Connectome Workbench.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from lxml import etree
+
+from snapws.label_tables.entries import Collector, Entry
+
+_CODES = (0, 30)
+_EXTENDER = 4
+_WHOLE_FILE = 1 << 62
+
+
+def extensions(block: bytes, into: Collector) -> list[bytes]:
+    """Return the XML in the extensions of a NIfTI header.
+
+    Args:
+        block: The start of the file, up to its voxels or beyond.
+        into: Whose source messages name.
+
+    Raises:
+        TextFileError: The extensions are invalid.
+    """
+    order, size = _order_and_size(block)
+    try:
+        end = end_of_header(block)
+    except struct.error:
+        raise into.error("header", "the header is invalid: it is cut short") from None
+    position, found = size + _EXTENDER, []
+    if not block[size : size + 1].strip(b"\0"):
+        return []
+    end = min(end, len(block))  # a pair's header file has extensions up to its end
+    while position + 8 <= end:
+        length, code = struct.unpack_from(f"{order}ii", block, position)
+        if length < 8 or position + length > end:
+            raise into.error("header", f"the extension at byte {position} is invalid")
+        content = block[position + 8 : position + length]
+        if code in _CODES and b"<CaretExtension" in content[:1024]:
+            found.append(content.rstrip(b"\0"))
+        position += length
+    return found
+
+
+def end_of_header(block: bytes) -> int:
+    """Return where the voxels begin, or more than any header has, in a header file of its own.
+
+    Raises:
+        struct.error: The header is cut short.
+    """
+    order, size = _order_and_size(block)
+    if size == 540:
+        end = int(struct.unpack_from(f"{order}q", block, 168)[0])
+    else:
+        offset = float(struct.unpack_from(f"{order}f", block, 108)[0])
+        end = int(offset) if math.isfinite(offset) else 0
+    return end if end > size + _EXTENDER else _WHOLE_FILE
+
+
+def _order_and_size(block: bytes) -> tuple[str, int]:
+    order = "<" if block[:4] in (b"\x5c\x01\0\0", b"\x1c\x02\0\0") else ">"
+    return order, int(struct.unpack(f"{order}i", block[:4])[0])
+
+
+def parse(document: bytes, into: Collector) -> None:
+    """Read the table of an extension.
+
+    Raises:
+        TextFileError: It is not well-formed, has a document type, or labels of another form.
+    """
+    if b"<!DOCTYPE" in document or b"<!ENTITY" in document:
+        raise into.error("extension", "a document type, which no label table needs")
+    # In an encoding of two bytes a document type would hide from that search.
+    parser = etree.XMLParser(
+        encoding="UTF-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False
+    )
+    try:
+        root = etree.fromstring(document.strip(), parser)
+    except etree.XMLSyntaxError as error:
+        raise into.error(f"extension, line {error.lineno or 1}", "not well-formed XML") from None
+    tables = list(root.iter("LabelTable"))
+    for table in tables[:1]:
+        for label in table.iter("Label"):
+            _add(label, into)
+    if len(tables) > 1:
+        into.notes.append(f"of its {len(tables)} label tables, one a map, the first is taken")
+
+
+def _add(label: etree._Element, into: Collector) -> None:
+    place = f"extension, line {label.sourceline}"
+    parts = [label.get(key) for key in ("Red", "Green", "Blue")]
+    words = [part for part in parts if part is not None]
+    entry = Entry(
+        into.index(place, label.get("Key", "")),
+        (label.text or "").strip(),
+        into.unit_color(place, words) if len(words) == 3 else None,
+        into.part(place, label.get("Alpha", "1"), "the opacity"),
+    )
+    into.add(place, entry)

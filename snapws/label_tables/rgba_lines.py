@@ -1,0 +1,66 @@
+"""Lines of the form ``ID NAME R G B A``: FreeSurfer's, and 3D Slicer's, whose A is another."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from snapws.label_tables.entries import Collector, Color, comments, data_lines, is_whole
+
+
+class Row(NamedTuple):
+    """One line: where it stands, index and name of the label, its colour, and the last number."""
+
+    place: str
+    label: int
+    name: str
+    color: Color
+    last: int
+
+
+def fits(text: str) -> bool:
+    """Return whether all lines have that form, as far as words tell."""
+    found = False
+    for _, line in data_lines(text):
+        words = line.split()
+        if len(words) < 6 or not all(map(is_whole, (words[0], *words[-4:]))) or '"' in line:
+            return False
+        found = True
+    return found
+
+
+def rows(text: str, into: Collector) -> list[Row]:
+    """Read the lines.
+
+    Raises:
+        TextFileError: One is of another form.
+    """
+    found = []
+    for number, line in data_lines(text):
+        place, words = f"line {number}", line.split()
+        if len(words) < 6:
+            raise into.error(place, "not of the form ID NAME R G B A")
+        found.append(
+            Row(
+                place,
+                into.index(place, words[0]),
+                " ".join(words[1:-4]),
+                into.color(place, words[-4:-1]),
+                into.whole(place, words[-1], "the last number", 0, 255),
+            )
+        )
+    return found
+
+
+def opaque(text: str) -> int | None:
+    """Return what A says that a label is opaque: 0 for FreeSurfer, 255 for 3D Slicer.
+
+    The comments at the top tell; without them, what is said of all labels but the background.
+    None where neither does.
+    """
+    top = " ".join(comments(text)).lower()
+    if "color table file" in top:
+        return 255
+    if "freesurfer" in top or "label name" in top:
+        return 0
+    said = {line.split()[-1] for _, line in data_lines(text) if line.split()[0] != "0"}
+    return int(said.pop()) if said in ({"0"}, {"255"}) else None

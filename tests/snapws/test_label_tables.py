@@ -1,0 +1,219 @@
+"""Label tables of other programs, read by each format's own rule, and written by it."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from snapws.errors import InvalidValue, TextFileError
+from snapws.label_tables import Labels, carried
+from snapws.labels import Label
+
+TABLE = (
+    Label(1, "Left hippocampus", (255, 0, 51), 255),
+    Label(2, "Lesion", (0, 128, 255), 128),
+    Label(7, "Gyrus", (1, 2, 3), 255),
+)
+
+
+def read(text, name="table"):
+    return Labels.parse(text.encode(), name)
+
+
+def caret(labels):
+    """As TotalSegmentator writes it: nifti_ext_header.py of its release 2."""
+    rows = "".join(
+        f'<Label Key="{key}" Red="1.0" Green="0.0" Blue="0.2" Alpha="1"><![CDATA[{name}]]>'
+        "</Label>\n"
+        for key, name in labels
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?> <CaretExtension><VolumeInformation Index="0">'
+        f"<LabelTable>\n{rows}</LabelTable></VolumeInformation></CaretExtension>\n   "
+    )
+
+
+def image_with(path, document, kind=nibabel.Nifti1Image):
+    image = kind(np.zeros((2, 2, 2), np.uint8), np.eye(4))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, document.encode()))
+    image.to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "label"),
+    [
+        ("freesurfer", "#No. Label Name: R G B A\n17 Left-Hippo 220 216 20 0\n", 255),
+        ("freesurfer", "17 Left-Hippo 220 216 20 0\n", 255),
+        ("freesurfer", "# FreeSurfer\n17 Left-Hippo 220 216 20 55\n", 200),
+        ("slicer", "# Color table file x\n17 Left-Hippo 220 216 20 0\n", 0),
+        ("slicer", "0 Background 0 0 0 0\n17 Left-Hippo 220 216 20 255\n", 255),
+        ("slicer-csv", "LabelValue,Name,Color_R,Color_G,Color_B\n17,Left-Hippo,220,216,20\n", 255),
+        ("bids", "name\tindex\tcolor\nLeft-Hippo\t17\t#DCD814\n", 255),
+        ("fsleyes", "17 0.8627 0.847 0.0784 Left-Hippo\n", 255),
+        ("itksnap", '17 220 216 20 1 1 1 "Left-Hippo"\n', 255),
+    ],
+)
+def test_a_table_is_recognised_by_content_and_its_alpha_read_by_the_rule(name, text, label):
+    for content in (text, text.replace("\n", "\r\n"), f"\ufeff{text}"):
+        found = read(content)
+        assert found.format == name
+        assert list(found) == [Label(17, "Left-Hippo", (220, 216, 20), label)]
+
+
+def test_a_table_that_freesurfer_and_slicer_read_differently_is_refused():
+    with pytest.raises(TextFileError, match="--format \\(freesurfer, slicer\\)"):
+        read("1 a 1 2 3 0\n2 b 1 2 3 255\n")
+    found = Labels.parse(b"1 a 1 2 3 0\n2 b 1 2 3 255\n", "t", "slicer")
+    assert [label.alpha for label in found] == [0, 255]
+
+
+@pytest.mark.parametrize(
+    "name", ["itksnap", "freesurfer", "slicer", "slicer-csv", "bids", "fsleyes", "nnunet"]
+)
+def test_what_is_written_is_read_again_and_losses_are_listed(name, tmp_path):
+    path = tmp_path / "table"
+    notes = Labels(TABLE).write(path, name)
+    found = Labels.read(path)
+    assert found.format == name
+    blank = "-" if name == "freesurfer" else " "
+    assert [label.name for label in found] == [f"Left{blank}hippocampus", "Lesion", "Gyrus"]
+    assert [label.index for label in found] == [1, 2, 7]
+    keeps_alpha = name in ("itksnap", "freesurfer", "slicer", "slicer-csv")
+    assert [label.alpha for label in found] == [255, 128 if keeps_alpha else 255, 255]
+    assert any("opacity" in note for note in notes) is not keeps_alpha
+    if name != "nnunet":
+        assert [label.color for label in found] == [label.color for label in TABLE]
+    else:
+        assert any("colours" in note for note in notes)
+        assert any("without a gap" in note for note in notes)
+
+
+def test_a_table_of_pandas_is_read_and_pandas_reads_ours(tmp_path):
+    frame = pd.DataFrame(
+        {"index": [1, 4], "name": ["White matter", "n/a"], "abbreviation": ["WM", None]}
+    )
+    frame.to_csv(tmp_path / "x_dseg.tsv", sep="\t", index=False, na_rep="n/a")
+    found = Labels.read(tmp_path / "x_dseg.tsv")
+    assert [(one.index, one.name, one.color) for one in found] == [
+        (1, "White matter", (255, 0, 0)),
+        (4, "Label 4", (255, 255, 0)),
+    ]
+    assert found.notes == ("a workspace does not hold the columns abbreviation",)
+    Labels(TABLE).write(tmp_path / "y_dseg.tsv")
+    again = pd.read_csv(tmp_path / "y_dseg.tsv", sep="\t")
+    assert again["color"].tolist() == ["#FF0033", "#0080FF", "#010203"]
+
+
+@pytest.mark.parametrize("name", ["s.nii", "s.nii.gz"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image], ids=["1", "2"])
+def test_the_table_in_a_nifti_header_is_read(tmp_path, name, kind):
+    path = image_with(tmp_path / name, caret([(1, "spleen"), (300, "a & <b>")]), kind)
+    found = carried(path)
+    assert found.format == "totalsegmentator"
+    assert [(one.index, one.name, one.color) for one in found] == [
+        (1, "spleen", (255, 0, 51)),
+        (300, "a & <b>", (255, 0, 51)),
+    ]
+
+
+def test_an_image_without_a_table_carries_none(tmp_path):
+    nibabel.Nifti1Image(np.zeros((9, 9, 9), np.uint8), np.eye(4)).to_filename(tmp_path / "s.nii.gz")
+    assert carried(tmp_path / "s.nii.gz") is None
+    with pytest.raises(TextFileError, match="no label table"):
+        Labels.read(tmp_path / "s.nii.gz")
+
+
+def test_a_document_type_in_a_nifti_header_is_refused(tmp_path):
+    document = caret([(1, "x")]).replace("<CaretExtension>", "<!DOCTYPE a><CaretExtension>")
+    with pytest.raises(TextFileError, match="document type"):
+        Labels.read(image_with(tmp_path / "s.nii", document))
+
+
+def test_segments_of_slicer_are_read_and_overlapping_ones_refused():
+    lines = [
+        *("NRRD0005", "type: uint8", "Segment0_Name:=Left kidney", "Segment0_Color:=0.5 0.25 1.0"),
+        *("Segment0_LabelValue:=1", "Segment0_Layer:=0", "Segment1_ID:=S_2"),
+        *("Segment1_LabelValue:=5", "Segment1_Layer:=0", "", ""),
+    ]
+    found = read("\n".join(lines))
+    assert found.format == "seg-nrrd"
+    assert [(one.index, one.name, one.color) for one in found] == [
+        (1, "Left kidney", (128, 64, 255)),
+        (5, "S_2", (0, 255, 255)),
+    ]
+    text = "\n".join(lines).replace("Value:=5\nSegment1_Layer:=0", "Value:=1\nSegment1_Layer:=1")
+    with pytest.raises(TextFileError, match="overlap, and lie in 2 layers"):
+        read(text)
+
+
+def test_labels_of_nnunet_are_read_in_both_versions_and_regions_by_their_order():
+    for labels in ({"background": 0, "tumor": 2}, {"0": "background", "2": "tumor"}):
+        assert [(one.index, one.name) for one in read(json.dumps({"labels": labels}))] == [
+            (2, "tumor")
+        ]
+    regions = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4}
+    found = read(json.dumps({"labels": regions, "regions_class_order": [1, 2, 3]}))
+    assert [(one.index, one.name) for one in found] == [
+        (1, "whole"),
+        (2, "core"),
+        (3, "enhancing"),
+        (4, "ignore"),
+    ]
+    assert "regions, which overlap" in found.notes[0]
+    with pytest.raises(TextFileError, match="regions_class_order"):
+        read(json.dumps({"labels": regions}))
+
+
+def test_a_dataset_json_keeps_all_but_its_labels(tmp_path):
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({"channel_names": {"0": "T1"}, "labels": {"background": 0}}))
+    Labels(TABLE[:2]).write(path)
+    assert json.loads(path.read_text()) == {
+        "channel_names": {"0": "T1"},
+        "labels": {"background": 0, "Left hippocampus": 1, "Lesion": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("# FreeSurfer\n1 a 1 2 3 0\nx b 1 2 3 0\n", "line 3: the index of a label"),
+        ("# FreeSurfer\n1 a 1 2 300 0\n", "line 2: a colour"),
+        ("# FreeSurfer\n1 a 1 2 3 0\n1 b 1 2 3 0\n", "line 3: label 1 means"),
+        ("# FreeSurfer\n-1 a 1 2 3 0\n", "line 2: the index of a label"),
+        ("index\tname\n1.0\ta\n", "line 2: the index of a label"),
+        ("index\tname\n1\n", "line 2: 1 columns"),
+        ("index\tname\tcolor\n1\ta\tred\n", "line 2: a colour is not of the form #RRGGBB"),
+        ("index\tname\n1\ta\x1b[2J\n", "line 2: label 1: its name has a control character"),
+        ('{"labels": {"a": true}}', "is not a whole number"),
+        ('{"labels": {"a": 1, "a": 2}}', "twice"),
+        ("{" * 100000, "line 1"),
+    ],
+    ids=[
+        *("index", "colour", "duplicate", "negative", "fraction", "columns", "hex", "control"),
+        *("bool", "key", "deep"),
+    ],
+)
+def test_a_bad_table_is_refused_naming_the_line(text, reason):
+    with pytest.raises(TextFileError) as caught:
+        read(text, "labels.txt")
+    assert "labels.txt, " in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_indices_beyond_16_bits_are_read_and_no_label_of_itksnap():
+    found = read(
+        '# ITK-SnAP Label Description File\n1\t1\t2\t3\t1\t1\t1\t"a"\n'
+        '480149202\t24\t128\t100\t1\t1\t1\t"Rostrolateral"\n'
+    )
+    assert [(one.index, one.name) for one in found.entries] == [
+        (1, "a"),
+        (480149202, "Rostrolateral"),
+    ]
+    with pytest.raises(InvalidValue, match="up to 65535"):
+        list(found)
