@@ -17,10 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import nibabel
-import numpy as np
 import typer
-from nibabel.affines import apply_affine
 from PIL import Image
 
 from dss import demo
@@ -129,26 +126,13 @@ def show(folder: Path) -> None:
 
         sent = demo.make_workspace(place / "demo")
         before = Workspace.open(sent.path or "")
-        labels = _on_grid_of(before.main.path, before.layer(tag="SourceSeg").path, place)
-        before.add_segmentation(labels)
-        _keep(before.picture(layers=["M", "S"]), folder / "before.png")
+        labels = before.layer(tag="SourceSeg")
+        labels.display.color_map = "Hot"
+        _keep(before.picture(layers=["M", labels.number]), folder / "before.png")
         service = demo.EXAMPLES["registration"].folder / "service.py"
         result = trial.run(service, sent.path, place / "trial", tell=str)
         after = Workspace.open(result)
         _keep(after.picture(layers=["M", "S"]), folder / "after.png")
-
-
-def _on_grid_of(target: Path, labels: Path, folder: Path) -> Path:
-    """Write labels as they lie on the grid of another image, from the nearest voxel."""
-    there, ours = nibabel.load(target), nibabel.load(labels)
-    voxels = np.indices(there.shape).reshape(3, -1)
-    points = apply_affine(np.linalg.inv(ours.affine) @ there.affine, voxels.T).round().astype(int)
-    inside = ((points >= 0) & (points < ours.shape)).all(1)
-    found = np.zeros(len(points), np.uint8)
-    found[inside] = np.asarray(ours.dataobj)[tuple(points[inside].T)]
-    path = folder / "before.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(found.reshape(there.shape), there.affine), path)
-    return path
 
 
 def _keep(picture: Image.Image, path: Path) -> None:

@@ -715,7 +715,7 @@ def test_any_order_of_the_layers_is_told(study, order):
 
 
 def test_both_are_drawn_at_the_same_slices(study, edited):
-    edited.layers()[3].file = study.folder / "source_edited.nii.gz"  # its centre is elsewhere
+    edited.layers()[3].file = study.folder / "target_edited.nii.gz"  # its centre is elsewhere
     edited.remove(edited.layers()[2])
     both = picture(study, edited, size=64)
     same = picture(study, study, size=64)
