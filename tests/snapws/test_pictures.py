@@ -736,16 +736,17 @@ def test_what_cannot_be_drawn_is_refused(ws, tmp_path):
     assert ws.picture(layers=["M"]).size
 
 
-def test_voxels_without_a_size_are_refused(ws, tmp_path):
-    data = bytearray(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), None).to_bytes())
+def test_voxels_of_size_0_have_size_1_as_in_itk(ws, tmp_path):
+    image = nibabel.Nifti1Image(np.ones(SHAPE, np.int16), None).to_bytes()
+    (tmp_path / "one.nii").write_bytes(image)
+    data = bytearray(image)
     data[80:84] = np.float32(0).tobytes()  # the size of a voxel along x
-    (tmp_path / "flat.nii").write_bytes(data)
-    ws.add_overlay(tmp_path / "flat.nii").display.sticky = True
-    with pytest.raises(ImageDamaged, match="no size along an axis"):
-        ws.picture()
-    ws.set_main(tmp_path / "flat.nii")
-    with pytest.raises(ImageDamaged, match="no size along an axis"):
-        ws.picture(layers=["O:0"])
+    (tmp_path / "zero.nii").write_bytes(data)
+    drawn = []
+    for name in ("one.nii", "zero.nii"):
+        ws.set_main(tmp_path / name)
+        drawn.append(ws.picture(layers=["M"], size=32).tobytes())
+    assert drawn[0] == drawn[1]
 
 
 def test_without_pillow_it_is_said_what_to_install(tmp_path):
