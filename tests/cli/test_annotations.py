@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from snapws import Workspace
 
 
@@ -19,7 +21,9 @@ def test_a_landmark_goes_out_and_comes_back_at_the_same_place(snapws):
     for file in ("out.mrk.json", "out.csv"):
         snapws(f"annotations import study.itksnap {file}")
     found = Workspace.open("study.itksnap").annotations
-    assert [each.center for each in found] == [(1, 2.5, 3)] * 3
+    for each in found:
+        assert each.center == pytest.approx((1, 2.5, 3), abs=1e-6)
+    assert len(found) == 3
     assert found[0].tags == ("mine",)
 
 

@@ -36,7 +36,7 @@ def study(tmp_path) -> Path:
     made = Workspace()
     made.set_main(BRAIN / "target.nii.gz")
     made.add_segmentation(BRAIN / "target_labels.nii.gz", nickname="Tissues")
-    Image.new("L", (8, 8), 128).save(tmp_path / "photo.png")
+    (tmp_path / "photo.png").write_bytes(b"not what its name says")
     made.add_overlay(tmp_path / "photo.png").display.sticky = False
     return made.save(tmp_path / "study.itksnap")
 
