@@ -51,7 +51,7 @@ nitpick_ignore_regex = [
     ),  # for type checkers
     (
         "py:class",
-        r"Limits|Executor|dss\.answers\.Received|dss\.allowance\.Allowance",
+        r"Limits|Executor|Purpose|Format|WrittenFormat|dss\.answers\.Received|dss\.allowance\.Allowance",
     ),  # of the inside
 ]
 

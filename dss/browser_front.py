@@ -84,7 +84,8 @@ class Front:
     def __call__(self, environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
         """Answer a request: by the server, or by a page that asks for the key."""
         path, method = environ.get("PATH_INFO", "/"), environ.get("REQUEST_METHOD", "GET")
-        if not _is_from_here(environ):
+        grants = self._is_trusting or path in (*_PAGES, _LOGIN)
+        if not _is_from_here(environ, is_for_browsers=grants):
             return _text(start, "403 Forbidden", "this server is for its own machine alone\n")
         if path == _LOGIN and method == "POST":
             return self._log_in(environ, start)
@@ -187,9 +188,13 @@ class Front:
         return Answer(found[0], found[1], body)
 
 
-def _is_from_here(environ: Mapping[str, Any]) -> bool:
-    """Return whether a request names this machine, and was not made by a page of another one."""
-    named = [f"//{environ.get('HTTP_HOST', '')}"]
+def _is_from_here(environ: Mapping[str, Any], *, is_for_browsers: bool) -> bool:
+    """Return whether a request was not made by a page of another machine.
+
+    What is for browsers has to name this machine, too: a name that a stranger owns can lead here.
+    For all else such a page has no login.
+    """
+    named = [f"//{environ.get('HTTP_HOST', '')}"] if is_for_browsers else []
     if environ.get("HTTP_ORIGIN"):
         named.append(environ["HTTP_ORIGIN"])
     try:

@@ -246,7 +246,7 @@ class Layer(WorkspaceObject):
             inverse: The main image was registered to this layer.
 
         Returns:
-            What the file says: matrix, form, and a remark for the person who did not say the form.
+            The matrix and the form of the file, and a remark where the form was not said.
 
         Raises:
             TextFileError: The file is damaged, not of a linear transform, without an inverse, or

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from snapws import paths, transforms
+from snapws import paths, stand_ins, transforms
 from snapws.errors import ImageError, InvalidValue, LayerFileMissing, TextFileError
 from snapws.transform_files import hdf5, itk, matlab
 from snapws.transforms import Matrix
@@ -170,6 +170,8 @@ def _content(path: str | Path) -> bytes:
         raise TextFileError(f"{path}: {error.strerror}") from None
     except ValueError:
         raise TextFileError("the name of the transform file is not valid") from None
+    if what := stand_ins.of_content(data):
+        raise TextFileError(f"{path}: {what}")
     if len(data) > most:
         raise TextFileError(
             f"{path}: more than {most >> 20} MiB: not a linear transform, which is a few numbers "

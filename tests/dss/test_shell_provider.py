@@ -214,7 +214,7 @@ def test_a_ticket_from_claim_to_result(lab: Lab, client: Client, study: Workspac
         (Role.OVERLAY, "Deformation field", ()),
         (Role.SEGMENTATION, "Resliced segmentation", ()),
     ]
-    assert [layer.display.color_map for layer in result.layers()] == ["", "", "", "", "jet", ""]
+    assert [layer.display.color_map for layer in result.layers()] == ["", "", "", "", "Jet", ""]
     segmentation = result.layers()[5].path
     assert [label.name for label in result.labels] == ["Grey matter", "White matter"]
     for label in result.labels:

@@ -73,7 +73,8 @@ WARNED = {
     "no labels": (
         'ws.labels = [Label(1, "a")]; ws.add_segmentation(image("s.nii", (9, 8, 7), 0.5, "f4"))',
         [
-            "layer 002: its voxels hold 0.5, labels are whole numbers from 0 to 65535",
+            "layer 002: its voxels hold 0.5, labels are whole numbers from 0 to 65535: ITK-SNAP "
+            "casts them to such",
             "layer 002: the segmentation is empty",
         ],
     ),

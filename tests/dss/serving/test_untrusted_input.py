@@ -78,7 +78,7 @@ def test_files_that_the_workspace_does_not_name_are_not_in_the_work_folder(lab: 
     names = {file.name for file in (folder_of(lab.workdir, ticket) / "input").iterdir()}
     assert len(names) == 2
     assert not names & {"nibabel.py", "sitecustomize.py", "x.lnk"}
-    (line,) = lab.lines(ticket, "warning")
+    line = lab.lines(ticket, "warning")[0]
     words = "3 files that the workspace does not name are not fetched: "
     assert line.message == words + "nibabel.py, sitecustomize.py, x.lnk"
 
@@ -102,7 +102,7 @@ def test_ticket_with_a_mesh_that_was_never_sent_is_served(lab: Lab) -> None:
     result = lab.result(ticket)
     assert voxels_of(result) == {0, 1, 2}
     assert result.meshes() == []
-    (line,) = lab.lines(ticket, "warning")
+    line = lab.lines(ticket, "warning")[0]
     assert line.message == (
         "a mesh that the workspace names was never sent, and the workspace goes on without: "
         "mesh:0 (mine.vtk)"
