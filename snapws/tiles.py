@@ -72,7 +72,7 @@ def picture(
         time_point: The time point of images that have several, from 1.
 
     Returns:
-        The picture, and a line for each tile that was left out.
+        The picture, and a line for each tile that was left out; one for all beyond `MOST`.
 
     Raises:
         snapws.WorkspaceError: As of `snapws.pictures.picture`, for what lies over the main image.
@@ -82,16 +82,19 @@ def picture(
     places = pictures.places(main, slices)
     drawn = [("", pictures.composed(main, places, size))]
     left_out = []
-    for tile in tiles(workspace):
-        line = f"layer {tile.number:03d}: "
-        if len(drawn) > MOST:
-            left_out.append(f"{line}a picture has {MOST} tiles at most: choose layers to draw")
-            continue
+    coming = list(tiles(workspace))
+    while coming and len(drawn) <= MOST:
+        tile = coming.pop(0)
         image, why = _drawn(tile, places, size, time_point)
         if image:
             drawn.append((f"Layer {tile.number:03d}, a tile beside the main image", image))
         else:
-            left_out.append(line + why)
+            left_out.append(f"layer {tile.number:03d}: {why}")
+    if coming:
+        left_out.append(
+            f"layer {coming[0].number:03d} and {len(coming) - 1} more tiles: a picture has {MOST} "
+            "at most: choose layers to draw"
+        )
     whole = drawn[0][1] if len(drawn) == 1 else pictures.below(drawn)
     return whole, left_out
 

@@ -77,14 +77,16 @@ def test_an_overlay_that_is_not_sticky_is_a_tile_below_the_main_image(study, tmp
 
 def test_a_picture_with_tiles_counts_those_that_it_leaves_out(study, tmp_path):
     opened = Workspace.open(study)
-    for _ in range(13):
+    for _ in range(15):
         opened.add_overlay(BRAIN / "target.nii.gz")
     opened.save()
     done = show(study, "-o", tmp_path / "all.png", "--size", "16")
     assert done.returncode == 0
     unread, more = done.stderr.splitlines()
     assert unread.startswith("snapws: not drawn: layer 002: ")  # a photo
-    assert more.startswith("snapws: not drawn: layer 015: a picture has 12 tiles at most")
+    assert more.startswith(
+        "snapws: not drawn: layer 015 and 2 more tiles: a picture has 12 at most"
+    )
 
 
 def test_without_a_terminal_that_can_it_says_where_the_file_is(study):
