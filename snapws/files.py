@@ -20,6 +20,7 @@ from snapws import targets
 
 _ASIDE = ".appearing-"
 _PATIENCE = 60.0  # seconds, for whoever else holds a folder
+_TRIES = 100  # to make a folder that others make and remove at the same time
 
 
 @contextmanager
@@ -271,9 +272,17 @@ def _locked(folder: Path) -> Iterator[bool]:
     from snapws import locks
 
     end = time.monotonic() + _PATIENCE
+    tries = _TRIES
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = _open_lock(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = _open_lock(folder)
+        except (FileExistsError, FileNotFoundError):
+            # Whoever made it may have failed, and removed it between two looks at it.
+            tries -= 1
+            if not tries or (os.path.lexists(folder) and not folder.is_dir()):
+                raise
+            continue
         if held is None:
             yield False
             return

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from snapws import Label, Workspace
-from snapws.files import replacing
+from snapws.files import appearing, replacing
 
 #: Saves the workspace over and over, each time whole, with another number of labels.
 SAVER = """
@@ -59,3 +59,38 @@ def test_errors_name_the_file_that_was_meant(base, tmp_path):
 def test_a_private_file_is_private_from_the_start(tmp_path):
     with replacing(tmp_path / "secret", 0o600) as aside:
         assert aside.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("when", ["while it is made", "before it is opened"])
+def test_a_folder_that_another_removes_meanwhile_is_made_again(tmp_path, monkeypatch, when):
+    """Its maker has failed: one moment it is there, and the next it is not."""
+    folder, make, open_ = tmp_path / "out", os.mkdir, os.open
+    raced = []
+
+    def making(path, *more, **further):
+        if str(path) == str(folder) and not raced:
+            raced.append(path)
+            raise FileExistsError(17, "File exists", str(path))
+        return make(path, *more, **further)
+
+    def opening(path, *more, **further):
+        if str(path) == str(folder) and not raced:
+            raced.append(path)
+            folder.rmdir()
+        return open_(path, *more, **further)
+
+    if when == "while it is made":
+        monkeypatch.setattr(os, "mkdir", making)
+    else:
+        monkeypatch.setattr(os, "open", opening)
+    with appearing(folder, last="b") as aside:
+        (aside / "b").write_text("all")
+    assert raced
+    assert (folder / "b").read_text() == "all"
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(FileExistsError), appearing(tmp_path / "out", last="b"):
+        pass
+    assert (tmp_path / "out").read_text() == "mine"
