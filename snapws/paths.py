@@ -93,6 +93,10 @@ def unusable(path: Path) -> str:
     return "" if stat.S_ISREG(mode) else "is no file"
 
 
+class StandIn(OSError):
+    """Something else stands in the place of a file: a pointer to it, or a page of a server."""
+
+
 def open_file(path: str | Path) -> BinaryIO:
     """Open a file to read: one on a disk, and no pipe or device, which may never end or answer.
 
@@ -118,8 +122,8 @@ def read_file(path: str | Path, most: int | None = None) -> bytes:
         most: How many bytes it may have.
 
     Raises:
-        OSError: As of `open_file`, or it is larger, or a pointer of Git LFS or git-annex or a page
-            of HTML (`snapws.stand_ins`).
+        OSError: As of `open_file`, or it is larger.
+        StandIn: It is a pointer of Git LFS or git-annex or a page of HTML (`snapws.stand_ins`).
     """
     with open_file(path) as file:
         # Not so many at once as it may have: a buffer of that size would be made.
@@ -129,7 +133,7 @@ def read_file(path: str | Path, most: int | None = None) -> bytes:
     from snapws import stand_ins
 
     if what := stand_ins.of_content(data[:_STAND_IN]):
-        raise OSError(errno.EINVAL, what, str(path))
+        raise StandIn(errno.EINVAL, what, str(path))
     return data
 
 

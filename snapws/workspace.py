@@ -14,6 +14,7 @@ from snapws.errors import (
     InvalidValue,
     LayerFileMissing,
     LayerNotFound,
+    RegistryError,
     WorkspaceChanged,
     WorkspaceError,
 )
@@ -82,7 +83,8 @@ class Workspace:
             data = paths.read_file(path, registry_xml.MAX_BYTES)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise WorkspaceError(f"cannot read the workspace {path}: {reason}") from None
+            kind = RegistryError if isinstance(error, paths.StandIn) else WorkspaceError
+            raise kind(f"cannot read the workspace {path}: {reason}") from None
         content = registry_xml.parse(data, str(path))
         workspace = cls()
         workspace.registry, workspace.comments = content.registry, content.comments

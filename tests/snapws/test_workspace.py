@@ -5,7 +5,7 @@ import os
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapws import (
@@ -348,6 +348,7 @@ def damaged_files(draw) -> bytes:
     return data
 
 
+@example(b"<html")
 @given(st.one_of(st.binary(max_size=300), damaged_files()))
 def test_any_bytes_give_a_workspace_or_a_workspace_error(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any.itksnap"
