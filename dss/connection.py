@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from http.client import HTTPResponse, IncompleteRead
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -41,6 +41,7 @@ class Connections(HTTPAdapter):
     def __init__(self) -> None:
         self.broken = Event()
         self._socket: socket.socket | None = None
+        self._cutting = Lock()
         super().__init__()
 
     def break_off(self) -> None:
@@ -64,8 +65,8 @@ class Connections(HTTPAdapter):
         self.deadline.move(size)
 
     def _cut(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # it may be closed already
+        with self._cutting, suppress(OSError):  # it may be closed already
+            if self._socket is not None:
                 # Not the method of a TLS socket: from that on, it would send in the clear.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
@@ -115,18 +116,31 @@ class Connections(HTTPAdapter):
             raise
 
     def opened(self, connection: Any) -> None:
-        """Note a connection: bare first, then with the TLS of a proxy, then with the server's.
+        """Bound what is done with a new socket: bare first, then with TLS, which it may have twice.
+
+        A bare socket is not cut until it is used: while Python makes it a TLS socket, a cut would
+        leave one behind that nobody closes. A handshake ends with the time-out of its socket, which
+        counts for the whole of it.
 
         Raises:
-            TimeoutError: It comes too late.
+            TimeoutError: The deadline has passed, or the connections were broken off.
         """
-        if isinstance(connection, socket.socket):  # TLS within TLS is none, but leads to one
-            self._socket = connection
-        if self.cut:
-            raise TimeoutError
-        # A handshake ends with the time-out of its socket, which counts for the whole of it.
+        self.used(None if type(connection) is socket.socket else connection)
         timeout, left = connection.gettimeout(), max(0.001, self.deadline.left())
         connection.settimeout(left if timeout is None else min(timeout, left))
+
+    def used(self, connection: Any) -> None:
+        """Note the socket that is cut at the deadline, if any.
+
+        Raises:
+            TimeoutError: The deadline has passed, or the connections were broken off.
+        """
+        with self._cutting:
+            # TLS within TLS is no socket, but leads to the one that is known.
+            if connection is None or isinstance(connection, socket.socket):
+                self._socket = connection
+        if self.cut:
+            raise TimeoutError
 
 
 def _close(attempt: Future[socket.socket]) -> None:
@@ -163,8 +177,14 @@ class _Watched(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return self.owner.connect(super()._new_conn)
 
+    def _tunnel(self) -> None:
+        self.owner.used(self.sock)
+        super()._tunnel()
+        self.owner.opened(self.sock)
+
     def connect(self) -> None:
         try:
             super().connect()
+            self.owner.used(self.sock)
         except Exception as error:
             raise NotConnected from error

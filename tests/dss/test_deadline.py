@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy
@@ -159,6 +162,28 @@ def test_proxy_whose_answer_does_not_end_is_given_up(
         ):
             session.post_form("api/x", {}, doubt=DOUBT)
         assert proxy.left.wait(20), "the connection was kept"
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["directly", "with a proxy"])
+def test_deadline_before_a_handshake_leaves_no_socket_behind(
+    context: ssl.SSLContext, bundle: str, monkeypatch: pytest.MonkeyPatch, proxied: bool
+) -> None:
+    """Python does not close a TLS socket that it makes of a connection which was cut."""
+    wrap = ssl.SSLContext.wrap_socket
+
+    def wrap_late(made: ssl.SSLContext, *args: Any, **options: Any) -> ssl.SSLSocket:
+        while made is not context and not session._connections.deadline.passed:
+            time.sleep(0.01)
+        return wrap(made, *args, **options)
+
+    with EndlessServer(ANSWERS["status line"], context=context) as server:
+        if proxied:
+            monkeypatch.setenv("https_proxy", server.url)
+        with quick(f"https://{HOST}" if proxied else server.url, bundle) as session:
+            monkeypatch.setattr(ssl.SSLContext, "wrap_socket", wrap_late)
+            with pytest.raises(NetworkFailed, match="timed out"):
+                session.get_text("api/x")
+    gc.collect()  # a socket that is not closed fails this test
 
 
 def test_name_that_is_looked_up_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
