@@ -14,6 +14,7 @@ from pathlib import Path
 _LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _ANNEX = "annex/objects/"
 _ANNEX_OUT = "run git annex get (or datalad get) on it"
+_UNFINISHED = "a copy or download was not finished, so copy or download it again"
 _POINTER = 32 << 10  # bytes that a pointer of git-annex has at most
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title")
 NOT_THERE = "is not there"
@@ -55,14 +56,17 @@ def _is_annexed(start: bytes) -> bool:
 
 
 def of_file(path: Path) -> str:
-    """Return what a file really is, as `of_content`; empty where it cannot be read, too."""
+    """Return what an image's file really is; empty if not known, or where it cannot be read."""
     from snapws import paths
 
     try:
         with paths.open_file(path) as file:
-            return of_content(file.read(_POINTER))
+            start = file.read(_POINTER)
     except (OSError, ValueError):
         return ""
+    if not start.strip(b"\0") and path.suffix != ".img":  # voxels may well be 0
+        return f"{'only zeros' if start else 'an empty file'}: {_UNFINISHED}"
+    return of_content(start)
 
 
 def of_missing(path: Path) -> str:

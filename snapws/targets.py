@@ -9,9 +9,12 @@ import errno
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 
 _LINKS = 40  # as many as Linux follows
+_PATIENCE = 10.0
+"""Seconds that a FIFO's reader has to open it."""
 
 
 def named(target: str | os.PathLike[str]) -> Path:
@@ -131,10 +134,29 @@ def pour(source: Path, through: int | str, target: Path) -> None:
 
     for printed in (sys.stdout, sys.stderr):
         printed.flush()
-    how = os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
     try:
-        opened = os.dup(through) if isinstance(through, int) else os.open(through, how)
+        opened = os.dup(through) if isinstance(through, int) else _opened(through)
         with source.open("rb") as content, os.fdopen(opened, "wb") as out:
             copyfileobj(content, out)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(target)) from None
+
+
+def _opened(place: str) -> int:
+    """Open a device or FIFO for writing; wait a while for a FIFO's reader, not for ever."""
+    how = os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    if sys.platform == "win32" or not stat.S_ISFIFO(os.stat(place).st_mode):  # noqa: PTH116
+        return os.open(place, how)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            opened = os.open(place, how | os.O_NONBLOCK)
+        except OSError as error:  # noqa: PERF203 - it waits
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise OSError(errno.ENXIO, "no program reads this FIFO: start its reader") from None
+            time.sleep(0.05)
+        else:
+            os.set_blocking(opened, True)
+            return opened

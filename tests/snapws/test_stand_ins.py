@@ -100,6 +100,24 @@ def test_a_page_that_a_server_compressed_is_named(tmp_path):
         images.read_header(tmp_path / "t1.nii.gz")
 
 
+@pytest.mark.parametrize("name", ["t1.nii.gz", "t1.nii", "t1.nrrd", "t1.mha", "t1.dcm", "t1.hdr"])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "an empty file"), (bytes(50_000), "only zer")]
+)
+def test_a_copy_that_was_not_finished_is_named(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=f"{name}: {words}.* was not finished"):
+        images.read_header(tmp_path / name)
+
+
+def test_voxels_of_0_are_not_taken_for_an_unfinished_copy(tmp_path):
+    (tmp_path / "a.img").write_bytes(bytes(50_000))
+    (tmp_path / "a.hdr").write_bytes(b"x" * 348)
+    with pytest.raises(ImageError) as refusal:
+        images.read_header(tmp_path / "a.img")
+    assert "zeros" not in str(refusal.value)
+
+
 def test_a_header_of_a_pair_that_is_a_pointer_is_named(tmp_path):
     nibabel.save(nibabel.Nifti1Pair(np.zeros((4, 3, 2), np.int16), np.eye(4)), tmp_path / "a.img")
     (tmp_path / "a.hdr").write_bytes(LFS)

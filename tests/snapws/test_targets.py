@@ -204,6 +204,28 @@ def test_a_command_writes_a_picture_to_standard_output(study):
 
 
 @posix
+def test_a_fifo_without_a_reader_is_given_up(study, tmp_path, monkeypatch):
+    fifo = tmp_path / "fifo.itksnap"
+    os.mkfifo(fifo)
+    monkeypatch.setattr("snapws.targets._PATIENCE", 0.2)
+    with pytest.raises(WorkspaceError, match="no program reads this FIFO: start its reader"):
+        Workspace.open(study).save(fifo)
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+@posix
+def test_a_reader_of_a_fifo_may_come_late(study, tmp_path):
+    fifo = tmp_path / "fifo.itksnap"
+    os.mkfifo(fifo)
+    came: list[bytes] = []
+    reader = threading.Timer(0.3, lambda: came.append(fifo.read_bytes()))
+    reader.start()
+    Workspace.open(study).save(fifo)
+    reader.join(20)
+    assert b"<registry>" in came[0]
+
+
+@posix
 def test_nothing_goes_through_a_fifo_before_all_is_there(study, tmp_path):
     workspace = Workspace.open(study)
     study.with_name("t1.nii").write_bytes(study.with_name("t1.nii").read_bytes()[:-9])
