@@ -95,7 +95,16 @@ def _of_nibabel(header: ImageHeader) -> Iterator[str]:
         return
     ours = geometry.affine(header)
     distance = geometry.distance(header, theirs, ours)
-    if distance <= _TOLERANCE * min(geometry.spacing(ours)):
+    tolerance = _TOLERANCE * min(geometry.spacing(ours))
+    if distance <= tolerance:
+        first = placement.qform(header.nifti)
+        if first and _takes_sform(header):
+            other = placement.Placement(first.lengths, first.offset, first.directions).affine
+            if (distance := geometry.distance(header, other, ours)) > tolerance:
+                yield (
+                    f"its two forms lie up to {distance:.3g} mm apart: ITK-SNAP, nibabel and FSL "
+                    "take the sform, ITK before 5.2 the qform"
+                )
         return
     has_qform, has_sform = (int(header.nifti[f"{name}_code"]) > 0 for name in ("qform", "sform"))
     if len(header.shape) < 3:

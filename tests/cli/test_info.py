@@ -50,7 +50,7 @@ def test_what_cannot_be_read_is_said(snapws, study):
     (study / "draft.nii.gz").unlink()
     result = snapws("info study.itksnap")
     assert "layer 1: " in result.stdout
-    assert "the file is empty" in result.stdout
+    assert "an empty file" in result.stdout
     assert f"layer 2: its file {(study / 'draft.nii.gz').as_posix()} is not there" in result.stdout
     assert images(snapws)[1]["size"] is None
 
