@@ -259,11 +259,12 @@ def _naming_stand_ins(read: Callable[P, T]) -> Callable[P, T]:
     def reading(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return read(*args, **kwargs)
-        except ImageError:
+        except ImageError as error:
             path = Path(str(args[0] if args else kwargs["path"]))
+            kind = ImageDamaged if isinstance(error, ImageDamaged) else ImageUnsupported
             for file in dict.fromkeys((path, *_pair(path))):
                 if what := _stand_in(file):
-                    raise ImageUnsupported(f"{file}: {what}") from None
+                    raise kind(f"{file}: {what}") from None
             raise
 
     return reading
