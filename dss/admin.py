@@ -8,9 +8,9 @@ from typing import Literal
 from urllib.parse import quote
 
 from dss.errors import BadAnswer, NotFound, Refused, shown
+from dss.http.session import Session
 from dss.parsing import read_names, rows, word
 from dss.records import AnyTicket, ProviderUser, Service
-from dss.session import Session
 
 
 class Admin:

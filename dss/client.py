@@ -9,11 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dss.areas import list_files
-from dss.attachments import path_of
-from dss.downloads import download_archive, download_file
 from dss.errors import BadAnswer, NotFound, TicketDeleted, TooLarge, TransferFailed, WrongState
-from dss.following import follow
+from dss.http.session import Session
 from dss.parsing import (
     read_detail,
     read_int,
@@ -35,9 +32,11 @@ from dss.records import (
     TicketDetail,
     TicketStatus,
 )
-from dss.session import Session
-from dss.submitting import kept, kept_or_deleted, newest
-from dss.uploads import Sent, archived, upload_archive
+from dss.tickets import follow, kept, kept_or_deleted, newest
+from dss.transfer.attachments import path_of
+from dss.transfer.downloads import download_archive, download_file
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -276,7 +275,7 @@ class Client:
     ) -> Path:
         """Fetch an attached file, as `target`, which is replaced once the file is whole.
 
-        `dss.attachments.file_name` makes a name that nothing runs at a double click.
+        `dss.transfer.attachments.file_name` makes a name that nothing runs at a double click.
 
         Args:
             attachment: The attachment.

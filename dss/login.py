@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
-from dss.retry import PATIENCE
-from dss.session import COOKIE_NAME, TIMEOUT, Session, server_url
+from dss.http.retry import PATIENCE
+from dss.http.session import COOKIE_NAME, TIMEOUT, Session, server_url
 from snapws.files import replacing
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"

@@ -25,8 +25,8 @@ from typing import Literal
 
 from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
+from dss.http.session import Session
 from dss.login import login
-from dss.session import Session
 from snapws import leftovers
 
 HOST = "127.0.0.1"

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from dss.areas import list_files
 from dss.client import Area
-from dss.downloads import download_archive
 from dss.errors import (
     BadAnswer,
     NetworkFailed,
@@ -19,11 +17,13 @@ from dss.errors import (
     TicketDeleted,
     shown,
 )
-from dss.multipart import FileBody
+from dss.http.multipart import FileBody
+from dss.http.session import Session
 from dss.parsing import read_int, read_status, rows, word
 from dss.records import Available, Claim, FileEntry, ProvidedService, TicketStatus
-from dss.session import Session
-from dss.uploads import Sent, archived, upload_archive
+from dss.transfer.downloads import download_archive
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace

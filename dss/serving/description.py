@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from dss.errors import ServiceError, shown
 from dss.records import ServiceTag
-from dss.serving.json_lines import Lines, joined
+from dss.serving.json_positions import Lines, joined
 from snapws import LayerFileMissing, Role, Workspace, files
 
 FILE = "service.json"

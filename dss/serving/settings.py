@@ -6,10 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dss.serving.supervisor import Limits
-
 if TYPE_CHECKING:
     from snapws.privacy import Privacy
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may use.
+
+    Attributes:
+        seconds: How long the function may take, None for as long as it likes.
+        memory: Bytes of memory of its processes together, None for no limit.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

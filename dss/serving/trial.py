@@ -18,8 +18,8 @@ from dss.records import ServiceTag
 from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job, from_elsewhere
-from dss.serving.reports import ToldReports
 from dss.serving.results import Given
+from dss.serving.worker.reports import ToldReports
 from snapws import Workspace, leftovers
 from snapws.archive import archive
 

@@ -27,7 +27,7 @@ from dss import (
     Unfinished,
     WrongState,
 )
-from dss.multipart import FileBody
+from dss.http.multipart import FileBody
 from dss.records import Attachment, Service, Ticket
 from snapws import ImageDamaged, Workspace, WorkspaceError
 from tests.dss.raw_server import DROP, RawServer, answer, listing
@@ -246,7 +246,7 @@ def test_last_look_is_in_time(
 ) -> None:
     """The wait is over when its time is, and what was there shortly before that was told."""
     server = SlowServer(took)
-    monkeypatch.setattr("dss.following.time", server)
+    monkeypatch.setattr("dss.tickets.time", server)
     told: list[int] = []
 
     def follow() -> None:
@@ -264,7 +264,7 @@ def test_last_look_is_in_time(
 @pytest.mark.parametrize("took", [0.5, 9.0])
 def test_wait_without_time_looks_once(monkeypatch: pytest.MonkeyPatch, took: float) -> None:
     server = SlowServer(took)
-    monkeypatch.setattr("dss.following.time", server)
+    monkeypatch.setattr("dss.tickets.time", server)
     with pytest.raises(TimedOut):
         list(Client(server).wait(1, timeout=0))
     assert server.looks == [(1000.0, 1.0)]

@@ -27,11 +27,11 @@ from dss import (
     Session,
     TransferFailed,
 )
-from dss.answers import Received
-from dss.areas import list_files
+from dss.http.multipart import FileBody
+from dss.http.responses import Received
 from dss.login import login
-from dss.multipart import FileBody
-from dss.uploads import upload_files
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import upload_files
 from snapws import Workspace
 from tests.dss.downloads import workspace_of
 from tests.dss.raw_server import (

@@ -21,8 +21,8 @@ from dss import (
     OutcomeUnknown,
     Session,
 )
+from dss.http.session import COOKIE_NAME
 from dss.login import SERVER_VARIABLE, login, user
-from dss.session import COOKIE_NAME
 from tests.dss.raw_server import DROP, RawServer, answer
 
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "recordings" / "dss_commands.json"
@@ -91,7 +91,7 @@ def test_no_server() -> None:
 def test_patience_of_a_login(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     raw.close()
     pauses: list[float] = []
-    monkeypatch.setattr("dss.retry.time.sleep", pauses.append)
+    monkeypatch.setattr("dss.http.retry.time.sleep", pauses.append)
     with pytest.raises(NetworkFailed, match="refused"):
         login(raw.url, "token", patience=0)
     assert pauses == []

@@ -19,8 +19,8 @@ from dss import (
     TicketStatus,
     WrongState,
 )
-from dss.multipart import FileBody
-from dss.uploads import Sent
+from dss.http.multipart import FileBody
+from dss.transfer.uploads import Sent
 from snapws import Workspace
 from tests.dss.raw_server import DROP, RawServer, answer
 

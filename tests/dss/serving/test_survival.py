@@ -316,7 +316,7 @@ def test_deleted_by_its_user(lab: Lab) -> None:
         for ticket in tickets.values():
             lab.user.delete(ticket)
         until(lambda: lab.rows("select count(*) from tickets where removed") == [(len(tickets),)])
-        until(lambda: not [one for one in lab.left() if "dss.serving.child" not in one.cmdline()])
+        until(lambda: not [one for one in lab.left() if "dss.serving.worker" not in one.cmdline()])
         assert not list(lab.workdir.glob("ticket_*"))
         assert lab.rows("select distinct step, outcome from tickets") == [("finished", "deleted")]
         assert stop(runner) == 0
@@ -390,7 +390,7 @@ def test_all_are_told_to_end_at_once(lab: Lab) -> None:
 
 def jobs(lab: Lab) -> list[int]:
     """Give the first processes of the jobs that run."""
-    return [one.pid for one in lab.left() if "dss.serving.child" in one.cmdline()]
+    return [one.pid for one in lab.left() if "dss.serving.worker" in one.cmdline()]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")

@@ -1,0 +1,1 @@
+"""The process of a job: `python -m dss.serving.worker FILE`."""
