@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from dss.admin import Admin
     from dss.client import Client
     from dss.errors import (
-        BadAnswer,
         CommandFailed,
         DemoFailed,
         DssError,
+        InvalidResponse,
         JobCancelled,
         JournalError,
         MiddlewareFailed,
@@ -55,12 +55,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admin",
-    "BadAnswer",
     "Client",
     "CommandFailed",
     "Credentials",
     "DemoFailed",
     "DssError",
+    "InvalidResponse",
     "Job",
     "JobCancelled",
     "JournalError",

@@ -48,7 +48,7 @@ def login(
     warn_if_readable(server)
     words = _token(server, token)
     Credentials().make_folder()  # before the token is used up
-    with log_in(server, words, verify=verify, patience=link.patience) as session:
+    with log_in(server, words, verify=verify, retry_for=link.retry_for) as session:
         Credentials().save(session)
         render.result(render.plain(f"logged in to {session.server} as {session.user}"))
 

@@ -60,9 +60,9 @@ def _advice(error: DssError) -> str:
         # Of the server's words, the address alone tells whose tickets were meant.
         return "yours: dss tickets list" if " api/tickets/" in str(error) else ""
     if type(error) is NetworkFailed and isinstance(error.__cause__, Exception):
-        from dss.http.retry import is_lasting, never_sent
+        from dss.http.retry import is_permanent, never_sent
 
-        if never_sent(error.__cause__) and not is_lasting(error.__cause__):
+        if never_sent(error.__cause__) and not is_permanent(error.__cause__):
             return (
                 "is the server running (dss middleware runs one on this machine), or is another "
                 "one meant (dss login, --server)?"

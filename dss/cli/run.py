@@ -150,7 +150,7 @@ def run(
 
     def open_session() -> Session:
         return Credentials().open_session(
-            connection.server, timeout=_QUICK, patience=0.0, verify=verify
+            connection.server, timeout=_QUICK, retry_for=0.0, verify=verify
         )
 
     settings = Settings(
@@ -171,7 +171,7 @@ def run(
         trusted=trust_workdir,
         privacy="strict" if strict else "standard",
         verify=verify,
-        patience=connection.patience,
+        retry_for=connection.retry_for,
     )
     file = service_file(file)
     warn_if_readable(connection.server or Credentials().server)

@@ -106,7 +106,7 @@ class Link:
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Do not check the server's certificate.")
     ] = False
-    patience: Annotated[
+    retry_for: Annotated[
         float,
         typer.Option(
             "--patience",
@@ -148,7 +148,7 @@ class Connection(Link):
         from dss.login import Credentials
 
         verify = self.verify
-        session = Credentials().open_session(self.server, verify=verify, patience=self.patience)
+        session = Credentials().open_session(self.server, verify=verify, retry_for=self.retry_for)
         warn_if_readable(session.server)
         return session
 

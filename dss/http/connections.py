@@ -44,7 +44,7 @@ class Connections(HTTPAdapter):
         self._cutting = Lock()
         super().__init__()
 
-    def break_off(self) -> None:
+    def abort(self) -> None:
         """End what another thread does here: what it reads or sends fails, now or next time."""
         self.broken.set()
         self._cut()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from dss.errors import BadAnswer, ServerFailed, TransferFailed, refusal, shown
-from dss.http.retry import Lost, reason
+from dss.errors import InvalidResponse, ServerFailed, TransferFailed, refusal, shown
+from dss.http.retry import AttemptFailed, reason
 
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance
@@ -42,7 +42,7 @@ class Received:
     chunked: bool
 
 
-def judge(response: requests.Response, call: str, server: str) -> None:
+def raise_for_response(response: requests.Response, call: str, server: str) -> None:
     """Raise the error that an answer stands for; return where it is the one asked for.
 
     Args:
@@ -51,29 +51,29 @@ def judge(response: requests.Response, call: str, server: str) -> None:
         server: URL of the server, for messages.
 
     Raises:
-        Lost: The server failed.
+        AttemptFailed: The server failed.
         Refused: It said no.
-        BadAnswer: It is not the API that answers.
+        InvalidResponse: It is not the API that answers.
     """
     status = response.status_code
     if status == 200:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
-            raise BadAnswer(f"{server} sent {shown(encoding)} unasked ({call})")
+            raise InvalidResponse(f"{server} sent {shown(encoding)} unasked ({call})")
         return
     if 300 <= status < 400:
         place = shown(response.headers.get("Location", "nowhere"))
-        raise BadAnswer(
+        raise InvalidResponse(
             f"{server} redirects to {place} ({status} to {call}); "
             "the API does not redirect: is the URL of the server right?"
         )
     text = body_of(response, call).decode("utf-8", "replace")
     if status >= 500 or status in _PASSING:
         message = f"{shown(text) or 'failure'} ({server}, {status} to {call})"
-        raise Lost(ServerFailed(message, status=status))
+        raise AttemptFailed(ServerFailed(message, status=status))
     if 400 <= status < 500:
         raise refusal(status, text, call=call, server=server)
-    raise BadAnswer(f"{server} answered {status} to {call}")
+    raise InvalidResponse(f"{server} answered {status} to {call}")
 
 
 def body_of(response: requests.Response, call: str) -> bytes:
@@ -82,7 +82,7 @@ def body_of(response: requests.Response, call: str) -> bytes:
     for chunk in response.iter_content(_CHUNK):
         body += chunk
         if len(body) > _MAX_TEXT:
-            raise BadAnswer(
+            raise InvalidResponse(
                 f"{call} answered with more than {_MAX_TEXT >> 20} MB of text: no more is read"
             )
     return bytes(body)
@@ -92,16 +92,18 @@ def text_of(response: requests.Response, call: str) -> str:
     """Read a body as UTF-8, which is what the server writes, though it does not say so.
 
     Raises:
-        Lost: Nothing marks its end: what came may be a part of it, as `1` is of ticket 12.
-        BadAnswer: It is no text.
+        AttemptFailed: Nothing marks its end: what came may be a part of it, as `1` is of ticket 12.
+        InvalidResponse: It is no text.
     """
     text = body_of(response, call)
     if not (_length(response) or _chunked(response)):
-        raise Lost(BadAnswer(f"nothing tells whether the answer to {call} came whole"))
+        raise AttemptFailed(
+            InvalidResponse(f"nothing tells whether the answer to {call} came whole")
+        )
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadAnswer(f"{call} did not answer in UTF-8: {error}") from error
+        raise InvalidResponse(f"{call} did not answer in UTF-8: {error}") from error
 
 
 def name_of(response: requests.Response) -> str | None:
@@ -129,7 +131,7 @@ def save(
         allowance: What the bytes are taken from, if there is one.
 
     Raises:
-        Lost: It ended early.
+        AttemptFailed: It ended early.
         TooLarge: It has more bytes than are left; none of them stays taken.
         OSError: The file cannot be written.
     """
@@ -168,7 +170,7 @@ def digest_of(
     Of a file with more than `most` bytes, it is that of a beginning which is longer.
 
     Raises:
-        Lost: It ended early.
+        AttemptFailed: It ended early.
     """
     digest, size = hashlib.sha256(), 0
     for chunk in chunks_of(response, call, came):
@@ -185,7 +187,7 @@ def start_of(
     """Give the name of a file and its first bytes, `size` of them if it has as many.
 
     Raises:
-        Lost: It ended early.
+        AttemptFailed: It ended early.
     """
     start = b""
     for chunk in chunks_of(response, call, came):
@@ -201,7 +203,7 @@ def chunks_of(
     """Give a body piece by piece, as many bytes as it was said to have.
 
     Raises:
-        Lost: It ended early.
+        AttemptFailed: It ended early.
     """
     given = _length(response)
     size = 0
@@ -213,9 +215,11 @@ def chunks_of(
             yield chunk
     except requests.RequestException as error:
         failure = TransferFailed(f"the file was cut off: {reason(error)} ({call})")
-        raise Lost(failure) from error
+        raise AttemptFailed(failure) from error
     if given and size != int(given):
-        raise Lost(TransferFailed(f"the file was cut off after {size} of {given} bytes ({call})"))
+        raise AttemptFailed(
+            TransferFailed(f"the file was cut off after {size} of {given} bytes ({call})")
+        )
 
 
 def _length(response: requests.Response) -> str:

@@ -17,10 +17,10 @@ import requests
 from requests.exceptions import InvalidSchema, InvalidURL
 from urllib3.exceptions import LocationParseError
 
-from dss.errors import BadAnswer, DssError, shown
+from dss.errors import DssError, InvalidResponse, shown
 from dss.http.connections import NotConnected
 
-PATIENCE = 60.0
+RETRY_FOR = 60.0
 """Seconds, by default, for which a call is sent again after its first failure."""
 
 FIRST_PAUSE = 0.25
@@ -36,17 +36,17 @@ NOTICED = 1.5
 """Seconds that whoever waits for a call does not ask why."""
 
 
-class Tries:
+class Attempts:
     """The tries of one call.
 
     Args:
-        patience: Seconds after the first failure within which another try may begin.
+        retry_for: Seconds after the first failure within which another try may begin.
         within: Seconds from now within which the whole call has to be over, None for no limit.
         broken: Ends the tries, and a pause between two, when it is set.
     """
 
-    def __init__(self, patience: float, within: float | None, broken: Event) -> None:
-        self._patience = patience
+    def __init__(self, retry_for: float, within: float | None, broken: Event) -> None:
+        self._patience = retry_for
         self._broken = broken
         self._begin = time.monotonic()
         self._over = None if within is None else self._begin + within
@@ -68,7 +68,7 @@ class Tries:
             self._end = now + self._patience
             if self._over is not None:
                 self._end = min(self._end, self._over)
-        if isinstance(failure, BadAnswer) or getattr(failure, "status", None) == 500:
+        if isinstance(failure, InvalidResponse) or getattr(failure, "status", None) == 500:
             self._failures += 1
         left = self._end - now
         if left <= 0 or self._failures >= MAX_FAILURES:
@@ -90,20 +90,20 @@ class Tries:
         return max(0.0, self._end - now)
 
 
-class Lost(Exception):
+class AttemptFailed(Exception):
     """A try of a call without an answer of the API.
 
     Attributes:
         failure: What to say of it.
         sent: Whether any of the request may have reached the server.
-        lasting: Whether another try would fail the same way.
+        permanent: Whether another try would fail the same way.
     """
 
-    def __init__(self, failure: DssError, *, sent: bool = True, lasting: bool = False) -> None:
+    def __init__(self, failure: DssError, *, sent: bool = True, permanent: bool = False) -> None:
         super().__init__(str(failure))
         self.failure = failure
         self.sent = sent
-        self.lasting = lasting
+        self.permanent = permanent
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -130,7 +130,7 @@ def is_no_address(error: Exception) -> bool:
     return any(isinstance(cause, kinds) for cause in _causes(error))
 
 
-def is_lasting(error: Exception) -> bool:
+def is_permanent(error: Exception) -> bool:
     """Tell whether another try would fail alike: a certificate not trusted, an impossible URL."""
     return never_sent(error) and any(
         is_no_address(error)

@@ -1,11 +1,12 @@
 """Requests to one server, each with a deadline and repeated only where that does no harm.
 
 It owns the deadlines, the cookie, the decision which calls may be repeated, and the mapping of
-answers to errors. A call without a *doubt* changes nothing, or the same again when repeated: after
-a failure of the network or of the server it is sent again, as `dss.http.retry` says. One that does
-harm when repeated states its doubt: what may have happened, and how to find out, should the answer
-be lost. Where the server can tell, the call brings along the question, too: it is asked, and only
-if nothing was done the call is sent again. A request that cannot have left is always repeated.
+responses to errors. A call without `if_lost` changes nothing, or the same again when repeated:
+after a failure of the network or of the server it is sent again, as `dss.http.retry` says. A call
+that does harm when repeated states in `if_lost` what may have happened, and how to find out, should
+the response be lost. Where the server can tell, the call brings along `was_done`: the server is
+asked first, and only if nothing was done the call is sent again. A request that cannot have left is
+always repeated.
 
 The server closes a connection after 10 s without traffic and answers a `HEAD` with a body: no
 connection is used again after half that time, and `HEAD` is never sent.
@@ -31,8 +32,8 @@ from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from dss.errors import (
-    BadAnswer,
     DssError,
+    InvalidResponse,
     NetworkFailed,
     NotLoggedIn,
     OutcomeUnknown,
@@ -41,8 +42,16 @@ from dss.errors import (
     shown,
 )
 from dss.http.connections import Connections, NotConnected
-from dss.http.responses import Received, digest_of, judge, save, start_of, text_of
-from dss.http.retry import PATIENCE, Lost, Tries, is_lasting, is_no_address, never_sent, reason
+from dss.http.responses import Received, digest_of, raise_for_response, save, start_of, text_of
+from dss.http.retry import (
+    RETRY_FOR,
+    AttemptFailed,
+    Attempts,
+    is_no_address,
+    is_permanent,
+    never_sent,
+    reason,
+)
 
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance
@@ -142,14 +151,14 @@ class Session:
         timeout: Seconds to connect or to send, and seconds without a byte while reading; together,
             the seconds after which a request has failed that is not complete, and in which 64 kB
             of a file have to come through.
-        patience: Seconds for which a call that may be repeated is repeated after its first failure.
+        retry_for: Seconds after the first failure within which a call that may be repeated is.
         verify: True, the path of a bundle of certificate authorities, or False, which trusts
             whoever answers: anybody on the way then reads the login and the images.
 
     Attributes:
         server: URL of the server, without a slash at its end.
         host: Its host.
-        patience: As above; it may be changed at any time.
+        retry_for: As above; it may be changed at any time.
         user: E-mail address of the user, of a session that has just logged in.
 
     Raises:
@@ -162,7 +171,7 @@ class Session:
         *,
         cookie: str | None = None,
         timeout: tuple[float, float] = TIMEOUT,
-        patience: float = PATIENCE,
+        retry_for: float = RETRY_FOR,
         verify: bool | str = True,
     ) -> None:
         self.server = server_url(server)
@@ -176,7 +185,7 @@ class Session:
             urllib3.disable_warnings(InsecureRequestWarning)
         name = re.sub(r":\d+$", "", self.server.split("/")[2]).lower()
         self.host = name.strip("[]")
-        self.patience = patience
+        self.retry_for = retry_for
         self.user: str | None = None
         self._timeout = timeout
         self._verify = verify
@@ -212,21 +221,21 @@ class Session:
         """Close the connection; the login stays valid."""
         self._http.close()
 
-    def break_off(self) -> None:
+    def abort(self) -> None:
         """End, from another thread, what is done on this session; nothing can be done on it then.
 
         The call that is under way fails, soon, and is not repeated.
         """
-        self._connections.break_off()
+        self._connections.abort()
 
-    def another(self) -> Session:
+    def clone(self) -> Session:
         """Open a second session with the same login, for another thread."""
         cookie = self.cookie
         return Session(
             self.server,
             cookie=cookie.value if cookie else None,
             timeout=self._timeout,
-            patience=self.patience,
+            retry_for=self.retry_for,
             verify=self._verify,
         )
 
@@ -240,23 +249,25 @@ class Session:
         path: str,
         read: Callable[[str], T] = str,  # type: ignore[assignment] # text stays text
         *,
-        doubt: str | None = None,
-        ask: Callable[[], T | None] | None = None,
+        if_lost: str | None = None,
+        was_done: Callable[[], T | None] | None = None,
         within: float | None = None,
     ) -> T:
-        """GET a text. Some GETs of this API change something: those state a doubt.
+        """Get a text. Some GETs of this API change something: those state `if_lost`.
 
         Args:
             path: Path of the call, without a slash at its beginning.
             read: As for `post_form`.
-            doubt: As for `post_form`.
-            ask: As for `post_form`.
+            if_lost: As for `post_form`.
+            was_done: As for `post_form`.
             within: Seconds within which the call has to be over, with all its repetitions.
         """
-        return self._call("GET", path, _text(read), doubt=doubt, ask=ask, within=within)
+        return self._call(
+            "GET", path, _text(read), if_lost=if_lost, was_done=was_done, within=within
+        )
 
     def get_json(self, path: str, *, within: float | None = None) -> object:
-        """GET a JSON document, within some seconds if asked for."""
+        """Get a JSON document, within some seconds if asked for."""
         return self.get_text(path, _json, within=within)
 
     def get_file(self, path: str, target: Path, allowance: Allowance | None = None) -> Received:
@@ -308,23 +319,23 @@ class Session:
         fields: Mapping[str, str],
         read: Callable[[str], T] = str,  # type: ignore[assignment] # text stays text
         *,
-        doubt: str | None,
-        ask: Callable[[], T | None] | None = None,
+        if_lost: str | None,
+        was_done: Callable[[], T | None] | None = None,
     ) -> T:
         """POST fields; a character that is not Unicode text (a lone surrogate) becomes `?`.
 
         Args:
             path: Path of the call, without a slash at its beginning.
             fields: The form.
-            read: Reads the answer, and raises `BadAnswer` at one that is none: what was asked for
-                is then as much in doubt as when nothing comes.
-            doubt: What may have happened when the answer is lost, and how to find out; None where
+            read: Reads the answer, and raises `InvalidResponse` if it is invalid. Whether the call
+                was done is then as unknown as without an answer.
+            if_lost: What may have happened when the answer is lost, and how to find out; None where
                 the call may be repeated.
-            ask: Asks the server whether it was done: gives the lost answer if so, None if not, and
-                raises what else there is to say. Without it the call is never repeated once sent.
+            was_done: Asks the server whether the call was done. Returns the lost answer if so, None
+                if not. Without it the call is never repeated once sent.
         """
         data = {k: v.encode("utf-8", "replace") for k, v in fields.items()}
-        return self._call("POST", path, _text(read), data=data, doubt=doubt, ask=ask)
+        return self._call("POST", path, _text(read), data=data, if_lost=if_lost, was_done=was_done)
 
     def post_body(
         self,
@@ -332,10 +343,10 @@ class Session:
         body: Body,
         read: Callable[[str], T] = str,  # type: ignore[assignment] # text stays text
         *,
-        doubt: str | None,
+        if_lost: str | None,
     ) -> T:
         """POST a stream; from its beginning at each try, where it may be repeated."""
-        return self._call("POST", path, _text(read), data=body, doubt=doubt)
+        return self._call("POST", path, _text(read), data=body, if_lost=if_lost)
 
     def _call(
         self,
@@ -344,54 +355,54 @@ class Session:
         read: Callable[[requests.Response, str], T],
         *,
         data: Mapping[str, bytes] | Body | None = None,
-        doubt: str | None = None,
-        ask: Callable[[], T | None] | None = None,
+        if_lost: str | None = None,
+        was_done: Callable[[], T | None] | None = None,
         within: float | None = None,
     ) -> T:
         """Send a request, again where that is safe, and read its answer."""
-        tries = Tries(self.patience, within, self._connections.broken)
+        attempts = Attempts(self.retry_for, within, self._connections.broken)
         in_doubt: DssError | None = None
         while True:
             try:
-                once = doubt is not None and ask is None
-                return self._try(method, path, read, data, tries, once=once)
+                once = if_lost is not None and was_done is None
+                return self._try(method, path, read, data, attempts, once=once)
             except Refused:
                 # Of a repetition: perhaps because the first one was done after all.
-                answer = self._settle(in_doubt, doubt, ask) if in_doubt else None
+                answer = self._settle(in_doubt, if_lost, was_done) if in_doubt else None
                 if answer is None:
                     raise
                 return answer
             except KeyboardInterrupt:
-                if doubt is not None:
-                    _log.warning("interrupted in the middle of a request: %s", doubt)
+                if if_lost is not None:
+                    _log.warning("interrupted in the middle of a request: %s", if_lost)
                 raise
-            except Lost as lost:
-                failure = lost.failure
-                if lost.sent and doubt is not None:
+            except AttemptFailed as failed:
+                failure = failed.failure
+                if failed.sent and if_lost is not None:
                     in_doubt = failure
-                    answer = self._settle(failure, doubt, ask)
+                    answer = self._settle(failure, if_lost, was_done)
                     if answer is not None:
                         return answer
-                if not lost.lasting and tries.pause(failure):
-                    if (left := tries.noticed()) is None:
+                if not failed.permanent and attempts.pause(failure):
+                    if (left := attempts.noticed()) is None:
                         _log.info("%s; trying again", failure)
                     else:
                         _waiting.info("%s; trying again for %.0f s", failure, left)
                     continue
             if in_doubt:
-                raise _unknown(in_doubt, doubt) from in_doubt
+                raise _unknown(in_doubt, if_lost) from in_doubt
             raise failure
 
     def _settle(
-        self, failure: DssError, doubt: str | None, ask: Callable[[], T | None] | None
+        self, failure: DssError, if_lost: str | None, was_done: Callable[[], T | None] | None
     ) -> T | None:
         """Ask whether a call was done whose answer was lost; None means that it was not."""
-        if ask is None:
-            raise _unknown(failure, doubt) from failure
+        if was_done is None:
+            raise _unknown(failure, if_lost) from failure
         try:
-            return ask()
-        except (NetworkFailed, ServerFailed, BadAnswer, NotLoggedIn) as error:
-            raise _unknown(failure, doubt) from error
+            return was_done()
+        except (NetworkFailed, ServerFailed, InvalidResponse, NotLoggedIn) as error:
+            raise _unknown(failure, if_lost) from error
 
     def _try(
         self,
@@ -399,14 +410,14 @@ class Session:
         path: str,
         read: Callable[[requests.Response, str], T],
         data: Mapping[str, bytes] | Body | None,
-        tries: Tries,
+        attempts: Attempts,
         *,
         once: bool,
     ) -> T:
         """Send a request once and read its answer.
 
         Raises:
-            Lost: There was none, or the server failed.
+            AttemptFailed: There was none, or the server failed.
         """
         call = f"{method} {path}"
         if time.monotonic() - self._used > (_MAX_IDLE_ONCE if once else _MAX_IDLE):
@@ -418,13 +429,13 @@ class Session:
         )
         try:
             with (
-                self._connections.within(tries.bound(connect + wait)),
+                self._connections.within(attempts.bound(connect + wait)),
                 self._http.request(
                     method,
                     f"{self.server}/{path}",
                     data=sent,
                     headers={"Content-Type": kind} if kind else None,
-                    timeout=(tries.bound(connect), tries.bound(wait)),
+                    timeout=(attempts.bound(connect), attempts.bound(wait)),
                     proxies=self._proxies,
                     verify=self._verify,
                     allow_redirects=False,
@@ -432,22 +443,24 @@ class Session:
                 ) as response,
             ):
                 try:
-                    judge(response, call, self.server)
+                    raise_for_response(response, call, self.server)
                     answer = read(response, call)
-                except BadAnswer as error:
-                    raise Lost(error, lasting=True) from None
+                except InvalidResponse as error:
+                    raise AttemptFailed(error, permanent=True) from None
                 if self._connections.cut:  # what ends with its connection may look whole
-                    raise Lost(self._no_answer(call))
+                    raise AttemptFailed(self._no_answer(call))
                 return answer
         except (NotConnected, requests.RequestException, HTTPError) as error:
             failure = self._no_answer(call, reason(error))
             failure.__cause__ = None if is_no_address(error) else error
-            raise Lost(failure, sent=not never_sent(error), lasting=is_lasting(error)) from None
-        except Lost:
+            raise AttemptFailed(
+                failure, sent=not never_sent(error), permanent=is_permanent(error)
+            ) from None
+        except AttemptFailed:
             # The server may drop the connection after a failure without a word.
             self._http.close()
             if self._connections.cut:
-                raise Lost(self._no_answer(call)) from None
+                raise AttemptFailed(self._no_answer(call)) from None
             raise
         finally:
             self._used = time.monotonic()
@@ -459,8 +472,8 @@ class Session:
         return NetworkFailed(f"no answer from {self.server}: {why} ({call})")
 
 
-def _unknown(failure: DssError, doubt: str | None) -> OutcomeUnknown:
-    return OutcomeUnknown(f"{failure}; the request was sent: {doubt}")
+def _unknown(failure: DssError, if_lost: str | None) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{failure}; the request was sent: {if_lost}")
 
 
 def _text(read: Callable[[str], T]) -> Callable[[requests.Response, str], T]:
@@ -471,7 +484,7 @@ def _json(text: str) -> object:
     try:
         return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise BadAnswer(f"the server did not answer with JSON: {shown(text)!r}") from error
+        raise InvalidResponse(f"the server did not answer with JSON: {shown(text)!r}") from error
 
 
 def _no_number(name: str) -> object:

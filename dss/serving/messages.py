@@ -134,7 +134,7 @@ class Order:
         server: URL of the middleware.
         cookie: The login.
         verify: How the server's certificate is checked, as for `Session`.
-        patience: Seconds for which one call is repeated before the job remarks that it waits.
+        retry_for: Seconds for which one call is repeated before the job remarks that it waits.
         privacy: What typed text goes along with the result, as for `snapws.archive.archive`.
         max_size: Bytes that the ticket's input may have, as for `Provider.download`.
     """
@@ -148,7 +148,7 @@ class Order:
     server: str
     cookie: str = field(repr=False)
     verify: bool | str
-    patience: float
+    retry_for: float
     privacy: Privacy
     max_size: int | None = None
 

@@ -49,7 +49,7 @@ class Settings:
             begun with another home folder.
         privacy: What typed text goes along with results, as for `snapws.archive.archive`.
         verify: How the server's certificate is checked, as for `Session`.
-        patience: Seconds for which one call of a job is repeated before it is remarked that it
+        retry_for: Seconds for which one call of a job is repeated before it is remarked that it
             waits; it waits then, as long as it takes.
     """
 
@@ -70,4 +70,4 @@ class Settings:
     trusted: bool = False
     privacy: Privacy = "standard"
     verify: bool | str = True
-    patience: float = 20.0
+    retry_for: float = 20.0

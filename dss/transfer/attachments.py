@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dss.errors import BadAnswer, shown
+from dss.errors import InvalidResponse, shown
 
 if TYPE_CHECKING:
     from dss.records import Attachment
@@ -49,9 +49,9 @@ def path_of(attachment: Attachment) -> str:
     """Return the path of an attachment; of its URL nothing else counts, least of all the host.
 
     Raises:
-        BadAnswer: It has none.
+        InvalidResponse: It has none.
     """
     path = re.search("blobs/[0-9a-f]{8,32}$", attachment.url)
     if path is None:
-        raise BadAnswer(f"not the URL of an attachment: {shown(attachment.url)!r}")
+        raise InvalidResponse(f"not the URL of an attachment: {shown(attachment.url)!r}")
     return path[0]

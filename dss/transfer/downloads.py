@@ -30,7 +30,7 @@ from dss.transfer.integrity import (
     named_by_content,
     same_header,
 )
-from dss.transfer.listing import TRIES, Changed, check_told, list_files
+from dss.transfer.listing import TRIES, Changed, check_file_name, list_files
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
 from snapws.files import appearing, replacing
@@ -351,7 +351,7 @@ class _Download:
                 idle.put(own)
 
         with ExitStack() as stack:
-            sessions = [stack.enter_context(self.session.another()) for _ in range(parallel)]
+            sessions = [stack.enter_context(self.session.clone()) for _ in range(parallel)]
             for one in sessions:
                 idle.put(one)
             pool = stack.enter_context(ThreadPoolExecutor(parallel))
@@ -365,7 +365,7 @@ class _Download:
                         end.result()
             except KeyboardInterrupt:
                 for one in sessions:
-                    one.break_off()
+                    one.abort()
                 raise
 
     def _fetch(self, session: Session, entry: FileEntry, allowance: Allowance) -> None:
@@ -384,7 +384,7 @@ class _Download:
             for further in reversed(range(TRIES)):
                 received = session.get_file(path, target, allowance)
                 try:
-                    check_told(received.name, entry.name, path)
+                    check_file_name(received.name, entry.name, path)
                     proved = check_whole(received, target)
                     break
                 except TransferFailed:
@@ -415,5 +415,5 @@ def _is_there(session: Session, path: str, file: Path) -> bool:
     name, start = session.get_start(path, _START)
     if name is None:
         return False
-    check_told(name, file.name, path)
+    check_file_name(name, file.name, path)
     return same_header(file, start)

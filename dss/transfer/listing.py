@@ -77,7 +77,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def check_told(told: str | None, name: str, path: str) -> None:
+def check_file_name(told: str | None, name: str, path: str) -> None:
     """Make sure that an answer says that it is the file that was listed.
 
     Raises:

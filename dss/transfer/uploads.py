@@ -12,7 +12,7 @@ from dss.errors import NetworkFailed, TransferFailed
 from dss.http.multipart import FileBody
 from dss.parsing import word
 from dss.transfer.integrity import digest
-from dss.transfer.listing import TRIES, Changed, check_told, list_files
+from dss.transfer.listing import TRIES, Changed, check_file_name, list_files
 
 if TYPE_CHECKING:
     from dss.http.session import Session
@@ -81,7 +81,7 @@ def upload_files(
 def _send(session: Session, area: str, file: Path, name: str) -> None:
     body = FileBody(file, name, {"filename": name, "submit": "send"})
     # Twice the same under the same name is once.
-    session.post_body(area, body, word("success"), doubt=None)
+    session.post_body(area, body, word("success"), if_lost=None)
 
 
 def _verify(session: Session, area: str, file: Path, name: str) -> None:
@@ -102,7 +102,7 @@ def _holds(session: Session, area: str, file: Path, name: str) -> bool:
             return False
         try:
             told, sha256 = session.get_digest(f"{area}/{index}", file.stat().st_size)
-            check_told(told, name, f"{area}/{index}")
+            check_file_name(told, name, f"{area}/{index}")
         except TransferFailed as error:
             raise NetworkFailed(f"{name} could not be read back: {error}") from error
         except Changed:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from dss.errors import (
-    BadAnswer,
     DssError,
+    InvalidResponse,
     NetworkFailed,
     NotFound,
     NotLoggedIn,
@@ -148,7 +148,7 @@ class Claims:
         if self.claiming:
             self._background.settle(_LAST_ANSWER)
         if self._background.busy:
-            self.session.break_off()
+            self.session.abort()
             self._background.settle(_BROKEN_OFF)
         self.session.close()
 
@@ -331,7 +331,7 @@ class Claims:
         def handle(answer: Future[T]) -> None:
             try:
                 found = answer.result()
-            except (NetworkFailed, ServerFailed, BadAnswer, Refused) as error:
+            except (NetworkFailed, ServerFailed, InvalidResponse, Refused) as error:
                 self._note_away(error)
                 failed()
                 return

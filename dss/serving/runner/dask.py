@@ -34,7 +34,7 @@ from dss.serving.messages import (
 from dss.serving.runner.dask_task import (
     IDENTITY,
     LONGEST_LINE,
-    PATIENCE,
+    RETRY_FOR,
     Place,
     keep_alive,
     read_identity,
@@ -223,7 +223,7 @@ class DaskExecutor:
         """Answer whoever connects: a worker that is expected, once; for all others hang up."""
         try:
             keep_alive(writer, _GIVES_UP)
-            first = await asyncio.wait_for(reader.readline(), PATIENCE)
+            first = await asyncio.wait_for(reader.readline(), RETRY_FOR)
             remote = self._expected.pop(first.decode("ascii", "replace").strip(), None)
             if remote is not None:
                 remote.pick_up(reader, writer)

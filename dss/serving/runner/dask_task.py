@@ -26,7 +26,7 @@ from snapws import leftovers
 IDENTITY = "folder.id"
 """File in a work folder by which a worker knows whether it has the runner's, or its own."""
 
-PATIENCE = 10.0
+RETRY_FOR = 10.0
 """Seconds for a worker to connect, and for its first words."""
 
 LONGEST_LINE = 2**26
@@ -70,7 +70,7 @@ async def work(place: Place) -> None:
         context = worker.security.get_connection_args("worker")["ssl_context"]
     reader, writer = await asyncio.wait_for(
         asyncio.open_connection(place.host, place.port, ssl=context, limit=LONGEST_LINE),
-        PATIENCE,
+        RETRY_FOR,
     )
     try:
         keep_alive(writer, _GIVES_UP)

@@ -108,7 +108,7 @@ class Runner:
             self._end = time.monotonic() + self._settings.grace
         elif self._session:
             # Or what is begun of a claim would be waited for.
-            self._session.break_off()
+            self._session.abort()
         self._slots.wake()
 
     def run(self) -> dict[Outcome, int]:
@@ -166,7 +166,7 @@ class Runner:
         while not wait([answer], _ASK).done:
             if self._stops:
                 if self._session:
-                    self._session.break_off()
+                    self._session.abort()
                 raise JobCancelled("stopped while the server was asked what it offers")
         return answer.result()
 
@@ -323,7 +323,7 @@ class Runner:
                 server=session.server,
                 cookie=self._claims.cookie,
                 verify=self._settings.verify,
-                patience=self._settings.patience,
+                retry_for=self._settings.retry_for,
                 privacy=self._settings.privacy,
                 max_size=self._settings.max_size,
             )

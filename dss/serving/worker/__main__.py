@@ -109,9 +109,9 @@ def main() -> int:
     service = services.get(order.service) or Service(order.service, _not_declared)
     try:
         with Session(
-            order.server, cookie=order.cookie, verify=order.verify, patience=order.patience
+            order.server, cookie=order.cookie, verify=order.verify, retry_for=order.retry_for
         ) as session:
-            channel.on_cancel = session.break_off  # or a call is waited for that has no end
+            channel.on_cancel = session.abort  # or a call is waited for that has no end
             service = replace(service, function=shutdown.surviving(service.function))
             Work(service, file, order, session, channel).do()
         channel.say(Over("done"))

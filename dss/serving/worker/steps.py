@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dss.client import Client
 from dss.errors import (
-    BadAnswer,
     DssError,
+    InvalidResponse,
     JobCancelled,
     NetworkFailed,
     NotFound,
@@ -239,7 +239,7 @@ class Work:
             return self._fail(failure.told(error))
         finally:
             job.close()
-            self._channel.on_cancel = self._session.break_off
+            self._channel.on_cancel = self._session.abort
         for warning in given.warnings(result):
             reports.log("warning", warning)
         result.save(self._result)
@@ -330,7 +330,7 @@ class Work:
                 raise
             except (NetworkFailed, OutcomeUnknown) as error:
                 since, lost = {}, error
-            except (BadAnswer, Refused, ServerFailed) as error:
+            except (InvalidResponse, Refused, ServerFailed) as error:
                 # Perhaps it is a proxy that answers: with a page to log in, or of maintenance. Or
                 # an administrator takes back that this login is no provider any more.
                 lost = error
@@ -361,7 +361,7 @@ class Work:
     def _open_reports(self) -> ServerReports:
         if self._reports is None:
             self._reports = ServerReports(
-                Provider(self._session.another()),
+                Provider(self._session.clone()),
                 self._order.ticket,
                 self._order.folder / REPORTS,
                 deleted=lambda: self._channel.say(Deleted()),

@@ -62,9 +62,9 @@ def context(authority: trustme.CA) -> ssl.SSLContext:
     return made
 
 
-def quick(url: str, verify: bool | str = True, patience: float = 0.0) -> Session:
+def quick(url: str, verify: bool | str = True, retry_for: float = 0.0) -> Session:
     """A session whose requests have a short deadline, and no time-out within it."""
-    return Session(url, timeout=(0.4, 0.4), patience=patience, verify=verify)
+    return Session(url, timeout=(0.4, 0.4), retry_for=retry_for, verify=verify)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_answer_without_end_is_given_up(serve: Serve, what: str) -> None:
     with pytest.raises(failures) as failed:
         session.get_text("api/x")
     with pytest.raises(OutcomeUnknown, match=f"the request was sent: {DOUBT}") as unknown:
-        session.post_form("api/x", {}, doubt=DOUBT)
+        session.post_form("api/x", {}, if_lost=DOUBT)
     for caught in (failed, unknown):
         words = "redirects to" if what == "redirect" else r"no answer from .*: timed out: not comp"
         assert caught.match(words)
@@ -143,7 +143,7 @@ def test_handshake_without_end_is_given_up(bundle: str) -> None:
             quick(server.url.replace("http:", "https:"), bundle) as session,
             pytest.raises(NetworkFailed, match="timed out"),
         ):
-            session.post_form("api/x", {}, doubt=DOUBT)
+            session.post_form("api/x", {}, if_lost=DOUBT)
         assert server.left.wait(20), "the connection was kept"
 
 
@@ -160,7 +160,7 @@ def test_proxy_whose_answer_does_not_end_is_given_up(
             quick(f"https://{HOST}", bundle) as session,
             pytest.raises(NetworkFailed, match=f"no answer from https://{HOST}: "),
         ):
-            session.post_form("api/x", {}, doubt=DOUBT)
+            session.post_form("api/x", {}, if_lost=DOUBT)
         assert proxy.left.wait(20), "the connection was kept"
 
 
@@ -199,7 +199,7 @@ def test_name_that_is_looked_up_without_end_is_given_up(monkeypatch: pytest.Monk
         quick("http://dss.example.org") as session,
         pytest.raises(NetworkFailed, match="timed out"),
     ):
-        session.post_form("api/x", {}, doubt=DOUBT)
+        session.post_form("api/x", {}, if_lost=DOUBT)
     assert not go_on.is_set()
     go_on.set()
 
@@ -208,7 +208,7 @@ def test_chunk_of_a_negative_size_is_refused(raw: RawServer) -> None:
     """To http.client it is all that comes, until nothing comes any more, in memory."""
     raw.keep_alive = True  # so that nothing ends
     raw.answers = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nxyz"]
-    with Session(raw.url, timeout=(1.0, 1.0), patience=0) as session:
+    with Session(raw.url, timeout=(1.0, 1.0), retry_for=0) as session:
         with pytest.raises(NetworkFailed) as caught:
             session.get_text("api/x")
         assert "timed out" not in str(caught.value)
@@ -218,7 +218,7 @@ def test_session_is_as_good_as_before(raw: RawServer) -> None:
     """A request that was given up ends its connection, and no other."""
     raw.answers = [answer(b"x" * 3000), answer(b"yes")]
     raw.drips = 60
-    with quick(raw.url, patience=20) as session:
+    with quick(raw.url, retry_for=20) as session:
         begun = threading.Timer(0.5, setattr, (raw, "drips", None))
         begun.start()
         assert session.get_text("api/x") in ("yes", "x" * 3000)
@@ -291,7 +291,7 @@ def test_slow_file_that_keeps_its_least_rate_comes_whole(
     """It takes longer than the deadline of a request, as a large file does."""
     monkeypatch.setattr("dss.http.deadline.BLOCK", 100)
     monkeypatch.setattr("dss.http.responses._CHUNK", 100)
-    with slow_server(0.3) as url, Session(url, timeout=(0.5, 1.5), patience=0) as session:
+    with slow_server(0.3) as url, Session(url, timeout=(0.5, 1.5), retry_for=0) as session:
         session.get_file("api/x", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == _CONTENT
 
@@ -304,8 +304,8 @@ def body(tmp_path: Path) -> FileBody:
 
 
 def test_slow_upload_that_keeps_its_least_rate_arrives(body: FileBody) -> None:
-    with slow_server(0.01) as url, Session(url, timeout=(0.5, 2.5), patience=0) as session:
-        assert session.post_body("api/x", body, doubt=DOUBT) == "yes"
+    with slow_server(0.01) as url, Session(url, timeout=(0.5, 2.5), retry_for=0) as session:
+        assert session.post_body("api/x", body, if_lost=DOUBT) == "yes"
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
@@ -316,10 +316,10 @@ def test_upload_that_is_taken_too_slowly_is_given_up(
     monkeypatch.setattr("dss.http.deadline.BLOCK", 2**20)
     with (
         slow_server(0.2, context=context if tls else None) as url,
-        Session(url, timeout=(0.7, 0.7), patience=0, verify=bundle) as session,
+        Session(url, timeout=(0.7, 0.7), retry_for=0, verify=bundle) as session,
         pytest.raises(OutcomeUnknown, match="timed out.*the request was sent: "),
     ):
-        session.post_body("api/x", body, doubt=DOUBT)
+        session.post_body("api/x", body, if_lost=DOUBT)
 
 
 _FILE = Attachment(1, "A matrix", "text/plain", "blobs/00000001")
@@ -327,7 +327,7 @@ _HASH = "0" * 40
 
 # How each call of the library is made, of a session and with a file.
 CALLS: dict[str, Callable[[Session, Path], object]] = {
-    "login": lambda s, _: login(s.server, "token", timeout=(0.4, 0.4), patience=0),
+    "login": lambda s, _: login(s.server, "token", timeout=(0.4, 0.4), retry_for=0),
     "user": lambda s, _: user(s),
     "Client.services": lambda s, _: Client(s).services(),
     "Client.service_detail": lambda s, _: Client(s).service_detail(_HASH),

@@ -9,9 +9,9 @@ import pytest
 
 from dss import (
     Admin,
-    BadAnswer,
     Client,
     DssError,
+    InvalidResponse,
     Middleware,
     NotFound,
     NotLoggedIn,
@@ -61,7 +61,7 @@ class World:
 
 def by_name(world: World, name: str) -> str:
     """Has the server look for a service, which `Client` does itself."""
-    return world.client.session.post_form("api/tickets", {"name": name}, doubt="")
+    return world.client.session.post_form("api/tickets", {"name": name}, if_lost="")
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def world(middleware: Middleware, tmp_path_factory: pytest.TempPathFactory) -> I
         yield World(middleware, Client(asker), Provider(answerer), admin, service)
 
 
-def post(session: Session, path: str, doubt: str | None = None, **fields: str) -> str:
-    return session.post_form(path, fields, doubt=doubt)
+def post(session: Session, path: str, if_lost: str | None = None, **fields: str) -> str:
+    return session.post_form(path, fields, if_lost=if_lost)
 
 
 def fill_quota(world: World) -> None:
@@ -105,7 +105,7 @@ def send(session: Session, area: str, form: str) -> None:
         def __iter__(self) -> object:
             return iter([form.encode()])
 
-    session.post_body(area, Body(), doubt=None)
+    session.post_body(area, Body(), if_lost=None)
 
 
 def part(name: str) -> str:
@@ -245,10 +245,14 @@ ANSWERS: dict[str, tuple[Callable[[World], object], type[DssError], str]] = {
     ),
     "redirect": (
         lambda w: nameless(w.client.session).get_text("logout"),
-        BadAnswer,
+        InvalidResponse,
         r"redirects to .* \(303 to GET logout",
     ),
-    "page": (lambda w: w.client.session.get_json("about"), BadAnswer, "did not answer with JSON"),
+    "page": (
+        lambda w: w.client.session.get_json("about"),
+        InvalidResponse,
+        "did not answer with JSON",
+    ),
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from dss import (
-    BadAnswer,
+    InvalidResponse,
     Middleware,
     NetworkFailed,
     NotLoggedIn,
@@ -22,7 +22,7 @@ from dss import (
     TransferFailed,
 )
 from dss.http.multipart import FileBody
-from dss.http.retry import Tries
+from dss.http.retry import Attempts
 from dss.http.session import COOKIE_NAME
 from dss.parsing import read_int
 from tests.dss.raw_server import DROP, RawServer, answer
@@ -36,8 +36,8 @@ def unframed(body: bytes) -> bytes:
     return b"HTTP/1.0 200 OK\r\n\r\n" + body
 
 
-def post(session: Session, doubt: str | None = DOUBT) -> str:
-    return session.post_form("api/x", {"key": "wert ü&=+"}, doubt=doubt)
+def post(session: Session, if_lost: str | None = DOUBT) -> str:
+    return session.post_form("api/x", {"key": "wert ü&=+"}, if_lost=if_lost)
 
 
 @pytest.mark.parametrize("failure", [ERROR, DROP, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
@@ -50,11 +50,11 @@ def test_get_is_repeated(raw: RawServer, failure: bytes) -> None:
 
 def test_get_is_repeated_for_a_while(raw: RawServer) -> None:
     raw.answers = [DROP]
-    with raw.session(patience=0.1) as session:
+    with raw.session(retry_for=0.1) as session:
         with pytest.raises(NetworkFailed, match="no answer from"):
             session.get_text("api/x")
         assert len(raw.requests) > 2
-        session.patience = 0
+        session.retry_for = 0
         del raw.requests[:]
         with pytest.raises(NetworkFailed):
             session.get_text("api/x")
@@ -70,7 +70,9 @@ def test_failure_that_may_last_is_met_a_few_times(raw: RawServer) -> None:
         assert caught.value.status == 500
         assert len(raw.requests) == 4
         raw.answers = [unframed(b"part")]
-        with pytest.raises(BadAnswer, match="nothing tells whether the answer to GET api/x came w"):
+        with pytest.raises(
+            InvalidResponse, match="nothing tells whether the answer to GET api/x came w"
+        ):
             session.get_text("api/x")
         assert len(raw.requests) == 8
     raw.answers = [BUSY] * 5 + [answer(b"yes")]
@@ -90,9 +92,9 @@ def test_pauses_grow_up_to_the_end_of_patience(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("dss.http.retry.time.monotonic", lambda: now[0])
     monkeypatch.setattr("dss.http.retry.random.uniform", lambda low, high: high)
-    tries = Tries(30.0, None, Clock())
+    attempts = Attempts(30.0, None, Clock())
     now[0] = 1000.0  # how long the first try took does not count
-    while tries.pause(NetworkFailed("")):
+    while attempts.pause(NetworkFailed("")):
         pass
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 6.25]
 
@@ -105,7 +107,7 @@ def test_pauses_are_not_alike() -> None:
 
 def random_pause() -> float:
     broken = mock.Mock(wait=mock.Mock(return_value=False))
-    assert Tries(60.0, None, broken).pause(NetworkFailed(""))
+    assert Attempts(60.0, None, broken).pause(NetworkFailed(""))
     return float(broken.wait.call_args.args[0])
 
 
@@ -116,7 +118,7 @@ def test_what_changes_something_is_not_repeated(raw: RawServer, failure: bytes) 
         with pytest.raises(OutcomeUnknown) as caught:
             post(session)
         with pytest.raises(OutcomeUnknown):
-            session.get_text("api/tickets/1/retry", doubt=DOUBT)
+            session.get_text("api/tickets/1/retry", if_lost=DOUBT)
     assert raw.heads() == ["POST /api/x HTTP/1.1", "GET /api/tickets/1/retry HTTP/1.1"]
     assert "POST api/x" in str(caught.value)
     assert str(caught.value).endswith(f"the request was sent: {DOUBT}")
@@ -125,7 +127,7 @@ def test_what_changes_something_is_not_repeated(raw: RawServer, failure: bytes) 
 def test_late_answer(raw: RawServer) -> None:
     raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
     raw.keep_alive = True  # so it neither goes on nor hangs up
-    with Session(raw.url, timeout=(5, 0.3), patience=0.1) as session:
+    with Session(raw.url, timeout=(5, 0.3), retry_for=0.1) as session:
         with pytest.raises(OutcomeUnknown, match="timed out"):
             post(session)
         assert len(raw.requests) == 1
@@ -163,9 +165,9 @@ def test_session_that_is_broken_off(raw: RawServer) -> None:
     """By another thread, in the middle of an answer or of a pause; nothing can be done any more."""
     raw.answers = [answer(b"x" * 300)]
     raw.drips = 60
-    for patience in (0, 600):
-        with raw.session(patience) as session:
-            stop = Timer(0.3, session.break_off)
+    for retry_for in (0, 600):
+        with raw.session(retry_for) as session:
+            stop = Timer(0.3, session.abort)
             stop.start()
             with pytest.raises((NetworkFailed, ServerFailed)):
                 session.get_text("api/x")
@@ -180,7 +182,7 @@ ASKED = "ticket 1 may be queued; ask for its status"
 
 def change(session: Session, said: list[str | None]) -> str:
     """A call that asks what became of it, and is told what `said` says, in turn."""
-    return session.post_form("api/x", {}, doubt=ASKED, ask=lambda: said.pop(0))
+    return session.post_form("api/x", {}, if_lost=ASKED, was_done=lambda: said.pop(0))
 
 
 @pytest.mark.parametrize("failure", [ERROR, DROP, b"HTTP/1.1 200 OK\r\n\r\npart"])
@@ -197,12 +199,12 @@ def test_answer_of_somebody_else_leaves_a_doubt(raw: RawServer, body: str) -> No
     raw.answers = [answer(body.encode("latin-1"))]
     with raw.session() as session:
         with pytest.raises(OutcomeUnknown, match=f"the request was sent: {DOUBT}"):
-            session.post_form("api/x", {}, read_int, doubt=DOUBT)
-        assert session.post_form("api/x", {}, read_int, doubt=ASKED, ask=lambda: 7) == 7
+            session.post_form("api/x", {}, read_int, if_lost=DOUBT)
+        assert session.post_form("api/x", {}, read_int, if_lost=ASKED, was_done=lambda: 7) == 7
         with pytest.raises(OutcomeUnknown, match=ASKED):
-            session.post_form("api/x", {}, read_int, doubt=ASKED, ask=lambda: None)
+            session.post_form("api/x", {}, read_int, if_lost=ASKED, was_done=lambda: None)
         assert len(raw.requests) == 3
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponse):
             session.get_text("api/x", read_int)
     assert len(raw.requests) == 4
 
@@ -230,25 +232,25 @@ def test_refusal_of_a_repetition_is_no_refusal_of_the_call(raw: RawServer) -> No
 
 
 def test_refused_repetition_that_cannot_be_asked_about(raw: RawServer) -> None:
-    def ask() -> str | None:
+    def was_done() -> str | None:
         if len(raw.requests) > 1:
             raise NetworkFailed("away")
         return None
 
     raw.answers = [DROP, answer(b"not found", status="400 Bad Request")]
     with raw.session() as session, pytest.raises(OutcomeUnknown, match=ASKED):
-        session.post_form("api/x", {}, doubt=ASKED, ask=ask)
+        session.post_form("api/x", {}, if_lost=ASKED, was_done=was_done)
 
 
 def test_what_cannot_be_asked_is_unknown(raw: RawServer) -> None:
     raw.answers = [DROP]
     with raw.session() as session:
 
-        def ask() -> str:
+        def was_done() -> str:
             return session.get_text("api/status")
 
         with pytest.raises(OutcomeUnknown, match=f"the request was sent: {ASKED}"):
-            session.post_form("api/x", {}, doubt=ASKED, ask=ask)
+            session.post_form("api/x", {}, if_lost=ASKED, was_done=was_done)
     assert raw.heads()[0] == "POST /api/x HTTP/1.1"
     assert set(raw.heads()[1:]) == {"GET /api/status HTTP/1.1"}
 
@@ -256,7 +258,7 @@ def test_what_cannot_be_asked_is_unknown(raw: RawServer) -> None:
 def test_what_is_never_done_is_unknown_in_the_end(raw: RawServer) -> None:
     """A request that was sent may still come."""
     raw.answers = [DROP]
-    with raw.session(patience=0.1) as session, pytest.raises(OutcomeUnknown, match=ASKED):
+    with raw.session(retry_for=0.1) as session, pytest.raises(OutcomeUnknown, match=ASKED):
         change(session, [None] * 1000)
     assert len(raw.requests) > 1
 
@@ -264,7 +266,7 @@ def test_what_is_never_done_is_unknown_in_the_end(raw: RawServer) -> None:
 def test_post_without_doubt_is_repeated(raw: RawServer) -> None:
     raw.answers = [DROP, ERROR, BUSY, answer(b"yes")]
     with raw.session() as session:
-        assert post(session, doubt=None) == "yes"
+        assert post(session, if_lost=None) == "yes"
 
 
 def test_post_that_never_left_is_repeated(raw: RawServer) -> None:
@@ -316,7 +318,7 @@ def test_connection_is_not_used_again_after_a_failure(raw: RawServer, failure: b
     """The server may close it without a word, and then what is sent next would be in doubt."""
     raw.keep_alive = True
     raw.answers = [failure, answer(b"1")]
-    with raw.session(patience=0) as session:
+    with raw.session(retry_for=0) as session:
         with pytest.raises(ServerFailed):
             session.get_text("api/x")
         assert post(session) == "1"
@@ -326,7 +328,7 @@ def test_connection_is_not_used_again_after_a_failure(raw: RawServer, failure: b
 def test_forms_are_utf8(raw: RawServer) -> None:
     raw.answers = [answer(b"1")]
     with raw.session() as session:
-        session.post_form("api/x", {"message": "ü & \udc80"}, doubt=DOUBT)
+        session.post_form("api/x", {"message": "ü & \udc80"}, if_lost=DOUBT)
     assert raw.requests[0].endswith(b"\r\n\r\nmessage=%C3%BC+%26+%3F")
 
 
@@ -334,7 +336,7 @@ def test_answers_are_utf8(raw: RawServer) -> None:
     raw.answers = [answer("Größe 😀".encode(), "Content-Type: text/csv"), answer(b"\xfc")]
     with raw.session() as session:
         assert session.get_text("api/x") == "Größe 😀"
-        with pytest.raises(BadAnswer, match="UTF-8"):
+        with pytest.raises(InvalidResponse, match="UTF-8"):
             session.get_text("api/x")
 
 
@@ -342,20 +344,20 @@ def test_json(raw: RawServer) -> None:
     raw.answers = [answer(json.dumps({"a": [1]}).encode()), answer(b"<html>")]
     with raw.session() as session:
         assert session.get_json("api/x") == {"a": [1]}
-        with pytest.raises(BadAnswer, match="the server did not answer with JSON: '<html>'"):
+        with pytest.raises(InvalidResponse, match="the server did not answer with JSON: '<html>'"):
             session.get_json("api/x")
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
 def test_json_has_no_such_numbers(raw: RawServer, word: str) -> None:
     raw.answers = [answer(f'{{"progress": {word}}}'.encode())]
-    with raw.session() as session, pytest.raises(BadAnswer, match="did not answer with JSON"):
+    with raw.session() as session, pytest.raises(InvalidResponse, match="did not answer with JSON"):
         session.get_json("api/x")
 
 
 def test_redirect_is_not_followed(raw: RawServer) -> None:
     raw.answers = [answer(b"", f"Location: {raw.url}/elsewhere\x1b[0m", status="303 See Other")]
-    with Session(raw.url, cookie="secret") as session, pytest.raises(BadAnswer) as caught:
+    with Session(raw.url, cookie="secret") as session, pytest.raises(InvalidResponse) as caught:
         session.get_text("api/x")
     assert f"redirects to {raw.url}/elsewhere [0m (303 to GET api/x)" in str(caught.value)
     assert len(raw.requests) == 1
@@ -364,7 +366,7 @@ def test_redirect_is_not_followed(raw: RawServer) -> None:
 @pytest.mark.parametrize("status", ["204 No Content", "206 Partial Content"])
 def test_other_success_is_none(raw: RawServer, status: str) -> None:
     raw.answers = [answer(b"", status=status)]
-    with raw.session() as session, pytest.raises(BadAnswer, match=status[:3]):
+    with raw.session() as session, pytest.raises(InvalidResponse, match=status[:3]):
         session.get_text("api/x")
 
 
@@ -380,13 +382,13 @@ def test_refusal_shows_little_of_the_text(raw: RawServer) -> None:
 def test_endless_text_is_cut(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dss.http.responses._MAX_TEXT", 1000)
     raw.answers = [answer(b"x" * 1001)]
-    with raw.session() as session, pytest.raises(BadAnswer, match="more than"):
+    with raw.session() as session, pytest.raises(InvalidResponse, match="more than"):
         session.get_text("api/x")
 
 
 def test_compressed_answer_is_refused(raw: RawServer, tmp_path: Path) -> None:
     raw.answers = [answer(b"\x1f\x8b", "Content-Encoding: gzip")]
-    with raw.session() as session, pytest.raises(BadAnswer, match="gzip unasked"):
+    with raw.session() as session, pytest.raises(InvalidResponse, match="gzip unasked"):
         session.get_file("api/x", tmp_path / "x")
     assert b"\r\nAccept-Encoding: identity\r\n" in raw.requests[0]
 
@@ -515,7 +517,7 @@ def test_body_is_sent_again_whole(raw: RawServer, tmp_path: Path) -> None:
     assert b"".join(body) == b"".join(body)
     raw.answers = [answer(b"1")]
     with raw.session() as session:
-        session.post_body("api/x", body, doubt=DOUBT)
+        session.post_body("api/x", body, if_lost=DOUBT)
     head, _, sent = raw.requests[0].partition(b"\r\n\r\n")
     assert sent == b"".join(body)
     assert f"Content-Length: {len(body)}".encode() in head
@@ -535,7 +537,9 @@ def test_file_of_the_system_that_cannot_be_written(raw: RawServer, tmp_path: Pat
 
 
 def claim(session: Session) -> None:
-    session.post_form("api/pro/services/claims", {"provider": "p"}, doubt="a ticket may be claimed")
+    session.post_form(
+        "api/pro/services/claims", {"provider": "p"}, if_lost="a ticket may be claimed"
+    )
 
 
 def test_a_lost_answer_behind_a_proxy_is_not_asked_for_again(
@@ -551,14 +555,14 @@ def test_a_lost_answer_behind_a_proxy_is_not_asked_for_again(
 
 def test_a_proxy_that_is_not_there_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    with Session("http://dss.example.org", patience=0) as session, pytest.raises(NetworkFailed):
+    with Session("http://dss.example.org", retry_for=0) as session, pytest.raises(NetworkFailed):
         claim(session)
 
 
 def test_what_the_caller_is_handling_says_nothing_about_a_call(raw: RawServer) -> None:
     """A lost answer stays one, also while an unreachable server is being dealt with."""
     raw.answers = [DROP]
-    with raw.session() as session, Session("http://127.0.0.1:1", patience=0) as nowhere:
+    with raw.session() as session, Session("http://127.0.0.1:1", retry_for=0) as nowhere:
         try:
             nowhere.get_text("about")
         except NetworkFailed:
@@ -593,11 +597,11 @@ def test_rubbish_in_answer_to_the_question_leaves_a_doubt(raw: RawServer) -> Non
     raw.answers = [DROP, answer(b"<html>")]
     with raw.session() as session:
 
-        def ask() -> str | None:
+        def was_done() -> str | None:
             return session.get_text("api/x", read_int) and None
 
         with pytest.raises(OutcomeUnknown, match=DOUBT):
-            session.post_form("api/x", {}, read_int, doubt=DOUBT, ask=ask)
+            session.post_form("api/x", {}, read_int, if_lost=DOUBT, was_done=was_done)
 
 
 def test_password_in_the_address_is_not_repeated() -> None:

@@ -15,8 +15,8 @@ import requests
 import trustme
 
 from dss import (
-    BadAnswer,
     Client,
+    InvalidResponse,
     Middleware,
     NetworkFailed,
     NotLoggedIn,
@@ -83,7 +83,7 @@ def test_right_certificate(
     token = middleware.add_user(email := new_user())
     with login(front.url, token, verify=bundle) as session:
         assert user(session) == email
-        with session.another() as second:
+        with session.clone() as second:
             assert Client(second).tickets() == []
         assert session.cookie is not None
         cookie = session.cookie.value
@@ -177,7 +177,7 @@ def test_bundle_that_is_none(tls: Callable[[ssl.SSLContext], Forwarder], tmp_pat
     (tmp_path / "bundle.pem").write_text("no certificates")
     front = tls(context(self_signed(tmp_path)))
     with (
-        Session(front.url, verify=str(tmp_path / "bundle.pem"), patience=0) as session,
+        Session(front.url, verify=str(tmp_path / "bundle.pem"), retry_for=0) as session,
         pytest.raises(NetworkFailed),
     ):
         session.get_text("api/tickets")
@@ -210,7 +210,7 @@ def test_proxy_that_refuses_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) ->
     with Forwarder(1, tunnel="403 Forbidden") as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with (
-            Session("https://dss.example.org", patience=0) as session,
+            Session("https://dss.example.org", retry_for=0) as session,
             pytest.raises(NetworkFailed, match="Tunnel connection failed: 403 Forbidden"),
         ):
             claim(session)
@@ -225,7 +225,7 @@ def claim(session: Session) -> object:
 
 def quick(url: str, bundle: str) -> Session:
     """A session that gives up soon."""
-    return Session(url, verify=bundle, timeout=(0.3, 5), patience=0)
+    return Session(url, verify=bundle, timeout=(0.3, 5), retry_for=0)
 
 
 @pytest.mark.parametrize("fault", BREAKS)
@@ -257,7 +257,7 @@ def test_claim_after_broken_handshakes_is_made_once(
     front.faults = list(BREAKS)
     assert provider.session.cookie is not None
     with quick(front.url, bundle) as session:
-        session.patience = 30
+        session.retry_for = 30
         session._http.cookies.set_cookie(provider.session.cookie)
         claimed = Provider(session).claim([service], "testlab", "x")
     assert claimed is not None
@@ -362,7 +362,7 @@ def test_password_of_a_proxy_is_not_shown(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("https_proxy", proxy)
     with (
-        Session("https://dss.example.org", patience=0) as session,
+        Session("https://dss.example.org", retry_for=0) as session,
         pytest.raises(
             NetworkFailed, match="address of a proxy|address, or that of the|refused"
         ) as e,
@@ -388,7 +388,7 @@ def test_login_does_not_follow_to_another_host(raw: RawServer, status: str) -> N
         raw.answers = [answer(b"", f"Location: {elsewhere.url}/api/login", status=status)]
         with raw.session() as session:
             session._http.cookies.set("webpy_session_id", "secret", domain="127.0.0.1")
-            with pytest.raises(BadAnswer, match=f"redirects to {elsewhere.url}/api/login"):
+            with pytest.raises(InvalidResponse, match=f"redirects to {elsewhere.url}/api/login"):
                 session.get_text("api/login")
         with pytest.raises(OutcomeUnknown, match=f"redirects to {elsewhere.url}") as caught:
             login(raw.url, "my-token")
@@ -409,9 +409,9 @@ def test_secrets_stay_secret(
         with pytest.raises(NetworkFailed) as caught:
             session.get_text("api/tickets")
         said = [repr(session), str(session), *_words(caught.value)]
-    with pytest.raises(OutcomeUnknown) as lost:
+    with pytest.raises(OutcomeUnknown) as failed:
         login(raw.url, "my-token")
-    said += [*_words(lost.value), caplog.text, *capfd.readouterr()]
+    said += [*_words(failed.value), caplog.text, *capfd.readouterr()]
     assert "trying again" in caplog.text
     for secret in ("my-cookie", "my-token"):
         assert not [text for text in said if secret in text]

@@ -39,7 +39,7 @@ ORDER = Order(
     server="https://dss.example.org",
     cookie="secret",
     verify="bundle.pem",
-    patience=20.0,
+    retry_for=20.0,
     privacy="strict",
 )
 

@@ -91,7 +91,7 @@ def check_result(lab: Lab, ticket: int) -> None:
     assert [step for step, _ in steps].count("claimed") == 1
 
 
-def check_told(lab: Lab, ticket: int) -> None:
+def check_file_name(lab: Lab, ticket: int) -> None:
     """Make sure that the user has the function's line and its attachment once."""
     told = [line for line in lab.lines(ticket) if line.message.startswith("Segmentation: done")]
     assert len(told) == 1
@@ -127,7 +127,7 @@ def test_runner_killed_at_any_step(lab: Lab, busy_user: Client) -> None:
     for ticket, moment in held.items():
         check_result(lab, ticket)
         assert runs(lab, ticket) == (2 if moment == "function" else 1), moment
-        check_told(lab, ticket)
+        check_file_name(lab, ticket)
     for ticket, files in before.items():
         now = stored(lab, ticket)
         assert files
@@ -231,7 +231,7 @@ def test_middleware_away(tmp_path: Path) -> None:
             assert runner.wait(300) == 0
         for ticket in (at_work, uploading):
             check_result(lab, ticket)
-            check_told(lab, ticket)
+            check_file_name(lab, ticket)
             assert runs(lab, ticket) == 1
         assert "Traceback" not in lab.log
 

@@ -366,14 +366,14 @@ def test_name_that_the_server_cannot_send(
     impatient: None,
 ) -> None:
     """Outside Latin-1 it fails at the download, and drops the connection without a word."""
-    client.session.patience = 0.5
+    client.session.retry_for = 0.5
     ticket = client.create(service)
     area = f"api/tickets/{ticket}/files/results"
     body = FileBody(tmp_path, "NAME", {})
     body._head = body._head.replace(b"NAME", "日本.itksnap".encode())
     body._size = 0
     monkeypatch.setattr(FileBody, "__iter__", lambda self: iter([self._head, self._tail]))
-    assert client.session.post_body(area, body, doubt="") == "success"
+    assert client.session.post_body(area, body, if_lost="") == "success"
     with pytest.raises((ServerFailed, NetworkFailed)):
         client.download(ticket, tmp_path / "out")
     assert not (tmp_path / "out").exists()

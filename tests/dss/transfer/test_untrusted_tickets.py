@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dss import Client, Provider, Session, TooLarge, TransferFailed
-from dss.errors import BadAnswer
+from dss.errors import InvalidResponse
 from dss.transfer.uploads import upload_files
 from snapws import Workspace, registry_xml
 from tests.dss.downloads import LAYER, archived_layer, get, naming, nifti, workspace_of
@@ -333,7 +333,7 @@ def test_file_that_is_read_back_is_read_no_further_than_it_is_long(tmp_path: Pat
         thread = threading.Thread(target=_send_much, args=(listener, hung_up))
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with Session(address, patience=0.2) as session:
+        with Session(address, retry_for=0.2) as session:
             name, _ = session.get_digest("api/x", 10**6)
         thread.join(300)
     assert name == "x"
@@ -371,7 +371,7 @@ LONG: dict[str, Callable[[Session], object]] = {
 def test_answer_that_is_no_file_has_a_limit(raw: RawServer, call: str) -> None:
     raw.answers = [chunked("", b"1,x,init\r\n" * (2**20 + 1))]
     words = "answered with more than 10 MB of text: no more is read"
-    with raw.session() as session, pytest.raises(BadAnswer, match=words):
+    with raw.session() as session, pytest.raises(InvalidResponse, match=words):
         LONG[call](session)
     assert len(raw.requests) == 1
 

@@ -39,7 +39,7 @@ def test_file_that_changes_while_it_is_sent(
     body = FileBody(file, file.name, {})
     file.write_bytes(bytes(size))
     with pytest.raises(TransferFailed, match="changed while it was sent; nothing was stored"):
-        client.session.post_body(area, body, doubt="?")
+        client.session.post_body(area, body, if_lost="?")
     assert list_files(client.session, area) == []
 
 

@@ -24,7 +24,7 @@ from tests.dss.serving.lab import LAB, Lab, until
 def running(lab: Lab) -> Iterator[Runner]:
     """Have a runner in this process, whose constants a test can set."""
     settings = Settings(LAB, lab.workdir, min_free=0, interval=0.2)
-    runner = Runner(lab.file, lambda: Credentials(lab.home).open_session(patience=0.0), settings)
+    runner = Runner(lab.file, lambda: Credentials(lab.home).open_session(retry_for=0.0), settings)
     thread = Thread(target=runner.run)
     thread.start()
     try:

@@ -68,7 +68,7 @@ def test_a_ticket_that_comes_back_while_it_is_worked_on_is_begun_anew(
     ticket = lab.submit()
     lab.hold({ticket: "function"})  # once
     settings = Settings(LAB, lab.workdir, workers=2, max_tickets=2, min_free=0, interval=0.1)
-    runner = Runner(lab.file, lambda: Credentials(lab.home).open_session(patience=0.0), settings)
+    runner = Runner(lab.file, lambda: Credentials(lab.home).open_session(retry_for=0.0), settings)
     running = Thread(target=runner.run)
     running.start()
     try:

@@ -176,7 +176,7 @@ def test_a_conversation(lab: Lab, executor: Executor) -> None:
         cookie=session.cookie.value or "",
         verify=True,
         privacy="standard",
-        patience=20.0,
+        retry_for=20.0,
     )
     worker.order(order)
     reached = ear.until(Reached)

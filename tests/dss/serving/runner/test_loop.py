@@ -502,7 +502,7 @@ def test_stopped_twice_while_the_server_stalls(lab: Lab) -> None:
     settings = Settings(LAB, lab.workdir, min_free=0, interval=0.1)
     runner = Runner(
         lab.file,
-        lambda: Credentials(lab.home).open_session(patience=0.0, timeout=(5.0, 600.0)),
+        lambda: Credentials(lab.home).open_session(retry_for=0.0, timeout=(5.0, 600.0)),
         settings,
     )
     running = Thread(target=runner.run)

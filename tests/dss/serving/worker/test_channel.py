@@ -42,7 +42,7 @@ def test_a_process_ends_when_its_runner_is_gone_or_not_understood(
         server="http://127.0.0.1:9",  # which is away: so there is no other end
         cookie="",
         verify=True,
-        patience=0.0,
+        retry_for=0.0,
         privacy="standard",
     )
     with subprocess.Popen(

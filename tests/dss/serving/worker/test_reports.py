@@ -23,7 +23,7 @@ def reporting(
     provider: Provider, ticket: int, folder: Path, deleted: threading.Event | None = None
 ) -> Iterator[ServerReports]:
     tell = (deleted or threading.Event()).set
-    with provider.session.another() as session:
+    with provider.session.clone() as session:
         reports = ServerReports(Provider(session), ticket, folder / "reports", tell)
         try:
             yield reports
@@ -140,7 +140,7 @@ def test_server_away(tmp_path: Path) -> None:
         with middleware.login(lab.email) as session:
             provider = Provider(session)
             assert provider.claim([lab.hash], LAB, "probe")
-            session.patience = 0.1
+            session.retry_for = 0.1
             with reporting(provider, ticket, tmp_path) as reports:
                 reports.log("info", "before")
                 reports.flush(never)
@@ -201,7 +201,7 @@ class Refusing(Provider):
     """Calls of which those for lines end as the test says, one after the other, then well."""
 
     def __init__(self, provider: Provider, *errors: DssError) -> None:
-        super().__init__(provider.session.another())
+        super().__init__(provider.session.clone())
         self.errors = list(errors)
 
     def log(self, ticket: int, category: Category, message: str) -> int:

@@ -15,8 +15,8 @@ import pytest
 
 from dss import Client, Middleware, TicketStatus
 from dss.errors import (
-    BadAnswer,
     DssError,
+    InvalidResponse,
     NetworkFailed,
     NotFound,
     NotPermitted,
@@ -86,12 +86,12 @@ def work(tmp_path: Path, clock: Clock, said: io.BytesIO) -> Iterator[Work]:
         server="http://127.0.0.1:9",
         cookie="",
         verify=True,
-        patience=0.0,
+        retry_for=0.0,
         privacy="standard",
     )
     channel = Channel(io.BytesIO(), said)
     channel.cancelled = Pause(clock)
-    with Session(order.server, patience=0.0) as session:
+    with Session(order.server, retry_for=0.0) as session:
         yield Work(Service("Any", print), tmp_path / "my_service.py", order, session, channel)
 
 
@@ -126,7 +126,7 @@ def test_a_server_that_is_away_is_waited_for_and_has_a_day_again(
     assert b"no answer (for 72000 s)" in lines[20]
 
 
-@pytest.mark.parametrize("failed", [BadAnswer("<html>"), NotPermitted("403"), Refused("400")])
+@pytest.mark.parametrize("failed", [InvalidResponse("<html>"), NotPermitted("403"), Refused("400")])
 def test_who_answers_for_the_server_is_waited_for(work: Work, failed: DssError) -> None:
     """A proxy's page, to log in or to tell of maintenance, says nothing of the ticket."""
     assert work._insist(Server(failed, failed).answer) == "well"
@@ -380,7 +380,7 @@ def test_a_page_that_comes_for_a_file_is_waited_for(
     work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     nameless = TransferFailed("a file came without its name")
-    files, listed = Server(nameless, nameless), Server(BadAnswer("<html>"))
+    files, listed = Server(nameless, nameless), Server(InvalidResponse("<html>"))
     monkeypatch.setattr(work._provider, "download", lambda *_, **__: files.answer())
     monkeypatch.setattr(work._provider, "files", lambda _ticket: listed.answer())
     with pytest.raises(TransferFailed):  # where the list is well, the file is not
