@@ -43,7 +43,7 @@ class _Open:
         self.place = self.place + 1 if isinstance(self.place, int) else None
 
 
-class Lines:
+class JsonPositions:
     """The lines of the values of a document, which is JSON but for NaN and infinities.
 
     A value is called by its path: `tags[1].type` for example.

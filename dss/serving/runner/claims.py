@@ -1,8 +1,8 @@
 """What a runner and the server have to do with each other: services, waiting tickets, claims.
 
 Nothing here waits for the server: a call begins at one turn of the runner's loop, in the
-background, and its outcome is handled at a later one by `hear`. There is one call at a time; what
-fails is remarked, and asked again at another turn. Only the loop touches the journal.
+background, and its outcome is handled at a later one by `receive`. There is one call at a time. A
+call that fails is logged, and made again at another turn. Only the loop touches the journal.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Claims:
         settings: How the runner works.
         instance: Name of the runner.
         declared: Names of the services that its file declares.
-        wake: Is called, from any thread, when there is something to `hear`.
+        wake: Is called, from any thread, when there is something to `receive`.
 
     Attributes:
         session: The session.
@@ -152,7 +152,7 @@ class Claims:
             self._background.settle(_BROKEN_OFF)
         self.session.close()
 
-    def hear(self) -> list[Claimed]:
+    def receive(self) -> list[Claimed]:
         """Handle the outcome of the call that has ended, if one has; return the new tickets."""
         if self._background.busy:
             self._background.settle()
@@ -188,7 +188,7 @@ class Claims:
         )
 
     def declare(self, names: set[str]) -> None:
-        """Take note of what the service's file declares now: nothing else is claimed."""
+        """Claim nothing but the services that the file declares now."""
         gone = ", ".join(sorted({*self.services.values()} - names))
         if gone and names != self._declared:
             _log.error("the service's file no longer declares %s: that is not claimed", gone)
@@ -204,7 +204,7 @@ class Claims:
 
         Args:
             tickets: The tickets.
-            then: Gets their status, from `hear`; not where the server is away.
+            then: Gets their status, from `receive`; not where the server is away.
         """
         if self._background.busy:
             return False
@@ -234,7 +234,7 @@ class Claims:
             self._wait_longer()
 
     def claim(self) -> None:
-        """Claim one of the tickets that wait; `hear` returns it, and it is in the journal then."""
+        """Claim one of the tickets that wait; `receive` returns it once it is in the journal."""
         if self._background.busy:
             return
         ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]

@@ -20,21 +20,21 @@ from urllib.parse import urlsplit
 from distributed import Client, Future
 
 from dss.serving.messages import (
-    Answer,
+    Accepted,
+    Ack,
     Cancel,
-    Ended,
-    Heard,
     Kill,
     Order,
-    Told,
-    Welcome,
+    ProcessExited,
+    RunnerMessage,
+    WorkerEvent,
     as_line,
     from_line,
 )
 from dss.serving.runner.dask_task import (
+    CONNECT_LIMIT,
     IDENTITY,
     LONGEST_LINE,
-    RETRY_FOR,
     Place,
     keep_alive,
     read_identity,
@@ -100,7 +100,7 @@ class DaskExecutor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
         self._thread.start()
 
-    def start(self, heard: Callable[[Heard], None]) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
         """Ask the cluster for a place, and start a process there."""
         remote = _Remote(self._loop, heard)
         self._loop.call_soon_threadsafe(self._employ, remote)
@@ -120,13 +120,13 @@ class DaskExecutor:
         remote.task = self._loop.create_task(self._see_to(remote))
         remote.task.add_done_callback(lambda task: self._end(remote, task))
 
-    def _end(self, remote: _Remote, task: asyncio.Task[Ended]) -> None:
+    def _end(self, remote: _Remote, task: asyncio.Task[ProcessExited]) -> None:
         self._expected.pop(remote.token, None)
         self._remotes.remove(remote)
         remote.hang_up()
-        remote.heard(Ended(None) if task.cancelled() else task.result())
+        remote.heard(ProcessExited(None) if task.cancelled() else task.result())
 
-    async def _see_to(self, remote: _Remote) -> Ended:
+    async def _see_to(self, remote: _Remote) -> ProcessExited:
         """Get a place for a worker, hear it out, and give how it ended."""
         try:
             while True:
@@ -142,7 +142,7 @@ class DaskExecutor:
                 # The cluster went, or threw it out.
                 await asyncio.sleep(_FIRST_PAUSE)
         except Exception as error:  # noqa: BLE001 - whatever Dask raises: the runner has to hear
-            return Ended(f"Dask did not start it: {error or type(error).__name__}")
+            return ProcessExited(f"Dask did not start it: {error or type(error).__name__}")
 
     async def _submit(self, remote: _Remote) -> Future[Any]:
         """Submit a task; where it ends and has not connected, the line is given up."""
@@ -223,7 +223,7 @@ class DaskExecutor:
         """Answer whoever connects: a worker that is expected, once; for all others hang up."""
         try:
             keep_alive(writer, _GIVES_UP)
-            first = await asyncio.wait_for(reader.readline(), RETRY_FOR)
+            first = await asyncio.wait_for(reader.readline(), CONNECT_LIMIT)
             remote = self._expected.pop(first.decode("ascii", "replace").strip(), None)
             if remote is not None:
                 remote.pick_up(reader, writer)
@@ -253,10 +253,12 @@ class _Remote:
         line: What it says, once it has connected; None where it never will.
     """
 
-    task: asyncio.Task[Ended]
+    task: asyncio.Task[ProcessExited]
     line: asyncio.Future[asyncio.StreamReader | None]
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, heard: Callable[[Heard], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, heard: Callable[[WorkerEvent], None]
+    ) -> None:
         self._loop = loop
         self.heard = heard
         self.token = secrets.token_hex(32)
@@ -268,7 +270,7 @@ class _Remote:
 
     def answer(self, number: int) -> None:
         """Tell it that what it said is in the journal."""
-        self._loop.call_soon_threadsafe(self._tell, Answer(number))
+        self._loop.call_soon_threadsafe(self._tell, Ack(number))
 
     def cancel(self) -> None:
         """End it soon; at once where it has not begun."""
@@ -285,16 +287,16 @@ class _Remote:
             self.hang_up()
             return
         self.line.set_result(reader)
-        self._tell(Welcome())
+        self._tell(Accepted())
 
-    async def listen(self, reader: asyncio.StreamReader) -> Ended:
+    async def listen(self, reader: asyncio.StreamReader) -> ProcessExited:
         """Pass on what it says; give how it ended."""
-        ended = Ended(_LOST, lost=True)
+        ended = ProcessExited(_LOST, lost=True)
         # A line that breaks off is an end like any other.
         with suppress(OSError, ValueError):
             async for line in reader:
                 said = from_line(line)
-                if isinstance(said, Ended):
+                if isinstance(said, ProcessExited):
                     ended = said
                 else:
                     self.heard(said)
@@ -312,7 +314,7 @@ class _Remote:
         if self._writer:
             self._writer.close()
 
-    def _tell(self, message: Told) -> None:
+    def _tell(self, message: RunnerMessage) -> None:
         if self._writer:
             if not self._writer.is_closing():
                 self._writer.write(as_line(message))

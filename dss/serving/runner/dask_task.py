@@ -1,8 +1,8 @@
 """A job on a worker of a Dask cluster: the task that runs there.
 
-It connects to the runner, starts the job's process as `LocalExecutor` does, and passes on what
-either says to the other. The line is the job's life: where it breaks, the job is ended. What goes
-through Dask itself names files and limits, and no login.
+It connects to the runner, starts a worker as `LocalExecutor` does, and passes on the messages of
+both. The worker lives as long as the line: where it breaks, the worker is ended. What goes through
+Dask itself names files and limits, and no login.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from typing import Any
 
 from distributed import get_worker
 
-from dss.serving.messages import Answer, Cancel, Ended, Heard, Kill, Order, as_line, from_line
+from dss.serving.messages import (
+    Ack,
+    Cancel,
+    Kill,
+    Order,
+    ProcessExited,
+    WorkerEvent,
+    as_line,
+    from_line,
+)
 from dss.serving.runner.supervisor import Supervisor
 from dss.serving.settings import Limits
 from snapws import leftovers
@@ -26,7 +35,7 @@ from snapws import leftovers
 IDENTITY = "folder.id"
 """File in a work folder by which a worker knows whether it has the runner's, or its own."""
 
-RETRY_FOR = 10.0
+CONNECT_LIMIT = 10.0
 """Seconds for a worker to connect, and for its first words."""
 
 LONGEST_LINE = 2**26
@@ -70,7 +79,7 @@ async def work(place: Place) -> None:
         context = worker.security.get_connection_args("worker")["ssl_context"]
     reader, writer = await asyncio.wait_for(
         asyncio.open_connection(place.host, place.port, ssl=context, limit=LONGEST_LINE),
-        RETRY_FOR,
+        CONNECT_LIMIT,
     )
     try:
         keep_alive(writer, _GIVES_UP)
@@ -87,19 +96,19 @@ async def work(place: Place) -> None:
 async def _relay(
     place: Place, folder: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Start a job's process, and stand between it and the runner until one of them is no more."""
+    """Start a worker, and pass messages on between it and the runner until one of them ends."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     leaving = False
 
-    def pass_on(said: Heard) -> None:
+    def pass_on(said: WorkerEvent) -> None:
         # What it says of being killed from here would look like a failure of its own.
         if not leaving and not writer.is_closing():
             writer.write(as_line(said))
-        if isinstance(said, Ended):
+        if isinstance(said, ProcessExited):
             ended.set()
 
-    def heard(said: Heard) -> None:
+    def heard(said: WorkerEvent) -> None:
         with suppress(RuntimeError):  # the loop is closed: this worker is about to end
             loop.call_soon_threadsafe(pass_on, said)
 
@@ -125,7 +134,7 @@ async def _obey(job: Supervisor, folder: Path, reader: asyncio.StreamReader) -> 
             match from_line(line):
                 case Order() as order:
                     job.order(replace(order, folder=folder / order.folder.name))
-                case Answer(number):
+                case Ack(number):
                     job.answer(number)
                 case Cancel():
                     job.cancel()

@@ -16,7 +16,7 @@ _PAUSE = 10.0  # seconds between two looks at who fills the disk, where no job d
 _log = logging.getLogger(__name__)
 
 
-class Room:
+class DiskSpace:
     """The room of one work folder.
 
     Args:

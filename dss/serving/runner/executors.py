@@ -11,7 +11,7 @@ from threading import Event
 from typing import Protocol
 
 from dss.errors import JobCancelled, ServiceError
-from dss.serving.messages import Broken, Declared, Ended, Heard, Order, Ready
+from dss.serving.messages import Declared, ImportFailed, Order, ProcessExited, Ready, WorkerEvent
 from dss.serving.runner.supervisor import Supervisor
 from dss.serving.settings import Limits
 from snapws import leftovers
@@ -40,7 +40,7 @@ class Worker(Protocol):
 class Executor(Protocol):
     """What gives workers."""
 
-    def start(self, heard: Callable[[Heard], None]) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
         """Start a worker.
 
         Args:
@@ -65,7 +65,7 @@ class LocalExecutor:
         self._workdir = workdir
         self._limits = limits
 
-    def start(self, heard: Callable[[Heard], None]) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
         """Start a process."""
         return Supervisor(self._file, self._workdir, self._limits, heard)
 
@@ -85,13 +85,13 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
         JobCancelled: It was given up.
     """
     end = time.monotonic() + _IMPORT_LIMIT
-    said: SimpleQueue[Ready | Broken | Ended] = SimpleQueue()
+    said: SimpleQueue[Ready | ImportFailed | ProcessExited] = SimpleQueue()
     ended = Event()
 
-    def hear(message: Heard) -> None:
-        if isinstance(message, (Ready, Broken, Ended)):
+    def hear(message: WorkerEvent) -> None:
+        if isinstance(message, (Ready, ImportFailed, ProcessExited)):
             said.put(message)
-        if isinstance(message, Ended):
+        if isinstance(message, ProcessExited):
             ended.set()
 
     with leftovers.temporary("dss-") as folder:
@@ -109,13 +109,13 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
             ended.wait(_PATIENCE)
 
 
-def _declared(file: Path, first: Ready | Broken | Ended) -> tuple[Declared, ...]:
+def _declared(file: Path, first: Ready | ImportFailed | ProcessExited) -> tuple[Declared, ...]:
     """Give what a process declares by the first that it says."""
     match first:
         case Ready(services):
             return services
-        case Broken(why):
+        case ImportFailed(why):
             raise ServiceError(f"{file} cannot be used: {why}")
-        case Ended(why, printed):
+        case ProcessExited(why, printed):
             last = printed.strip().splitlines()[-1:]
             raise ServiceError(f"{file} cannot be imported: {': '.join([why or '', *last])}")

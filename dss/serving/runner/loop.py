@@ -33,21 +33,21 @@ from dss.serving import processes, workdir
 from dss.serving.journal import NAME, Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
 from dss.serving.messages import (
-    Broken,
     Deleted,
     Delivered,
-    Ended,
+    ImportFailed,
+    JobOver,
     Order,
-    Over,
+    ProcessExited,
     Reached,
     Ready,
-    Said,
-    Waits,
+    Waiting,
+    WorkerMessage,
 )
 from dss.serving.runner.claims import Claimed, Claims, offered
-from dss.serving.runner.disk_space import Room
+from dss.serving.runner.disk_space import DiskSpace
 from dss.serving.runner.executors import Executor, LocalExecutor, describe
-from dss.serving.runner.workers import Slot, Slots
+from dss.serving.runner.workers import Slot, WorkerPool
 from dss.serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Runner:
         self._session: Session | None = None
         self._settings = settings
         self._executor = executor or LocalExecutor(file, settings.workdir, settings.limits)
-        self._slots = Slots(self._executor, file)
+        self._pool = WorkerPool(self._executor, file)
         self._pending: dict[int, float] = {}  # tickets to go on with, and when
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._claimed = 0
@@ -109,7 +109,7 @@ class Runner:
         elif self._session:
             # Or what is begun of a claim would be waited for.
             self._session.abort()
-        self._slots.wake()
+        self._pool.wake()
 
     def run(self) -> dict[Outcome, int]:
         """Work until there is nothing to do (`once`, `max_tickets`), or until it is stopped.
@@ -132,7 +132,7 @@ class Runner:
                 locked(folder, owner, trusted=self._settings.trusted),
                 closing(Journal(folder, self._is_patient)) as journal,
             ):
-                self._journal, self._room = journal, Room(journal, self._settings)
+                self._journal, self._disk = journal, DiskSpace(journal, self._settings)
                 # What a killed runner has left running would work on a ticket that is begun again.
                 processes.kill(f"{folder.resolve()}/", beginning=True)
                 with closing(self._open_claims(declared or self._describe())) as self._claims:
@@ -183,7 +183,7 @@ class Runner:
             settings,
             instance=journal.value("instance", lambda: f"runner_{secrets.token_hex(3)}"),
             declared=declared,
-            wake=self._slots.wake,
+            wake=self._pool.wake,
         )
         journal.bind(server=claims.session.server, provider=settings.provider)
         return claims
@@ -208,19 +208,19 @@ class Runner:
     def _turn(self) -> None:
         """Hear what is said, then do what is due."""
         self._hear(_TURN)
-        for new in self._claims.hear():
+        for new in self._claims.receive():
             self._take_on(new)
         now = time.monotonic()
         if self._stops and not self._stopping:
             self._stopping = True
-            busy = len(self._slots.busy())
+            busy = len(self._pool.busy())
             _log.info(
                 "stopping%s",
                 f"; {busy} at work, {self._settings.grace:g} s for them" if busy else "",
             )
         if now >= self._clean_at:
             self._clean_at = now + _CLEAN
-            self._room.clean()
+            self._disk.clean()
         self._keep_room()
         if now >= self._watch_at and self._watch():
             self._watch_at = now + _WATCH
@@ -229,9 +229,9 @@ class Runner:
 
     def _is_over(self) -> bool:
         if self._stops:
-            return not (self._is_patient() and (self._slots.busy() or self._claims.claiming))
+            return not (self._is_patient() and (self._pool.busy() or self._claims.claiming))
         claims_no_more = self._enough() or (self._settings.once and self._claims.waiting == 0)
-        at_work = self._slots.busy() or self._pending or self._claims.claiming
+        at_work = self._pool.busy() or self._pending or self._claims.claiming
         at_work = at_work or self._claims.lost.sought
         return claims_no_more and not at_work
 
@@ -240,13 +240,13 @@ class Runner:
         end = time.monotonic()
         if self._stops < 2:
             end += _END
-            for slot in self._slots:
+            for slot in self._pool:
                 slot.worker.cancel()
         try:
-            while self._slots and time.monotonic() < end and self._stops < 2:
+            while self._pool and time.monotonic() < end and self._stops < 2:
                 self._hear(0.1)
         finally:
-            for slot in self._slots:
+            for slot in self._pool:
                 slot.worker.kill()
             self._executor.close()
         for entry in self._journal.open_entries():
@@ -258,34 +258,34 @@ class Runner:
         """Give workers what there is to do: tickets to go on with, then new ones."""
         self._claims.search()
         due = [ticket for ticket, at in self._pending.items() if at <= now]
-        free = self._settings.workers - len(self._slots.busy())
+        free = self._settings.workers - len(self._pool.busy())
         claimable = 0
         if free > len(due) and self._may_claim():
             self._claims.look()
             claimable = self._claims.waiting or 0
         needed = min(free, len(due) + claimable)
-        self._slots.renew()
-        idle = self._slots.idle()
-        self._slots.start(needed - len(idle))
+        self._pool.replace_outdated()
+        idle = self._pool.idle()
+        self._pool.start(needed - len(idle))
         for slot in [slot for slot in idle if slot.ready]:
             if due:
                 self._order(slot, due.pop(0))
             elif claimable and self._may_claim():
                 self._claims.claim()
             else:
-                self._slots.linger(slot)
+                self._pool.retire_idle(slot)
 
     def _may_claim(self) -> bool:
-        if self._enough() or self._room.suffices():
+        if self._enough() or self._disk.suffices():
             return not self._enough()
         self._claims.look()
         if self._claims.waiting and not self._pending:
-            self._refuse_to_wait(self._room.lack)
+            self._refuse_to_wait(self._disk.lack)
         return False
 
     def _refuse_to_wait(self, lack: str) -> None:
         """End a run that was to work off what waits, where somebody has to help it first."""
-        if self._settings.once and not self._slots.busy():
+        if self._settings.once and not self._pool.busy():
             raise ServiceError(lack)
 
     def _enough(self) -> bool:
@@ -294,10 +294,10 @@ class Runner:
 
     def _take_on(self, claimed: Claimed) -> None:
         """Begin with a ticket that is ours from now on."""
-        for slot in self._slots.busy():
+        for slot in self._pool.busy():
             if slot.ticket == claimed.ticket:
                 # Its owner queued it again while it was worked on, and it came back.
-                self._slots.give_up(slot)
+                self._pool.give_up(slot)
         self._claimed += 1
         self._pending[claimed.ticket] = 0.0
         self._tell(self._entry(claimed.ticket), "claimed", step=Step.CLAIMED.value)
@@ -333,22 +333,22 @@ class Runner:
 
     def _hear(self, within: float) -> None:
         """Wait so many seconds for what workers say, and see to it."""
-        for slot, said in self._slots.hear(within):
+        for slot, said in self._pool.receive(within):
             match said:
                 case Ready(services):
-                    self._slots.keep_ready(slot)
+                    self._pool.mark_ready(slot)
                     self._claims.declare({one.name for one in services})
                     self._unready = 0
-                case Broken(why):
+                case ImportFailed(why):
                     self._note_unready(f"{self._file} cannot be used any more: {why}")
                 case Deleted():
                     self._drop(slot, Outcome.DELETED)
-                case Ended():
+                case ProcessExited():
                     self._note_end(slot, said)
                 case _ if slot.ticket is not None:
                     self._note(slot, slot.ticket, said)
 
-    def _note(self, slot: Slot, ticket: int, said: Said) -> None:
+    def _note(self, slot: Slot, ticket: int, said: WorkerMessage) -> None:
         """Put what a worker says of its ticket into the journal, and tell it so."""
         match said:
             case Reached():
@@ -363,10 +363,10 @@ class Runner:
             case Delivered():
                 self._journal.sent(ticket, said.name, said.size)
                 slot.worker.answer(said.number)
-            case Waits(why):
+            case Waiting(why):
                 self._journal.remark(ticket, "waiting", why)
                 self._tell(self._entry(ticket), f"waits: {why}")
-            case Over("login"):
+            case JobOver("login"):
                 self._claims.log_in_again()
 
     def _note_unready(self, why: str) -> None:
@@ -382,7 +382,7 @@ class Runner:
             self._refuse_to_wait(why)
         _log.error("%s", why)
 
-    def _note_end(self, slot: Slot, ended: Ended) -> None:
+    def _note_end(self, slot: Slot, ended: ProcessExited) -> None:
         """See to the ticket of a worker that has ended, if it has not ended it."""
         why = ended.why
         if slot.ticket is None:
@@ -435,9 +435,9 @@ class Runner:
         failed = step is Step.FAILING or outcome is Outcome.FAILED
         level = logging.WARNING if failed else logging.INFO
         if step is Step.FAILING:
-            self._room.explain(reason)
+            self._disk.explain(reason)
         if outcome in (Outcome.DELETED, Outcome.RELEASED):
-            self._room.remove(entry.ticket)
+            self._disk.remove(entry.ticket)
         if outcome:
             self._outcomes[outcome] += 1
         # How long a ticket waited to be worked on says nothing.
@@ -446,11 +446,11 @@ class Runner:
 
     def _watch(self) -> bool:
         """Ask which of the tickets at work are no longer wanted; False where that has to wait."""
-        tickets = [slot.ticket for slot in self._slots.busy() if slot.ticket and not slot.outcome]
+        tickets = [slot.ticket for slot in self._pool.busy() if slot.ticket and not slot.outcome]
         return bool(tickets) and self._claims.watch(tickets, self._drop_unwanted)
 
     def _drop_unwanted(self, statuses: dict[int, TicketStatus]) -> None:
-        for slot in self._slots.busy():
+        for slot in self._pool.busy():
             status = statuses.get(slot.ticket or 0)
             if slot.outcome:
                 continue
@@ -466,14 +466,14 @@ class Runner:
 
     def _keep_room(self) -> None:
         """End a job that has filled the disk, before the disk is full for all."""
-        if not (self._slots.busy() and self._room.is_short()):
+        if not (self._pool.busy() and self._disk.is_short()):
             return
         jobs = {
             slot.ticket: slot
-            for slot in self._slots.busy()
+            for slot in self._pool.busy()
             if slot.ticket and self._entry(slot.ticket).step is Step.PROCESSING
         }
-        culprit = self._room.culprit(jobs)
+        culprit = self._disk.culprit(jobs)
         if culprit is not None and not jobs[culprit].reason:
             jobs[culprit].reason = "it filled the disk"
             jobs[culprit].worker.kill()

@@ -1,4 +1,4 @@
-"""The process of a job from outside: started, watched, ended with all that it has started."""
+"""A worker from outside: started, watched, ended with all that it has started."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from dss.serving import failure, processes
 from dss.serving.journal import Step
 from dss.serving.messages import (
-    Answer,
-    Broken,
+    Ack,
     Cancel,
-    Ended,
-    Heard,
+    ImportFailed,
+    JobOver,
     Order,
-    Over,
+    ProcessExited,
     Reached,
     Ready,
-    Told,
+    RunnerMessage,
+    WorkerEvent,
     as_line,
     from_line,
 )
@@ -37,18 +37,18 @@ _DRAIN = 2.0  # seconds for what an ended process has said to be heard, if its l
 
 
 class Supervisor:
-    """A process of `dss.serving.worker`, which gets ready at once and waits for its order.
+    """A worker: a process of `dss.serving.worker`, which gets ready and waits for its order.
 
     Args:
         file: The service's file.
         workdir: The work folder.
         limits: What the job may use.
         heard: Is called, from another thread, with what the process says, and at its end with
-            `Ended`.
+            `ProcessExited`.
     """
 
     def __init__(
-        self, file: Path, workdir: Path, limits: Limits, heard: Callable[[Heard], None]
+        self, file: Path, workdir: Path, limits: Limits, heard: Callable[[WorkerEvent], None]
     ) -> None:
         self._limits = limits
         self._heard = heard
@@ -89,7 +89,7 @@ class Supervisor:
 
     def answer(self, number: int) -> None:
         """Tell it that what it said is in the journal."""
-        self._say(Answer(number))
+        self._say(Ack(number))
 
     def cancel(self) -> None:
         """Tell it to end, and end it where it does not."""
@@ -102,7 +102,7 @@ class Supervisor:
         self._kill_at = 0.0
         processes.kill(self._mark, self._first)
 
-    def _say(self, message: Told) -> None:
+    def _say(self, message: RunnerMessage) -> None:
         pipe = self._process.stdin
         try:
             with self._speaking:
@@ -112,11 +112,11 @@ class Supervisor:
         except OSError:  # it has ended, which `_watch` tells
             return
 
-    def _tell(self, said: Heard) -> None:
+    def _tell(self, said: WorkerEvent) -> None:
         """Pass on what it says; nothing after its end."""
         with self._telling:
             if not self._end_told:
-                self._end_told = isinstance(said, Ended)
+                self._end_told = isinstance(said, ProcessExited)
                 self._heard(said)
 
     def _listen(self) -> None:
@@ -131,7 +131,7 @@ class Supervisor:
                     continue  # it would take an order, only to be ended right after it
                 if isinstance(said, Reached):
                     self._began = time.monotonic() if said.step is Step.PROCESSING else None
-                elif isinstance(said, (Broken, Over)):
+                elif isinstance(said, (ImportFailed, JobOver)):
                     self._ended_well = True
                     self._kill_at = time.monotonic() + _GRACE
                 self._tell(said)
@@ -157,11 +157,11 @@ class Supervisor:
             printed = self._printed.read_text("utf-8", "replace")
             self._printed.unlink(missing_ok=True)
         if self._over:
-            self._tell(Ended(self._over, printed, limit=True))
+            self._tell(ProcessExited(self._over, printed, limit=True))
         else:
             cancelled = self._kill_at is not None
             why = None if self._ended_well or (cancelled and not code) else failure.ended(code)
-            self._tell(Ended(why, printed))
+            self._tell(ProcessExited(why, printed))
 
     def _keep_limits(self) -> None:
         """Stay until it has ended, and see that it does when it has to."""

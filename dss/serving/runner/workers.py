@@ -1,4 +1,4 @@
-"""The slots of a runner: in each a worker, and what the runner has with it."""
+"""The pool of a runner: its workers, and which of them has which ticket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from dss.errors import DssError
-from dss.serving.messages import Ended, Heard
+from dss.serving.messages import ProcessExited, WorkerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.5
 _RETRY = 30.0
-_LINGER = 60.0  # seconds for which a worker without work is kept
-_SLOW = 120.0  # seconds after which it is remarked that one is not ready
+_LINGER = 60.0  # seconds for which an idle worker is kept
+_SLOW = 120.0  # seconds after which a worker that is not ready is reported
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Slot:
-    """A worker, and what the runner has with it.
+    """A place in the pool: a worker, and what the runner knows of it.
 
     Attributes:
-        worker: Where it is told something.
+        worker: Sends it messages.
         since: When it began to wait for an order; before it is ready, when it was started.
         ticket: What it works on, None while it has no order.
         ready: Whether it can take an order.
@@ -57,11 +57,11 @@ class Slot:
         return self.ticket is None and not (self.ready or self.leaves)
 
 
-class Slots:
-    """All slots of a runner. What their workers say comes from other threads, and waits here.
+class WorkerPool:
+    """The workers of a runner. Their messages come from other threads, and wait here.
 
     Args:
-        executor: Gives the workers.
+        executor: Starts the workers.
         file: The service's file, which they import.
     """
 
@@ -70,7 +70,7 @@ class Slots:
         self._file = file
         self._edition = self._read_edition()
         self._slots: list[Slot] = []
-        self._said: SimpleQueue[tuple[Slot, Heard] | None] = SimpleQueue()
+        self._said: SimpleQueue[tuple[Slot, WorkerEvent] | None] = SimpleQueue()
         self._start_at = 0.0
         self._start_pause = _FIRST_PAUSE
 
@@ -81,32 +81,32 @@ class Slots:
         return len(self._slots)
 
     def busy(self) -> list[Slot]:
-        """List those at work on a ticket."""
+        """List the slots whose workers have a ticket."""
         return [slot for slot in self._slots if slot.ticket is not None]
 
     def idle(self) -> list[Slot]:
-        """List the others."""
+        """List the slots whose workers have no ticket."""
         return [slot for slot in self._slots if slot.ticket is None]
 
-    # ---------------------------------------------------------------- what workers say
+    # ---------------------------------------------------------------- their messages
 
     def wake(self) -> None:
-        """Have `hear` return soon; may be called from a signal handler."""
+        """Have `receive` return soon; may be called from a signal handler."""
         self._said.put(None)
 
-    def hear(self, within: float) -> Iterator[tuple[Slot, Heard]]:
-        """Wait so many seconds for something that is said; give it, and all that waits by then."""
+    def receive(self, within: float) -> Iterator[tuple[Slot, WorkerEvent]]:
+        """Wait so many seconds for a message; yield it, and all others that have come by then."""
         with suppress(Empty):
             said = self._said.get(timeout=within)
             while True:
-                # Nothing counts of a worker that was given up.
+                # Ignore messages from workers that were abandoned.
                 if said and said[0] in self._slots:
                     self._note(*said)
                     yield said
                 said = self._said.get_nowait()
 
-    def _note(self, slot: Slot, said: Heard) -> None:
-        if isinstance(said, Ended):
+    def _note(self, slot: Slot, said: WorkerEvent) -> None:
+        if isinstance(said, ProcessExited):
             self._slots.remove(slot)
             if slot.never_began:
                 self._pause()
@@ -114,7 +114,7 @@ class Slots:
     # ---------------------------------------------------------------- their workers
 
     def start(self, number: int) -> None:
-        """Start workers, if it is time to: after one that could not be, the pauses grow."""
+        """Start workers, if it is time to: after one that failed to start, the pauses grow."""
         for _ in range(number):
             if time.monotonic() < self._start_at:
                 return
@@ -127,8 +127,8 @@ class Slots:
                 return
             self._slots.append(slot)
 
-    def renew(self) -> None:
-        """Give up the workers without a ticket if they may have imported another edition."""
+    def replace_outdated(self) -> None:
+        """Abandon the workers without a ticket if the service's file has changed since."""
         edition = self._read_edition()
         if edition != self._edition:
             self._edition = edition
@@ -147,19 +147,19 @@ class Slots:
                     self._file,
                 )
 
-    def keep_ready(self, slot: Slot) -> None:
-        """Take note that a worker can take an order."""
+    def mark_ready(self, slot: Slot) -> None:
+        """Mark a worker as ready to take an order."""
         slot.ready, slot.since = True, time.monotonic()
         self._start_pause = _FIRST_PAUSE
 
-    def linger(self, slot: Slot) -> None:
-        """End a worker that has waited for an order long enough."""
+    def retire_idle(self, slot: Slot) -> None:
+        """End a worker that has been idle for long enough."""
         if time.monotonic() - slot.since > _LINGER:
             slot.ready, slot.leaves = False, True
             slot.worker.cancel()
 
     def give_up(self, slot: Slot) -> None:
-        """End a worker, whatever it still says."""
+        """Kill a worker, and ignore whatever it still sends."""
         self._slots.remove(slot)
         slot.worker.kill()
 
@@ -169,7 +169,7 @@ class Slots:
             return now.st_mtime_ns, now.st_size, now.st_ino
         return ()
 
-    def _listener(self, slot: Slot) -> Callable[[Heard], None]:
+    def _listener(self, slot: Slot) -> Callable[[WorkerEvent], None]:
         return lambda said: self._said.put((slot, said))
 
     def _pause(self) -> None:

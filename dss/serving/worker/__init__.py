@@ -1,1 +1,1 @@
-"""The process of a job: `python -m dss.serving.worker FILE`."""
+"""The worker, the process of one job: `python -m dss.serving.worker FILE`."""

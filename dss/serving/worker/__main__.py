@@ -25,10 +25,10 @@ from dss.http.session import Session
 from dss.serving import failure, processes
 from dss.serving.declaration import Function, Service, load
 from dss.serving.job import Job
-from dss.serving.messages import Broken, Declared, Over, Ready, Waits
+from dss.serving.messages import Declared, ImportFailed, JobOver, Ready, Waiting
 from dss.serving.workdir import OUTPUT
 from dss.serving.worker.channel import Channel
-from dss.serving.worker.steps import Work
+from dss.serving.worker.steps import TicketRun
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -93,7 +93,7 @@ def main() -> int:
     try:
         services = load(file)
     except BaseException as error:  # noqa: BLE001 - whatever the author's file raises, exits too
-        channel.say(Broken(failure.located(error, file)))
+        channel.say(ImportFailed(failure.located(error, file)))
         return 1
     import snapws.archive  # noqa: F401 - now, while no ticket waits for it
 
@@ -113,13 +113,13 @@ def main() -> int:
         ) as session:
             channel.on_cancel = session.abort  # or a call is waited for that has no end
             service = replace(service, function=shutdown.surviving(service.function))
-            Work(service, file, order, session, channel).do()
-        channel.say(Over("done"))
+            TicketRun(service, file, order, session, channel).run()
+        channel.say(JobOver("done"))
     except JobCancelled:
-        channel.say(Over("cancelled"))
+        channel.say(JobOver("cancelled"))
     except NotLoggedIn as error:
-        channel.say(Waits(str(error)))
-        channel.say(Over("login"))
+        channel.say(Waiting(str(error)))
+        channel.say(JobOver("login"))
     return 0
 
 

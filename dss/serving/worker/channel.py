@@ -1,4 +1,4 @@
-"""The line between the process of a job and its runner, seen from the process."""
+"""The line between a worker and its runner, seen from the worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from dss.errors import JobCancelled
 from dss.serving import processes
-from dss.serving.messages import Answer, Delivered, Order, Reached, Said, as_line, from_line
+from dss.serving.messages import Ack, Delivered, Order, Reached, WorkerMessage, as_line, from_line
 
 
 class Channel:
@@ -43,7 +43,7 @@ class Channel:
         threading.Thread(target=self._hear, name="runner", daemon=True).start()
         return first
 
-    def say(self, message: Said) -> None:
+    def say(self, message: WorkerMessage) -> None:
         """Say something that needs no answer."""
         with self._changed:
             self._speak.write(as_line(message))
@@ -80,7 +80,7 @@ class Channel:
 
     def _heed(self, told: object) -> None:
         with self._changed:
-            if isinstance(told, Answer):
+            if isinstance(told, Ack):
                 self._answered = told.number
             else:
                 self.cancelled.set()

@@ -38,8 +38,8 @@ from dss.serving import failure
 from dss.serving.description import missing
 from dss.serving.job import Attached, Job, from_elsewhere
 from dss.serving.journal import Outcome, Step
-from dss.serving.messages import Deleted, Delivered, Order, Reached, Waits
-from dss.serving.results import Given
+from dss.serving.messages import Deleted, Delivered, Order, Reached, Waiting
+from dss.serving.results import OriginalWorkspace
 from dss.serving.workdir import FAILURE, OUTPUT, REPORTS, TEMPORARY, WORK
 from dss.serving.worker.outbox import Outbox
 from dss.serving.worker.reports import ServerReports
@@ -65,7 +65,7 @@ _RESULT = "result.itksnap"
 _TOLD = "failure_told"
 
 
-class Work:
+class TicketRun:
     """A ticket, taken from where it stands to its end.
 
     Args:
@@ -94,7 +94,7 @@ class Work:
         self._archive = order.folder / "result"
         self._reports: ServerReports | None = None
 
-    def do(self) -> None:
+    def run(self) -> None:
         """Take the steps that are left.
 
         Raises:
@@ -127,7 +127,7 @@ class Work:
         if step is Step.CLAIMED:  # how an earlier try failed is nothing to tell of this one
             for name in (FAILURE, _TOLD):
                 (self._order.folder / name).unlink(missing_ok=True)
-        status = self._insist(lambda: self._provider.status(self._order.ticket))
+        status = self._retry_until_available(lambda: self._provider.status(self._order.ticket))
         if status is TicketStatus.DELETED:
             return self._finish(Outcome.DELETED)
         if status is not TicketStatus.CLAIMED:
@@ -170,7 +170,7 @@ class Work:
         for left in self._order.folder.iterdir():
             if left.name not in kept:
                 _remove(left)
-        name = self._insist(lambda: self._fetch(aside))
+        name = self._retry_until_available(lambda: self._fetch(aside))
         aside.replace(self._input)
         self._workspace = self._input / name
         if self._order.step is not Step.CLAIMED:
@@ -207,7 +207,7 @@ class Work:
     def _process(self) -> Step:
         assert self._workspace  # noqa: S101 - no way leads here but through the download
         workspace = Workspace.open(self._workspace)
-        lacking = missing(self._insist(self._tags), workspace)
+        lacking = missing(self._retry_until_available(self._tags), workspace)
         if lacking:
             return self._fail("; ".join(lacking))
         workdir = self._order.folder / WORK
@@ -222,7 +222,7 @@ class Work:
             reports.log("warning", skipped_words(self._skipped))
         if self._unsent:
             reports.log("warning", unsent_words(self._unsent))
-        given = Given(workspace)
+        given = OriginalWorkspace(workspace)
         job = Job(self._order.ticket, workspace, workdir, reports)
         self._channel.on_cancel = job.cancel
         self._reach(Reached(Step.PROCESSING))
@@ -267,7 +267,9 @@ class Work:
         def sent(file: Sent) -> None:
             self._channel.tell(Delivered(file.name, file.size))
 
-        self._insist(lambda: self._provider.send(self._order.ticket, files, verify=True, sent=sent))
+        self._retry_until_available(
+            lambda: self._provider.send(self._order.ticket, files, verify=True, sent=sent)
+        )
         return self._reach(Reached(Step.UPLOADED, moved=_size(files)))
 
     def _succeed(self) -> Step:
@@ -310,14 +312,14 @@ class Work:
                 return Outcome.DELETED if now is TicketStatus.DELETED else Outcome.RELEASED
             return outcome
 
-        return self._finish(self._insist(report))
+        return self._finish(self._retry_until_available(report))
 
     def _make_room(self, error: BaseException) -> None:
         """Remove the function's files where they have filled the disk."""
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             shutil.rmtree(self._order.folder / WORK, ignore_errors=True)
 
-    def _insist(self, call: Callable[[], T]) -> T:
+    def _retry_until_available(self, call: Callable[[], T]) -> T:
         """Make a call that may be repeated, as long as it takes for the server to be back."""
         begin, pause = time.monotonic(), _FIRST_PAUSE
         since: dict[float, float] = {}  # what has a limit, by that
@@ -342,7 +344,7 @@ class Work:
                 if now - since.setdefault(limit, now) > limit:
                     raise
             waited = time.monotonic() - begin
-            self._channel.say(Waits(f"{lost} (for {waited:.0f} s)"))
+            self._channel.say(Waiting(f"{lost} (for {waited:.0f} s)"))
             self._channel.cancelled.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

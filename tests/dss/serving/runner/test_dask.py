@@ -18,7 +18,7 @@ import trustme
 from dss import Session, TicketStatus
 from dss.login import Credentials
 from dss.serving.journal import Outcome
-from dss.serving.messages import Ended, Heard, Waits, as_line
+from dss.serving.messages import ProcessExited, Waiting, WorkerEvent, as_line
 from dss.serving.runner import Runner
 from dss.serving.runner.dask import DaskExecutor, _Remote
 from dss.serving.settings import Limits, Settings
@@ -232,7 +232,7 @@ def test_strangers_are_not_heard(
         return server
 
     monkeypatch.setattr("asyncio.start_server", noted)
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     lab.workdir.mkdir()
     executor = DaskExecutor(cluster.address, lab.file, lab.workdir, Limits(), {})
     worker = executor.start(heard.put)
@@ -242,24 +242,24 @@ def test_strangers_are_not_heard(
     # The job still waits for a place.
     assert heard.empty()
     worker.cancel()
-    assert heard.get(timeout=300) == Ended(None)
+    assert heard.get(timeout=300) == ProcessExited(None)
     executor.close()
 
 
 @pytest.mark.parametrize("line", [b'{"message": "Later"}\n', b"null\n", b'{"message": "Rea'])
 def test_a_worker_that_is_not_understood_is_lost(line: bytes) -> None:
     """One of another version: its job is begun again, and the function has not failed."""
-    heard: list[Heard] = []
+    heard: list[WorkerEvent] = []
 
-    async def listen() -> Ended:
+    async def listen() -> ProcessExited:
         reader = asyncio.StreamReader()
-        reader.feed_data(as_line(Waits("a moment")) + line)
+        reader.feed_data(as_line(Waiting("a moment")) + line)
         reader.feed_eof()
         return await _Remote(asyncio.get_running_loop(), heard.append).listen(reader)
 
     ended = asyncio.run(listen())
     assert ended.lost
-    assert heard == [Waits("a moment")]
+    assert heard == [Waiting("a moment")]
 
 
 def test_example_for_slurm(lab: Lab) -> None:

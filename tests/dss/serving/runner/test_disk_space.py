@@ -1,4 +1,4 @@
-"""The room on the disk of a work folder."""
+"""The space on the disk of a work folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from dss.serving.journal import Journal, Outcome, Step
-from dss.serving.runner.disk_space import Room
+from dss.serving.runner.disk_space import DiskSpace
 from dss.serving.settings import Settings
 from dss.serving.workdir import folder_of, is_too_deep
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
 
 
 class Disk:
-    """A disk that has as much room as the test says, and more for each ticket that goes."""
+    """A disk that has as much space as the test says, and more for each ticket that goes."""
 
     def __init__(self, workdir: Path) -> None:
         self._workdir = workdir
@@ -52,11 +52,11 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def room(journal: Journal, tmp_path: Path) -> Room:
-    return Room(journal, Settings(provider="lab", workdir=tmp_path, min_free=100))
+def space(journal: Journal, tmp_path: Path) -> DiskSpace:
+    return DiskSpace(journal, Settings(provider="lab", workdir=tmp_path, min_free=100))
 
 
-def test_jobs_are_at_work_with_less_than_a_claim_needs(room: Room, disk: Disk) -> None:
+def test_jobs_are_at_work_with_less_than_a_claim_needs(space: DiskSpace, disk: Disk) -> None:
     """A job that is at work is only ended at a quarter of what a further ticket must find."""
     for free, suffices, short in [
         (100, True, False),
@@ -65,7 +65,7 @@ def test_jobs_are_at_work_with_less_than_a_claim_needs(room: Room, disk: Disk) -
         (24, False, True),
     ]:
         disk.free = free
-        assert (room.suffices(), room.is_short()) == (suffices, short)
+        assert (space.suffices(), space.is_short()) == (suffices, short)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -74,10 +74,10 @@ def test_a_work_folder_too_deep_for_sockets(
     journal: Journal, caplog: pytest.LogCaptureFixture, length: int, warns: bool
 ) -> None:
     workdir = Path("/nowhere".ljust(length, "x"))
-    room = Room(journal, Settings(provider="lab", workdir=workdir))
-    room.explain("ValueError: no head in this image")
+    space = DiskSpace(journal, Settings(provider="lab", workdir=workdir))
+    space.explain("ValueError: no head in this image")
     assert caplog.text == ""
-    room.explain("EOFError: EOFError")
+    space.explain("EOFError: EOFError")
     assert ("a shorter --workdir" in caplog.text) == warns
 
 
@@ -102,16 +102,16 @@ def test_a_manager_has_room_where_there_is_no_warning() -> None:
 
 
 def test_it_is_said_once_that_there_is_none(
-    room: Room, disk: Disk, caplog: pytest.LogCaptureFixture
+    space: DiskSpace, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     for free, times in [(100, 0), (99, 1), (99, 1), (3, 1), (100, 1), (99, 2)]:
         disk.free = free
-        room.suffices()
+        space.suffices()
         assert caplog.text.count("no ticket is claimed") == times
 
 
 def test_finished_tickets_make_room_the_oldest_first(
-    room: Room, journal: Journal, disk: Disk, tmp_path: Path
+    space: DiskSpace, journal: Journal, disk: Disk, tmp_path: Path
 ) -> None:
     for ticket in (1, 2, 3, 4):
         journal.add(ticket, "Neck", "0" * 40)
@@ -119,10 +119,10 @@ def test_finished_tickets_make_room_the_oldest_first(
         if ticket != 4:
             journal.record(ticket, Step.FINISHED, outcome=Outcome.SUCCESS)
     disk.free, disk.ticket_size = 120, 10
-    assert room.suffices()
+    assert space.suffices()
     left = [folder_of(tmp_path, ticket).exists() for ticket in (1, 2, 3, 4)]
     assert left == [False, False, True, True]
     disk.free = 100
-    assert not room.suffices()
+    assert not space.suffices()
     assert [entry.ticket for entry in journal.open_entries()] == [4]
     assert folder_of(tmp_path, 4).exists()

@@ -14,7 +14,15 @@ from dss import Provider, TicketStatus
 from dss.errors import JobCancelled, ServiceError
 from dss.login import Credentials
 from dss.serving.journal import Step
-from dss.serving.messages import Declared, Ended, Heard, Order, Over, Reached, Ready
+from dss.serving.messages import (
+    Declared,
+    JobOver,
+    Order,
+    ProcessExited,
+    Reached,
+    Ready,
+    WorkerEvent,
+)
 from dss.serving.runner.dask import DaskExecutor, together
 from dss.serving.runner.executors import Executor, LocalExecutor, describe
 from dss.serving.settings import Limits
@@ -124,7 +132,7 @@ class Ear:
     """What a worker says."""
 
     def __init__(self) -> None:
-        self.said: SimpleQueue[Heard] = SimpleQueue()
+        self.said: SimpleQueue[WorkerEvent] = SimpleQueue()
 
     def until(self, kind: type[Message]) -> Message:
         """Give the next message of a kind."""
@@ -187,8 +195,8 @@ def test_a_conversation(lab: Lab, executor: Executor) -> None:
     assert reached.step is Step.PROCESSING
     worker.answer(reached.number)
     worker.cancel()
-    assert ear.until(Over).how == "cancelled"
-    assert ear.until(Ended).why is None
+    assert ear.until(JobOver).how == "cancelled"
+    assert ear.until(ProcessExited).why is None
     session.close()
 
 
@@ -198,9 +206,9 @@ def test_killed(lab: Lab, executor: Executor) -> None:
     worker = executor.start(ear.said.put)
     ear.until(Ready)
     worker.kill()
-    ear.until(Ended)
+    ear.until(ProcessExited)
     executor.start(ear.said.put).cancel()
-    assert ear.until(Ended).why is None
+    assert ear.until(ProcessExited).why is None
     assert ear.said.empty()
 
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 import psutil
 import pytest
 
-from dss.serving.messages import Broken, Ended, Heard, Ready, Waits, as_line
+from dss.serving.messages import ImportFailed, ProcessExited, Ready, Waiting, WorkerEvent, as_line
 from dss.serving.runner.supervisor import Supervisor
 from dss.serving.settings import Limits
 from tests.dss.serving.lab import lives, until
@@ -40,9 +40,9 @@ def test_its_end_is_told_though_it_was_spoken_to_when_it_had_ended(tmp_path: Pat
     """The runner answers a step, and the process that took it is no more."""
     file = tmp_path / "my_service.py"
     file.write_text(SERVICE, encoding="utf-8")
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    heard: SimpleQueue[WorkerEvent] = SimpleQueue()
 
-    def hear(said: Heard) -> None:
+    def hear(said: WorkerEvent) -> None:
         # In the thread that listens: which does not know of the end yet.
         if isinstance(said, Ready):
             process = process_of(file)
@@ -56,7 +56,7 @@ def test_its_end_is_told_though_it_was_spoken_to_when_it_had_ended(tmp_path: Pat
     supervisor = Supervisor(file, tmp_path, Limits(), hear)
     assert isinstance(heard.get(timeout=300), Ready)
     ended = heard.get(timeout=300)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExited)
     assert ended.why
 
 
@@ -65,13 +65,13 @@ def test_too_much_memory_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("dss.serving.runner.supervisor._GRACE", 3600.0)
     file = tmp_path / "my_service.py"
     file.write_text("import time\neaten = bytearray(300_000_000)\ntime.sleep(600)\n", "utf-8")
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     supervisor = Supervisor(file, tmp_path, Limits(memory=200_000_000), heard.put)
     try:
         ended = heard.get(timeout=300)
     finally:
         supervisor.kill()
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExited)
     assert ended.limit
     assert "of memory: the limit is 0.20 GB" in (ended.why or "")
 
@@ -106,7 +106,7 @@ def test_one_with_another_title_is_killed(tmp_path: Path) -> None:
     fork = "import os\nif os.fork() == 0: time.sleep(600)\n"
     said = "from pathlib import Path\nPath(__file__).with_name('on').touch()\ntime.sleep(600)\n"
     file.write_text(RETITLED + fork + said, encoding="utf-8")
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     supervisor = Supervisor(file, tmp_path, Limits(), heard.put)
     family = [process_of(file)]
     try:
@@ -114,7 +114,7 @@ def test_one_with_another_title_is_killed(tmp_path: Path) -> None:
         family += family[0].children()
         assert len(family) == 2
         supervisor.kill()
-        assert isinstance(heard.get(timeout=300), Ended)
+        assert isinstance(heard.get(timeout=300), ProcessExited)
         assert not any(lives(one) for one in family)
     finally:
         for one in family:
@@ -127,7 +127,7 @@ def test_one_with_another_title_has_its_limits(tmp_path: Path) -> None:
     file = tmp_path / "my_service.py"
     eat = "eaten = bytearray(300_000_000)\ntime.sleep(600)\n"
     file.write_text(RETITLED + eat, encoding="utf-8")
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     Supervisor(file, tmp_path, Limits(memory=200_000_000), heard.put)
     first = process_of(file)
     try:
@@ -135,7 +135,7 @@ def test_one_with_another_title_has_its_limits(tmp_path: Path) -> None:
     finally:
         if first.is_running():
             first.kill()
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExited)
     assert ended.limit
 
 
@@ -179,8 +179,8 @@ def test_its_end_is_told_though_something_unknown_holds_its_line(tmp_path: Path)
     file = tmp_path / "my_service.py"
     file.write_text(DAEMON, encoding="utf-8")
     (tmp_path / "late.sh").write_text(LATE, encoding="utf-8")
-    (tmp_path / "line").write_bytes(as_line(Waits("late")))
-    heard: SimpleQueue[Heard] = SimpleQueue()
+    (tmp_path / "line").write_bytes(as_line(Waiting("late")))
+    heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     Supervisor(file, tmp_path, Limits(), heard.put)
     until(lambda: (tmp_path / "daemon").exists() and (tmp_path / "daemon").read_text())
     daemon = psutil.Process(int((tmp_path / "daemon").read_text()))
@@ -193,7 +193,7 @@ def test_its_end_is_told_though_something_unknown_holds_its_line(tmp_path: Path)
         until((tmp_path / "said").exists)
     finally:
         daemon.kill()
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ProcessExited)
     assert ended.why == "its process ended with exit code 3"
     until(lambda: not lives(daemon))
     assert heard.empty()
@@ -203,11 +203,11 @@ def test_all_that_it_has_said_is_told_before_its_end(tmp_path: Path) -> None:
     file = tmp_path / "my_service.py"
     file.write_text("raise RuntimeError('not today')\n", encoding="utf-8")
     for _ in range(3):
-        heard: SimpleQueue[Heard] = SimpleQueue()
+        heard: SimpleQueue[WorkerEvent] = SimpleQueue()
         Supervisor(file, tmp_path, Limits(), heard.put)
         said = heard.get(timeout=300)
-        assert isinstance(said, Broken)
+        assert isinstance(said, ImportFailed)
         assert "not today" in said.why
         ended = heard.get(timeout=300)
-        assert isinstance(ended, Ended)
+        assert isinstance(ended, ProcessExited)
         assert ended.why is None

@@ -11,7 +11,7 @@ import pytest
 
 from dss.serving import processes
 from dss.serving.journal import Step
-from dss.serving.messages import Order, Ready, Waits, as_line, from_line
+from dss.serving.messages import Order, Ready, Waiting, as_line, from_line
 
 SERVICE = """
 from dss import service
@@ -56,7 +56,7 @@ def test_a_process_ends_when_its_runner_is_gone_or_not_understood(
         assert isinstance(from_line(process.stdout.readline()), Ready)
         process.stdin.write(as_line(order))
         process.stdin.flush()
-        assert isinstance(from_line(process.stdout.readline()), Waits)
+        assert isinstance(from_line(process.stdout.readline()), Waiting)
         process.stdin.write(line)
         process.stdin.close()
         try:

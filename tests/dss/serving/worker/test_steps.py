@@ -31,7 +31,7 @@ from dss.serving.declaration import Service
 from dss.serving.journal import Outcome, Step
 from dss.serving.messages import Order, Reached
 from dss.serving.worker.channel import Channel
-from dss.serving.worker.steps import Work
+from dss.serving.worker.steps import TicketRun
 from tests.dss.raw_server import serving
 from tests.dss.serving.lab import Lab, until
 
@@ -75,7 +75,7 @@ def said() -> io.BytesIO:
 
 
 @pytest.fixture
-def work(tmp_path: Path, clock: Clock, said: io.BytesIO) -> Iterator[Work]:
+def work(tmp_path: Path, clock: Clock, said: io.BytesIO) -> Iterator[TicketRun]:
     order = Order(
         ticket=1,
         service="Any",
@@ -92,7 +92,7 @@ def work(tmp_path: Path, clock: Clock, said: io.BytesIO) -> Iterator[Work]:
     channel = Channel(io.BytesIO(), said)
     channel.cancelled = Pause(clock)
     with Session(order.server, retry_for=0.0) as session:
-        yield Work(Service("Any", print), tmp_path / "my_service.py", order, session, channel)
+        yield TicketRun(Service("Any", print), tmp_path / "my_service.py", order, session, channel)
 
 
 class Server:
@@ -107,54 +107,56 @@ class Server:
         return "well"
 
 
-def test_a_server_that_fails_is_given_a_day(work: Work, clock: Clock) -> None:
+def test_a_server_that_fails_is_given_a_day(work: TicketRun, clock: Clock) -> None:
     failed = ServerFailed("500")
-    assert work._insist(Server(*[failed] * 24).answer) == "well"
+    assert work._retry_until_available(Server(*[failed] * 24).answer) == "well"
     with pytest.raises(ServerFailed, match="500"):
-        work._insist(Server(*[failed] * 26).answer)
+        work._retry_until_available(Server(*[failed] * 26).answer)
 
 
 def test_a_server_that_is_away_is_waited_for_and_has_a_day_again(
-    work: Work, said: io.BytesIO
+    work: TicketRun, said: io.BytesIO
 ) -> None:
     """While it was away it did not fail: a day of one failure is meant, not a part of each."""
     failed, away = ServerFailed("500"), NetworkFailed("no answer")
     failures = [*[failed] * 20, *[away] * 100, *[failed] * 20]
-    assert work._insist(Server(*failures).answer) == "well"
+    assert work._retry_until_available(Server(*failures).answer) == "well"
     lines = said.getvalue().splitlines()
     assert len(lines) == len(failures)
     assert b"no answer (for 72000 s)" in lines[20]
 
 
 @pytest.mark.parametrize("failed", [InvalidResponse("<html>"), NotPermitted("403"), Refused("400")])
-def test_who_answers_for_the_server_is_waited_for(work: Work, failed: DssError) -> None:
+def test_who_answers_for_the_server_is_waited_for(work: TicketRun, failed: DssError) -> None:
     """A proxy's page, to log in or to tell of maintenance, says nothing of the ticket."""
-    assert work._insist(Server(failed, failed).answer) == "well"
+    assert work._retry_until_available(Server(failed, failed).answer) == "well"
 
 
-def test_a_refusal_is_given_two_hours(work: Work) -> None:
+def test_a_refusal_is_given_two_hours(work: TicketRun) -> None:
     """It is rather meant than a failure is: the file is too large for a proxy, for example."""
     too_large = Refused("Request Entity Too Large")
     with pytest.raises(Refused, match="Too Large"):
-        work._insist(Server(*[too_large] * 4).answer)
+        work._retry_until_available(Server(*[too_large] * 4).answer)
     away = NetworkFailed("no answer")
     failures = [too_large, too_large, *[away] * 100, too_large, too_large]
-    assert work._insist(Server(*failures).answer) == "well"
+    assert work._retry_until_available(Server(*failures).answer) == "well"
     # What it refuses now it has not refused for as long as it has failed.
-    assert work._insist(Server(*[ServerFailed("500")] * 10, too_large).answer) == "well"
+    assert (
+        work._retry_until_available(Server(*[ServerFailed("500")] * 10, too_large).answer) == "well"
+    )
 
 
 @pytest.mark.parametrize("error", [TicketDeleted("deleted"), WrongState("not claimed")])
 def test_what_the_server_says_of_the_ticket_is_not_waited_for(
-    work: Work, clock: Clock, error: DssError
+    work: TicketRun, clock: Clock, error: DssError
 ) -> None:
     with pytest.raises(type(error)):
-        work._insist(Server(error).answer)
+        work._retry_until_available(Server(error).answer)
     assert clock.now == 0
 
 
 def test_a_service_is_withdrawn_where_the_server_says_so(
-    work: Work, monkeypatch: pytest.MonkeyPatch
+    work: TicketRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy that finds nothing says nothing of what a workspace has to have."""
     failures = [NotFound("", status=404), NotFound("Unable to find service", status=400)]
@@ -162,7 +164,7 @@ def test_a_service_is_withdrawn_where_the_server_says_so(
     monkeypatch.setattr(
         "dss.serving.worker.steps.Client.service_detail", lambda *_: server.answer()
     )
-    assert work._insist(work._tags) == []
+    assert work._retry_until_available(work._tags) == []
     assert not server._failures
 
 
@@ -179,7 +181,7 @@ class Heard(Channel):
 
 
 def test_a_ticket_whose_status_is_refused_fails_with_that_reason(
-    work: Work, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    work: TicketRun, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = work._channel = Heard(clock)
     server = Server(*[Refused("not on Sundays")] * 4)
@@ -189,7 +191,7 @@ def test_a_ticket_whose_status_is_refused_fails_with_that_reason(
         return TicketStatus.DELETED
 
     monkeypatch.setattr(work._provider, "status", status)
-    work.do()
+    work.run()
     assert channel.told == [
         Reached(Step.FAILING, reason="not on Sundays"),
         Reached(Step.FINISHED, Outcome.DELETED),
@@ -377,19 +379,19 @@ def test_a_second_failure_is_told_like_the_first(lab: Lab) -> None:
 
 
 def test_a_page_that_comes_for_a_file_is_waited_for(
-    work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    work: TicketRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     nameless = TransferFailed("a file came without its name")
     files, listed = Server(nameless, nameless), Server(InvalidResponse("<html>"))
     monkeypatch.setattr(work._provider, "download", lambda *_, **__: files.answer())
     monkeypatch.setattr(work._provider, "files", lambda _ticket: listed.answer())
     with pytest.raises(TransferFailed):  # where the list is well, the file is not
-        work._insist(lambda: work._fetch(tmp_path))
+        work._retry_until_available(lambda: work._fetch(tmp_path))
     assert files.answer() == "well"
 
 
 def test_a_ticket_that_another_login_has_is_let_go(
-    work: Work, monkeypatch: pytest.MonkeyPatch
+    work: TicketRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Reached] = []
 
@@ -399,5 +401,5 @@ def test_a_ticket_that_another_login_has_is_let_go(
     monkeypatch.setattr(work._channel, "tell", told.append)
     monkeypatch.setattr(work, "_begin", lambda: Step.FAILING)
     monkeypatch.setattr(work, "_report_failure", refuse)
-    work.do()
+    work.run()
     assert told == [Reached(Step.FINISHED, Outcome.RELEASED)]
