@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from dss.serving.redaction.names_here import ADDRESSES, COMMON, names_here
+from dss.serving.redaction.known_names import ADDRESSES, COMMON, names_here
 from dss.serving.redaction.variables import NOWHERE as _NOWHERE
 from dss.serving.redaction.variables import without_values
 

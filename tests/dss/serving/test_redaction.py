@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dss.serving.redaction import names_here
+from dss.serving.redaction import known_names
 from dss.serving.redaction import scrubbed as scrub
 
 
@@ -126,7 +126,7 @@ def test_a_folder_of_a_user_is_no_file(text: str, left: str) -> None:
 
 def test_other_users_and_machines_that_this_one_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     known = frozenset(("jroe", "Jane Roe", "mri-7", "data"))
-    monkeypatch.setattr(names_here, "_others", lambda: known)
+    monkeypatch.setattr(known_names, "_others", lambda: known)
     text = "jroe (Jane Roe) on mri-7: no data, jroes mri-70"
     assert scrub(text) == "… (…) on …: no data, jroes mri-70"
 
@@ -137,9 +137,9 @@ def test_accounts_of_people_and_hosts_are_known(tmp_path: Path) -> None:
         "jroe:x:1001:1001:Jane Roe,Ward 7:/home/j.roe:/bin/sh\nbroken line\n"
     )
     (tmp_path / "hosts").write_text("# a remark\n10.0.0.7 mri-7.clinic.example mri-7 # seven\n")
-    found = {*names_here._accounts(tmp_path / "passwd"), *names_here._hosts(tmp_path / "hosts")}
+    found = {*known_names._accounts(tmp_path / "passwd"), *known_names._hosts(tmp_path / "hosts")}
     assert found == {"jroe", "j.roe", "Jane Roe", "mri-7.clinic.example", "mri-7"}
-    assert list(names_here._hosts(tmp_path / "missing")) == []
+    assert list(known_names._hosts(tmp_path / "missing")) == []
 
 
 @pytest.mark.parametrize(
