@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote
 
-from dss.errors import BadAnswer, NotFound, Refused, shown
+from dss.errors import InvalidResponse, NotFound, Refused, shown
+from dss.http.session import Session
 from dss.parsing import read_names, rows, word
 from dss.records import AnyTicket, ProviderUser, Service
-from dss.session import Session
 
 
 class Admin:
@@ -147,8 +147,8 @@ class Admin:
         return f"api/admin/providers/{quote(provider, safe='')}"
 
     def _post(self, path: str, fields: dict[str, str], read: Callable[[str], str]) -> str:
-        doubt = "it may have been done; the list tells, and doing it again does no harm"
-        return self.session.post_form(path, fields, read, doubt=doubt)
+        if_lost = "it may have been done; the list tells, and doing it again does no harm"
+        return self.session.post_form(path, fields, read, if_lost=if_lost)
 
     def _delete(self, path: str) -> None:
         # A GET, and one that says the same however often it is sent; `None` is the server's word.
@@ -161,7 +161,7 @@ def _matching(form: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         found = re.fullmatch(form, text.strip())
         if found is None:
-            raise BadAnswer(f"the server answered {shown(text)!r}, which is none")
+            raise InvalidResponse(f"the server answered {shown(text)!r}, which is none")
         return found[found.re.groups]
 
     return read

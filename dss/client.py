@@ -9,11 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dss.areas import list_files
-from dss.attachments import path_of
-from dss.downloads import download_archive, download_file
-from dss.errors import BadAnswer, NotFound, TicketDeleted, TooLarge, TransferFailed, WrongState
-from dss.following import follow
+from dss.errors import (
+    InvalidResponse,
+    NotFound,
+    TicketDeleted,
+    TooLarge,
+    TransferFailed,
+    WrongState,
+)
+from dss.http.session import Session
 from dss.parsing import (
     read_detail,
     read_int,
@@ -35,9 +39,11 @@ from dss.records import (
     TicketDetail,
     TicketStatus,
 )
-from dss.session import Session
-from dss.submitting import kept, kept_or_deleted, newest
-from dss.uploads import Sent, archived, upload_archive
+from dss.tickets import follow, kept, kept_or_deleted, newest
+from dss.transfer.attachments import path_of
+from dss.transfer.downloads import download_archive, download_file
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -99,8 +105,10 @@ class Client:
         """
         if not re.fullmatch("[0-9a-f]{40}", service):
             service = newest(self.services(), service).hash
-        doubt = "a ticket may have been made; it is the last of your tickets, and in state init"
-        return self.session.post_form("api/tickets", {"githash": service}, read_int, doubt=doubt)
+        if_lost = "a ticket may have been made; it is the last of your tickets, and in state init"
+        return self.session.post_form(
+            "api/tickets", {"githash": service}, read_int, if_lost=if_lost
+        )
 
     def submit(
         self,
@@ -198,15 +206,15 @@ class Client:
             NotFound: The user has no such ticket.
             OutcomeUnknown: The answer was lost.
         """
-        doubt = f"ticket {ticket} may be queued; ask for its status"
+        if_lost = f"ticket {ticket} may be queued; ask for its status"
         rule = "only a ticket in state init can be queued"
         with self._state_matters(ticket, rule, TicketStatus.INIT):
             self.session.post_form(
                 f"api/tickets/{ticket}/status",
                 {"status": "ready"},
                 word("ready"),
-                doubt=doubt,
-                ask=lambda: self._left(ticket, TicketStatus.INIT),
+                if_lost=if_lost,
+                was_done=lambda: self._left(ticket, TicketStatus.INIT),
             )
 
     def tickets(self) -> list[Ticket]:
@@ -276,7 +284,7 @@ class Client:
     ) -> Path:
         """Fetch an attached file, as `target`, which is replaced once the file is whole.
 
-        `dss.attachments.file_name` makes a name that nothing runs at a double click.
+        `dss.transfer.attachments.file_name` makes a name that nothing runs at a double click.
 
         Args:
             attachment: The attachment.
@@ -397,11 +405,11 @@ class Client:
             NotFound: The user has no such ticket.
             OutcomeUnknown: The answer was lost.
         """
-        doubt = f"ticket {ticket} may be queued again; ask for its status"
+        if_lost = f"ticket {ticket} may be queued again; ask for its status"
         before = max((entry.id for entry in self.log(ticket)), default=0)
         failed = (TicketStatus.FAILED, TicketStatus.TIMEOUT)
 
-        def ask() -> str | None:
+        def was_done() -> str | None:
             # It may have been queued, claimed and failed again meanwhile, which the log tells.
             queued = self._left(ticket, *failed)
             return queued or ("ready" if self.log(ticket, before) else None)
@@ -411,8 +419,8 @@ class Client:
             self.session.get_text(
                 f"api/tickets/{ticket}/retry",
                 word("ready"),
-                doubt=doubt,
-                ask=ask,
+                if_lost=if_lost,
+                was_done=was_done,
             )
 
     def _left(self, ticket: int, *before: TicketStatus) -> str | None:
@@ -430,7 +438,7 @@ class Client:
         except NotFound as error:
             status = self.status(ticket)
             if status in right:
-                raise BadAnswer(
+                raise InvalidResponse(
                     f"{error}; but ticket {ticket} is there, in state {status} as it must: "
                     "something between here and the server may have answered in its place"
                 ) from error

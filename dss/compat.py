@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 import requests
 
 from dss.errors import NotLoggedIn
+from dss.http.session import Session
 from dss.login import Credentials, login, user
 from dss.provider import Category, Provider
 from dss.records import Claim, TicketStatus
-from dss.session import Session
 
 if TYPE_CHECKING:
     import pandas

@@ -13,7 +13,7 @@ DssError
 ├── NetworkFailed       nothing was sent, or a call that may be repeated got no answer
 │   └── Unfinished      a ticket was made, and not all of it could be sent: go on with it later
 ├── OutcomeUnknown      a call that changes something may or may not have been done
-├── BadAnswer           the answer is not of the API's form
+├── InvalidResponse           the answer is not of the API's form
 ├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
 │   └── TooLarge        the files have more bytes than a download may have
 ├── TimedOut            the time to wait for a ticket is over
@@ -120,7 +120,7 @@ class OutcomeUnknown(DssError):
     """
 
 
-class BadAnswer(DssError):
+class InvalidResponse(DssError):
     """The server's answer is not what the API says it is."""
 
 

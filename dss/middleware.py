@@ -25,8 +25,8 @@ from typing import Literal
 
 from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
+from dss.http.session import Session
 from dss.login import login
-from dss.session import Session
 from snapws import leftovers
 
 HOST = "127.0.0.1"
@@ -331,7 +331,7 @@ class Middleware:
         except sqlite3.OperationalError:
             return False  # this server makes its tables before it listens
         try:
-            login(f"http://{HOST}:{port}", token, patience=1.0).close()
+            login(f"http://{HOST}:{port}", token, retry_for=1.0).close()
         except NotLoggedIn:
             return False  # it does not know the token
         except DssError as error:

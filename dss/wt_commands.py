@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dss.client import Client
     from dss.provider import Provider
     from dss.records import FileEntry, LogEntry
-    from dss.uploads import Sent
+    from dss.transfer.uploads import Sent
 
 COMMANDS: list[Command] = []
 
@@ -341,7 +341,7 @@ def _print_table(run: Run, rows: Sequence[Sequence[str]]) -> None:
 
 def _print_fetched(run: Run, workspace: Path, files: Sequence[FileEntry]) -> None:
     """Print the files of an archive that was fetched, in the order in which the server has them."""
-    from dss.downloads import archive_names
+    from dss.transfer.downloads import archive_names
 
     fetched = archive_names(workspace)
     for file in files:

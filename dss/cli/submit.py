@@ -21,7 +21,7 @@ from dss.cli.shared import (
 )
 from dss.errors import NotFound, Refused, shown
 from dss.serving.description import misplaced
-from dss.submitting import newest
+from dss.tickets import newest
 from snapws import Workspace
 from snapws.cli import render
 from snapws.cli.frame import Listing

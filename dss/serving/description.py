@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from dss.errors import ServiceError, shown
 from dss.records import ServiceTag
-from dss.serving.json_lines import Lines, joined
+from dss.serving.json_positions import JsonPositions, joined
 from snapws import LayerFileMissing, Role, Workspace, files
 
 FILE = "service.json"
@@ -336,7 +336,7 @@ class _Check:
     """Finds what is wrong with a document that was read from `text`."""
 
     def __init__(self, text: str) -> None:
-        self._lines = Lines(text)
+        self._lines = JsonPositions(text)
         self._found = [Problem("error", *oddity) for oddity in self._lines.oddities]
 
     def document(self, document: object) -> list[Problem]:

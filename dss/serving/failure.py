@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from dss.serving.scrubbing import scrubbed
+from dss.serving.redaction import scrubbed
 
 _LONGEST = 500
 _READ = 2**20

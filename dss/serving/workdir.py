@@ -14,7 +14,7 @@ FAILURE = "failure.txt"
 """File in a ticket's folder with more about a failure, for the user."""
 
 OUTPUT = "output.txt"
-"""File there with what the job's process printed."""
+"""File there with what the worker printed."""
 
 WORK = "work"
 """Folder there for the files of the service's function."""

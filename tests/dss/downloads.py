@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy
 
-from dss.downloads import download_archive
+from dss.transfer.downloads import download_archive
 from snapws import Workspace, registry_xml
 from tests.dss.raw_server import RawServer, sent
 

@@ -19,8 +19,8 @@ from dss import (
     TicketStatus,
     WrongState,
 )
-from dss.multipart import FileBody
-from dss.uploads import Sent
+from dss.http.multipart import FileBody
+from dss.transfer.uploads import Sent
 from snapws import Workspace
 from tests.dss.raw_server import DROP, RawServer, answer
 
@@ -300,7 +300,7 @@ def test_workspace_may_be_called_otherwise(
 def test_waiting_for_a_ticket_bears_trouble(raw: RawServer) -> None:
     raw.answers = [DROP, DROP, answer(b""), answer(f"{HASH},n,1\r\n".encode())]
     raw.answers += [answer(f"7,{HASH},claimed\r\n".encode())]
-    with Session(raw.url, patience=0) as session:
+    with Session(raw.url, retry_for=0) as session:
         claim = Provider(session).wait_for_claim([HASH], "lab", "x", timeout=9, interval=0.05)
     assert claim
     assert claim.ticket == 7

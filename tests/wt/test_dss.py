@@ -129,9 +129,9 @@ def test_help_lists_them(run: Callable[..., str]):
 @pytest.mark.parametrize(
     ("code", "modules"),
     [
-        ("import dss.wt_commands", ["requests", "numpy", "dss.session", "dss.client"]),
+        ("import dss.wt_commands", ["requests", "numpy", "dss.http.session", "dss.client"]),
         ("from snapws.wt import main; main(['-i', 'base.itksnap', '-ll'])", ["dss"]),
-        ("from snapws.wt import main; main(['-h'])", ["requests", "numpy", "dss.session"]),
+        ("from snapws.wt import main; main(['-h'])", ["requests", "numpy", "dss.http.session"]),
     ],
 )
 def test_start_up_loads_no_more_than_it_needs(code: str, modules: list[str]):
@@ -301,7 +301,7 @@ def test_waiting_shows_what_comes(
             lambda: office.provider.succeed(ticket),
         ]
     )
-    monkeypatch.setattr("dss.following.time.sleep", lambda _: next(steps)())
+    monkeypatch.setattr("dss.tickets.time.sleep", lambda _: next(steps)())
     out = run("-dss-tickets-wait", ticket, "0")
     assert [line.split()[-1] for line in out.splitlines() if " info " in line][-1] == "half"
     assert out.count("#") == 78, "the bar is drawn in the end, and on terminals"

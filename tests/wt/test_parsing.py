@@ -13,7 +13,7 @@ import pytest
 
 from dss import Admin, Client, Credentials, Middleware, Provider
 from dss.middleware import ADMINISTRATOR
-from dss.uploads import archived, upload_files
+from dss.transfer.uploads import archived, upload_files
 from snapws import Workspace, registry_xml
 from tests.conformance import replay
 

@@ -11,7 +11,7 @@ import pytest
 
 from dss import TicketStatus
 from dss.serving.workdir import folder_of
-from dss.uploads import archived, upload_files
+from dss.transfer.uploads import archived, upload_files
 from snapws import Workspace, registry_xml
 from tests.dss.serving.lab import Lab, until
 
