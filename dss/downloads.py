@@ -24,10 +24,10 @@ from dss.areas import TRIES, Changed, check_told, list_files
 from dss.errors import ServerFailed, TransferFailed, shown
 from dss.records import FileEntry
 from dss.whole import check_framed, check_whole, digest, is_nifti, named_by_content, same_header
+from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
 from snapws.files import appearing, replacing
-from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -303,7 +303,8 @@ class _Download:
             TransferFailed: It names a file that is not beside it, or an image that is not on the
                 server: one that has not come may still be on its way.
         """
-        from snapws import Workspace, registry_xml
+        from snapws import Workspace
+        from snapws.registry import xml_format
 
         _refuse_folders([self.folder / entry.name])
         self._fetch(
@@ -316,7 +317,7 @@ class _Download:
         workspace = Workspace.open(file)
         if unsent := _without_unsent(workspace, entries):
             self.check_unchanged()
-            file.write_bytes(registry_xml.to_bytes(workspace.registry, workspace.comments))
+            file.write_bytes(xml_format.to_bytes(workspace.registry, workspace.comments))
         for named, name in _named_beside(workspace):
             if name not in entries:
                 self.check_unchanged()

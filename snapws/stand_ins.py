@@ -14,7 +14,8 @@ from pathlib import Path
 _LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _ANNEX = "annex/objects/"
 _ANNEX_OUT = "run git annex get (or datalad get) on it"
-_POINTER = 32 << 10  # bytes that a pointer of git-annex has at most
+POINTER = 32 << 10
+"""Bytes that a pointer of git-annex has at most."""
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title")
 NOT_THERE = "is not there"
 _LINKS = 40
@@ -47,22 +48,11 @@ def of_content(start: bytes) -> str:
 
 def _is_annexed(start: bytes) -> bool:
     """Return whether a file is a pointer of git-annex, or one of its links written as text."""
-    line = start[:_POINTER].split(b"\n", 1)[0].strip().replace(b"\\", b"/")
+    line = start[:POINTER].split(b"\n", 1)[0].strip().replace(b"\\", b"/")
     before, found, key = line.partition(_ANNEX.encode())
     if not found or not key or not line.isascii():
         return False
     return before == b"/" or (before.endswith(b".git/") and set(before[:-5]) <= set(b"./"))
-
-
-def of_file(path: Path) -> str:
-    """Return what a file really is, as `of_content`; empty where it cannot be read, too."""
-    from snapws import paths
-
-    try:
-        with paths.open_file(path) as file:
-            return of_content(file.read(_POINTER))
-    except (OSError, ValueError):
-        return ""
 
 
 def of_missing(path: Path) -> str:

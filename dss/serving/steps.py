@@ -45,8 +45,8 @@ from dss.serving.reports import ServerReports
 from dss.serving.results import Given
 from dss.serving.workdir import FAILURE, OUTPUT, REPORTS, TEMPORARY, WORK
 from snapws import Workspace, WorkspaceError
+from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.files import listed
-from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from dss.serving.channel import Channel
