@@ -72,6 +72,18 @@ class Workspace:
         self._data_read = b""
 
     @classmethod
+    def new(cls, main: str | Path) -> Workspace:
+        """Return a new workspace with a main image; nothing is saved.
+
+        Raises:
+            ImageError: The image cannot be read.
+            LayerFileMissing: The image is on a server, or does not exist.
+        """
+        workspace = cls()
+        workspace.set_main(main)
+        return workspace
+
+    @classmethod
     def open(cls, path: str | Path) -> Workspace:
         """Read a workspace file.
 
