@@ -243,7 +243,7 @@ def _voxels(path: Path) -> npt.NDArray[np.generic]:
 def _extent(path: Path) -> tuple[float, float]:
     """Give where an image of the template begins and ends, in mm, from inferior to superior."""
     from snapws.geometry import affine
-    from snapws.images import read_header
+    from snapws.images.reading import read_header
 
     header = read_header(path)
     to_ras = affine(header)

@@ -19,7 +19,7 @@ from dss.client import Area, Client
 from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed, shown
 from dss.records import Attachment, LogEntry, Ticket, TicketDetail
 from snapws import Workspace, WorkspaceError, leftovers
-from snapws.pictures import pillow
+from snapws.pictures.scene import pillow
 from snapws.report import contents, sections
 from snapws.report.document import (
     MOST_ROWS,

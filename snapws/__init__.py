@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snapws.annotations import Annotation, Landmark, LineSegment
+    from snapws.archive import write_archive
     from snapws.display import ComponentMode, Display
     from snapws.errors import (
         AmbiguousLayer,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from snapws.meshes import MeshLayer, PolyData
     from snapws.packing import ArchiveReport
     from snapws.registry import Registry
+    from snapws.relocation import relocate_files
     from snapws.timepoints import TimePoint
     from snapws.workspace import Workspace
 
@@ -81,6 +83,8 @@ __all__ = [
     "Workspace",
     "WorkspaceChanged",
     "WorkspaceError",
+    "relocate_files",
+    "write_archive",
 ]
 
 _HOME = {
@@ -116,6 +120,8 @@ _HOME = {
     "Workspace": "workspace",
     "WorkspaceChanged": "errors",
     "WorkspaceError": "errors",
+    "relocate_files": "relocation",
+    "write_archive": "archive",
 }
 
 

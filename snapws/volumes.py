@@ -10,9 +10,9 @@ import numpy as np
 
 from snapws import geometry
 from snapws.errors import ImageUnsupported
-from snapws.images import ImageHeader
+from snapws.images.header import ImageHeader
 from snapws.labels import MAX_INDEX
-from snapws.sampling import labels, scaled
+from snapws.pictures.sampling import labels, scaled
 
 if TYPE_CHECKING:
     import numpy.typing as npt

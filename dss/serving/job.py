@@ -150,7 +150,7 @@ class Job:
         """Attach a picture of the workspace as it is now to the next line of the log.
 
         The user sees it among the ticket's results: the three views, without any text of the
-        workspace; see `snapws.pictures.picture`.
+        workspace; see `snapws.pictures.scene.picture`.
 
         Args:
             description: What the user sees of it.
@@ -163,7 +163,8 @@ class Job:
             snapws.WorkspaceError: It cannot be drawn; see there.
             OSError: It cannot be written.
         """
-        from snapws import PictureError, pictures
+        from snapws import PictureError
+        from snapws.pictures import scene
 
         try:
             picture = self.workspace.picture(layers=layers, slices=slices)
@@ -172,7 +173,7 @@ class Job:
                 f"the service is not installed completely where it runs: {error}"
             ) from error
         file = self.workdir / ".picture.png"
-        pictures.save(picture, file)
+        scene.save(picture, file)
         self.attach(description, file, "image/png")
 
     def show_attached(self) -> None:

@@ -31,10 +31,10 @@ from dss.transfer.integrity import (
     same_header,
 )
 from dss.transfer.listing import TRIES, Changed, check_file_name, list_files
+from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
 from snapws.files import appearing, replacing
-from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,7 +310,8 @@ class _Download:
             TransferFailed: It names a file that is not beside it, or an image that is not on the
                 server: one that has not come may still be on its way.
         """
-        from snapws import Workspace, registry_xml
+        from snapws import Workspace
+        from snapws.registry import xml_format
 
         _refuse_folders([self.folder / entry.name])
         self._fetch(
@@ -323,7 +324,7 @@ class _Download:
         workspace = Workspace.open(file)
         if unsent := _without_unsent(workspace, entries):
             self.check_unchanged()
-            file.write_bytes(registry_xml.to_bytes(workspace.registry, workspace.comments))
+            file.write_bytes(xml_format.to_bytes(workspace.registry, workspace.comments))
         for named, name in _named_beside(workspace):
             if name not in entries:
                 self.check_unchanged()

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dss.errors import TransferFailed, shown
+from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
-from snapws.names import LAYER_NAME, MESH_NAME
-from snapws.streams import ahead
+from snapws.prefetch import ahead
 
 if TYPE_CHECKING:
     from dss.http.responses import Received
@@ -134,7 +134,7 @@ def _ends_well(file: Path) -> bool:
         raise TransferFailed(f"{file.name} came damaged or cut off: it is not gzip")
     if name.endswith(_IMAGES):
         from snapws.errors import ImageUnsupported
-        from snapws.images import read_header
+        from snapws.images.reading import read_header
 
         with suppress(ImageUnsupported):
             _drain(read_header(file).voxels())

@@ -231,7 +231,7 @@ def test_a_ticket_as_in_the_tutorial(
 
 
 def layer_names(workspace: Workspace) -> list[str]:
-    from tests.snapws.test_images import content_hash
+    from tests.snapws.images.test_images import content_hash
 
     return [f"layer_{layer.number:03d}_{content_hash(layer.path)}" for layer in workspace.layers()]
 

@@ -45,8 +45,8 @@ from dss.serving.worker.outbox import Outbox
 from dss.serving.worker.reports import ServerReports
 from dss.transfer.downloads import archive_names, skipped_words, unsent_words
 from snapws import Workspace, WorkspaceError
+from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.files import listed
-from snapws.names import LAYER_NAME, MESH_NAME
 
 if TYPE_CHECKING:
     from dss.http.session import Session

@@ -18,7 +18,8 @@ from dss.http.responses import Received
 from dss.transfer.downloads import download_archive, download_file
 from dss.transfer.listing import list_files
 from dss.transfer.uploads import upload_files
-from snapws import Workspace, registry_xml
+from snapws import Workspace
+from snapws.registry import xml_format
 from tests.dss.downloads import AREA, LAYER, archived_layer, get, naming, nifti, workspace_of
 from tests.dss.raw_server import WORKSPACE, RawServer, answer, listing, sent, serving
 
@@ -468,7 +469,7 @@ def test_a_layer_that_is_said_to_be_elsewhere_is_refused(
         key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[000].PolyData[000]"
     made.registry[f"{key}.AbsolutePath"] = stored
     made.registry["SaveLocation"] = saved_in
-    text = registry_xml.to_bytes(made.registry).replace(b"NAME", name.encode())
+    text = xml_format.to_bytes(made.registry).replace(b"NAME", name.encode())
     names = listing(name, "w.itksnap")
     with pytest.raises(TransferFailed, match="elsewhere than beside the workspace"):
         get(raw, tmp_path / "out", names, sent("w.itksnap", text), sent(name, body), names)

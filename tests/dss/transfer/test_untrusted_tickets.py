@@ -15,7 +15,8 @@ import pytest
 from dss import Client, Provider, Session, TooLarge, TransferFailed
 from dss.errors import InvalidResponse
 from dss.transfer.uploads import upload_files
-from snapws import Workspace, registry_xml
+from snapws import Workspace
+from snapws.registry import xml_format
 from tests.dss.downloads import LAYER, archived_layer, get, naming, nifti, workspace_of
 from tests.dss.raw_server import RawServer, answer, chunked, listing, sent
 
@@ -28,7 +29,7 @@ def elsewhere(tmp_path: Path) -> bytes:
     made.registry["Layers.Layer[000].Role"] = "MainRole"
     made.registry["Layers.Layer[000].AbsolutePath"] = (tmp_path / "secret.nii.gz").as_posix()
     made.registry["SaveLocation"] = "/archive"
-    return registry_xml.to_bytes(made.registry)
+    return xml_format.to_bytes(made.registry)
 
 
 def write(folder: Path, files: dict[str, bytes]) -> list[tuple[Path, str]]:
@@ -90,7 +91,7 @@ def test_meshes_that_were_never_sent_are_left_out_with_a_warning(
     raw: RawServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, at: str
 ) -> None:
     """Programs that send none name theirs where they are on the machine of the user."""
-    made = registry_xml.parse(workspace_of("l.nii.gz", "a.vtk", "b.vtk", "c.vtk"), "w").registry
+    made = xml_format.parse(workspace_of("l.nii.gz", "a.vtk", "b.vtk", "c.vtk"), "w").registry
     surfaces = "MeshLayers.Layer[001].MeshTimePoints.TimePoint[000].PolyData"
     separator = "\\" if "\\" in at else "/"
     for place in ("[000]", "[001]"):
@@ -101,7 +102,7 @@ def test_meshes_that_were_never_sent_are_left_out_with_a_warning(
     made["MeshLayers.Layer[002].NickName"] = "Kept"
     names = listing("l.nii.gz", "b.vtk", "c.vtk", "w.itksnap")
     mesh = b"# vtk DataFile Version 3.0\n"
-    answers = [names, sent("w.itksnap", registry_xml.to_bytes(made)), names]
+    answers = [names, sent("w.itksnap", xml_format.to_bytes(made)), names]
     answers += [sent("l.nii.gz", LAYER), sent("b.vtk", mesh), sent("c.vtk", mesh), names]
     with caplog.at_level(logging.WARNING, "dss"):
         path = get(raw, tmp_path / "out", *answers)
@@ -174,7 +175,7 @@ def test_mesh_is_not_put_under_a_name_that_programs_run(
     key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[000].PolyData[000]"
     made.registry[f"{key}.AbsolutePath"] = f"/archive/{name}"
     made.registry["SaveLocation"] = "/archive"
-    first = sent("w.itksnap", registry_xml.to_bytes(made.registry))
+    first = sent("w.itksnap", xml_format.to_bytes(made.registry))
     names = listing(name, "w.itksnap")
     with pytest.raises(TransferFailed, match="must not be put into a folder under this name"):
         get(raw, tmp_path / "out", names, first, sent(name, b"x"), names)
@@ -239,7 +240,7 @@ def test_layer_is_not_reached_through_a_link_in_the_folder(raw: RawServer, tmp_p
     made.registry["Layers.Layer[000].AbsolutePath"] = f"{out}/link/../l.nii.gz"
     made.registry["SaveLocation"] = str(out)
     names = listing("l.nii.gz", "w.itksnap")
-    first = sent("w.itksnap", registry_xml.to_bytes(made.registry))
+    first = sent("w.itksnap", xml_format.to_bytes(made.registry))
     with pytest.raises(TransferFailed, match="elsewhere than beside the workspace"):
         get(raw, out, names, first, sent("l.nii.gz", LAYER), names)
 
