@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote
 
-from dss.errors import InvalidResponse, NotFound, Refused, shown
+from dss.errors import InvalidResponse, NotFound, Refused
 from dss.http.session import Session
 from dss.parsing import read_names, rows, word
 from dss.records import AnyTicket, ProviderUser, Service
+from dss.text import shown
 
 
 class Admin:

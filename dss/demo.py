@@ -21,6 +21,7 @@ from dss.errors import DemoFailed
 from dss.middleware import ADMINISTRATOR, Middleware
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
+from dss.text import install_hint
 from snapws import Workspace, labels
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ def _check_registration() -> None:
     needed = {"greedy": "picsl_greedy", "Pillow": "PIL"}
     if lacking := [name for name, module in needed.items() if find_spec(module) is None]:
         raise DemoFailed(
-            f"the registration lacks {' and '.join(lacking)}; run: pip install 'snapws[demo]' "
-            "(in the checkout: '.[demo]'); the neck cut needs neither: dss demo --service neckcut"
+            f"the registration lacks {' and '.join(lacking)}; {install_hint('demo')}; "
+            "the neck cut needs neither: dss demo --service neckcut"
         )
 
 

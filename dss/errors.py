@@ -30,10 +30,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TEXT_LIMIT = 300
-"""Characters of a server's text that an error shows."""
-
-_LOOKED_AT = 20 * TEXT_LIMIT
+from dss.text import shown
 
 
 class DssError(Exception):
@@ -166,13 +163,6 @@ class JournalError(DssError):
 
 class DemoFailed(DssError):
     """The demonstration did not show what it should."""
-
-
-def shown(text: str) -> str:
-    """Make a server's text fit for a line: no control characters, at most `TEXT_LIMIT` long."""
-    text = text[:_LOOKED_AT]  # however much of it there is
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
 
 
 # Status and words of an answer, first match wins. The middleware uses 400 for everything of the

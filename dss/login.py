@@ -14,9 +14,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from dss.errors import InvalidResponse, NotLoggedIn, NotPermitted, shown
+from dss.errors import InvalidResponse, NotLoggedIn, NotPermitted
 from dss.http.retry import RETRY_FOR
 from dss.http.session import COOKIE_NAME, TIMEOUT, Session, server_url
+from dss.text import shown
 from snapws.files import replacing
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"

@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar, get_type_hints
 
-from dss.errors import InvalidResponse, shown
+from dss.errors import InvalidResponse
 from dss.records import (
     Attachment,
     LogEntry,
@@ -31,6 +31,7 @@ from dss.records import (
     TicketDetail,
     TicketStatus,
 )
+from dss.text import shown
 
 R = TypeVar("R")
 

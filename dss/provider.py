@@ -15,12 +15,12 @@ from dss.errors import (
     OutcomeUnknown,
     ServerFailed,
     TicketDeleted,
-    shown,
 )
 from dss.http.multipart import FileBody
 from dss.http.session import Session
 from dss.parsing import read_int, read_status, rows, word
 from dss.records import Available, Claim, FileEntry, ProvidedService, TicketStatus
+from dss.text import shown
 from dss.transfer.downloads import download_archive
 from dss.transfer.listing import list_files
 from dss.transfer.uploads import Sent, archived, upload_archive

@@ -16,8 +16,9 @@ from pathlib import Path
 from lxml import etree
 
 from dss.client import Area, Client
-from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed, shown
+from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed
 from dss.records import Attachment, LogEntry, Ticket, TicketDetail
+from dss.text import shown
 from snapws import Workspace, WorkspaceError, leftovers
 from snapws.pictures import pillow
 from snapws.report import contents, sections

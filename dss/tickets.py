@@ -17,9 +17,9 @@ from dss.errors import (
     ServerFailed,
     TimedOut,
     Unfinished,
-    shown,
 )
 from dss.records import Service, TicketDetail
+from dss.text import shown
 
 _LOOK = 1.0  # seconds that the only look at a ticket may take where none are given to wait
 _LAST_LOOK = 0.2  # seconds before the end of a wait at which the last look begins, at least

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from dss.errors import InvalidResponse, ServerFailed, TransferFailed, refusal, shown
+from dss.errors import InvalidResponse, ServerFailed, TransferFailed, refusal
 from dss.http.retry import AttemptFailed, reason
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance

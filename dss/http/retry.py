@@ -17,8 +17,10 @@ import requests
 from requests.exceptions import InvalidSchema, InvalidURL
 from urllib3.exceptions import LocationParseError
 
-from dss.errors import DssError, InvalidResponse, shown
+from dss.backoff import Backoff
+from dss.errors import DssError, InvalidResponse
 from dss.http.connections import NotConnected
+from dss.text import shown
 
 RETRY_FOR = 60.0
 """Seconds, by default, for which a call is sent again after its first failure."""
@@ -52,7 +54,7 @@ class Attempts:
         self._over = None if within is None else self._begin + within
         self._end: float | None = None
         self._noticed = False
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._failures = 0
 
     def bound(self, seconds: float) -> float:
@@ -74,8 +76,8 @@ class Attempts:
         if left <= 0 or self._failures >= MAX_FAILURES:
             return False
         # The last try is made when the time is just over, however long the pauses have become.
-        seconds = min(left, self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        share = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        seconds = min(left, self._backoff.next() * share)
         return not self._broken.wait(seconds) and not self._is_over()
 
     def _is_over(self) -> bool:

@@ -39,7 +39,6 @@ from dss.errors import (
     OutcomeUnknown,
     Refused,
     ServerFailed,
-    shown,
 )
 from dss.http.connections import Connections, NotConnected
 from dss.http.responses import Received, digest_of, raise_for_response, save, start_of, text_of
@@ -52,6 +51,7 @@ from dss.http.retry import (
     never_sent,
     reason,
 )
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance

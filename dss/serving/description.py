@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dss.errors import ServiceError, shown
+from dss.errors import ServiceError
 from dss.records import ServiceTag
 from dss.serving.json_positions import JsonPositions, joined
+from dss.text import shown
 from snapws import LayerFileMissing, Role, Workspace, files
 
 FILE = "service.json"

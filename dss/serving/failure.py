@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dss.serving.redaction import scrubbed
+from dss.text import one_line
 
 _LONGEST = 500
 _READ = 2**20
@@ -18,8 +19,7 @@ _LONGEST_PATH = 4096
 
 def told(error: BaseException) -> str:
     """Give what the user is told of an error: its message in one line, or its kind without one."""
-    words = "".join(sign if sign.isprintable() else " " for sign in _text_of(error))
-    message = " ".join(words.split()) or type(error).__name__
+    message = one_line(_text_of(error)) or type(error).__name__
     if not isinstance(error, (OSError, MemoryError)) and _is_technical(error):
         message = f"{type(error).__name__}: {message}"
     return scrubbed(message)[:_LONGEST]

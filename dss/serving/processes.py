@@ -11,14 +11,12 @@ import time
 from contextlib import suppress
 
 from dss.errors import ServiceError
+from dss.text import install_hint
 
 try:
     import psutil
 except ImportError as error:
-    raise ServiceError(
-        "services need the package psutil; run: pip install 'snapws[service]' "
-        "(in the checkout: '.[service]')"
-    ) from error
+    raise ServiceError(f"services need the package psutil; {install_hint('service')}") from error
 
 MARK = "DSS_JOB"
 """Variable of the environment that says which job a process works for."""

@@ -19,8 +19,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from dss.errors import ServerFailed, TransferFailed, shown
+from dss.errors import ServerFailed, TransferFailed
 from dss.records import FileEntry
+from dss.text import shown
 from dss.transfer.allowance import Allowance
 from dss.transfer.integrity import (
     check_framed,

@@ -13,7 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dss.errors import TransferFailed, shown
+from dss.errors import TransferFailed
+from dss.text import shown
 from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
 from snapws.names import LAYER_NAME, MESH_NAME
 from snapws.streams import ahead

@@ -13,9 +13,10 @@ import re
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from dss.errors import TransferFailed, shown
+from dss.errors import TransferFailed
 from dss.parsing import read_csv
 from dss.records import FileEntry
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.http.session import Session

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from distributed import Client, Future
 
+from dss.backoff import Backoff
 from dss.serving.messages import (
     Accepted,
     Ack,
@@ -181,7 +182,7 @@ class DaskExecutor:
         # What it says of itself is said here, once and in the runner's form.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         async with self._reaching:
-            pause = 0.0
+            backoff, warned = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), False
             while self._client is None or self._client.status != "running":
                 before, self._client = self._client, None
                 try:
@@ -196,11 +197,11 @@ class DaskExecutor:
                     )
                     _log.info("jobs are done by the Dask cluster at %s", self._scheduler)
                 except Exception as error:  # noqa: BLE001 - as many kinds as ways to be away
-                    if not pause:
+                    if not warned:
+                        warned = True
                         what = f"{error or type(error).__name__}".splitlines()[0]
                         _log.warning("no Dask cluster at %s: %s", self._scheduler, what)
-                    pause = min(2 * pause, _LONGEST_PAUSE) or _FIRST_PAUSE
-                    await asyncio.sleep(pause)
+                    await asyncio.sleep(backoff.next())
             return self._client
 
     async def _listen(self, client: Client) -> tuple[str, int]:

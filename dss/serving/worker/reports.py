@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dss.backoff import Backoff
 from dss.errors import (
     DssError,
     NetworkFailed,
@@ -115,7 +116,7 @@ class ServerReports:
             self._failure = error
 
     def _deliver_all(self) -> None:
-        pause, refusals = _FIRST_PAUSE, 0
+        backoff, refusals = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waits() or self._closing)
@@ -138,11 +139,11 @@ class ServerReports:
                         self._outbox.again()
                     _log.info("ticket %d: %s; its reports wait", self._ticket, error)
                     with self._changed:
-                        self._changed.wait_for(lambda: self._closing, pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                        self._changed.wait_for(lambda: self._closing, backoff.next())
                     continue
                 _log.warning("ticket %d: not told again: %s", self._ticket, error)
-            pause, refusals, self._failure = _FIRST_PAUSE, 0, None
+            backoff.reset()
+            refusals, self._failure = 0, None
             with self._changed:
                 if item is not None:
                     self._outbox.done()
