@@ -108,7 +108,7 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
 
 
 def images() -> Path:
-    """Give the folder with the images of the demonstration."""
+    """Return the folder with the images of the demonstration."""
     installed = Path(__file__).parent / "brain"
     return installed if installed.exists() else Path(__file__).parents[1] / "fixtures" / "brain"
 
@@ -242,7 +242,7 @@ def _voxels(path: Path) -> npt.NDArray[np.generic]:
 
 
 def _extent(path: Path) -> tuple[float, float]:
-    """Give where an image of the template begins and ends, in mm, from inferior to superior."""
+    """Return where an image of the template begins and ends, in mm, from inferior to superior."""
     from snapws.geometry import affine
     from snapws.images import read_header
 

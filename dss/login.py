@@ -172,7 +172,7 @@ class Credentials:
 
         Raises:
             NotLoggedIn: No login is kept; the message says how to log in.
-            NetworkFailed: The URL is none.
+            NetworkFailed: The URL is invalid.
         """
         server = server or self.server or ""
         if not server:
@@ -195,7 +195,7 @@ class Credentials:
         """Remove the login kept for a server; without one nothing happens.
 
         Raises:
-            NetworkFailed: The URL is none.
+            NetworkFailed: The URL is invalid.
         """
         server = server or self.server
         if server is None:

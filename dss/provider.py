@@ -145,7 +145,7 @@ class Provider:
             time.sleep(min(interval, left))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tell the status of a ticket of a provided service, claimed or not, deleted or not.
+        """Return the status of a ticket of a provided service, claimed or not, deleted or not.
 
         Raises:
             NotFound: There is no such ticket for this user.

@@ -222,7 +222,7 @@ def stopping(runner: Stoppable) -> Iterator[None]:
 
 
 def _dask(scheduler: str, file: Path, settings: Settings) -> Executor:
-    """Give the workers of a Dask cluster that have what the services need."""
+    """Return the workers of a Dask cluster that have what the services need."""
     from dss.serving.runner.executors import describe
 
     try:

@@ -61,7 +61,7 @@ class Phase:
         self._end = end
 
     def progress(self, fraction: float) -> None:
-        """Tell how much of this part is done, 0 to 1.
+        """Report how much of this phase is done, 0 to 1.
 
         Raises:
             ValueError: It is not.
@@ -94,7 +94,7 @@ class Job:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the work is to end: the ticket was deleted, its time is up, the runner stops."""
+        """Return whether to end: the ticket was deleted, its time is up, or the runner stops."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
@@ -181,7 +181,7 @@ class Job:
             self.log(f"Attached: {', '.join(self._loose)}")
 
     def progress(self, value: float) -> None:
-        """Tell how much of the job is done, 0 to 1; less than was told before changes nothing.
+        """Report how much of the job is done, 0 to 1; a lower value than before is ignored.
 
         Raises:
             ValueError: It is not within 0 to 1.

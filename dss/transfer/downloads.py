@@ -401,7 +401,7 @@ class _Download:
 
 
 def _is_there(session: Session, path: str, file: Path) -> bool:
-    """Tell whether a file is in its place, as the server has it."""
+    """Return whether a file is in its place, as the server has it."""
     if file.is_symlink() or not file.is_file():
         return False
     try:

@@ -56,7 +56,7 @@ def list_files(session: Session, area: str) -> list[FileEntry]:
 
 
 def _folded(name: str) -> str:
-    """Give what is the same of all names that are one to some file system."""
+    """Return a key that is equal for names that some file system takes for one file."""
     return normalize("NFC", normalize("NFC", name).casefold())
 
 

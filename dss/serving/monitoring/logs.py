@@ -75,7 +75,7 @@ def showing(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> Iter
 
 @contextmanager
 def handled(name: str, handler: logging.Handler, level: int) -> Iterator[None]:
-    """Give what is logged to a handler, until the block's end.
+    """Send what is logged to a handler, until the block's end.
 
     Args:
         name: Of the logger.

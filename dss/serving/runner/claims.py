@@ -58,7 +58,7 @@ class Claimed:
 
 
 def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
-    """Give the names of the services that are to be served, by their hashes.
+    """Return the names of the services that are to be served, by their hashes.
 
     Args:
         calls: The login's calls.
@@ -293,7 +293,7 @@ class Claims:
         self._new.append(claimed)
 
     def _claimable(self) -> list[str]:
-        """Give the services to claim from."""
+        """Return the services to claim from."""
         only = self.lost.unsearched(self.services)
         return [only] if only else list(self.services)
 

@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 def together(resources: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Give the resources with which each of several services can do its work: of each the most."""
+    """Return the resources that suffice for each of several services: of each the most."""
     most: dict[str, float] = {}
     for one in resources:
         for name, amount in one.items():
@@ -266,11 +266,11 @@ class _Remote:
         self._writer: asyncio.StreamWriter | None = None
 
     def order(self, order: Order) -> None:
-        """Tell it what to do."""
+        """Send the worker its order."""
         self._loop.call_soon_threadsafe(self._tell, order)
 
     def answer(self, number: int) -> None:
-        """Tell it that what it said is in the journal."""
+        """Acknowledge a message, which is in the journal now."""
         self._loop.call_soon_threadsafe(self._tell, Ack(number))
 
     def cancel(self) -> None:
@@ -324,7 +324,7 @@ class _Remote:
 
 
 def _identify(workdir: Path) -> str:
-    """Give what tells a work folder from others; it stays the same for its life.
+    """Return the identity of a work folder, which it keeps for its life.
 
     Network file systems are slow to tell of changes: so it is made once.
     """
@@ -338,7 +338,7 @@ def _is_encrypted(client: Client) -> bool:
 
 
 def _own_address(host: str, port: int) -> str:
-    """Give the address under which this machine is known where a host is."""
+    """Return the address under which this machine is known where a host is."""
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as way:
         way.connect(address)  # which sends nothing

@@ -54,7 +54,7 @@ class Slot:
 
     @property
     def never_began(self) -> bool:
-        """Whether its worker, if that has ended, has done so before it could take an order."""
+        """Return whether the worker, if it has ended, did so before it could take an order."""
         return self.ticket is None and not (self.ready or self.leaves)
 
 

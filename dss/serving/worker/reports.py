@@ -172,7 +172,7 @@ class ServerReports:
 
 
 def _is_tried_again(item: Attached | Line | None, error: Exception) -> bool:
-    """Tell whether an item, or the progress, that could not be delivered shall be tried again."""
+    """Return whether the delivery of an item, or of the progress, shall be retried."""
     if isinstance(error, (NetworkFailed, NotLoggedIn)):
         return True
     if isinstance(error, ServerFailed):
@@ -184,7 +184,7 @@ def _is_tried_again(item: Attached | Line | None, error: Exception) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Tell whether an error is a refusal of what was told, not of who tells it of what ticket."""
+    """Return whether the server refused the report itself, not the login or the ticket."""
     return isinstance(error, Refused) and not isinstance(error, (NotLoggedIn, WrongState))
 
 
@@ -211,12 +211,12 @@ class ToldReports:
         self._attached.append(f"{attached.description}: {copy}")
 
     def log(self, category: Category, message: str) -> None:
-        """Tell a line, and the files that it takes along."""
+        """Send a line of the log, and the files that go with it."""
         mark = "" if category == "info" else f"{category}: "
         files = "".join(f" [{one}]" for one in self._attached)
         self._attached.clear()
         self._tell(f"{mark}{message}{files}")
 
     def progress(self, value: float) -> None:
-        """Tell how much is done."""
+        """Send the progress."""
         self._tell(f"{value:.0%}")

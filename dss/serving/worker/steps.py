@@ -349,7 +349,7 @@ class TicketRun:
             self._channel.cancelled.wait(backoff.next())
 
     def _tags(self) -> list[ServiceTag]:
-        """Give what a workspace has to have: as the server's description says, and the author."""
+        """Return the tags that a workspace must have, by the server's description and the file."""
         try:
             described = list(Client(self._session).service_detail(self._order.hash).tags)
         except NotFound as error:
