@@ -259,7 +259,10 @@ class Provider:
             ServerFailed: The server knows this `start` with another `end`.
         """
         if not (0 <= value <= 1 and 0 <= start < end <= 1):
-            raise ValueError(f"not a progress: {value} of the part from {start} to {end}")
+            raise ValueError(
+                "progress and its part must be within 0 to 1, and the part must end after its "
+                f"start: got {value} of the part from {start} to {end}"
+            )
         fields = {"chunk_start": str(start), "chunk_end": str(end), "progress": str(value)}
         try:
             self._post(ticket, "progress", fields, word("success"), None)
