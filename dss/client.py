@@ -73,7 +73,7 @@ class Client:
         )
 
     def service_detail(self, hash: str) -> ServiceDetail:  # noqa: A002 - the word of the field
-        """Tell what a service says of itself, and which layers it asks for.
+        """Return the description of a service, with the tags that it asks for.
 
         Raises:
             NotFound: There is no such service now.
@@ -81,7 +81,7 @@ class Client:
         return read_service(self.session.get_json(f"api/services/{hash}/detail"))
 
     def service_stats(self, hash: str) -> ServiceStats:  # noqa: A002 - the word of the field
-        """Tell how busy a service is.
+        """Return how busy a service is.
 
         Raises:
             ServerFailed: There is no such service (so the server answers).
@@ -222,7 +222,7 @@ class Client:
         return self.session.get_text("api/tickets", rows(Ticket, "id", "service", "status"))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tell a ticket's status.
+        """Return the status of a ticket.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -230,7 +230,7 @@ class Client:
         return self.session.get_text(f"api/tickets/{ticket}/status", read_status)
 
     def detail(self, ticket: int, since: int = 0) -> TicketDetail:
-        """Tell status, progress, place in the queue, and the log after the entry `since`.
+        """Return status, progress, place in the queue, and the log after the entry `since`.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -242,7 +242,7 @@ class Client:
         return read_detail(self.session.get_json(path, within=within))
 
     def log(self, ticket: int, since: int = 0) -> tuple[LogEntry, ...]:
-        """Give the log of a ticket after the entry `since`, oldest first; a deleted one's too.
+        """Return the log of a ticket after the entry `since`, oldest first; of deleted ones, too.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -250,7 +250,7 @@ class Client:
         return self.detail(ticket, since).log
 
     def progress(self, ticket: int) -> float:
-        """Tell how much of a ticket is done: the sum of the parts that its provider has set.
+        """Return how much of a ticket is done: the sum of the parts that its provider has set.
 
         It is 0 to 1 where the provider keeps to one division of the work, and is not 1 merely
         because the ticket is over, as that of `detail` is.
@@ -261,7 +261,7 @@ class Client:
         return self.session.get_text(f"api/tickets/{ticket}/progress", read_number)
 
     def queue_position(self, ticket: int) -> int | None:
-        """Tell a ticket's place in the queue of its service, from 1; None where it is in none.
+        """Return a ticket's place in the queue of its service, from 1; None if it is not queued.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -424,7 +424,7 @@ class Client:
             )
 
     def _left(self, ticket: int, *before: TicketStatus) -> str | None:
-        """Give the word for "queued" if a ticket has left the states `before`, None if not."""
+        """Return the word for "queued" if a ticket has left the states `before`, else None."""
         status = self.status(ticket)
         if status is TicketStatus.DELETED:
             raise TicketDeleted(f"ticket {ticket} is deleted")
@@ -432,7 +432,7 @@ class Client:
 
     @contextmanager
     def _state_matters(self, ticket: int, rule: str, *right: TicketStatus) -> Iterator[None]:
-        """Tell a ticket in the wrong state from none: the server says "not found" of both."""
+        """Raise the right error for a ticket in the wrong state, which the server cannot find."""
         try:
             yield
         except NotFound as error:

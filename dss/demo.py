@@ -21,6 +21,7 @@ from dss.errors import DemoFailed
 from dss.middleware import ADMINISTRATOR, Middleware
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
+from dss.text import install_hint
 from snapws import Workspace, labels
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
 
 
 def images() -> Path:
-    """Give the folder with the images of the demonstration."""
+    """Return the folder with the images of the demonstration."""
     installed = Path(__file__).parent / "brain"
     return installed if installed.exists() else Path(__file__).parents[1] / "fixtures" / "brain"
 
@@ -161,8 +162,8 @@ def _check_registration() -> None:
     needed = {"greedy": "picsl_greedy", "Pillow": "PIL"}
     if lacking := [name for name, module in needed.items() if find_spec(module) is None]:
         raise DemoFailed(
-            f"the registration lacks {' and '.join(lacking)}; run: pip install 'snapws[demo]' "
-            "(in the checkout: '.[demo]'); the neck cut needs neither: dss demo --service neckcut"
+            f"the registration lacks {' and '.join(lacking)}; {install_hint('demo')}; "
+            "the neck cut needs neither: dss demo --service neckcut"
         )
 
 
@@ -241,7 +242,7 @@ def _voxels(path: Path) -> npt.NDArray[np.generic]:
 
 
 def _extent(path: Path) -> tuple[float, float]:
-    """Give where an image of the template begins and ends, in mm, from inferior to superior."""
+    """Return where an image of the template begins and ends, in mm, from inferior to superior."""
     from snapws.geometry import affine
     from snapws.images.reading import read_header
 

@@ -14,9 +14,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from dss.errors import InvalidResponse, NotLoggedIn, NotPermitted, shown
+from dss.errors import InvalidResponse, NotLoggedIn, NotPermitted
 from dss.http.retry import RETRY_FOR
 from dss.http.session import COOKIE_NAME, TIMEOUT, Session, server_url
+from dss.text import shown
 from snapws.files import replacing
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
@@ -171,7 +172,7 @@ class Credentials:
 
         Raises:
             NotLoggedIn: No login is kept; the message says how to log in.
-            NetworkFailed: The URL is none.
+            NetworkFailed: The URL is invalid.
         """
         server = server or self.server or ""
         if not server:
@@ -194,7 +195,7 @@ class Credentials:
         """Remove the login kept for a server; without one nothing happens.
 
         Raises:
-            NetworkFailed: The URL is none.
+            NetworkFailed: The URL is invalid.
         """
         server = server or self.server
         if server is None:

@@ -27,6 +27,7 @@ from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
 from dss.http.session import Session
 from dss.login import login
+from dss.text import install_hint
 from snapws import leftovers
 
 HOST = "127.0.0.1"
@@ -151,10 +152,7 @@ class Middleware:
         if not 0 <= self.port <= _MAX_PORT:
             raise MiddlewareFailed(f"{self.port} is no port: they go from 0 to {_MAX_PORT}")
         if find_spec("itksnap_dss_server") is None:
-            raise MiddlewareFailed(
-                "the middleware is not installed; run: pip install 'snapws[middleware]' "
-                "(in the checkout: '.[middleware]')"
-            )
+            raise MiddlewareFailed(f"the middleware is not installed; {install_hint('middleware')}")
         (self.folder / "store").mkdir(parents=True, exist_ok=True)
         if self.port:
             self._start_on(_usable(self.port))

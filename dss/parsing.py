@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar, get_type_hints
 
-from dss.errors import InvalidResponse, shown
+from dss.errors import InvalidResponse
 from dss.records import (
     Attachment,
     LogEntry,
@@ -31,6 +31,7 @@ from dss.records import (
     TicketDetail,
     TicketStatus,
 )
+from dss.text import shown
 
 R = TypeVar("R")
 
@@ -41,7 +42,7 @@ def read_word(text: str, *allowed: str) -> str:
     """Read an answer of one word, which has to be one of those `allowed`.
 
     Raises:
-        InvalidResponse: It is none.
+        InvalidResponse: It is not one of the words.
     """
     word = text.strip()
     if word not in allowed:
@@ -52,7 +53,7 @@ def read_word(text: str, *allowed: str) -> str:
 
 
 def word(*allowed: str) -> Callable[[str], str]:
-    """Give a reader of answers of one word, which has to be one of those `allowed`."""
+    """Return a reader of answers of one word, which has to be one of those `allowed`."""
     return lambda text: read_word(text, *allowed)
 
 
@@ -60,7 +61,7 @@ def read_int(text: str) -> int:
     """Read a number that is an id or a count: decimal digits and nothing else.
 
     Raises:
-        InvalidResponse: It is none.
+        InvalidResponse: It is not a number.
     """
     digits = text.strip()
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
@@ -72,7 +73,7 @@ def read_number(text: str) -> float:
     """Read a number that need not be whole.
 
     Raises:
-        InvalidResponse: It is none.
+        InvalidResponse: It is not a number.
     """
     try:
         number = float(text)
@@ -121,7 +122,7 @@ def read_duration(value: object) -> timedelta | None:
     """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none.
 
     Raises:
-        InvalidResponse: It is none.
+        InvalidResponse: It is not a duration.
     """
     if value is None or value == "":
         return None
@@ -184,7 +185,7 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
 
 
 def rows(record: type[R], *columns: str) -> Callable[[str], list[R]]:
-    """Give a reader of rows of CSV, as `read_csv` reads them."""
+    """Return a reader of rows of CSV, as `read_csv` reads them."""
     return lambda text: read_csv(record, columns, text)
 
 

@@ -15,12 +15,12 @@ from dss.errors import (
     OutcomeUnknown,
     ServerFailed,
     TicketDeleted,
-    shown,
 )
 from dss.http.multipart import FileBody
 from dss.http.session import Session
 from dss.parsing import read_int, read_status, rows, word
 from dss.records import Available, Claim, FileEntry, ProvidedService, TicketStatus
+from dss.text import shown
 from dss.transfer.downloads import download_archive
 from dss.transfer.listing import list_files
 from dss.transfer.uploads import Sent, archived, upload_archive
@@ -145,7 +145,7 @@ class Provider:
             time.sleep(min(interval, left))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tell the status of a ticket of a provided service, claimed or not, deleted or not.
+        """Return the status of a ticket of a provided service, claimed or not, deleted or not.
 
         Raises:
             NotFound: There is no such ticket for this user.
@@ -259,7 +259,10 @@ class Provider:
             ServerFailed: The server knows this `start` with another `end`.
         """
         if not (0 <= value <= 1 and 0 <= start < end <= 1):
-            raise ValueError(f"not a progress: {value} of the part from {start} to {end}")
+            raise ValueError(
+                "progress and its part must be within 0 to 1, and the part must end after its "
+                f"start: got {value} of the part from {start} to {end}"
+            )
         fields = {"chunk_start": str(start), "chunk_end": str(end), "progress": str(value)}
         try:
             self._post(ticket, "progress", fields, word("success"), None)

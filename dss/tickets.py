@@ -17,9 +17,9 @@ from dss.errors import (
     ServerFailed,
     TimedOut,
     Unfinished,
-    shown,
 )
 from dss.records import Service, TicketDetail
+from dss.text import shown
 
 _LOOK = 1.0  # seconds that the only look at a ticket may take where none are given to wait
 _LAST_LOOK = 0.2  # seconds before the end of a wait at which the last look begins, at least
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def newest(listed: Sequence[Service], name: str) -> Service:
-    """Give the service of a name with the highest version, of which 1.10 is higher than 1.9.
+    """Return the service of a name with the highest version; 1.10 is higher than 1.9.
 
     The server would take one that was withdrawn, too: so of those that are listed.
 
@@ -103,7 +103,7 @@ def follow(
     timeout: float | None,
     interval: float,
 ) -> Iterator[TicketDetail]:
-    """Give what is new of a ticket until it is over, as `Client.wait` says.
+    """Yield a ticket whenever it has changed, until it is over, as `Client.wait` says.
 
     Args:
         look: Gives the ticket with the log after an entry, within some seconds.

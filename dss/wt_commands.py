@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import dss
 from dss.errors import DssError
+from dss.text import printable
 from snapws.errors import WorkspaceError
 from snapws.wt.run import Command, Run, UsageError, number, whole_number
 
@@ -381,7 +382,7 @@ def _take_number(run: Run) -> float | None:
 
 def _line(text: str) -> str:
     """Put a server's text on one line that leaves the terminal alone."""
-    return "".join(sign if sign.isprintable() else " " for sign in text).rstrip()
+    return printable(text).rstrip()
 
 
 def _seconds(entry: LogEntry) -> int:

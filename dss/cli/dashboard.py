@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dss.cli.shared import Interval, as_record
-from dss.errors import shown
+from dss.text import shown
 from snapws.cli import render
 from snapws.cli.frame import Listing
 

@@ -16,6 +16,7 @@ import typer
 
 from dss.cli.shared import Connection, MaxSize, seconds, service_file, size, warn_if_readable
 from dss.errors import ServiceError
+from dss.text import install_hint
 from snapws.cli import render
 
 if TYPE_CHECKING:
@@ -221,16 +222,13 @@ def stopping(runner: Stoppable) -> Iterator[None]:
 
 
 def _dask(scheduler: str, file: Path, settings: Settings) -> Executor:
-    """Give the workers of a Dask cluster that have what the services need."""
+    """Return the workers of a Dask cluster that have what the services need."""
     from dss.serving.runner.executors import describe
 
     try:
         from dss.serving.runner.dask import DaskExecutor, together
     except ImportError as error:
-        raise ServiceError(
-            f"--executor dask lacks {error.name}; run: pip install 'snapws[dask]' "
-            "(in the checkout: '.[dask]')"
-        ) from error
+        raise ServiceError(f"--executor dask lacks {error.name}; {install_hint('dask')}") from error
     declared = describe(file)
     # What a service needs that was chosen by its hash is not known yet: then all of them count.
     chosen = [one for one in declared if one.name in settings.services] or declared

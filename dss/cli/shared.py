@@ -238,7 +238,7 @@ def show_words(listing: Listing, words: Sequence[str]) -> None:
 
 
 def service_file(path: Path) -> Path:
-    """Give the file of a service; a folder stands for the one that `dss service init` begins."""
+    """Return the file of a service; a folder means the file that `dss service init` wrote."""
     from dss.serving.description import CODE
 
     return path / CODE if path.is_dir() else path
@@ -261,7 +261,7 @@ def show_sent(sent: Sent) -> None:
 
 
 def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> str:
-    """Give the hash of the one service that a name or a hash means.
+    """Return the hash of the one service that a name or a hash means.
 
     Args:
         wanted: what was typed; 40 hex digits are taken for a hash, listed or not.
@@ -285,7 +285,7 @@ def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> s
 
 
 def as_record(thing: Any) -> dict[str, Any]:
-    """Give a record of the library as JSON knows it, times in ISO 8601, durations in seconds."""
+    """Return a record of the library as JSON values: times in ISO 8601, durations in seconds."""
     return {field.name: _as_json(getattr(thing, field.name)) for field in fields(thing)}
 
 

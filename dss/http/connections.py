@@ -57,7 +57,7 @@ class Connections(HTTPAdapter):
 
     @property
     def cut(self) -> bool:
-        """Whether the request under way was broken off, or its deadline has passed."""
+        """Return whether the request under way was aborted, or its deadline has passed."""
         return self.broken.is_set() or self.deadline.passed
 
     def move(self, size: int) -> None:
@@ -76,7 +76,7 @@ class Connections(HTTPAdapter):
         self._watch(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Give the manager of the connections through a proxy."""
+        """Return the manager of the connections through a proxy."""
         known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
         if not known:
@@ -84,10 +84,10 @@ class Connections(HTTPAdapter):
         return manager
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """Give the pool of connections for a request.
+        """Return the pool of connections for a request.
 
         Raises:
-            InvalidProxyURL: The address of the proxy is none.
+            InvalidProxyURL: The URL of the proxy is invalid.
         """
         try:
             return super().get_connection_with_tls_context(*args, **options)

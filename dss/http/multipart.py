@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dss.errors import TransferFailed, shown
+from dss.errors import TransferFailed
+from dss.text import shown
 
 _CHUNK = 32 * 2**10  # each has to leave within the time-out of sending
 _SENDABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")

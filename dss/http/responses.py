@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from dss.errors import InvalidResponse, ServerFailed, TransferFailed, refusal, shown
+from dss.errors import InvalidResponse, ServerFailed, TransferFailed, refusal
 from dss.http.retry import AttemptFailed, reason
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance
@@ -22,7 +23,10 @@ _MAX_TEXT = 10 * 2**20
 # Small pieces let TCP's window grow; the server copies all that is left of a file at each send, so
 # that what it can send at once decides how long it takes.
 _CHUNK = 64 * 2**10
-_PASSING = (408, 429)  # refusals that are none: of a request that came late, or too soon
+_PASSING = (
+    408,
+    429,
+)  # client errors that are worth retrying: of a request that came late, or too soon
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def text_of(response: requests.Response, call: str) -> str:
 
 
 def name_of(response: requests.Response) -> str | None:
-    """Give the name that an answer gives a file, None where it gives none."""
+    """Return the name of the file in a response, None if it has no name."""
     disposition = response.headers.get("Content-Disposition", "")
     # The server does not escape quotes in the name: it ends at the last one.
     name = re.search(r'filename="?(.*?)"?$', disposition)
@@ -165,7 +169,7 @@ def digest_of(
     came: Callable[[int], None],
     most: int | None = None,
 ) -> tuple[str | None, str]:
-    """Give the name of a file and the SHA-256 of its bytes, in hex digits, and keep nothing else.
+    """Return the name of a file and the SHA-256 of its bytes, in hex digits; keep nothing else.
 
     Of a file with more than `most` bytes, it is that of a beginning which is longer.
 
@@ -184,7 +188,7 @@ def digest_of(
 def start_of(
     response: requests.Response, call: str, size: int, came: Callable[[int], None]
 ) -> tuple[str | None, bytes]:
-    """Give the name of a file and its first bytes, `size` of them if it has as many.
+    """Return the name of a file and its first bytes, `size` of them if it has as many.
 
     Raises:
         AttemptFailed: It ended early.
@@ -200,7 +204,7 @@ def start_of(
 def chunks_of(
     response: requests.Response, call: str, came: Callable[[int], None]
 ) -> Iterator[bytes]:
-    """Give a body piece by piece, as many bytes as it was said to have.
+    """Yield a body piece by piece, as many bytes as its header announces.
 
     Raises:
         AttemptFailed: It ended early.
@@ -223,7 +227,7 @@ def chunks_of(
 
 
 def _length(response: requests.Response) -> str:
-    """Give what an answer says of its length, nothing where it says none."""
+    """Return the length that the header announces, as text; empty if it announces none."""
     given = response.headers.get("Content-Length", "")
     return given if re.fullmatch("[0-9]{1,18}", given) else ""
 

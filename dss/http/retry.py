@@ -1,4 +1,4 @@
-"""Whether, how long and how often a call that may be sent again is sent again.
+"""Retries: whether, how long and how often a call is sent again, with exponential backoff.
 
 The time begins with the first failure, so that a call that failed late, as a long download does, is
 tried again like any other. The pauses grow, and each is a little random: clients that lost the
@@ -17,8 +17,10 @@ import requests
 from requests.exceptions import InvalidSchema, InvalidURL
 from urllib3.exceptions import LocationParseError
 
-from dss.errors import DssError, InvalidResponse, shown
+from dss.backoff import Backoff
+from dss.errors import DssError, InvalidResponse
 from dss.http.connections import NotConnected
+from dss.text import shown
 
 RETRY_FOR = 60.0
 """Seconds, by default, for which a call is sent again after its first failure."""
@@ -52,7 +54,7 @@ class Attempts:
         self._over = None if within is None else self._begin + within
         self._end: float | None = None
         self._noticed = False
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._failures = 0
 
     def bound(self, seconds: float) -> float:
@@ -62,7 +64,7 @@ class Attempts:
         return max(_SHORTEST, min(seconds, self._over - time.monotonic()))
 
     def pause(self, failure: DssError) -> bool:
-        """Wait for the next try; False, and no wait, where there is none after this failure."""
+        """Wait for the next attempt; return False at once if there is none after this failure."""
         now = time.monotonic()
         if self._end is None:
             self._end = now + self._patience
@@ -74,15 +76,15 @@ class Attempts:
         if left <= 0 or self._failures >= MAX_FAILURES:
             return False
         # The last try is made when the time is just over, however long the pauses have become.
-        seconds = min(left, self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        share = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        seconds = min(left, self._backoff.next() * share)
         return not self._broken.wait(seconds) and not self._is_over()
 
     def _is_over(self) -> bool:
         return self._over is not None and self._over - time.monotonic() < _SHORTEST
 
     def noticed(self) -> float | None:
-        """Give once how many seconds of tries are left, when the call has taken `NOTICED`."""
+        """Return, once a call, the seconds left for retries when it has taken `NOTICED`."""
         now = time.monotonic()
         if self._noticed or self._end is None or now - self._begin < NOTICED:
             return None
@@ -107,7 +109,7 @@ class AttemptFailed(Exception):
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and those it was made from, which the libraries keep in several places."""
+    """Yield an error and its causes, which the libraries keep in several places."""
     todo: list[object] = [error]
     seen: list[object] = []
     while todo:
@@ -120,18 +122,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def never_sent(error: Exception) -> bool:
-    """Tell whether a request failed before any of it can have left."""
+    """Return whether a request failed before any of it can have left."""
     return any(isinstance(cause, NotConnected) for cause in _causes(error)) or is_no_address(error)
 
 
 def is_no_address(error: Exception) -> bool:
-    """Tell whether a request failed at the address of the server, or of a proxy."""
+    """Return whether the URL of the server, or of a proxy, is invalid."""
     kinds = (InvalidURL, InvalidSchema, LocationParseError)
     return any(isinstance(cause, kinds) for cause in _causes(error))
 
 
 def is_permanent(error: Exception) -> bool:
-    """Tell whether another try would fail alike: a certificate not trusted, an impossible URL."""
+    """Return whether a retry would fail alike: a certificate not trusted, an invalid URL."""
     return never_sent(error) and any(
         is_no_address(error)
         or isinstance(cause, ssl.SSLCertVerificationError)
@@ -149,11 +151,11 @@ def _speaks_no_tls(error: BaseException) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Give the words of the system for a failure, without the libraries' wrapping."""
+    """Return the system's message for a failure, without the libraries' wrapping."""
     causes = [c for c in _causes(error) if not isinstance(c, requests.RequestException)]
     if is_no_address(error) and not isinstance(error, InvalidSchema):
         # The libraries' words have the address in them, and so perhaps a password.
-        return "its address, or that of the proxy in HTTP_PROXY or HTTPS_PROXY, is none"
+        return "invalid URL of the server, or of the proxy in HTTP_PROXY or HTTPS_PROXY"
     if isinstance(error, requests.Timeout) or any(isinstance(c, TimeoutError) for c in causes):
         return "timed out"
     for cause in causes:

@@ -39,7 +39,6 @@ from dss.errors import (
     OutcomeUnknown,
     Refused,
     ServerFailed,
-    shown,
 )
 from dss.http.connections import Connections, NotConnected
 from dss.http.responses import Received, digest_of, raise_for_response, save, start_of, text_of
@@ -52,6 +51,7 @@ from dss.http.retry import (
     never_sent,
     reason,
 )
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance
@@ -129,10 +129,10 @@ def is_loopback(host: str) -> bool:
 
 
 def server_url(text: str) -> str:
-    """Give the URL of a server as it is kept: without blanks around it, or a slash at its end.
+    """Return the URL of a server as it is kept: without blanks around it, or a slash at its end.
 
     Raises:
-        NetworkFailed: It is none; what may be a password is left out of the message.
+        NetworkFailed: The URL is invalid. The message leaves out what may be a password.
     """
     url = text.strip().rstrip("/")
     form = r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#@]*)?"
@@ -162,7 +162,7 @@ class Session:
         user: E-mail address of the user, of a session that has just logged in.
 
     Raises:
-        NetworkFailed: The URL is none, or there is no such bundle.
+        NetworkFailed: The URL is invalid, or the bundle does not exist.
     """
 
     def __init__(

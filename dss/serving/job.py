@@ -1,4 +1,4 @@
-"""What a service's function is given: a job, which is the work for one ticket."""
+"""The argument of a service's function: a job, which is the work for one ticket."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class Attached(NamedTuple):
 
 
 class Reports(Protocol):
-    """Where what a job says goes; saying it waits for the disk, and never for the server."""
+    """Receives the log lines, files and progress of a job: waits for the disk, not the server."""
 
     def attach(self, attached: Attached) -> None:
-        """Take a file as it is now; it shows with the next line of the log."""
+        """Keep a file as it is now; the user sees it with the next line of the log."""
 
     def log(self, category: Category, message: str) -> None:
-        """Take a line for the ticket's log."""
+        """Add a line to the ticket's log."""
 
     def progress(self, value: float) -> None:
-        """Take how much is done, 0 to 1."""
+        """Set how much is done, 0 to 1."""
 
 
 class Phase:
-    """A part of a job, which moves the user's bar from `start` to `end`."""
+    """A part of a job, which moves the user's progress bar from `start` to `end`."""
 
     def __init__(self, job: Job, start: float, end: float) -> None:
         self._job = job
@@ -61,13 +61,13 @@ class Phase:
         self._end = end
 
     def progress(self, fraction: float) -> None:
-        """Tell how much of this part is done, 0 to 1.
+        """Report how much of this phase is done, 0 to 1.
 
         Raises:
-            ValueError: It is not.
+            ValueError: `fraction` is not within 0 to 1.
         """
         if not 0 <= fraction <= 1:
-            raise ValueError(f"not a progress: {fraction}")
+            raise ValueError(f"progress must be within 0 to 1, got {fraction}")
         self._job.progress(self._start + fraction * (self._end - self._start))
 
 
@@ -76,7 +76,7 @@ class Job:
 
     Attributes:
         ticket: The ticket's number.
-        workspace: Its workspace, downloaded and proved; the function may edit it.
+        workspace: Its workspace, downloaded and verified; the function may edit it.
         workdir: A folder for the function's files, empty at first, and the current folder of its
             process. Its files are there until the result is delivered.
     """
@@ -94,7 +94,7 @@ class Job:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the work is to end: the ticket was deleted, its time is up, the runner stops."""
+        """Return whether to end: the ticket was deleted, its time is up, or the runner stops."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
@@ -102,7 +102,7 @@ class Job:
         self._cancelled.set()
 
     def close(self) -> None:
-        """Take nothing more that is said: a thread that the function has left might never end."""
+        """Ignore all further reports: a thread that the function left behind might never end."""
         self._closed = True
 
     def log(self, message: str, attach: File | tuple[str, File] | None = None) -> None:
@@ -124,12 +124,12 @@ class Job:
         Whoever learns the address of an attachment can read it without a login.
 
         Args:
-            description: What the user sees of it.
+            description: Its title for the user.
             file: The file, from `workdir` if its path is relative.
             mime_type: Its type; by the file's name if none is given.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         from mimetypes import guess_type
 
@@ -153,15 +153,15 @@ class Job:
         workspace; see `snapws.pictures.scene.picture`.
 
         Args:
-            description: What the user sees of it.
-            layers: Specifications of the layers to draw; all if there are none.
+            description: Its title for the user.
+            layers: Specifications of the layers to draw; by default all layers.
             slices: The voxel (i, j, k from 0) of the main image that the views go through; without
                 it, the centre of the segmentation, or of the image.
 
         Raises:
             ServiceError: Pillow (extra `pictures`) is not installed where the service runs.
-            snapws.WorkspaceError: It cannot be drawn; see there.
-            OSError: It cannot be written.
+            snapws.WorkspaceError: The workspace cannot be drawn; see `snapws.pictures.picture`.
+            OSError: The picture cannot be written.
         """
         from snapws import PictureError
         from snapws.pictures import scene
@@ -177,37 +177,37 @@ class Job:
         self.attach(description, file, "image/png")
 
     def show_attached(self) -> None:
-        """Add a line for what was attached after the last one, where there is such."""
+        """Add a line for files that were attached after the last line, if there are any."""
         if self._loose:
             self.log(f"Attached: {', '.join(self._loose)}")
 
     def progress(self, value: float) -> None:
-        """Tell how much of the job is done, 0 to 1; less than was told before changes nothing.
+        """Report how much of the job is done, 0 to 1; a lower value than before is ignored.
 
         Raises:
-            ValueError: It is not within 0 to 1.
+            ValueError: `value` is not within 0 to 1.
         """
         if not 0 <= value <= 1:
-            raise ValueError(f"not a progress: {value}")
+            raise ValueError(f"progress must be within 0 to 1, got {value}")
         if value > self._progress and not self._closed:
             self._progress = value
             self._reports.progress(value)
 
     @contextmanager
     def phase(self, name: str, start: float, end: float) -> Iterator[Phase]:
-        """Do a part of the job: the user's bar goes from `start` to `end`, and the log says so.
+        """Do a part of the job: the progress bar moves from `start` to `end`, and the log says so.
 
         Args:
-            name: What is done, for the log.
+            name: Name of the part, for the log.
             start: Progress of the whole job at its beginning, 0 to 1.
             end: Progress at its end.
 
         Raises:
-            ValueError: They are not.
+            ValueError: `start` and `end` are not in order, or not within 0 to 1.
             JobCancelled: The work is to end; nothing of this part was done.
         """
         if not 0 <= start <= end <= 1:
-            raise ValueError(f"not a part of a job: from {start} to {end}")
+            raise ValueError(f"start and end must be in order within 0 to 1, got {start} and {end}")
         self._refuse_cancelled(name)
         self.progress(start)
         begin = time.monotonic()

@@ -61,7 +61,7 @@ class JsonPositions:
         self._look_through(text)
 
     def of(self, where: str) -> int | None:
-        """Give the line of a value, from 1; of one that is missing, that of what lacks it."""
+        """Return the line of a value, from 1; of a missing one, the line of its parent."""
         return self._lines.get(where, self._lines.get(where.rpartition(".")[0]))
 
     def _look_through(self, text: str) -> None:
@@ -104,7 +104,7 @@ class JsonPositions:
 
 
 def joined(where: str, part: str | int) -> str:
-    """Give the path of a part: the value under a key of an object, or with a number in a list."""
+    """Return the path of a part: the value under a key of an object, or with a number in a list."""
     if isinstance(part, str) and re.fullmatch("[A-Za-z0-9_-]+", part):
         return f"{where}.{part}" if where else part
     return f"{where}[{json.dumps(part)}]"

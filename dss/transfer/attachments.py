@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dss.errors import InvalidResponse, shown
+from dss.errors import InvalidResponse
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.records import Attachment

@@ -19,8 +19,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from dss.errors import ServerFailed, TransferFailed, shown
+from dss.errors import ServerFailed, TransferFailed
 from dss.records import FileEntry
+from dss.text import shown
 from dss.transfer.allowance import Allowance
 from dss.transfer.integrity import (
     check_framed,
@@ -401,7 +402,7 @@ class _Download:
 
 
 def _is_there(session: Session, path: str, file: Path) -> bool:
-    """Tell whether a file is in its place, as the server has it."""
+    """Return whether a file is in its place, as the server has it."""
     if file.is_symlink() or not file.is_file():
         return False
     try:

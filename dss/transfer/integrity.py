@@ -1,4 +1,4 @@
-"""Whether a file came whole: by the end of the answer, the end of the file, and by its name.
+"""Integrity of received files: by the end of the response, of the file, and by its name.
 
 The server tells the size of a file to the ticket's owner only, and never a checksum. But a gzip
 stream ends with its own, and the layers and meshes of an archive are named by what they contain.
@@ -13,7 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dss.errors import TransferFailed, shown
+from dss.errors import TransferFailed
+from dss.text import shown
 from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
 from snapws.prefetch import ahead
@@ -64,7 +65,7 @@ def check_framed(received: Received, name: str) -> None:
 
 
 def named_by_content(file: Path) -> bool:
-    """Tell whether a file bears a name that says what it contains, as those of an archive do.
+    """Return whether the name of a file tells its content, as names in an archive do.
 
     Raises:
         TransferFailed: It contains something else.
@@ -96,7 +97,7 @@ def named_by_content(file: Path) -> bool:
 
 
 def _bare_hash(file: BinaryIO) -> str:
-    """Give the MD5 of all that follows the header of a gzipped NIfTI image.
+    """Return the MD5 of all that follows the header of a gzipped NIfTI image.
 
     It is the hash of the voxels unless they are scaled, of several components or big-endian; and
     it takes no library to compute. No other file can have it by accident.
@@ -115,7 +116,7 @@ def _bare_hash(file: BinaryIO) -> str:
 
 
 def _ends_well(file: Path) -> bool:
-    """Tell whether a file is of a form with an end; it has to end so.
+    """Return whether a format marks its end, and check that the file ends so.
 
     Raises:
         TransferFailed: It is not of the form that its name says.
@@ -147,7 +148,7 @@ def _ends_well(file: Path) -> bool:
 
 
 def same_header(file: Path, start: bytes) -> bool:
-    """Tell whether a NIfTI image has the header that another begins with.
+    """Return whether a NIfTI image has the header that another begins with.
 
     The name of a layer tells its voxels, but not where they are in space.
 
@@ -184,7 +185,7 @@ def _first(content: Any) -> bytes:
 
 
 def digest(file: Path, method: str = "sha256") -> str:
-    """Give the digest of a file, in hex digits."""
+    """Return the digest of a file, in hex digits."""
     state = hashlib.new(method, usedforsecurity=False)
     with file.open("rb") as content:
         while chunk := content.read(1 << 20):

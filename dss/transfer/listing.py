@@ -13,9 +13,10 @@ import re
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from dss.errors import TransferFailed, shown
+from dss.errors import TransferFailed
 from dss.parsing import read_csv
 from dss.records import FileEntry
+from dss.text import shown
 
 if TYPE_CHECKING:
     from dss.http.session import Session
@@ -55,7 +56,7 @@ def list_files(session: Session, area: str) -> list[FileEntry]:
 
 
 def _folded(name: str) -> str:
-    """Give what is the same of all names that are one to some file system."""
+    """Return a key that is equal for names that some file system takes for one file."""
     return normalize("NFC", normalize("NFC", name).casefold())
 
 

@@ -158,8 +158,10 @@ def test_progress(client: Client, provider: Provider, claimed: int, impatient: N
     ("value", "start", "end"),
     [(-0.1, 0, 1), (1.1, 0, 1), (float("nan"), 0, 1), (0.5, 0.5, 0.5), (0.5, -1, 1), (0.5, 0, 2)],
 )
-def test_no_progress(provider: Provider, value: float, start: float, end: float) -> None:
-    with pytest.raises(ValueError, match="not a progress"):
+def test_progress_outside_of_its_range_is_refused(
+    provider: Provider, value: float, start: float, end: float
+) -> None:
+    with pytest.raises(ValueError, match="progress and its part must be within 0 to 1"):
         provider.progress(1, value, start=start, end=end)
 
 

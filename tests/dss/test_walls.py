@@ -82,7 +82,11 @@ def test_http_knows_nothing_of_tickets() -> None:
     for name in FILES:
         if within(name, "dss.http"):
             ours = {to for to in imports(name) if within(to, "dss")}
-            assert {to for to in ours if not within(to, "dss.http")} <= {"dss.errors"}, name
+            assert {to for to in ours if not within(to, "dss.http")} <= {
+                "dss.backoff",
+                "dss.errors",
+                "dss.text",
+            }, name
 
 
 def test_the_runner_loads_no_array_library() -> None:

@@ -377,7 +377,10 @@ def test_progress(office: Office, login: None, run: Callable[..., str]):
         (["-dssp-services-claim", ",", "testlab", "i"], "names no service"),
         (["-dssp-services-claim", "0" * 40, "testlab", "i"], "not a provider"),
         (["-dssp-tickets-log", "1", "fatal", "x"], "'fatal' is not one of info, warning, error"),
-        (["-dssp-tickets-set-progress", "1", "0", "1", "2"], "not a progress"),
+        (
+            ["-dssp-tickets-set-progress", "1", "0", "1", "2"],
+            "progress and its part must be within 0 to 1",
+        ),
         (["-dssp-tickets-set-progress", "1", "0", "1", "x"], "'x' is not a number"),
         (["-dssp-tickets-attach", "1", "no", "no.txt"], "no.txt"),
         (["-dssp-tickets-upload", "1"], "no main image"),

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 from dss.serving.journal import Step
+from dss.text import one_line
 
 FIELDS = ("ticket", "service", "step", "seconds", "bytes")
 """What a record may say besides its message."""
@@ -37,8 +38,7 @@ class Plain(logging.Formatter):
             line += f", {size(int(str(said['bytes'])))}"
         if record.exc_info and record.exc_info[1]:
             line += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        shown = "".join(sign if sign.isprintable() else " " for sign in line)
-        return f"{datetime.fromtimestamp(record.created):%H:%M:%S} {' '.join(shown.split())}"
+        return f"{datetime.fromtimestamp(record.created):%H:%M:%S} {one_line(line)}"
 
 
 class AsJson(logging.Formatter):
@@ -75,7 +75,7 @@ def showing(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> Iter
 
 @contextmanager
 def handled(name: str, handler: logging.Handler, level: int) -> Iterator[None]:
-    """Give what is logged to a handler, until the block's end.
+    """Send what is logged to a handler, until the block's end.
 
     Args:
         name: Of the logger.

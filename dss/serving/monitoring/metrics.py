@@ -1,6 +1,8 @@
-"""An overview for Prometheus: its text format, and a server on loopback that gives it.
+"""An overview for Prometheus: its text format, and a server of it on loopback.
 
-The format is version 0.0.4 of https://prometheus.io/docs/instrumenting/exposition_formats.
+The format is version 0.0.4 of https://prometheus.io/docs/instrumenting/exposition_formats. It is
+written here and not by prometheus_client: all numbers are read from the journal at each request, so
+that nothing of a registry of metrics is needed, and a work folder in trouble is answered with 503.
 """
 
 from __future__ import annotations

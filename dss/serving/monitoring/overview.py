@@ -174,7 +174,7 @@ class Overview:
 
 
 def overview(folder: Path, *, now: float | None = None) -> Overview:
-    """Give what the journal of a work folder says, whether its runner writes meanwhile or not.
+    """Return an overview of a work folder by its journal; its runner may write meanwhile.
 
     Args:
         folder: The work folder.

@@ -91,7 +91,7 @@ def scrubbed(text: str) -> str:
 
 
 def _told(found: re.Match[str]) -> str:
-    """Give what stays of what looks like a path, or like a URL."""
+    """Return what is left of text that looks like a path, or like a URL."""
     if found["url"]:
         if found["scheme"].lower() in ("http", "https"):
             return re.sub(r"[?#].*", "?…", re.sub("//[^/]*@", "//…@", found["url"]))

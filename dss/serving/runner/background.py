@@ -25,7 +25,7 @@ class Background:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is under way, or its outcome was not handled yet."""
+        """Return whether a call is under way, or its outcome was not handled yet."""
         return self._future is not None
 
     def start(self, call: Callable[[], T], then: Callable[[Future[T]], None]) -> None:

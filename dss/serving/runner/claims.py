@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from dss.backoff import Backoff
 from dss.errors import (
     DssError,
     InvalidResponse,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5
+_FIRST_PAUSE = 1.0
 _LAST_ANSWER = 2.0  # seconds for the answer to a claim, when the runner ends
 _BROKEN_OFF = 1.0  # seconds for a call to end that was broken off
 _SERVICES = 300.0  # seconds between two looks for services: there may be another version
@@ -57,7 +58,7 @@ class Claimed:
 
 
 def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
-    """Give the names of the services that are to be served, by their hashes.
+    """Return the names of the services that are to be served, by their hashes.
 
     Args:
         calls: The login's calls.
@@ -134,7 +135,7 @@ class Claims:
         self.waiting: int | None = None
         self.claiming = False
         self.lost = LostClaims(journal, adopt=settings.adopt)
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(min(_FIRST_PAUSE, settings.interval), settings.interval)
         self._look_at = self._find_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
         self._new: list[Claimed] = []
@@ -274,12 +275,12 @@ class Claims:
             self._wait_longer()
             return
         self.waiting = (self.waiting or 1) - 1 or None
-        self._look_at, self._pause = 0.0, _FIRST_PAUSE
+        self._look_at = 0.0
+        self._backoff.reset()
         self._take(claim.ticket, claim.hash, number)
 
     def _wait_longer(self) -> None:
-        self._pause = min(2 * self._pause, self._settings.interval)
-        self._wait(self._pause)
+        self._wait(self._backoff.next())
 
     def _wait(self, seconds: float) -> None:
         # Runners that became idle together do not all ask together.
@@ -292,7 +293,7 @@ class Claims:
         self._new.append(claimed)
 
     def _claimable(self) -> list[str]:
-        """Give the services to claim from."""
+        """Return the services to claim from."""
         only = self.lost.unsearched(self.services)
         return [only] if only else list(self.services)
 

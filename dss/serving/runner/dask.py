@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from distributed import Client, Future
 
+from dss.backoff import Backoff
 from dss.serving.messages import (
     Accepted,
     Ack,
@@ -54,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 def together(resources: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Give the resources with which each of several services can do its work: of each the most."""
+    """Return the resources that suffice for each of several services: of each the most."""
     most: dict[str, float] = {}
     for one in resources:
         for name, amount in one.items():
@@ -181,7 +182,7 @@ class DaskExecutor:
         # What it says of itself is said here, once and in the runner's form.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         async with self._reaching:
-            pause = 0.0
+            backoff, warned = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), False
             while self._client is None or self._client.status != "running":
                 before, self._client = self._client, None
                 try:
@@ -196,11 +197,11 @@ class DaskExecutor:
                     )
                     _log.info("jobs are done by the Dask cluster at %s", self._scheduler)
                 except Exception as error:  # noqa: BLE001 - as many kinds as ways to be away
-                    if not pause:
+                    if not warned:
+                        warned = True
                         what = f"{error or type(error).__name__}".splitlines()[0]
                         _log.warning("no Dask cluster at %s: %s", self._scheduler, what)
-                    pause = min(2 * pause, _LONGEST_PAUSE) or _FIRST_PAUSE
-                    await asyncio.sleep(pause)
+                    await asyncio.sleep(backoff.next())
             return self._client
 
     async def _listen(self, client: Client) -> tuple[str, int]:
@@ -265,11 +266,11 @@ class _Remote:
         self._writer: asyncio.StreamWriter | None = None
 
     def order(self, order: Order) -> None:
-        """Tell it what to do."""
+        """Send the worker its order."""
         self._loop.call_soon_threadsafe(self._tell, order)
 
     def answer(self, number: int) -> None:
-        """Tell it that what it said is in the journal."""
+        """Acknowledge a message, which is in the journal now."""
         self._loop.call_soon_threadsafe(self._tell, Ack(number))
 
     def cancel(self) -> None:
@@ -323,7 +324,7 @@ class _Remote:
 
 
 def _identify(workdir: Path) -> str:
-    """Give what tells a work folder from others; it stays the same for its life.
+    """Return the identity of a work folder, which it keeps for its life.
 
     Network file systems are slow to tell of changes: so it is made once.
     """
@@ -337,7 +338,7 @@ def _is_encrypted(client: Client) -> bool:
 
 
 def _own_address(host: str, port: int) -> str:
-    """Give the address under which this machine is known where a host is."""
+    """Return the address under which this machine is known where a host is."""
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as way:
         way.connect(address)  # which sends nothing

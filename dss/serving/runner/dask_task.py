@@ -144,7 +144,7 @@ async def _obey(job: Supervisor, folder: Path, reader: asyncio.StreamReader) -> 
 
 @asynccontextmanager
 async def _folder(place: Place, local: str) -> AsyncIterator[Path]:
-    """Give the work folder, if it is the runner's that is here; else one that goes afterwards."""
+    """Yield the work folder if it is the runner's; else one that is removed afterwards."""
     if await asyncio.to_thread(read_identity, place.workdir) == place.identity:
         yield place.workdir
         return
@@ -157,7 +157,7 @@ async def _folder(place: Place, local: str) -> AsyncIterator[Path]:
 
 
 def read_identity(workdir: Path) -> str | None:
-    """Give what tells a work folder from others; None where there is none, or it does not say."""
+    """Return the identity of a work folder; None if it is missing or cannot be read."""
     try:
         return (workdir / IDENTITY).read_text(encoding="ascii")
     except OSError:

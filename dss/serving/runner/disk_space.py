@@ -45,7 +45,7 @@ class DiskSpace:
             )
 
     def suffices(self) -> bool:
-        """Tell whether there is room for another ticket; finished ones make some if need be."""
+        """Return whether a further ticket has space; finished ones are removed if need be."""
         settings = self._settings
         finished = iter(self._journal.expired(time.time()))
         while full := workdir.free(settings.workdir) < settings.min_free:
@@ -60,13 +60,13 @@ class DiskSpace:
         return not full
 
     def is_short(self) -> bool:
-        """Tell whether the disk is nearly full, for all, and it is time to find out why."""
+        """Return whether the disk is nearly full, and it is time to find out why."""
         short = self._lacking() > 0
         self._filled = self._filled and short
         return short and time.monotonic() >= self._look_at
 
     def culprit(self, tickets: Iterable[int]) -> int | None:
-        """Give, of tickets at work, the one that has filled the disk.
+        """Return the ticket at work that has filled the disk.
 
         It is the one with the most files, if these are what is lacking: else somebody else has
         filled it, for which no job is ended. That is remarked once.
@@ -83,7 +83,7 @@ class DiskSpace:
         return largest
 
     def _lacking(self) -> float:
-        """Give the bytes that lack of what all jobs need."""
+        """Return how many bytes all jobs need beyond those that are free."""
         return self._settings.min_free / 4 - workdir.free(self._settings.workdir)
 
     def clean(self) -> None:

@@ -25,10 +25,10 @@ class Worker(Protocol):
     """A process that gets ready for one job; `Supervisor` says what its methods do."""
 
     def order(self, order: Order) -> None:
-        """Tell it what to do."""
+        """Send the worker its order."""
 
     def answer(self, number: int) -> None:
-        """Tell it that what it said is in the journal."""
+        """Acknowledge a message, which is in the journal now."""
 
     def cancel(self) -> None:
         """End it soon."""
@@ -48,7 +48,7 @@ class Executor(Protocol):
         """
 
     def close(self) -> None:
-        """Give up what is left."""
+        """Abandon the workers that are left."""
 
 
 class LocalExecutor:
@@ -110,7 +110,7 @@ def describe(file: Path, stopped: Callable[[], bool] = lambda: False) -> tuple[D
 
 
 def _declared(file: Path, first: Ready | ImportFailed | ProcessExited) -> tuple[Declared, ...]:
-    """Give what a process declares by the first that it says."""
+    """Return the services that a worker declares in its first message."""
     match first:
         case Ready(services):
             return services

@@ -206,7 +206,7 @@ class Runner:
         self._claims.lost.warn()
 
     def _turn(self) -> None:
-        """Hear what is said, then do what is due."""
+        """Receive messages, then do what is due."""
         self._hear(_TURN)
         for new in self._claims.receive():
             self._take_on(new)
@@ -255,7 +255,7 @@ class Runner:
     # ---------------------------------------------------------------- giving out work
 
     def _feed(self, now: float) -> None:
-        """Give workers what there is to do: tickets to go on with, then new ones."""
+        """Assign work to workers: tickets to go on with, then new ones."""
         self._claims.search()
         due = [ticket for ticket, at in self._pending.items() if at <= now]
         free = self._settings.workers - len(self._pool.busy())

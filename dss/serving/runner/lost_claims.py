@@ -56,17 +56,17 @@ class LostClaims:
 
     @property
     def sought(self) -> bool:
-        """Whether there are some whose tickets may still be found."""
+        """Return whether there are some whose tickets may still be found."""
         return self.adopt and bool(self._journal.lost_claims())
 
     @property
     def scanning(self) -> bool:
-        """Whether a search is under way, a little at each turn."""
+        """Return whether a search is under way, a little at each turn."""
         return self._scan is not None
 
     @property
     def due(self) -> bool:
-        """Whether it is time to search, or to go on with a search."""
+        """Return whether it is time to search, or to go on with a search."""
         return self.sought and (self.scanning or time.monotonic() >= self._search_at)
 
     def warn(self) -> None:
@@ -84,11 +84,11 @@ class LostClaims:
         self._search_at = 0.0
 
     def delay(self, seconds: float) -> None:
-        """Give up a search that is under way, and begin another one later."""
+        """Abandon a search that is under way, and begin another one later."""
         self._scan, self._search_at = None, time.monotonic() + seconds
 
     def unsearched(self, services: Container[str]) -> str | None:
-        """Give the service of the newest that was not searched for yet, of those that are served.
+        """Return the service of the newest lost claim, of those served, not searched for yet.
 
         Until it is, only that service may be claimed: another claim that is lost meanwhile is then
         for the same.
@@ -148,11 +148,11 @@ class LostClaims:
                 self._journal.end_claim(claim.number, "not found")
 
     def _may_arrive(self, claim: LostClaim) -> bool:
-        """Whether its ticket may have become ours since the last search."""
+        """Return whether its ticket may have become ours since the last search."""
         return self._sent_at(claim) + _ARRIVAL > self._searched
 
     def _sent_at(self, claim: LostClaim) -> float:
-        """Give when it was sent, on a clock that nobody sets: by the other, it may be yet to come.
+        """Return when the claim was sent, by the monotonic clock: the other may have been set back.
 
         What that makes of it at first, stays.
         """
@@ -160,7 +160,7 @@ class LostClaims:
         return self._sent.setdefault(claim.number, time.monotonic() - age)
 
     def _unaccounted(self, provider: Provider, newest: int) -> Iterator[int | None]:
-        """Give the tickets that are ours and not open in the journal; None for each other one."""
+        """Yield the tickets that are ours and not open in the journal; None for each other one."""
         ticket, gap = max(1, newest - _BEFORE), 0
         while gap < _GAP:
             found = None

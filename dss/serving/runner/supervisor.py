@@ -84,15 +84,15 @@ class Supervisor:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def order(self, order: Order) -> None:
-        """Tell the process what to do."""
+        """Send the worker its order."""
         self._say(order)
 
     def answer(self, number: int) -> None:
-        """Tell it that what it said is in the journal."""
+        """Acknowledge a message, which is in the journal now."""
         self._say(Ack(number))
 
     def cancel(self) -> None:
-        """Tell it to end, and end it where it does not."""
+        """Ask the worker to end, and kill it if it does not."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + _GRACE
         self._say(Cancel())
@@ -197,7 +197,7 @@ class Supervisor:
         return None
 
     def _held(self, now: float) -> int:
-        """Give the memory of the job; that of processes which only bear its mark now and then."""
+        """Return the memory of the job; that of processes which only bear its mark now and then."""
         mark = self._mark if now >= self._search_at else ""
         if mark:
             self._search_at = now + _SEARCH
@@ -205,7 +205,7 @@ class Supervisor:
 
 
 def environment(mark: str) -> dict[str, str]:
-    """Give the environment for an author's code: the runner's, with a mark, and without its login.
+    """Return the environment for an author's code: the runner's, marked, without its login.
 
     Args:
         mark: Value of `dss.serving.processes.MARK` in it.

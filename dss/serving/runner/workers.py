@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from dss.backoff import Backoff
 from dss.errors import DssError
 from dss.serving.messages import ProcessExited, WorkerEvent
 
@@ -53,7 +54,7 @@ class Slot:
 
     @property
     def never_began(self) -> bool:
-        """Whether its worker, if that has ended, has done so before it could take an order."""
+        """Return whether the worker, if it has ended, did so before it could take an order."""
         return self.ticket is None and not (self.ready or self.leaves)
 
 
@@ -72,7 +73,7 @@ class WorkerPool:
         self._slots: list[Slot] = []
         self._said: SimpleQueue[tuple[Slot, WorkerEvent] | None] = SimpleQueue()
         self._start_at = 0.0
-        self._start_pause = _FIRST_PAUSE
+        self._backoff = Backoff(_FIRST_PAUSE, _RETRY)
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(list(self._slots))
@@ -132,7 +133,8 @@ class WorkerPool:
         edition = self._read_edition()
         if edition != self._edition:
             self._edition = edition
-            self._start_at, self._start_pause = 0.0, _FIRST_PAUSE
+            self._start_at = 0.0
+            self._backoff.reset()
             for slot in self.idle():
                 self.give_up(slot)
         for slot in self.idle():
@@ -150,7 +152,7 @@ class WorkerPool:
     def mark_ready(self, slot: Slot) -> None:
         """Mark a worker as ready to take an order."""
         slot.ready, slot.since = True, time.monotonic()
-        self._start_pause = _FIRST_PAUSE
+        self._backoff.reset()
 
     def retire_idle(self, slot: Slot) -> None:
         """End a worker that has been idle for long enough."""
@@ -173,5 +175,4 @@ class WorkerPool:
         return lambda said: self._said.put((slot, said))
 
     def _pause(self) -> None:
-        self._start_at = time.monotonic() + self._start_pause
-        self._start_pause = min(2 * self._start_pause, _RETRY)
+        self._start_at = time.monotonic() + self._backoff.next()

@@ -44,13 +44,13 @@ class Channel:
         return first
 
     def say(self, message: WorkerMessage) -> None:
-        """Say something that needs no answer."""
+        """Send a message that needs no acknowledgement."""
         with self._changed:
             self._speak.write(as_line(message))
             self._speak.flush()
 
     def tell(self, message: Reached | Delivered) -> None:
-        """Say something, and wait until it is in the journal.
+        """Send a message, and wait until it is in the journal.
 
         Raises:
             JobCancelled: The work is to end.

@@ -60,18 +60,18 @@ class Outbox:
         self._waiting.append(number)
 
     def first(self) -> Attached | Line:
-        """Give what has waited longest; there has to be something."""
+        """Return the item that has waited longest; there has to be one."""
         return self._read(self._waiting[0])
 
     def begin(self) -> None:
-        """Take note that the first is about to be sent."""
+        """Mark the first item as about to be sent."""
         item = self.first()
         if not (isinstance(item, Line) and item.category == "error"):
             number = self._waiting[0]
             self._file(number, "json").replace(self._file(number, "sent"))
 
     def again(self) -> None:
-        """Take note that the first was not sent after all."""
+        """Mark the first item as not sent after all."""
         number = self._waiting[0]
         with suppress(FileNotFoundError):
             self._file(number, "sent").replace(self._file(number, "json"))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dss.backoff import Backoff
 from dss.errors import (
     DssError,
     NetworkFailed,
@@ -115,7 +116,7 @@ class ServerReports:
             self._failure = error
 
     def _deliver_all(self) -> None:
-        pause, refusals = _FIRST_PAUSE, 0
+        backoff, refusals = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waits() or self._closing)
@@ -138,11 +139,11 @@ class ServerReports:
                         self._outbox.again()
                     _log.info("ticket %d: %s; its reports wait", self._ticket, error)
                     with self._changed:
-                        self._changed.wait_for(lambda: self._closing, pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                        self._changed.wait_for(lambda: self._closing, backoff.next())
                     continue
                 _log.warning("ticket %d: not told again: %s", self._ticket, error)
-            pause, refusals, self._failure = _FIRST_PAUSE, 0, None
+            backoff.reset()
+            refusals, self._failure = 0, None
             with self._changed:
                 if item is not None:
                     self._outbox.done()
@@ -171,7 +172,7 @@ class ServerReports:
 
 
 def _is_tried_again(item: Attached | Line | None, error: Exception) -> bool:
-    """Tell whether an item, or the progress, that could not be delivered shall be tried again."""
+    """Return whether the delivery of an item, or of the progress, shall be retried."""
     if isinstance(error, (NetworkFailed, NotLoggedIn)):
         return True
     if isinstance(error, ServerFailed):
@@ -183,7 +184,7 @@ def _is_tried_again(item: Attached | Line | None, error: Exception) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Tell whether an error is a refusal of what was told, not of who tells it of what ticket."""
+    """Return whether the server refused the report itself, not the login or the ticket."""
     return isinstance(error, Refused) and not isinstance(error, (NotLoggedIn, WrongState))
 
 
@@ -210,12 +211,12 @@ class ToldReports:
         self._attached.append(f"{attached.description}: {copy}")
 
     def log(self, category: Category, message: str) -> None:
-        """Tell a line, and the files that it takes along."""
+        """Send a line of the log, and the files that go with it."""
         mark = "" if category == "info" else f"{category}: "
         files = "".join(f" [{one}]" for one in self._attached)
         self._attached.clear()
         self._tell(f"{mark}{message}{files}")
 
     def progress(self, value: float) -> None:
-        """Tell how much is done."""
+        """Send the progress."""
         self._tell(f"{value:.0%}")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from dss.backoff import Backoff
 from dss.client import Client
 from dss.errors import (
     DssError,
@@ -321,7 +322,7 @@ class TicketRun:
 
     def _retry_until_available(self, call: Callable[[], T]) -> T:
         """Make a call that may be repeated, as long as it takes for the server to be back."""
-        begin, pause = time.monotonic(), _FIRST_PAUSE
+        begin, backoff = time.monotonic(), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         since: dict[float, float] = {}  # what has a limit, by that
         lost: DssError
         while True:
@@ -345,11 +346,10 @@ class TicketRun:
                     raise
             waited = time.monotonic() - begin
             self._channel.say(Waiting(f"{lost} (for {waited:.0f} s)"))
-            self._channel.cancelled.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            self._channel.cancelled.wait(backoff.next())
 
     def _tags(self) -> list[ServiceTag]:
-        """Give what a workspace has to have: as the server's description says, and the author."""
+        """Return the tags that a workspace must have, by the server's description and the file."""
         try:
             described = list(Client(self._session).service_detail(self._order.hash).tags)
         except NotFound as error:

@@ -209,7 +209,7 @@ FAILING = {
     "crashes": "SIGSEGV",
     "aborts": "SIGABRT",
     "kills_itself": "SIGKILL",
-    "returns_nonsense": "gave int instead of a workspace",
+    "returns_nonsense": "returned int instead of a workspace",
     "returns_empty": ".",
     "returns_lost_layer": "nowhere.nii.gz",
     "loses_its_layer": "layer 000",
