@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,14 +92,16 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
     example.check()
     tell("starting the middleware")
     with Middleware(folder / "middleware") as middleware:
-        hash_ = middleware.publish(example.folder, PROVIDER)
-        _add_users(middleware)
-        tell(f"{middleware.url} offers {_name_of(example)} ({hash_[:8]})")
-        with middleware.login(USER) as session:
+        middleware.add_user(USER)
+        with (
+            serving(middleware, service, folder / "work", max_tickets=1) as hash_,
+            middleware.login(USER) as session,
+        ):
+            tell(f"{middleware.url} offers {_name_of(example)} ({hash_[:8]})")
             user = Client(session)
             ticket = user.submit(make_workspace(folder / "study", service), hash_)
             tell(f"the user submitted a workspace: ticket {ticket}")
-            _serve(middleware, example, folder / "work", lambda: _follow(user, ticket, tell))
+            _follow(user, ticket, tell)
             if user.status(ticket) != "success":
                 raise DemoFailed(f"the ticket is {user.status(ticket)}; look into {folder}/work")
             result = user.download(ticket, folder / "result")
@@ -121,19 +124,40 @@ def make_workspace(folder: Path, service: str = "registration") -> Workspace:
     return workspace
 
 
-def _serve(
-    middleware: Middleware, example: Example, folder: Path, meanwhile: Callable[[], None]
-) -> None:
-    """Run a runner for one ticket, and do something else meanwhile."""
+@contextmanager
+def serving(
+    middleware: Middleware, service: str, folder: Path, max_tickets: int | None = None
+) -> Iterator[str]:
+    """Offer an example service, and have a runner in this process serve it.
+
+    Args:
+        middleware: A middleware that runs.
+        service: Name of one of `EXAMPLES`.
+        folder: The runner's work folder.
+        max_tickets: How many tickets are served; by default all until the end of the block.
+
+    Yields:
+        The hash of the service.
+
+    Raises:
+        DemoFailed: The service lacks something on this machine.
+        DssError: The runner failed.
+    """
+    example = EXAMPLES[service]
+    example.check()
+    hash_ = middleware.publish(example.folder, PROVIDER)
+    middleware.add_user(PROVIDER_USER)
+    with middleware.login(ADMINISTRATOR) as session:
+        Admin(session).add_user(PROVIDER, PROVIDER_USER)
     runner = Runner(
         example.folder / "service.py",
         lambda: middleware.login(PROVIDER_USER),
-        Settings(PROVIDER, folder, max_tickets=1, interval=1.0),
+        Settings(PROVIDER, folder, max_tickets=max_tickets, interval=1.0, grace=10.0),
     )
     with ThreadPoolExecutor(1) as thread:
         work = thread.submit(runner.run)
         try:
-            meanwhile()
+            yield hash_
         finally:
             runner.stop()
         work.result()
@@ -144,13 +168,6 @@ def _follow(user: Client, ticket: int, tell: Callable[[str], None]) -> None:
         for entry in news.log:
             files = "".join(f" [{one.description}]" for one in entry.attachments)
             tell(f"{news.progress:4.0%} {entry.message}{files}")
-
-
-def _add_users(middleware: Middleware) -> None:
-    middleware.add_user(USER)
-    middleware.add_user(PROVIDER_USER)
-    with middleware.login(ADMINISTRATOR) as session:
-        Admin(session).add_user(PROVIDER, PROVIDER_USER)
 
 
 def _name_of(example: Example) -> str:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
 
 from dss.errors import CommandFailed, JobCancelled, ServiceError
+from dss.serving import hooks
 from dss.serving.failure import printed
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Job:
         self.workdir = workdir
         self._reports = reports
         self._progress = 0.0
+        self._part = (0.0, 1.0)
         self._cancelled = threading.Event()
         self._commands = 0
         self._loose: list[str] = []  # attached, and no line has come that shows it
@@ -211,7 +213,11 @@ class Job:
         self._refuse_cancelled(name)
         self.progress(start)
         begin = time.monotonic()
-        yield Phase(self, start, end)
+        around, self._part = self._part, (start, end)
+        try:
+            yield Phase(self, start, end)
+        finally:
+            self._part = around
         self.progress(end)
         self.log(f"{name}: done in {time.monotonic() - begin:.1f} s")
 
@@ -220,23 +226,28 @@ class Job:
         *command: str | os.PathLike[str] | float,
         makes: str | None = None,
         env: Mapping[str, str] | None = None,
+        progress: hooks.Rule | None = None,
     ) -> Path:
         """Run a command in `workdir`, and wait for it.
 
         It ends, with its children, when the work is to end. If it fails, what it printed is
-        attached to the ticket.
+        attached to the ticket. It can run ``dss-progress VALUE [MESSAGE]`` and ``dss-attach FILE
+        [DESCRIPTION]`` meanwhile.
 
         Args:
             command: Its words; numbers are written out.
             makes: A file that it has to make, relative to `workdir`: not every program tells in
                 its exit code when it could not.
             env: Variables that its environment has besides.
+            progress: How to read its progress from a line that it prints: a regular expression with
+                one group, percent, or with two, done and total; or a function that returns 0 to 1,
+                or None. It moves the user's bar within the `phase` that the command is run in.
 
         Returns:
             The file that it had to make; else the file with what it printed, both streams.
 
         Raises:
-            ValueError: There are no words, or one is None.
+            ValueError: There are no words, or one is None; the expression is invalid.
             CommandFailed: It is not there, failed, or did not make its file.
             JobCancelled: The work is to end.
         """
@@ -251,6 +262,9 @@ class Job:
         self._commands += 1
         output = self.workdir / f".output_{self._commands:03d}.txt"
         target = self.workdir / makes if makes else None
+        said = self.workdir / ".reports"
+        said.mkdir(exist_ok=True)
+        printed_progress = hooks.PrintedProgress(output, progress) if progress is not None else None
         if target:
             target.unlink(missing_ok=True)
         try:
@@ -258,7 +272,7 @@ class Job:
                 child = subprocess.Popen(  # noqa: S603 - the service's own words
                     words,
                     cwd=self.workdir,
-                    env={**os.environ, **(env or {})},
+                    env={**os.environ, hooks.FOLDER: str(said), **(env or {})},
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
@@ -267,28 +281,49 @@ class Job:
         except OSError as error:
             reason = f"{program} cannot be run: {error.strerror}"
             raise CommandFailed(reason, output=output) from error
+
+        def pass_on() -> None:
+            self._pass_on(said, printed_progress)
+
         try:
-            code = self._wait(child, program)
+            code = self._wait(child, program, pass_on)
         finally:
             _end(child)
+        pass_on()
         if code:
             self._refuse_cancelled(program)  # then nothing has failed
         if code or (target and not target.exists()):
             reason = f"exit code {code}" if code else f"it did not make {makes}"
-            said = printed(output)
-            if said.strip():
+            shown = printed(output)
+            if shown.strip():
                 told = output.with_suffix(".told.txt")
-                told.write_text(said, encoding="utf-8")
+                told.write_text(shown, encoding="utf-8")
                 self.attach(f"Output of {program}", told, "text/plain")
-            last = " / ".join(line for line in said.split("\n") if line.strip())[-_LAST_LENGTH:]
+            last = " / ".join(line for line in shown.split("\n") if line.strip())[-_LAST_LENGTH:]
             raise CommandFailed(f"{program} failed, {reason}: {last or 'no word'}", output=output)
         return target or output
 
-    def _wait(self, child: subprocess.Popen[bytes], program: str) -> int:
+    def _wait(self, child: subprocess.Popen[bytes], program: str, look: Callable[[], None]) -> int:
         while True:
             with suppress(subprocess.TimeoutExpired):
                 return child.wait(0.2)
+            look()
             self._refuse_cancelled(program)
+
+    def _pass_on(self, said: Path, printed_progress: hooks.PrintedProgress | None) -> None:
+        """Tell the user what a command has printed and said of its progress, and its files."""
+        found = [printed_progress.new()] if printed_progress else []
+        for report in hooks.take(said):
+            found.append(report.progress)
+            with suppress(OSError):  # the file is gone again
+                if report.file:
+                    self.attach(report.message, report.file)
+                elif report.message:
+                    self.log(report.message)
+        start, end = self._part
+        for value in found:
+            if value is not None and 0 <= value <= 1:
+                self.progress(start + value * (end - start))
 
     def _refuse_cancelled(self, what: str) -> None:
         if self.cancelled:
