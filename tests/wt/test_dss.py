@@ -376,14 +376,17 @@ def test_progress(office: Office, login: None, run: Callable[..., str]):
         (["-dss-services-detail", "f" * 40], "f" * 40),
         (["-dssp-services-claim", ",", "testlab", "i"], "names no service"),
         (["-dssp-services-claim", "0" * 40, "testlab", "i"], "not a provider"),
-        (["-dssp-tickets-log", "1", "fatal", "x"], "'fatal' is not one of info, warning, error"),
         (
-            ["-dssp-tickets-set-progress", "1", "0", "1", "2"],
+            ["-dssp-tickets-log", "TICKET", "fatal", "x"],
+            "'fatal' is not one of info, warning, error",
+        ),
+        (
+            ["-dssp-tickets-set-progress", "TICKET", "0", "1", "2"],
             "progress and its part must be within 0 to 1",
         ),
-        (["-dssp-tickets-set-progress", "1", "0", "1", "x"], "'x' is not a number"),
-        (["-dssp-tickets-attach", "1", "no", "no.txt"], "no.txt"),
-        (["-dssp-tickets-upload", "1"], "no main image"),
+        (["-dssp-tickets-set-progress", "TICKET", "0", "1", "x"], "'x' is not a number"),
+        (["-dssp-tickets-attach", "TICKET", "no", "no.txt"], "no.txt"),
+        (["-dssp-tickets-upload", "TICKET"], "no main image"),
         (["-dssa-providers-list"], "Insufficient privileges"),
         (["-dssa-providers-users-delete", "testlab", "me"], "'me' is not a whole number"),
     ],
@@ -395,6 +398,8 @@ def test_refusals(
     words: list[str],
     cause: str,
 ):
+    if "TICKET" in words:
+        words = [str(office.claimed()) if word == "TICKET" else word for word in words]
     assert main(words) == 255
     printed = capsys.readouterr()
     assert printed.out in ("", "\n")
