@@ -131,7 +131,7 @@ def zlib6(workspace: str, _: str) -> Call:
 
 
 def in_pieces(workspace: str) -> list[bytes]:
-    """Give the file of a workspace's image, inflated, in pieces."""
+    """Return the file of a workspace's image, inflated, in pieces."""
     import gzip
 
     from snapws import Workspace

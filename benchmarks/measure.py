@@ -70,7 +70,7 @@ class Row:
         return self.runs[-1].size
 
     def cells(self, *, memory: bool = True) -> list[str]:
-        """Give the cells of the table: time, its range, the whole process, peak, size."""
+        """Return the cells of the table: time, its range, the whole process, peak, size."""
         times = [run.seconds for run in self.runs]
         whole = statistics.median(run.whole for run in self.runs)
         return [
@@ -110,7 +110,7 @@ class Bar:
 
 
 def in_turn(rows: Mapping[T, Row], runs: int) -> Iterator[tuple[T, Row]]:
-    """Give what is compared in turn, every other time backwards: none is always after the same."""
+    """Yield what is compared, every other round backwards: none always follows the same."""
     for number in range(runs):
         yield from list(rows.items())[:: -1 if number % 2 else 1]
 
@@ -144,7 +144,7 @@ def run(script: str, *words: str | Path, python: str = sys.executable) -> Figure
 
 
 def _peak() -> int:
-    """Give the largest memory of this process and of those it ran, in bytes.
+    """Return the largest memory of this process and of those it ran, in bytes.
 
     Linux counts what the parent held when it started a process to that one's ``ru_maxrss``; its
     ``VmHWM`` begins anew.
@@ -158,7 +158,7 @@ def _peak() -> int:
 
 
 def peer_python(given: str | None, folder: Path) -> str:
-    """Give the Python that has the peer: the one that was given, or of a new environment."""
+    """Return the Python that has the peer: the one that was given, or of a new environment."""
     if given:
         return given
     venv.create(folder / "peer", with_pip=True)
@@ -232,7 +232,7 @@ def machine(peer: str | None = None) -> str:
 
 
 def _load() -> str:
-    """Say what else the machine may have had to do; the measurements themselves are at most 2."""
+    """Return the other load of the machine; the measurements themselves are at most 2."""
     return f"Load over the last 15 minutes: {os.getloadavg()[2]:.1f}."
 
 

@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def measure(middleware: Middleware, folder: Path) -> tuple[list[float], int]:
-    """Give the seconds of each ticket, and the bytes of the runner when it is idle."""
+    """Return the seconds of each ticket, and the bytes of the runner when it is idle."""
     description = {"name": "Nothing", "version": "1.0.0", "shortdesc": "does nothing"}
     (folder / "service.json").write_text(json.dumps(description), encoding="utf-8")
     (folder / "nothing.py").write_text(SERVICE, encoding="utf-8")

@@ -240,7 +240,7 @@ class Server:
         return ticket
 
     def login(self, way: str, what: str) -> str:
-        """Give what a transfer logs in with: the peer a token, others a cookie."""
+        """Return what a transfer logs in with: the peer a token, others a cookie."""
         if what == PEERS:
             return self.middleware.add_user(PEER_WORKER)
         session = self.user if way == UP else self.worker

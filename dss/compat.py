@@ -52,7 +52,7 @@ class DSSClient:
         verify: Whether to check the server's certificate; or the path of a bundle of authorities.
 
     Raises:
-        ImportError: pandas is not installed.
+        ImportError: Pandas is not installed.
     """
 
     def __init__(self, server: str, verify: bool | str = True) -> None:

@@ -150,7 +150,7 @@ class Middleware:
         if self._child is not None:
             return
         if not 0 <= self.port <= _MAX_PORT:
-            raise MiddlewareFailed(f"{self.port} is no port: they go from 0 to {_MAX_PORT}")
+            raise MiddlewareFailed(f"{self.port} is not a valid port: expected 0 to {_MAX_PORT}")
         if find_spec("itksnap_dss_server") is None:
             raise MiddlewareFailed(f"the middleware is not installed; {install_hint('middleware')}")
         (self.folder / "store").mkdir(parents=True, exist_ok=True)

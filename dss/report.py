@@ -216,7 +216,7 @@ def _picture(attachment: Attachment, data: bytes) -> str | None:
                 grey = picture.convert("I").point(lambda value: value / 256) if deep else picture
                 small = grey.convert("L" if deep else "RGBA")
     except (OSError, ValueError, SyntaxError, image.DecompressionBombError, Warning):
-        return None  # it is none, whatever its type says: it is listed
+        return None  # not a picture, whatever its type says: it is listed
     small.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
     return webp([small], 85)[0]
 

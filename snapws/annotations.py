@@ -93,7 +93,7 @@ _KINDS: dict[str, type[Annotation]] = {kind.TYPE: kind for kind in (Landmark, Li
 
 
 def read(workspace: Registry) -> tuple[Annotation, ...]:
-    """Give the annotations of a workspace's registry, in their order."""
+    """Return the annotations of a workspace's registry, in their order."""
     folder = workspace.folder(KEY)
     if folder is None:
         return ()

@@ -44,8 +44,8 @@ def write_archive(
     after an error none does. While another archive is being written to the same folder, it waits.
 
     Args:
-        workspace: what to archive; it is not changed.
-        destination: a folder that is empty, not there yet, or holds an earlier archive, which is
+        workspace: What to archive; it is not changed.
+        destination: A folder that is empty, not there yet, or holds an earlier archive, which is
             replaced as a whole; its workspace is ``workspace.itksnap``. Or the ``.itksnap`` file to
             write, its images beside it: files of the same names are replaced, others stay.
         names: ``hash`` names images and meshes by their content; ``keep`` by their file name up to
@@ -53,20 +53,20 @@ def write_archive(
         privacy: ``standard`` keeps the texts that a person typed to be read: nicknames of layers,
             meshes and time points, label names, annotation texts. ``strict`` replaces them by
             ``Layer 000``, ``Label 1`` and so on. Tags of layers stay, since services need them.
-        level: of compression, one of `snapws.compression.LEVELS`.
-        unscrubbed_meshes: whether meshes of a kind that cannot be scrubbed are taken as they are;
+        level: Of compression, one of `snapws.compression.LEVELS`.
+        unscrubbed_meshes: Whether meshes of a kind that cannot be scrubbed are taken as they are;
             else they are refused.
-        progress: is called whenever a piece of a layer has been read; from other threads, but never
+        progress: Is called whenever a piece of a layer has been read; from other threads, but never
             twice at once.
 
     Raises:
-        LayerNotFound: the workspace has no main image.
-        LayerFileMissing: the file of a layer or mesh is not on this machine.
-        ImageDamaged: an image is cut short or its header impossible; the message names the layer.
-        ImageUnsupported: an image is of a kind that ITK-SNAP or this package does not read.
-        ImageChanged: an image was written to while it was read.
-        MeshError: a mesh is damaged, or cannot be scrubbed.
-        ArchiveError: the folder holds other files, or the archive cannot be written.
+        LayerNotFound: The workspace has no main image.
+        LayerFileMissing: The file of a layer or mesh is not on this machine.
+        ImageDamaged: An image is cut short or its header impossible; the message names the layer.
+        ImageUnsupported: An image is of a kind that ITK-SNAP or this package does not read.
+        ImageChanged: An image was written to while it was read.
+        MeshError: A mesh is damaged, or cannot be scrubbed.
+        ArchiveError: The folder holds other files, or the archive cannot be written.
     """
     if not os.fspath(destination):
         raise ArchiveError("the name of the archive's folder is empty: name a folder")
@@ -129,7 +129,7 @@ def _refuse_impossible(workspace: Workspace, target: Path) -> None:
     if target.is_dir():
         raise ArchiveError(f"{target} is a folder: choose another name")
     if target.parent.is_file():
-        raise ArchiveError(f"{target.parent} is no folder: choose another name")
+        raise ArchiveError(f"{target.parent} is not a folder: choose another name")
 
 
 def _refuse_other_files(folder: Path) -> None:
@@ -139,7 +139,7 @@ def _refuse_other_files(folder: Path) -> None:
         archived = Workspace.open(earlier)
         if not verify.is_made_here(archived):
             raise ArchiveError(
-                f"{earlier} is no archive, or has been edited since: choose an empty folder"
+                f"{earlier} is not an archive, or has been edited since: choose an empty folder"
             )
         known = {earlier.name, *(Path(one.file).name for one in verify.named_files(archived))}
     other = [

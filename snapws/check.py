@@ -58,11 +58,11 @@ class Problem:
         kind: ``no-main``, ``file`` (not there, or one too many), ``image`` (unreadable, not what
             its name says, or one whose header names voxels elsewhere), ``format`` (ITK-SNAP does
             not open it), ``reading`` (another program reads it otherwise), ``place`` (its header
-            gives it none), ``geometry`` (not that of the main image), ``settings`` (a transform or
-            a display setting that is none), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
+            gives it none), ``geometry`` (not that of the main image), ``settings`` (an invalid
+            transform or display setting), ``labels``, ``mesh`` (unreadable), ``privacy`` (an
             archive says more than it may) or ``source`` (it is not what it was made from).
-        where: what it is about, ``layer 002`` for example.
-        message: what is wrong, in a line.
+        where: What it is about, ``layer 002`` for example.
+        message: What is wrong, in a line.
         severity: ``error``: ITK-SNAP cannot open it, or will show something else than it says;
             ``remark``: the user should know.
     """
@@ -101,7 +101,7 @@ def _of(workspace: Workspace, numbers: Collection[int]) -> list[Layer]:
 
 
 def missing_file(workspace: Workspace, file: str, where: str) -> Problem | None:
-    """Give the problem of a layer's file, as text, that is not on this machine; None if it is."""
+    """Return the problem of a layer's file that is not on this machine; None if it is."""
     if not file:
         return Problem("file", where, "it names no file")
     if paths.is_url(file):

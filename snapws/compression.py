@@ -50,20 +50,20 @@ class GzipNotBare(Exception):
 def pieces(
     file: BinaryIO, *, bare: bool = False, copy: BinaryIO | None = None
 ) -> Generator[bytes, None, None]:
-    """Give the content of a file in pieces, inflated if it is gzip, each of at most `PIECE` bytes.
+    """Yield the content of a file in pieces, inflated if it is gzip, each of at most `PIECE` bytes.
 
     A gzip stream is read to its end, so that its checksum is checked.
 
     Args:
-        file: open for reading.
-        bare: whether the file has to be one gzip stream without a name, a comment or a time in it,
+        file: Open for reading.
+        bare: Whether the file has to be one gzip stream without a name, a comment or a time in it,
             of a level and a system that are known, and nothing else.
-        copy: where what is read of the file goes, too, as it is.
+        copy: Where what is read of the file goes, too, as it is.
 
     Raises:
-        GzipDamaged: a gzip stream is cut short, damaged or followed by something else.
-        GzipNotBare: the file holds more than it may.
-        OSError: the file cannot be read.
+        GzipDamaged: A gzip stream is cut short, damaged or followed by something else.
+        GzipNotBare: The file holds more than it may.
+        OSError: The file cannot be read.
     """
     if copy:
         file = cast(BinaryIO, _Copying(file, copy))
@@ -78,7 +78,7 @@ def pieces(
     try:
         yield from _inflated(file, start, bare=bare)
     except (zlib.error, _codec.error) as error:
-        words = "its checksum is wrong" if "checksum" in str(error).lower() else "it is no deflate"
+        words = "its checksum is wrong" if "checksum" in str(error).lower() else "it is not deflate"
         raise GzipDamaged(f"the gzip stream is damaged: {words}") from None
 
 
@@ -143,10 +143,10 @@ class _Copying:
 
 
 def gzip_compressor(level: int = LEVEL) -> Any:
-    """Give a compressor (``compress``, ``flush``) whose stream holds no name and no time.
+    """Return a compressor (``compress``, ``flush``) whose stream holds no name and no time.
 
     Args:
-        level: one of `LEVELS`.
+        level: One of `LEVELS`.
     """
     codec = _codec if level <= _HIGHEST_ISAL_LEVEL else zlib
     return codec.compressobj(level, zlib.DEFLATED, _GZIP_FORM)

@@ -26,8 +26,8 @@ def run(command: Callable[[], int | None], *, encoding: str | None = None) -> in
     is lost.
 
     Args:
-        command: what to run.
-        encoding: of the output; the terminal's own if None.
+        command: What to run.
+        encoding: Of the output; the terminal's own if None.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

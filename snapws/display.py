@@ -83,7 +83,7 @@ def _meant(stated: float) -> str:
 def _read_opacity(stored: str) -> float:
     value = float(stored)
     if math.isnan(value):
-        raise InvalidValue("its opacity is no number: set another one")
+        raise InvalidValue("its opacity is not a number: set another one")
     return min(1.0, max(0.0, value))
 
 
@@ -129,7 +129,7 @@ class Display(View):
         """How several components are shown; the first component where nothing is said.
 
         Raises:
-            InvalidValue: the stored mode is none that is known.
+            InvalidValue: The stored mode is unknown.
         """
         if self._grid:
             return ComponentMode.GRID
@@ -202,7 +202,7 @@ class Display(View):
         """Set the curve; no points: ITK-SNAP chooses it.
 
         Raises:
-            InvalidValue: the inputs do not rise from point to point, or there is only one point.
+            InvalidValue: The inputs do not rise from point to point, or there is only one point.
         """
         curve = [(float(value), float(output)) for value, output in points]
         inputs = [value for value, _ in curve]

@@ -25,7 +25,7 @@ _TRIES = 100  # to make a folder that others make and remove at the same time
 
 @contextmanager
 def replacing(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
-    """Give a new, empty file to write to; at the end it takes the target's place.
+    """Open a new, empty file to write to; at the end it takes the target's place.
 
     The content is on the disk before the name changes. Where the block raises, the new file is
     removed and the target is as it was. A target that is a symbolic link is replaced; what it leads
@@ -34,7 +34,7 @@ def replacing(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Pat
     a link leads there.
 
     Raises:
-        OSError: the folder is missing, full or not writable; the target is a folder; or it is the
+        OSError: The folder is missing, full or not writable; the target is a folder; or it is the
             way of another user to a device or FIFO.
     """
     target = targets.named(target)
@@ -60,7 +60,7 @@ def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def _beside(target: Path, mode: int) -> Iterator[Path]:
-    """Give a new file beside a target, whose place it takes at the end."""
+    """Open a new file beside a target, whose place it takes at the end."""
     from snapws import leftovers
 
     if target.is_dir() and not target.is_symlink():
@@ -95,7 +95,7 @@ def _beside(target: Path, mode: int) -> Iterator[Path]:
 
 @contextmanager
 def appearing(folder: Path, *, last: str, instead: bool = False) -> Iterator[Path]:
-    """Give an empty folder for files that appear in `folder` together at the end, or not at all.
+    """Make an empty folder for files that appear in `folder` together at the end, or not at all.
 
     Whoever else wants to write to `folder` in this way waits until it is done, but not for ever.
     Where the block raises, or the files cannot be moved, `folder` is as it was, or is not there if
@@ -104,16 +104,16 @@ def appearing(folder: Path, *, last: str, instead: bool = False) -> Iterator[Pat
     that is in `folder`: the proof is in a note elsewhere (`snapws.leftovers`).
 
     Args:
-        folder: where they appear; it and those above it are made where they are missing.
-        last: name of the file that means nothing without the others. It comes last, and an old one
+        folder: Where they appear; it and those above it are made where they are missing.
+        last: Name of the file that means nothing without the others. It comes last, and an old one
             goes first.
-        instead: whether they come in place of everything that is in `folder`, but for folders; else
+        instead: Whether they come in place of everything that is in `folder`, but for folders; else
             only of files of the same names.
 
     Raises:
-        OSError: the folder cannot be made, is full or not writable; or, with `instead`, something
+        OSError: The folder cannot be made, is full or not writable; or, with `instead`, something
             has come into it meanwhile.
-        TimeoutError: another process has held the folder for a minute.
+        TimeoutError: Another process has held the folder for a minute.
     """
     from snapws import leftovers
 
@@ -154,7 +154,7 @@ class _Move:
     begun to move: whoever finds it can undo what was done, whenever the process died.
 
     Attributes:
-        new: the folder aside of the files that come.
+        new: The folder aside of the files that come.
     """
 
     def __init__(self, folder: Path, aside: Path) -> None:
@@ -168,8 +168,8 @@ class _Move:
         """Move all files, that named `last` at the end.
 
         Args:
-            last: that which means nothing without the others.
-            before: what was in the folder, and goes; None if only files of the same names do.
+            last: That which means nothing without the others.
+            before: What was in the folder, and goes; None if only files of the same names do.
         """
         names = sorted(
             (path.name for path in self.new.iterdir()), key=lambda one: (one == last, one)
@@ -244,7 +244,7 @@ def _keep(file: Path, copy: Path) -> None:
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, f"{file.name} in it is a folder")
     if not (file.is_file() or file.is_symlink()):  # a FIFO could not be copied back
-        raise FileExistsError(errno.EEXIST, f"{file.name} in it is no regular file")
+        raise FileExistsError(errno.EEXIST, f"{file.name} in it is not a regular file")
     try:
         os.link(file, copy, follow_symlinks=False)
     except (OSError, NotImplementedError):  # not everywhere are there links

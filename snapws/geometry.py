@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
-    """Give the 4x4 matrix from voxel indices (x, y, z from 0) to RAS mm.
+    """Return the 4x4 matrix from voxel indices (x, y, z from 0) to RAS mm.
 
     ITK's reading of the header, and so where ITK-SNAP shows the image (`snapws.images.placement`).
     """
@@ -24,10 +24,10 @@ def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
 
 
 def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
-    """Give the 4x4 matrix from RAS mm to voxel indices (x, y, z from 0): the inverse of `affine`.
+    """Return the 4x4 matrix from RAS mm to voxel indices (x, y, z from 0): the inverse of `affine`.
 
     Raises:
-        ImageDamaged: there is none, because voxels have no extent along an axis.
+        ImageDamaged: There is none, because voxels have no extent along an axis.
     """
     try:
         return np.asarray(np.linalg.inv(affine(header)))
@@ -38,7 +38,7 @@ def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
 
 
 def spacing(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """Give the distance of neighbouring voxels along x, y, z of an `affine`, in mm.
+    """Return the distance of neighbouring voxels along x, y, z of an `affine`, in mm.
 
     >>> spacing(np.diag([-1.0, -1.0, 2.0, 1.0]))
     (1.0, 1.0, 2.0)
@@ -49,7 +49,7 @@ def spacing(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def orientation(matrix: npt.NDArray[np.float64]) -> str:
-    """Give where the axes of an `affine` run to: ``RAS`` is right, anterior, superior.
+    """Return where the axes of an `affine` run to: ``RAS`` is right, anterior, superior.
 
     An axis along which nothing lies is ``?``.
 
@@ -63,7 +63,7 @@ def orientation(matrix: npt.NDArray[np.float64]) -> str:
 def distance(
     header: ImageHeader, matrix: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> float:
-    """Give by how many mm two affines disagree at most about the corners of an image."""
+    """Return by how many mm two affines disagree at most about the corners of an image."""
     far = np.array(header.extent) - 1
     corners = np.array([[*(far * np.array(corner)), 1] for corner in np.ndindex(2, 2, 2)])
     return float(np.linalg.norm((corners @ (matrix - other).T)[:, :3], axis=1).max())

@@ -73,12 +73,12 @@ class Label:
     """One label of a segmentation.
 
     Attributes:
-        index: the voxel value, 1 to 65535; 0, the background, is never in a table.
-        name: what it stands for.
-        color: red, green, blue, each 0 to 255; by default those that ITK-SNAP gives to a new label.
-        alpha: opacity, 0 to 255.
-        visible: whether slices show it.
-        mesh_visible: whether the 3-D view shows it.
+        index: The voxel value, 1 to 65535; 0, the background, is never in a table.
+        name: What it stands for.
+        color: Red, green, blue, each 0 to 255; by default those that ITK-SNAP gives to a new label.
+        alpha: Opacity, 0 to 255.
+        visible: Whether slices show it.
+        mesh_visible: Whether the 3-D view shows it.
     """
 
     index: int
@@ -115,7 +115,7 @@ def read_table(folder: Registry | None) -> tuple[Label, ...]:
     """Read the labels of a ``LabelTable`` folder, in order of their index.
 
     Raises:
-        InvalidValue: a value is not of its kind or out of range.
+        InvalidValue: A value is not of its kind or out of range.
     """
     if folder is None:
         return ()
@@ -155,7 +155,7 @@ def read_file(path: str | Path) -> tuple[Label, ...]:
     """Read a label file, ``IDX R G B A VIS MSH "LABEL"`` a line, in order of the index.
 
     Raises:
-        TextFileError: the file cannot be read, or a line is not of that form; the message names it.
+        TextFileError: The file cannot be read, or a line is not of that form; the message names it.
     """
     try:
         data = paths.read_file(path)
@@ -218,19 +218,19 @@ def format_file(labels: Iterable[Label]) -> str:
 
 
 def shifted(labels: Iterable[Label], offset: int, pattern: str = "%s") -> tuple[Label, ...]:
-    """Give labels with their index moved by `offset` and renamed, 0 left out.
+    """Return labels with their index moved by `offset` and renamed, 0 left out.
 
     Args:
-        labels: the labels.
-        offset: what is added to each index.
-        pattern: a C ``printf`` pattern with one ``%s`` for the old name; ``%%`` is a percent sign.
+        labels: The labels.
+        offset: What is added to each index.
+        pattern: A C ``printf`` pattern with one ``%s`` for the old name; ``%%`` is a percent sign.
 
     >>> (label,) = shifted([Label(3, "Hippocampus", (255, 0, 0))], 100, "left %s")
     >>> label.index, label.name
     (103, 'left Hippocampus')
 
     Raises:
-        InvalidValue: the pattern is not of that form, or an index leaves its range.
+        InvalidValue: The pattern is not of that form, or an index leaves its range.
     """
     pieces = pattern.replace("%%", "\0").split("%")
     if len(pieces) != 2 or not pieces[1].startswith("s"):

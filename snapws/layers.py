@@ -59,7 +59,7 @@ class WorkspaceObject(View):
         """The place in the workspace, from 0.
 
         Raises:
-            InvalidValue: the object has been removed from the workspace.
+            InvalidValue: The object has been removed from the workspace.
         """
         last_seen = folder_key(self.SECTION, self._place)
         if self.workspace.registry.folder(last_seen) is self.registry:
@@ -79,7 +79,7 @@ class WorkspaceObject(View):
         """Add a tag; one that is there already stays as it is.
 
         Raises:
-            InvalidValue: the tag is empty, or has a comma or white space around it.
+            InvalidValue: The tag is empty, or has a comma or white space around it.
         """
         self.tags = (*self.tags, tag)
 
@@ -108,8 +108,8 @@ class Layer(WorkspaceObject):
     """One image layer of a workspace.
 
     Attributes:
-        nickname: the name that the user gave it; empty if none.
-        tags: its tags, in stored order; assigning sorts them.
+        nickname: The name that the user gave it; empty if none.
+        tags: Its tags, in stored order; assigning sorts them.
     """
 
     __slots__ = ()
@@ -136,7 +136,7 @@ class Layer(WorkspaceObject):
         absolute.
 
         Raises:
-            InvalidValue: the path assigned is empty.
+            InvalidValue: The path assigned is empty.
         """
         return self.workspace.resolve(self.stored_path)
 
@@ -151,7 +151,7 @@ class Layer(WorkspaceObject):
         """Where its file should be on this machine; see `existing`.
 
         Raises:
-            LayerFileMissing: it is on a server, or the layer names no file.
+            LayerFileMissing: It is on a server, or the layer names no file.
         """
         return self.workspace.local_file(self.file, f"layer {self.number:03d}")
 
@@ -201,7 +201,7 @@ class Layer(WorkspaceObject):
         Assigning takes any 4x4 array of numbers, or nested sequences.
 
         Raises:
-            InvalidValue: an element is not a number, or the value assigned is not 4x4, not finite
+            InvalidValue: An element is not a number, or the value assigned is not 4x4, not finite
                 or not affine.
         """
         import numpy as np
@@ -299,9 +299,9 @@ class Layer(WorkspaceObject):
         """Make the layer one of another image: nothing but its file, role and size stays.
 
         Args:
-            path: the image file.
-            role: what it is.
-            dimensions: for the main image, its size in voxels (x, y, z).
+            path: The image file.
+            role: What it is.
+            dimensions: For the main image, its size in voxels (x, y, z).
         """
         draft = Layer(self.workspace, Registry())
         draft.file = path
@@ -316,12 +316,12 @@ class Layer(WorkspaceObject):
         """Copy its image to another NIfTI file, voxels and geometry as they are, and use that.
 
         Args:
-            path: the file to write, ``.nii`` or ``.nii.gz``; one that is there is replaced.
+            path: The file to write, ``.nii`` or ``.nii.gz``; one that is there is replaced.
 
         Raises:
-            InvalidValue: the name does not end so, or is that of a file of the workspace.
-            ImageError: the image cannot be read.
-            WorkspaceError: the file cannot be written.
+            InvalidValue: The name does not end so, or is that of a file of the workspace.
+            ImageError: The image cannot be read.
+            WorkspaceError: The file cannot be written.
         """
         from snapws import images
         from snapws.compression import LEVEL
@@ -349,5 +349,5 @@ class Layer(WorkspaceObject):
 
 
 def folder_key(section: str, number: int) -> str:
-    """Give the key of the folder of a numbered layer."""
+    """Return the key of the folder of a numbered layer."""
     return f"{section}.Layer[{number:03d}]"

@@ -32,10 +32,10 @@ class PolyData(NamedTuple):
     """One surface file of a mesh layer.
 
     Attributes:
-        time_point: the time point that it belongs to, from 1.
-        number: its place among the files of that time point, from 0.
-        file: where the file is now, as text; as stored where it leads nowhere on this machine.
-        format: the format as stored, ``VTK Mesh`` for example.
+        time_point: The time point that it belongs to, from 1.
+        number: Its place among the files of that time point, from 0.
+        file: Where the file is now, as text; as stored where it leads nowhere on this machine.
+        format: The format as stored, ``VTK Mesh`` for example.
     """
 
     time_point: int
@@ -62,9 +62,9 @@ class MeshLayer(WorkspaceObject):
     """One mesh layer of a workspace.
 
     Attributes:
-        nickname: the name that the user gave it; empty if none.
+        nickname: The name that the user gave it; empty if none.
         type: ``StandaloneMesh`` or ``SegmentationMesh``.
-        tags: its tags, in stored order; assigning sorts them.
+        tags: Its tags, in stored order; assigning sorts them.
     """
 
     __slots__ = ()
@@ -74,7 +74,7 @@ class MeshLayer(WorkspaceObject):
     type = text("MeshType")
 
     def polydata(self) -> tuple[PolyData, ...]:
-        """Give its surface files, by time point."""
+        """Return its surface files, by time point."""
         found = []
         for time_point in self._time_points():
             for number, entry in enumerate(self._files(time_point)):
@@ -83,10 +83,10 @@ class MeshLayer(WorkspaceObject):
         return tuple(found)
 
     def file(self, time_point: int, number: int = 0) -> str:
-        """Give the path of one of its surface files, as text.
+        """Return the path of one of its surface files, as text.
 
         Raises:
-            LayerFileMissing: the layer has no such file.
+            LayerFileMissing: The layer has no such file.
         """
         for surface in self.polydata():
             if (surface.time_point, surface.number) == (time_point, number):
@@ -101,7 +101,7 @@ class MeshLayer(WorkspaceObject):
         The file is not read; its format is told by its extension.
 
         Raises:
-            InvalidValue: the time point is less than 1.
+            InvalidValue: The time point is less than 1.
         """
         if not 1 <= time_point <= _MAX_TIME_POINT:
             raise InvalidValue(f"time points go from 1 to {_MAX_TIME_POINT}, not {time_point}")

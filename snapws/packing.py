@@ -59,16 +59,16 @@ class ArchiveReport:
 
     Attributes:
         privacy: ``standard`` or ``strict``, as it was asked for.
-        workspace: the workspace file of the archive.
-        files: every file of the archive, the workspace last.
-        kept: the texts that somebody typed and that are in the archive as they are, with their
+        workspace: The workspace file of the archive.
+        files: Every file of the archive, the workspace last.
+        kept: The texts that somebody typed and that are in the archive as they are, with their
             kind and the key that holds them.
-        dropped: registry entries that are not in the archive, counted by key (indices as ``[]``).
-        taken: those of the files that were layers of an archive before, and were copied as they
+        dropped: Registry entries that are not in the archive, counted by key (indices as ``[]``).
+        taken: Those of the files that were layers of an archive before, and were copied as they
             were once they had proved to be what their names say.
-        unscrubbed: those of the files that are meshes of a kind that cannot be scrubbed, and say
+        unscrubbed: Those of the files that are meshes of a kind that cannot be scrubbed, and say
             whatever they said.
-        outside: the files outside of the workspace's folder that were read: images with their voxel
+        outside: The files outside of the workspace's folder that were read: images with their voxel
             files and slices, and meshes, by real path. No file of the archive names them.
     """
 
@@ -82,7 +82,7 @@ class ArchiveReport:
     outside: tuple[Source, ...]
 
     def record(self) -> dict[str, object]:
-        """Give the report as JSON has it, its files by name and size and without their folder.
+        """Return the report as JSON has it, its files by name and size and without their folder.
 
         Only sources from outside are told by their path: so it stays on this machine.
         """
@@ -104,9 +104,9 @@ class Progress:
     """How far the packing of one layer is.
 
     Attributes:
-        layer: its number.
-        done: bytes of stored voxels that have been read.
-        total: bytes of stored voxels in all.
+        layer: Its number.
+        done: Bytes of stored voxels that have been read.
+        total: Bytes of stored voxels in all.
     """
 
     layer: int
@@ -135,14 +135,14 @@ def pack(
     stays in `folder`.
 
     Args:
-        workspace: what to pack; it is not changed.
-        folder: an empty folder.
-        name: of the workspace file that is written.
-        names: as for `snapws.archive.archive`, like all that follow.
-        privacy: how much typed text stays.
-        level: of compression.
-        unscrubbed_meshes: whether to take meshes that cannot be scrubbed as they are.
-        progress: is told of each piece read.
+        workspace: What to pack; it is not changed.
+        folder: An empty folder.
+        name: Of the workspace file that is written.
+        names: As for `snapws.archive.archive`, like all that follow.
+        privacy: How much typed text stays.
+        level: Of compression.
+        unscrubbed_meshes: Whether to take meshes that cannot be scrubbed as they are.
+        progress: Is told of each piece read.
 
     Yields:
         Each file, in the order of the layers, meshes after them, the workspace last.
@@ -151,8 +151,8 @@ def pack(
         The report.
 
     Raises:
-        ArchiveError: as `snapws.archive.archive`.
-        WorkspaceError: as `snapws.archive.archive`.
+        ArchiveError: As `snapws.archive.archive`.
+        WorkspaceError: As `snapws.archive.archive`.
         OSError: `folder` cannot be written.
     """
     if names not in get_args(Names):
@@ -212,9 +212,9 @@ class _Packer:
     """What the threads that make the files of one archive share.
 
     Attributes:
-        taken: as in the report.
-        unscrubbed: as in the report.
-        read: the files that were read.
+        taken: As in the report.
+        unscrubbed: As in the report.
+        read: The files that were read.
         arrays: The neutral names of the arrays in each file of a mesh layer, by its number.
     """
 
@@ -237,7 +237,7 @@ class _Packer:
 
     @contextmanager
     def working(self) -> Iterator[Callable[[Callable[[], Path]], Callable[[], Path]]]:
-        """Give a function that begins a work in a thread, and gives another to wait for its file.
+        """Return a function that starts work in a thread and returns one that waits for its file.
 
         There are as many threads as cores. The first work that fails ends the others soon, and
         what it failed of is raised by whichever is waited for.
@@ -351,7 +351,7 @@ class _Packer:
     def _watching(
         self, header: ImageHeader, content: VoxelHash, number: int
     ) -> Callable[[bytes], None]:
-        """Give what feeds voxels to a hash, reports them, and ends the work if it is to end."""
+        """Return what feeds voxels to a hash, reports them, and ends the work if it is to end."""
         done = 0
 
         def watch(voxels: bytes) -> None:
@@ -382,7 +382,7 @@ def _refuse_changed(path: Path, header: ImageHeader, before: list[tuple[int, int
 
 
 def _stamps(paths: Sequence[Path]) -> list[tuple[int, int, int]]:
-    """Give what changes when somebody writes to files."""
+    """Return what changes when files are written to: their sizes and times."""
     try:
         found = [path.stat() for path in paths]
     except OSError as error:

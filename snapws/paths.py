@@ -48,7 +48,7 @@ def local(path: str) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """Give the absolute form of a path that a user typed, as workspaces store it.
+    """Return the absolute form of a path that a user typed, as workspaces store it.
 
     Separators are written as ``/``, ``file:`` URLs as paths. Addresses and absolute paths of
     another system are left as they are.
@@ -63,9 +63,9 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
     """Find where a stored path leads now.
 
     Args:
-        stored: the path as the workspace has it.
-        saved_in: the workspace's ``SaveLocation``; empty or ``.`` where it names no folder.
-        folder: the absolute folder that the workspace file is in now.
+        stored: The path as the workspace has it.
+        saved_in: The workspace's ``SaveLocation``; empty or ``.`` where it names no folder.
+        folder: The absolute folder that the workspace file is in now.
 
     Returns:
         The path of the file in its new place if there is one, else `stored`.
@@ -78,7 +78,7 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
 
 
 def unusable(path: Path) -> str:
-    """Say why there is no file to read at a path; nothing, if there is one."""
+    """Return why there is no file to read at a path; nothing, if there is one."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +162,7 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def rerooted(path: str, old: str, new: str) -> str | None:
-    r"""Give a path below the folder `old` as one below the folder `new`, or None where it is not.
+    r"""Return a path below the folder `old` as one below the folder `new`, or None where it is not.
 
     Whole components are compared, as the system that wrote the path compares them.
 
@@ -180,12 +180,12 @@ def rerooted(path: str, old: str, new: str) -> str | None:
 
 
 def moved(stored: str, saved_in: str, folder: Path) -> str | None:
-    """Give where a stored path would lead in the folder that the workspace is in now.
+    """Return where a stored path would lead in the folder that the workspace is in now.
 
     Args:
-        stored: as for `resolve`, no URL.
-        saved_in: as for `resolve`.
-        folder: as for `resolve`.
+        stored: As for `resolve`, no URL.
+        saved_in: As for `resolve`.
+        folder: As for `resolve`.
 
     Returns:
         The path, whether there is a file or not; None where the file cannot have moved along.

@@ -14,7 +14,7 @@ _DEPTH = 3
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Give what an iterator gives, the next items made in another thread while one is in use.
+    """Yield an iterator's items, made in another thread while earlier ones are in use.
 
     What the iterator raises is raised here, in its turn.
     """

@@ -156,9 +156,9 @@ class KeptText:
     """A text that a person typed and that is in an archive.
 
     Attributes:
-        kind: one of `TYPED_TEXTS`, or ``file name`` where names are kept.
-        key: the registry key that holds it.
-        text: the text itself, never empty.
+        kind: One of `TYPED_TEXTS`, or ``file name`` where names are kept.
+        key: The registry key that holds it.
+        text: The text itself, never empty.
     """
 
     kind: str
@@ -167,13 +167,13 @@ class KeptText:
 
 
 def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
-    """Give a copy of a workspace that holds what may leave, and no path.
+    """Return a copy of a workspace that holds what may leave, and no path.
 
     Layers and meshes are numbered from 0, in their order; labels are written from the table as it
     is read.
 
     Raises:
-        ArchiveError: the role of a layer is not known.
+        ArchiveError: The role of a layer is not known.
     """
     copy = Workspace()
     _copy(workspace.registry, copy.registry, WORKSPACE_KEYS)
@@ -248,8 +248,8 @@ def _drop_unread(registry: Registry, path: str = "") -> None:
     """Remove the elements of arrays that no reader sees, since they lie beyond the array's size.
 
     Args:
-        registry: a folder.
-        path: its key.
+        registry: A folder.
+        path: Its key.
     """
     for pattern, (size, name, first) in _ARRAYS.items():
         if re.fullmatch(pattern, path):
@@ -313,8 +313,8 @@ def kept_texts(registry: Registry, privacy: Privacy = "standard") -> tuple[KeptT
     """List the texts that somebody typed and that a workspace's registry holds.
 
     Args:
-        registry: of a workspace, or of an archive.
-        privacy: of the archive; where it is strict, only tags are what somebody typed.
+        registry: Of a workspace, or of an archive.
+        privacy: Of the archive; where it is strict, only tags are what somebody typed.
     """
     return tuple(
         KeptText(kind, key, value)

@@ -14,9 +14,9 @@ class Relocated:
     """A file of a workspace that is named by another path now.
 
     Attributes:
-        key: the registry key that holds the path.
-        old: the path as it was.
-        new: the path as it is now.
+        key: The registry key that holds the path.
+        old: The path as it was.
+        new: The path as it is now.
     """
 
     key: str
@@ -33,12 +33,12 @@ def relocate_files(workspace: Workspace, old: str, new: str) -> tuple[Relocated,
     and none depends any more on where the workspace was saved.
 
     Args:
-        workspace: what to change; nothing is saved.
-        old: the folder as the workspace has it.
-        new: the folder where its files are now; made absolute.
+        workspace: What to change; nothing is saved.
+        old: The folder as the workspace has it.
+        new: The folder where its files are now; made absolute.
 
     Raises:
-        LayerFileMissing: no path lies below `old`; the workspace is not changed.
+        LayerFileMissing: No path lies below `old`; the workspace is not changed.
     """
     stored, now = workspace.registry, workspace.settled(workspace.folder).registry
     moved = []

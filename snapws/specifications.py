@@ -35,10 +35,10 @@ _COUNTED = ("o", "overlay", "a", "anat", "mesh")
 def by_specification(
     specification: str, layers: Sequence[Layer], meshes: Sequence[MeshLayer], where: str
 ) -> Layer | MeshLayer:
-    """Give the layer or mesh layer that a specification means.
+    """Return the layer or mesh layer that a specification means.
 
     Raises:
-        LayerNotFound: it means none; the message names what there is `where`.
+        LayerNotFound: It means none; the message names what there is `where`.
     """
     found = _select(specification, layers, meshes)
     if found is None:
@@ -55,11 +55,11 @@ def by_text(
     texts: Callable[[Layer | MeshLayer], Collection[str]],
     where: str,
 ) -> Layer | MeshLayer:
-    """Give the one layer or mesh layer that has a tag or a nickname (`kind`) of this text.
+    """Return the one layer or mesh layer that has a tag or a nickname (`kind`) of this text.
 
     Raises:
-        LayerNotFound: none has; the message names what there is `where`.
-        AmbiguousLayer: several have.
+        LayerNotFound: None has; the message names what there is `where`.
+        AmbiguousLayer: Several have.
     """
     found = [one for one in candidates if text in texts(one)]
     if len(found) > 1:

@@ -64,7 +64,7 @@ def _is_annexed(start: bytes) -> bool:
 
 
 def of_missing(path: Path) -> str:
-    """Say why a path that leads to no file does so: in words that follow "its file …"."""
+    """Return why a path that leads to no file does so: in words that follow "its file …"."""
     gone = _first_missing(path)
     if (target := _dangling(gone)) is not None:
         what = "is a link" if gone == path else f"is behind {_told(gone)}, a link"

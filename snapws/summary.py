@@ -15,12 +15,12 @@ class ImageSummary:
     """What the header of an image says, or why it says nothing.
 
     Attributes:
-        size: voxels along x, y, z and, of several volumes, their number.
-        components: of a voxel.
-        spacing: distance of neighbouring voxels along x, y, z, in mm.
-        voxel_type: as NIfTI names it, ``int16`` for example.
-        orientation: where the axes run to: ``RAS`` is right, anterior, superior.
-        problem: why all others are None; else None.
+        size: Voxels along x, y, z and, of several volumes, their number.
+        components: Of a voxel.
+        spacing: Distance of neighbouring voxels along x, y, z, in mm.
+        voxel_type: As NIfTI names it, ``int16`` for example.
+        orientation: Where the axes run to: ``RAS`` is right, anterior, superior.
+        problem: Why all others are None; else None.
     """
 
     size: tuple[int, ...] | None = None

@@ -32,7 +32,7 @@ def through_link(target: Path) -> Path:
     """Return the file that a link leads to, or the path itself: for a file that is edited in place.
 
     Raises:
-        PermissionError: another user made the link, or may exchange it.
+        PermissionError: Another user made the link, or may exchange it.
     """
     for _ in range(_LINKS):
         if not target.is_symlink():

@@ -134,7 +134,7 @@ def parse(words: str, path: str | Path) -> Matrix:
     """Read 16 numbers as the rows of a matrix.
 
     Raises:
-        TextFileError: there are more or fewer, or they are not an affine transform's.
+        TextFileError: There are more or fewer, or they are not an affine transform's.
     """
     try:
         numbers = [_number(word) for word in words.split()]

@@ -36,13 +36,13 @@ def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Proble
     package has made also has to say nothing that such an archive does not.
 
     Args:
-        folder: the archive's; or its workspace file.
-        against: the workspace that the archive was made from; its layers then have to have the
+        folder: The archive's; or its workspace file.
+        against: The workspace that the archive was made from; its layers then have to have the
             same voxels and geometry, and its meshes the same points and values.
 
     Raises:
-        ArchiveError: the folder cannot be read, or does not hold exactly one workspace.
-        RegistryError: the workspace is damaged.
+        ArchiveError: The folder cannot be read, or does not hold exactly one workspace.
+        RegistryError: The workspace is damaged.
     """
     folder = Path(folder)
     if folder.suffix == ".itksnap" and folder.is_file():
@@ -66,7 +66,7 @@ def content_hash(path: Path, hints: Hints = NO_HINTS) -> str:
     """Return the hash that the name of an image in an archive bears: that of its voxels.
 
     Raises:
-        ImageError: the image is damaged or cannot be read.
+        ImageError: The image is damaged or cannot be read.
     """
     return _hash(path, hints, bare=False)
 
@@ -80,11 +80,11 @@ class NamedFile(NamedTuple):
     """A file that a workspace names.
 
     Attributes:
-        where: what it is the file of, ``layer 000`` or ``mesh:0``.
-        number: its number as names of archived files have it.
-        file: where it is now, as text.
-        key: the registry key that holds its path.
-        is_mesh: whether it is the file of a mesh, and not of an image.
+        where: What it is the file of, ``layer 000`` or ``mesh:0``.
+        number: Its number as names of archived files have it.
+        file: Where it is now, as text.
+        key: The registry key that holds its path.
+        is_mesh: Whether it is the file of a mesh, and not of an image.
         hints: What the workspace says of how to read it.
     """
 
@@ -97,7 +97,7 @@ class NamedFile(NamedTuple):
 
 
 def named_files(workspace: Workspace) -> Iterator[NamedFile]:
-    """Give the files of layers and meshes that a workspace names, in their order."""
+    """Return the files of layers and meshes that a workspace names, in their order."""
     path = Layer.stored_path.key
     for layer in workspace.layers():
         number = f"{layer.number:03d}"
@@ -146,11 +146,11 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
     if is_ours:
         yield from _foreign_entries(workspace)
     for extra in sorted(unused):
-        yield Problem("file", "archive", f"{extra} is no part of the workspace")
+        yield Problem("file", "archive", f"{extra} is not part of the workspace")
 
 
 def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
-    """Give what the workspace of an archive says beyond what may leave."""
+    """Yield what the workspace of an archive holds beyond what may leave."""
     assert workspace.path  # noqa: S101 - it has been opened
     name, registry = workspace.path.name, workspace.registry
     try:
@@ -168,7 +168,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
 
 
 def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
-    """Give what of an archive is not as in the workspace that it was made from."""
+    """Yield where an archive differs from the workspace that it was made from."""
     ours, theirs = list(named_files(archived)), list(named_files(source))
     if [one.where for one in ours] != [one.where for one in theirs]:
         message = f"it has {len(ours)} layers and surfaces, the source has {len(theirs)}"

@@ -23,9 +23,9 @@ class LabelVolumes:
     """The labels of a segmentation's voxels, counted.
 
     Attributes:
-        voxels: of each time point, in order, how many voxels have each label that is there, the
+        voxels: Of each time point, in order, how many voxels have each label that is there, the
             background (0) included.
-        voxel_volume: the volume of one voxel in mm3.
+        voxel_volume: The volume of one voxel in mm3.
     """
 
     voxels: tuple[dict[int, int], ...]
@@ -44,9 +44,9 @@ def label_volumes(header: ImageHeader, main: ImageHeader | None = None) -> Label
             it, a voxel has the volume that the segmentation's own header says.
 
     Raises:
-        ImageUnsupported: the image has not one real number a voxel.
-        ImageDamaged: it is cut short or its checksum is wrong; known at the end.
-        ImageError: it cannot be read.
+        ImageUnsupported: The image has not one real number a voxel.
+        ImageDamaged: It is cut short or its checksum is wrong; known at the end.
+        ImageError: It cannot be read.
     """
     if header.components > 1 or header.dtype.kind not in "iuf":
         raise ImageUnsupported(
@@ -82,7 +82,7 @@ def _counted(found: npt.NDArray[np.intp]) -> dict[int, int]:
 
 
 def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.intp]:
-    """Give those of an image's stored values that are labels."""
+    """Return those of an image's stored values that are labels."""
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not header.scaling:
         return values.astype(np.intp)
     numbers = labels(scaled(values, header))

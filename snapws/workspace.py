@@ -55,9 +55,9 @@ class Workspace:
     snapws.errors.LayerNotFound: no layer has the tag 'Source'; tags in the new workspace: Target
 
     Attributes:
-        registry: all that the file holds, what this package does not know included.
-        comments: the comments that stand before the registry in the file.
-        path: the file that it was opened from or last saved to; None for a new workspace.
+        registry: All that the file holds, what this package does not know included.
+        comments: The comments that stand before the registry in the file.
+        path: The file that it was opened from or last saved to; None for a new workspace.
         saved_in: The folder that stored paths are understood relative to: ``SaveLocation`` of the
             file that was read. Setting the entry of that name does not move the files.
     """
@@ -88,8 +88,8 @@ class Workspace:
         """Read a workspace file.
 
         Raises:
-            RegistryError: the file is damaged or no workspace; the message gives line and reason.
-            WorkspaceError: the file cannot be read.
+            RegistryError: The file is damaged or no workspace; the message gives line and reason.
+            WorkspaceError: The file cannot be read.
         """
         try:
             data = paths.read_file(path, xml_format.MAX_BYTES)
@@ -114,16 +114,16 @@ class Workspace:
         is replaced; any other link is replaced itself. A device or FIFO is written through.
 
         Args:
-            path: where to; without it, where it was opened from or last saved to.
-            force: write even where that loses a change that another program made since then, or a
+            path: Where to; without it, where it was opened from or last saved to.
+            force: Write even where that loses a change that another program made since then, or a
                 file that is no workspace.
 
         Returns:
             The file written, its path absolute.
 
         Raises:
-            WorkspaceChanged: saving in place would lose such a change.
-            WorkspaceError: the file cannot be written, or is there and no workspace, or the path is
+            WorkspaceChanged: Saving in place would lose such a change.
+            WorkspaceError: The file cannot be written, or is there and no workspace, or the path is
                 empty, or a new workspace is not told where to.
         """
         path = self.path if path is None else path
@@ -145,7 +145,7 @@ class Workspace:
         return target
 
     def settled(self, folder: Path) -> Workspace:
-        """Give a copy that says what a file saved in `folder` says: see `save`."""
+        """Return a copy as it would be saved in `folder`; see `save`."""
         twin = Workspace()
         twin.registry, twin.comments, twin.path = self.registry.copy(), self.comments, self.path
         twin.saved_in = self.saved_in
@@ -155,13 +155,13 @@ class Workspace:
     # ---------------------------------------------------------------- layers
 
     def layers(self, *, tag: str | None = None, role: Role | None = None) -> list[Layer]:
-        """Give the image layers in order, all or those of a tag, of a role, or of both.
+        """Return the image layers in order, all or those of a tag, of a role, or of both.
 
         Raises:
             InvalidValue: `role` is something else than a `Role`.
         """
         if role is not None and not isinstance(role, Role):
-            raise InvalidValue(f"{role!r} is no role: give Role.MAIN, Role.OVERLAY …")
+            raise InvalidValue(f"{role!r} is not a role: expected Role.MAIN, Role.OVERLAY …")
         return [
             layer
             for layer in self._all(Layer)
@@ -169,7 +169,7 @@ class Workspace:
         ]
 
     def meshes(self, *, tag: str | None = None) -> list[MeshLayer]:
-        """Give the mesh layers in order, all or those of a tag."""
+        """Return the mesh layers in order, all or those of a tag."""
         return [mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags]
 
     def layer(
@@ -179,19 +179,19 @@ class Workspace:
         tag: str | None = None,
         nickname: str | None = None,
     ) -> Layer:
-        """Give the one image layer of a specification, a tag or a nickname, its file present.
+        """Return the one image layer of a specification, a tag or a nickname, its file present.
 
         Args:
-            specification: its number, or ``M``, ``S``, ``O:N``, ``A:N``: see
+            specification: Its number, or ``M``, ``S``, ``O:N``, ``A:N``: see
                 `snapws.specifications`.
-            tag: instead of the specification, the tag that exactly one layer has.
-            nickname: instead of both, the nickname that exactly one layer has.
+            tag: Instead of the specification, the tag that exactly one layer has.
+            nickname: Instead of both, the nickname that exactly one layer has.
 
         Raises:
-            LayerNotFound: there is none; the message names what the workspace has.
-            AmbiguousLayer: several have the tag or the nickname.
-            LayerFileMissing: its file is not on this machine.
-            InvalidValue: not exactly one of the three is given.
+            LayerNotFound: There is none; the message names what the workspace has.
+            AmbiguousLayer: Several have the tag or the nickname.
+            LayerFileMissing: Its file is not on this machine.
+            InvalidValue: Not exactly one of the three is given.
         """
         found = self.find(specification, tag=tag, nickname=nickname, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
@@ -206,18 +206,18 @@ class Workspace:
         nickname: str | None = None,
         meshes: bool = True,
     ) -> Layer | MeshLayer:
-        """Give the one layer or mesh layer that is meant, its file present or not.
+        """Return the one layer or mesh layer that is meant, whether its file exists or not.
 
         Args:
-            specification: as for `layer`, or ``mesh:N`` for the N-th mesh layer.
-            tag: instead of the specification, the tag that exactly one of them has.
-            nickname: instead of both, the nickname that exactly one of them has.
-            meshes: whether mesh layers count.
+            specification: As for `layer`, or ``mesh:N`` for the N-th mesh layer.
+            tag: Instead of the specification, the tag that exactly one of them has.
+            nickname: Instead of both, the nickname that exactly one of them has.
+            meshes: Whether mesh layers count.
 
         Raises:
-            LayerNotFound: there is none; the message names what the workspace has.
-            AmbiguousLayer: several have the tag or the nickname.
-            InvalidValue: not exactly one of the three is given.
+            LayerNotFound: There is none; the message names what the workspace has.
+            AmbiguousLayer: Several have the tag or the nickname.
+            InvalidValue: Not exactly one of the three is given.
         """
         if [specification, tag, nickname].count(None) != 2:
             raise InvalidValue("a layer is asked for by a specification, by a tag or by a nickname")
@@ -236,7 +236,7 @@ class Workspace:
         """The main image layer, whether its file is there or not.
 
         Raises:
-            LayerNotFound: the workspace has none.
+            LayerNotFound: The workspace has none.
         """
         found = self.layers(role=Role.MAIN)
         if not found:
@@ -247,8 +247,8 @@ class Workspace:
         """Make an image the main one, in place of the one that is, whose settings go.
 
         Raises:
-            ImageError: it is not an image that can be read.
-            LayerFileMissing: it is on a server.
+            ImageError: It is not an image that can be read.
+            LayerFileMissing: It is on a server.
         """
         from snapws import images
 
@@ -264,12 +264,12 @@ class Workspace:
         """Make an image the only segmentation; the ones that were are removed.
 
         Args:
-            path: the image file; see `add_segmentation`.
-            any_size: whether one that ITK-SNAP does not open is taken, too.
+            path: The image file; see `add_segmentation`.
+            any_size: Whether one that ITK-SNAP does not open is taken, too.
 
         Raises:
-            LayerNotFound: the workspace has no main image.
-            InvalidValue: the image has not the main image's size or number of time points.
+            LayerNotFound: The workspace has no main image.
+            InvalidValue: The image has not the main image's size or number of time points.
         """
         self._need_main()
         if not any_size:
@@ -286,7 +286,7 @@ class Workspace:
         """Add an image as the main one if there is none yet, else as an overlay.
 
         Raises:
-            ImageError: it would be the main image and cannot be read.
+            ImageError: It would be the main image and cannot be read.
         """
         if not self.layers(role=Role.MAIN):
             tags = as_tags(tags)
@@ -299,7 +299,7 @@ class Workspace:
         """Add an image as the last overlay; the file is not read.
 
         Raises:
-            LayerNotFound: the workspace has no main image.
+            LayerNotFound: The workspace has no main image.
         """
         self._need_main()
         return self._add(path, Role.OVERLAY, nickname, tags)
@@ -318,14 +318,14 @@ class Workspace:
         `snapws.check` for files that cannot.
 
         Args:
-            path: the image file.
-            nickname: its name for people.
-            tags: its tags.
-            any_size: whether one that ITK-SNAP does not open is added, too.
+            path: The image file.
+            nickname: Its name for people.
+            tags: Its tags.
+            any_size: Whether one that ITK-SNAP does not open is added, too.
 
         Raises:
-            LayerNotFound: the workspace has no main image.
-            InvalidValue: the image has not the main image's size or number of time points.
+            LayerNotFound: The workspace has no main image.
+            InvalidValue: The image has not the main image's size or number of time points.
         """
         self._need_main()
         if not any_size:
@@ -343,8 +343,8 @@ class Workspace:
         """Add a mesh layer with one surface file; the file is not read.
 
         Raises:
-            LayerNotFound: the workspace has no main image.
-            InvalidValue: the time point is less than 1.
+            LayerNotFound: The workspace has no main image.
+            InvalidValue: The time point is less than 1.
         """
         self._need_main()
         draft = MeshLayer(self, Registry())
@@ -380,8 +380,8 @@ class Workspace:
         """The segmentation labels, by index; assigning replaces the table by exactly these.
 
         Raises:
-            LayerNotFound: the workspace has no main image, where the table is kept.
-            InvalidValue: a value of the table is not of its kind.
+            LayerNotFound: The workspace has no main image, where the table is kept.
+            InvalidValue: A value of the table is not of its kind.
         """
         from snapws.labels import read_table
 
@@ -485,10 +485,10 @@ class Workspace:
         return paths.resolve(stored_path, self.saved_in, self.folder)
 
     def local_file(self, path: str, what: str) -> Path:
-        """Give a path as a file name on this machine, whether the file is there or not.
+        """Return a path as a file name on this machine, whether the file is there or not.
 
         Raises:
-            LayerFileMissing: it is the address of a file on a server, or empty.
+            LayerFileMissing: It is the address of a file on a server, or empty.
         """
         if not path:
             raise LayerFileMissing(f"{what} names no file: set its path")
@@ -499,7 +499,7 @@ class Workspace:
         return self.folder / path
 
     def why_missing(self, file: str) -> str:
-        """Say why the file of a layer is not there, as text; empty, if it is.
+        """Return why the file of a layer is not there, as text; empty, if it is.
 
         Args:
             file: Its path as `resolve` has found it, and no address of a server.
@@ -516,14 +516,14 @@ class Workspace:
         """See to it that a file to be written is neither the workspace nor one that it names.
 
         Raises:
-            InvalidValue: it is.
+            InvalidValue: It is.
         """
         for what, file in self._own_files():
             if _same_file(target, file):
                 raise InvalidValue(f"{target} is {what}: choose another name")
 
     def _own_files(self) -> Iterator[tuple[str, Path]]:
-        """Give the files that it consists of, each with what it is."""
+        """Return its files, each with a description."""
         if self.path:
             yield "the workspace itself", self.path
         for layer in self.layers():
@@ -540,7 +540,7 @@ class Workspace:
                     yield what, self.folder / surface.file
 
     def numbered(self, section: str) -> list[Registry]:
-        """Give the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""
+        """Return the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""
         parent = self.registry.folder(section)
         found: list[Registry] = []
         if parent is not None:
@@ -576,7 +576,7 @@ class Workspace:
             start = file.read(100)
         if start and b"<" not in start:
             raise WorkspaceError(
-                f"{target} is there and is no workspace: choose another name, or force the save"
+                f"{target} exists and is not a workspace: choose another name, or force the save"
             )
 
     def _settle_in(self, folder: Path) -> None:

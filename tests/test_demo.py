@@ -231,7 +231,7 @@ def test_a_port_that_is_none(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    with pytest.raises(MiddlewareFailed, match="70000 is no port"):
+    with pytest.raises(MiddlewareFailed, match="70000 is not a valid port"):
         Middleware(tmp_path / "mw", port=70000).start()
     assert not (tmp_path / "mw").exists()
 

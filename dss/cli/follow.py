@@ -47,14 +47,14 @@ def follow(client: Client, ticket: int, waiting: Waiting, *, json: bool) -> None
     """Print what happens to a ticket until its end.
 
     Args:
-        client: the ticket's owner.
-        ticket: the ticket.
-        waiting: how long and how often to look.
-        json: print each look that brought something new as a line of JSON.
+        client: The ticket's owner.
+        ticket: The ticket.
+        waiting: How long and how often to look.
+        json: Print each look that brought something new as a line of JSON.
 
     Raises:
-        typer.Exit: the ticket did not end in success; the reason is printed.
-        TimedOut: it did not end in time.
+        typer.Exit: The ticket did not end in success; the reason is printed.
+        TimedOut: It did not end in time.
     """
     reason, status = "", None
     for news in client.wait(ticket, timeout=waiting.timeout, interval=waiting.interval):

@@ -61,7 +61,9 @@ def seconds(text: str) -> float:
     """Read a time: `90`, `90s`, `2m`, `1.5h`, `7d`."""
     form = re.fullmatch(r"(\d*\.?\d+(?:e\d+)?)\s*([smhd]?)", text.strip(), re.ASCII)
     if form is None:
-        raise typer.BadParameter(f"{text!r} is no time: give it like 90s, 2m, 1.5h or 7d")
+        raise typer.BadParameter(
+            f"{text!r} is not a valid time: expected a value like 90s, 2m, 1.5h or 7d"
+        )
     if (time := float(form[1]) * _UNITS[form[2]]) > _LONGEST:
         raise typer.BadParameter(f"{text!r} is too long: at most {_LONGEST / _UNITS['d']:g}d")
     return time
@@ -71,7 +73,7 @@ def size(text: str) -> int:
     """Read a number of bytes: `500M`, `8G`, `1.5T`."""
     form = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
     if form is None:
-        raise typer.BadParameter(f"{text!r} is no size: give it like 500M or 8G")
+        raise typer.BadParameter(f"{text!r} is not a valid size: expected a value like 500M or 8G")
     if (count := float(form[1]) * _SIZES[form[2].upper()]) > _MOST:
         raise typer.BadParameter(f"{text!r} is too much: at most {_MOST / _SIZES['T']:g}T")
     return int(count)
@@ -264,12 +266,12 @@ def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> s
     """Return the hash of the one service that a name or a hash means.
 
     Args:
-        wanted: what was typed; 40 hex digits are taken for a hash, listed or not.
-        offered: where to look for a name.
+        wanted: What was typed; 40 hex digits are taken for a hash, listed or not.
+        offered: Where to look for a name.
 
     Raises:
-        NotFound: none has that name; the message names those that there are.
-        Refused: several have; the message names their hashes.
+        NotFound: None has that name; the message names those that there are.
+        Refused: Several have; the message names their hashes.
     """
     if re.fullmatch("[0-9a-f]{40}", wanted):
         return wanted

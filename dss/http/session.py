@@ -176,7 +176,7 @@ class Session:
     ) -> None:
         self.server = server_url(server)
         if verify is not False and not verify:
-            raise NetworkFailed("an empty name is no bundle of certificate authorities")
+            raise NetworkFailed("an empty name is not a bundle of certificate authorities")
         for bundle in (verify, *map(os.environ.get, _BUNDLES if verify is True else ())):
             if isinstance(bundle, str) and not Path(bundle).exists():
                 raise NetworkFailed(f"no bundle of certificate authorities: {shown(bundle)}")

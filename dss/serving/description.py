@@ -109,7 +109,7 @@ _SERVICE: Mapping[str, _Rule] = {
         'write the address of a page about the service, or ""',
         absent=_BLANK_PAGE,
         form=r"(https?://\S+)?",
-        wrong="is no address that begins with https:// or http://",
+        wrong="does not begin with https:// or http://",
         empty=True,
     ),
     "keywords": _Rule("write a list of texts", kind=list),
@@ -128,7 +128,7 @@ _TAG: Mapping[str, _Rule] = {
         "write MainImage, AnatomicImage, OverlayImage or Segmentation",
         absent="it says which layers the tag is for",
         form="MainImage|AnatomicImage|OverlayImage|Segmentation",
-        wrong="is no type of layer",
+        wrong="is not a type of layer",
     ),
     "hint": _Rule("tell the user which layer to choose", absent="the user sees nothing else"),
     "required": _Rule(

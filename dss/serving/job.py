@@ -311,7 +311,7 @@ class Job:
             self._refuse_cancelled(program)
 
     def _pass_on(self, said: Path, printed_progress: hooks.PrintedProgress | None) -> None:
-        """Tell the user what a command has printed and said of its progress, and its files."""
+        """Report to the user a command's progress, lines and files."""
         found = [printed_progress.new()] if printed_progress else []
         for report in hooks.take(said):
             found.append(report.progress)

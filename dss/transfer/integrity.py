@@ -129,7 +129,7 @@ def _ends_well(file: Path) -> bool:
         if name.endswith(".itksnap"):
             content.seek(max(0, file.stat().st_size - 64))
             if not content.read().rstrip().endswith(b"</registry>"):
-                raise TransferFailed(f"{file.name} came damaged or cut off: it is no workspace")
+                raise TransferFailed(f"{file.name} came damaged or cut off: it is not a workspace")
             return True
     if name.endswith(".gz") and not zipped:
         raise TransferFailed(f"{file.name} came damaged or cut off: it is not gzip")

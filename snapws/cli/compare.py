@@ -87,7 +87,7 @@ def compare(
 
 
 def _short(value: Any) -> Any:
-    """Give a value as it stands in a table: a matrix or a curve row by row."""
+    """Return a value as it stands in a table: a matrix or a curve row by row."""
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         rows = [" ".join(f"{number:.5g}" for number in row) for row in value]
         if rows[-1] == "0 0 0 1":  # the last row of every affine

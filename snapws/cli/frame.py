@@ -110,12 +110,12 @@ def command(
     """Make a function a subcommand; its docstring, one line what and then the rest, is the help.
 
     Args:
-        app: what it is a subcommand of.
-        name: what is typed.
-        example: a command line that uses it, or several lines.
-        more: the page below docs/ where one reads more.
-        errors: those that are meant for people, besides `OSError`: one line, and exit `trouble`.
-        trouble: the exit code of errors.
+        app: What it is a subcommand of.
+        name: What is typed.
+        example: A command line that uses it, or several lines.
+        more: The page below docs/ where one reads more.
+        errors: Those that are meant for people, besides `OSError`: one line, and exit `trouble`.
+        trouble: The exit code of errors.
     """
 
     def add(function: Function) -> Function:
@@ -151,7 +151,7 @@ def program(text: str, *, example: str, more: str) -> typer.Typer:
 
 
 def epilog(example: str, more: str) -> str:
-    """Give what the help of everything ends with: an example, and where one reads more."""
+    """Return the end of each help text: an example, and where to read more."""
     lines = "\n".join(f"  $ {line}" for line in example.splitlines())
     return f"\b\nExample:\n{lines}\n\nMore: docs/{more}"
 
@@ -180,7 +180,7 @@ def options(
 
 
 def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: int) -> Function:
-    """Give a function that takes the options of each group one by one, and reports errors."""
+    """Return a function that takes each group's options one by one, and reports errors."""
     hints = {**_hints(function), "manner": Manner}
     hints.pop("return", None)
     defaults = inspect.signature(function).parameters
@@ -237,7 +237,7 @@ def _named_file(context: typer.Context, name: str, value: str | Path | None) -> 
 
 
 def _hints(function: Function) -> dict[str, Any]:
-    """Give the types of the parameters as they are written.
+    """Return the types of the parameters as they are written.
 
     Python 3.10 wraps a type whose default is None in another Optional, which hides the option that
     it is annotated with.

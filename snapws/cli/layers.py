@@ -33,7 +33,7 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_def
 
 
 def record(layer: Layer) -> dict[str, Any]:
-    """Give what lists say of a layer."""
+    """Return what lists say of a layer."""
     return {
         "number": layer.number,
         "role": layer.registry.get("Role").removesuffix("Role").lower(),

@@ -13,15 +13,15 @@ FORMS = "number, M, S, O:N, A:N, mesh:N, tag:TAG or nickname:NAME"
 
 
 def find(workspace: Workspace, name: str) -> Layer | MeshLayer:
-    """Give the one layer or mesh layer that a name means.
+    """Return the one layer or mesh layer that a name means.
 
     Args:
-        workspace: where to look.
+        workspace: Where to look.
         name: ``tag:TAG``, ``nickname:NAME``, or a specification: see `snapws.specifications`.
 
     Raises:
-        LayerNotFound: there is none; the message names what the workspace has.
-        AmbiguousLayer: several have the tag or the nickname.
+        LayerNotFound: There is none; the message names what the workspace has.
+        AmbiguousLayer: Several have the tag or the nickname.
     """
     kind, colon, value = name.partition(":")
     if colon and kind == "tag":
@@ -40,10 +40,10 @@ def find(workspace: Workspace, name: str) -> Layer | MeshLayer:
 
 
 def find_image(workspace: Workspace, name: str) -> Layer:
-    """Give the one image layer that a name means; see `find`.
+    """Return the one image layer that a name means; see `find`.
 
     Raises:
-        InvalidValue: it is a mesh layer.
+        InvalidValue: It is a mesh layer.
     """
     found = find(workspace, name)
     if not isinstance(found, Layer):
@@ -52,10 +52,10 @@ def find_image(workspace: Workspace, name: str) -> Layer:
 
 
 def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
-    """Give the one mesh layer that a name means; see `find`.
+    """Return the one mesh layer that a name means; see `find`.
 
     Raises:
-        InvalidValue: it is an image layer.
+        InvalidValue: It is an image layer.
     """
     found = find(workspace, name)
     if not isinstance(found, MeshLayer):
@@ -64,5 +64,5 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
 
 
 def exists(workspace: Workspace, file: str) -> bool | None:
-    """Tell whether a layer's file, as text, is there; None where it is on a server."""
+    """Return whether a layer's file, as text, is there; None where it is on a server."""
     return None if paths.is_url(file) else not paths.unusable(workspace.folder / file)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def complete_layer(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Give the names of the layers of the workspace on the line, and what they are."""
+    """Return the names of the layers of the workspace on the line, and what they are."""
     for one in _layers_named_on_line(context):
         what = f"{one.nickname} {_describe(one)}".strip()
         kind = "mesh:" if isinstance(one, MeshLayer) else ""
@@ -32,7 +32,7 @@ def complete_layer(context: typer.Context, incomplete: str) -> Iterator[tuple[st
 
 
 def complete_tag(context: typer.Context, incomplete: str) -> Iterator[str]:
-    """Give the tags of the workspace on the line."""
+    """Return the tags of the workspace on the line."""
     tags = {tag for one in _layers_named_on_line(context) for tag in one.tags}
     yield from (tag for tag in sorted(tags) if tag.startswith(incomplete))
 
@@ -104,15 +104,15 @@ ModeName = Literal["component", "magnitude", "maximum", "average", "rgb", "grid"
 
 
 def role(name: RoleName | None) -> Role | None:
-    """Give the role of a name."""
+    """Return the role of a name."""
     return Role[name.upper()] if name else None
 
 
 def existing(file: str) -> str:
-    """Give a file that a user named, if it is there; addresses of files on servers pass.
+    """Return a file that a user named, if it exists; URLs pass unchecked.
 
     Raises:
-        LayerFileMissing: it is not there.
+        LayerFileMissing: It is not there.
     """
     if not paths.is_url(file) and (why := paths.unusable(Path(paths.local(file)))):
         raise LayerFileMissing(f"there is no file {file}: it {why}")
@@ -161,14 +161,14 @@ class Properties:
     ] = None
 
     def given(self) -> bool:
-        """Tell whether any of them is given."""
+        """Return whether any of them is given."""
         return any(value is not None for value in vars(self).values())
 
     def apply(self, layer: Layer | MeshLayer) -> None:
         """Set what is given.
 
         Raises:
-            InvalidValue: it is a mesh layer, and more than nickname and tags is given.
+            InvalidValue: It is a mesh layer, and more than nickname and tags is given.
         """
         if self.nickname is not None:
             layer.nickname = self.nickname
@@ -202,7 +202,7 @@ class Properties:
 
 
 def remark_on(found: TransformFile) -> None:
-    """Say what a transform file was taken for, where it does not say so itself."""
+    """Print which format a transform file was taken for, where the file does not say so."""
     if found.remark:
         render.note(found.remark, always=True)
 
@@ -211,7 +211,7 @@ def set_contrast(display: Display, text: str) -> None:
     """Set a contrast as it is typed: ``auto``, ``LOW,HIGH`` or ``X:Y,X:Y…``.
 
     Raises:
-        InvalidValue: it is none of these.
+        InvalidValue: It is none of these.
     """
     try:
         if text == "auto":
@@ -226,5 +226,5 @@ def set_contrast(display: Display, text: str) -> None:
             display.set_linear_contrast(low, high)
     except ValueError:
         raise InvalidValue(
-            f"{text!r} is no contrast: say LOW,HIGH (0,900), a curve X:Y,X:Y… or auto"
+            f"{text!r} is not a contrast: expected LOW,HIGH (0,900), a curve X:Y,X:Y… or auto"
         ) from None

@@ -119,4 +119,4 @@ def _voxel(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InvalidValue(f"{text!r} is no voxel: say I,J,K (91,109,60)") from None
+        raise InvalidValue(f"{text!r} is not a voxel: expected I,J,K (91,109,60)") from None

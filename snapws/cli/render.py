@@ -31,12 +31,12 @@ _voice = _Voice()
 
 
 def begin(program: str, *, quiet: bool) -> None:
-    """Say who speaks from here on, which remarks and errors begin with, and whether to remark."""
+    """Set the name that remarks and errors begin with, and whether remarks are printed."""
     _voice.program, _voice.quiet = program, quiet
 
 
 def is_quiet() -> bool:
-    """Tell whether remarks are left out."""
+    """Return whether remarks are left out."""
     return _voice.quiet
 
 
@@ -67,7 +67,7 @@ def outside(workspace: Workspace, *, always: bool = False) -> bool:
 
 
 def error(text: str) -> None:
-    """Say what went wrong."""
+    """Print an error."""
     passing("")
     start = typer.style("error:", fg="red", bold=True) if _colors(sys.stderr) else "error:"
     typer.echo(f"{_voice.program}: {start} {plain(' '.join(text.splitlines()))}", err=True)
@@ -142,12 +142,12 @@ def _word(value: object) -> str:
 
 
 def readable(text: str) -> str:
-    """Give a text that keeps its lines and leaves the terminal as it is."""
+    """Return a text without control characters, its line ends kept."""
     return "\n".join(map(plain, text.split("\n")))
 
 
 def plain(text: str) -> str:
-    """Give a text that stays on its line and leaves the terminal as it is."""
+    """Return a text without control characters, on one line."""
     return "".join(
         sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else "?" for sign in text
     )

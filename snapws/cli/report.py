@@ -14,7 +14,7 @@ from snapws.workspace import Workspace
 
 
 def html_file(path: Path) -> Path:
-    """Give the name of a page, if it is one; what else a user names could be lost."""
+    """Return the name of a page; refuse other names, whose files could be overwritten."""
     if path.suffix.lower() not in (".html", ".htm") and not is_stream(path):
         raise typer.BadParameter(f"a report's name ends in .html, not as that of {path}")
     return path

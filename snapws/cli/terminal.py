@@ -22,7 +22,7 @@ _COLORS = 255
 
 
 def drawing() -> str | None:
-    """Give how the terminal of standard output draws: ``kitty``, ``iterm2``, ``sixel``, or None.
+    """Return how the terminal of standard output draws: ``kitty``, ``iterm2``, ``sixel``, or None.
 
     What the environment does not tell, the terminal itself is asked.
     """
@@ -39,7 +39,7 @@ def drawing() -> str | None:
 
 
 def encoded(image: Image, protocol: str) -> str:
-    """Give what a terminal is sent to draw a picture, by one of the protocols of `drawing`."""
+    """Return what a terminal is sent to draw a picture, by one of the protocols of `drawing`."""
     if protocol == "sixel":
         return _sixel(image)
     file = io.BytesIO()

@@ -52,14 +52,14 @@ class Difference:
     """One thing in which two workspaces, A and B, differ.
 
     Attributes:
-        place: what it is about: ``workspace``, ``layer 001``, ``mesh:0``, ``label 5``,
+        place: What it is about: ``workspace``, ``layer 001``, ``mesh:0``, ``label 5``,
             ``time point 2``, ``annotation 0``; with both numbers, ``layer 001 / 002``, where it has
             another in B.
         what: ``layer``, ``mesh``, ``label``, ``time_point`` or ``annotation`` where one of the two
             has no such thing; else what of it differs: ``tags``, ``voxels``, ``transform`` …
-        a: its value in A, a text, a number, or tuples of them; None where A has no such thing.
-        b: its value in B.
-        distance_mm: of transforms and affines, how far apart in mm they take a corner of the image.
+        a: Its value in A, a text, a number, or tuples of them; None where A has no such thing.
+        b: Its value in B.
+        distance_mm: Of transforms and affines, how far apart in mm they take a corner of the image.
     """
 
     place: str
@@ -70,7 +70,7 @@ class Difference:
 
 
 def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tuple[Difference, ...]:
-    """Give what differs between two workspaces; nothing, if nothing does.
+    """Return what differs between two workspaces; nothing, if nothing does.
 
     Compared are layers and meshes (which there are, and in which order), their roles, tags,
     nicknames and display settings (as they are drawn), voxels by their hash
@@ -85,12 +85,12 @@ def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tupl
     The name of a file is told where voxels differ, and is no difference by itself.
 
     Args:
-        a: one workspace.
-        b: the other; the other way round the result is the same, with A and B changed about.
-        tolerance: up to how many mm apart places count as the same.
+        a: One workspace.
+        b: The other; the other way round the result is the same, with A and B changed about.
+        tolerance: Up to how many mm apart places count as the same.
 
     Raises:
-        InvalidValue: the number of a time point, or of annotations, is none.
+        InvalidValue: The number of a time point, or of annotations, is invalid.
     """
     hashes: dict[Path, str] = {}
     ours, theirs = things(a, hashes), things(b, hashes)
@@ -108,16 +108,16 @@ def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     Overlays and segmentations that cannot be read are left out; the caption tells which.
 
     Args:
-        a: one workspace.
-        b: the other.
-        size: pixels of the longest side of a view; see `snapws.pictures`.
+        a: One workspace.
+        b: The other.
+        size: Pixels of the longest side of a view; see `snapws.pictures`.
 
     Raises:
         PictureError: Pillow is not installed.
-        LayerNotFound: one has no main image.
-        LayerFileMissing: a file is not on this machine.
-        InvalidValue: a display setting is none.
-        ImageError: an image cannot be read.
+        LayerNotFound: One has no main image.
+        LayerFileMissing: A file is not on this machine.
+        InvalidValue: A display setting is invalid.
+        ImageError: An image cannot be read.
     """
     from snapws.pictures.scene import Scene, beside, pillow
 
@@ -142,7 +142,7 @@ def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
 
 
 def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
-    """Give the numbers of the layers to draw, and of those that cannot be.
+    """Return the numbers of the layers to draw, and of those that cannot be.
 
     Without its main image nothing can be drawn; drawing says why.
     """
@@ -185,7 +185,7 @@ def _differences(
 
 
 def _found_again(ours: list[Thing], theirs: list[Thing]) -> dict[int, int]:
-    """Give which of theirs is which of ours."""
+    """Return which of theirs is which of ours."""
     found: dict[int, int] = {}
     taken: set[int] = set()
     count = len(ours[0].marks) if ours else 0
@@ -206,7 +206,7 @@ def _found_again(ours: list[Thing], theirs: list[Thing]) -> dict[int, int]:
 def _unlike(
     place: str, ours: dict[str, Any], theirs: dict[str, Any], tolerance: float
 ) -> Iterator[Difference]:
-    """Give the facts in which a thing differs."""
+    """Return the facts in which a thing differs."""
     unlike = {}
     for what, a in ours.items():
         b = theirs[what]

@@ -45,10 +45,10 @@ class Thing:
     """One thing of a workspace.
 
     Attributes:
-        place: its name and number.
-        summary: what it is, told where the other workspace has none.
-        marks: by what it is found again, the strongest first; nothing is found by an empty one.
-        facts: what is compared; None is what is not known.
+        place: Its name and number.
+        summary: What it is, told where the other workspace has none.
+        marks: By what it is found again, the strongest first; nothing is found by an empty one.
+        facts: What is compared; None is what is not known.
     """
 
     place: str
@@ -72,21 +72,21 @@ class Map:
     points: npt.NDArray[np.float64]
 
     def distance(self, other: Map) -> float:
-        """Give how far apart the two take a point at most, of the points of both."""
+        """Return how far apart the two take a point at most, of the points of both."""
         points = np.vstack([self.points, other.points])
         apart = points @ (self.matrix - other.matrix).T
         return float(np.linalg.norm(apart[:, :3], axis=1).max())
 
 
 def things(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[Thing]]:
-    """Give the things of a workspace by their kind, in their order; images and meshes are read.
+    """Return the things of a workspace by their kind, in their order; images and meshes are read.
 
     Args:
-        workspace: the workspace.
-        hashes: the voxel hashes of images that have been read; those that are read now are added.
+        workspace: The workspace.
+        hashes: The voxel hashes of images that have been read; those that are read now are added.
 
     Raises:
-        InvalidValue: the number of a time point, or of annotations, is none.
+        InvalidValue: The number of a time point, or of annotations, is invalid.
     """
     shown = {"segmentation_opacity": _value(lambda: rendering.segmentation_opacity(workspace))}
     return {
@@ -100,7 +100,7 @@ def things(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[Thin
 
 
 def far_corners(size: Iterable[int]) -> npt.NDArray[np.float64]:
-    """Give the voxel coordinates (8, 4) of the outermost voxels of an image of a size (x, y, z)."""
+    """Return the voxel coordinates (8, 4) of the corner voxels of an image of a size (x, y, z)."""
     last = np.maximum(np.array([*size]) - 1, 0)
     return np.array([[*(last * corner), 1] for corner in _CORNERS])
 
@@ -151,7 +151,7 @@ def _color_map(display: Display) -> Any:
 
 
 def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
-    """Give what is compared of a layer's image; `hashes` has those of files that have been read."""
+    """Return the compared facts of a layer's image; `hashes` caches those of files already read."""
     facts: dict[str, Any] = dict.fromkeys(("size", "type", "spacing", "affine"))
     facts["voxels"] = layer.file
     if paths.is_url(layer.file):
@@ -206,7 +206,7 @@ def _arrays(mesh: MeshLayer, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool, dict[str, str]]:
-    """Give of each surface its time point and its hash, or why it has none; and if all have one.
+    """Return each surface's time point and hash, or the error; and whether all have a hash.
 
     The neutral names of the arrays come third.
 
@@ -280,12 +280,12 @@ def _tags(one: Any) -> tuple[str, ...]:
 
 
 def _values(view: Any, *names: str) -> dict[str, Any]:
-    """Give attributes of a view by their names."""
+    """Return attributes of a view by their names."""
     return {name: _value(partial(getattr, view, name)) for name in names}
 
 
 def _value(read: Callable[[], Any]) -> Any:
-    """Give a value, or what is wrong with it, which is the same where the same thing is wrong."""
+    """Return a value, or its error, so that equal errors compare as equal."""
     try:
         return read()
     except WorkspaceError as error:
@@ -297,7 +297,7 @@ def _words(*words: str) -> str:
 
 
 def _size(header: ImageHeader) -> tuple[int, ...]:
-    """Give the length of each axis, those left out at the end that have only one place."""
+    """Return the length of each axis, without axes of length 1 at the end."""
     shape = list(header.shape)
     while len(shape) > 3 and shape[-1] == 1:
         del shape[-1]
@@ -305,7 +305,7 @@ def _size(header: ImageHeader) -> tuple[int, ...]:
 
 
 def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
-    """Give where the corners of the main image lie, in RAS mm (8, 4).
+    """Return where the corners of the main image lie, in RAS mm (8, 4).
 
     Where there is none that can be read, they are those of a head about the origin.
     """

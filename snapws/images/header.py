@@ -39,11 +39,11 @@ class ImageHeader:
     """What there is to know about an image without reading its voxels.
 
     Attributes:
-        path: the file that the header is in.
-        voxel_path: the file that the voxels are in; another one for ``.hdr``/``.img`` pairs.
-        offset: where they begin in it, in bytes, once inflated.
-        dtype: the type of a stored voxel, its byte order included.
-        nifti: a little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
+        path: The file that the header is in.
+        voxel_path: The file that the voxels are in; another one for ``.hdr``/``.img`` pairs.
+        offset: Where they begin in it, in bytes, once inflated.
+        dtype: The type of a stored voxel, its byte order included.
+        nifti: A little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
             and nothing else of the file's own header.
         shape: The length of each axis, the fastest first.
         placement: Where ITK puts the voxels.
@@ -143,25 +143,25 @@ class ImageHeader:
         return slope, intercept
 
     def voxels(self) -> Iterator[bytes]:
-        """Give the stored voxels in the order of the file, little-endian, in whole voxels a piece.
+        """Yield the stored voxels in the order of the file, little-endian, in whole voxels a piece.
 
         Raises:
-            ImageDamaged: the file holds fewer, or its gzip checksum is wrong; known at the end.
-            ImageError: the file cannot be read.
+            ImageDamaged: The file holds fewer, or its gzip checksum is wrong; known at the end.
+            ImageError: The file cannot be read.
         """
         return self._voxels(bare=False)
 
     def bare_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
-        """Give the voxels as `voxels` does, of a file that `write_nifti` could have written.
+        """Yield the voxels as `voxels` does, of a file that `write_nifti` could have written.
 
         Args:
-            copy: where the bytes of the file go on the way, as they are.
+            copy: Where the bytes of the file go on the way, as they are.
 
         Raises:
-            ImageSaysMore: it says more: text in its header, a name in gzip, anything behind the
+            ImageSaysMore: It says more: text in its header, a name in gzip, anything behind the
                 voxels; known at the end.
-            ImageDamaged: as `voxels`.
-            ImageError: the file cannot be read.
+            ImageDamaged: As `voxels`.
+            ImageError: The file cannot be read.
         """
         block = read_start(self.path)[:VOXEL_OFFSET]
         # What other programs leave zero where this one writes a default says nothing, either.

@@ -37,10 +37,10 @@ _MAX_AXES = 5  # x, y, z, time, component: what ITK reads
 
 
 def new_header(shape: Sequence[int], dtype: np.dtype[Any]) -> Nifti1Header:
-    """Give a header as those that are written begin: little-endian, single file, no extension.
+    """Return a header as written files begin: little-endian, single file, no extension.
 
     Raises:
-        ValueError: an axis is longer than the 32767 voxels that the header can say.
+        ValueError: An axis is longer than the 32767 voxels that the header can say.
     """
     if max(shape) > MAX_LENGTH:
         raise ValueError(f"an axis is longer than {MAX_LENGTH} voxels")
@@ -53,11 +53,11 @@ def new_header(shape: Sequence[int], dtype: np.dtype[Any]) -> Nifti1Header:
 
 
 def from_nifti(source: Any) -> Nifti1Header:
-    """Give the header that says of an image what its own does, of NIfTI or Analyze.
+    """Convert the header of a NIfTI or Analyze image, its geometry and scaling kept.
 
     Raises:
-        ValueError: it has axes that are not read, or longer ones than can be said.
-        FloatingPointError: a number is too large.
+        ValueError: It has axes that are not read, or longer ones than can be said.
+        FloatingPointError: A number is too large.
     """
     shape = _shape(source)
     axes = len(shape)
@@ -150,7 +150,7 @@ def end_of_extensions(block: bytes, header: Any) -> int:
 
 
 def from_mgh(source: MGHHeader) -> Nifti1Header:
-    """Give the header that says of an image what its own does, of MGH."""
+    """Convert the header of an MGH image, its geometry kept."""
     nifti = new_header(source.get_data_shape(), source.get_data_dtype())
     nifti["pixdim"][1:4] = source.get_zooms()[:3]
     nifti.set_xyzt_units("mm")

@@ -70,10 +70,10 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
             (`snapws.images.voxel_files`).
 
     Raises:
-        ImageUnsupported: it is not of a format that is read here, ITK-SNAP could not open it, or
+        ImageUnsupported: It is not of a format that is read here, ITK-SNAP could not open it, or
             its voxels are in a file that may not be opened.
-        ImageDamaged: the header is impossible.
-        ImageError: the file cannot be read.
+        ImageDamaged: The header is impossible.
+        ImageError: The file cannot be read.
     """
     from snapws.images import itk
 
@@ -160,7 +160,7 @@ def _check(header: ImageHeader, *, least_offset: int) -> None:
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
-    """Give the names of header and voxel file of what may be a ``.hdr``/``.img`` pair."""
+    """Return the names of header and voxel file of what may be a ``.hdr``/``.img`` pair."""
     stem, suffix = path.name, ""
     if stem.lower().endswith(".gz"):
         stem, suffix = stem[:-3], stem[-3:]

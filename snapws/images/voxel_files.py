@@ -197,7 +197,7 @@ def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] 
 def _refuse_ending(header: Path, name: str, endings: Collection[str]) -> None:
     if not _has_ending(name, endings):
         raise ImageUnsupported(
-            f"{header}: it says that its voxels are in {told(name)}, whose ending is none of a "
+            f"{header}: it says that its voxels are in {told(name)}, whose ending is not that of a "
             f"file of voxels ({', '.join(endings)}): rename it, or convert the image to NIfTI"
         )
 

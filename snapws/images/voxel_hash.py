@@ -36,7 +36,7 @@ class VoxelHash:
             self._md5.update(self._presented(voxels))
 
     def hexdigest(self) -> str:
-        """Give the hash, 32 hexadecimal digits, once all voxels have been fed."""
+        """Return the hash, 32 hexadecimal digits, once all voxels have been fed."""
         if self._planes:
             little = self._header.dtype.newbyteorder("<")
             planes = np.frombuffer(self._planes, little).reshape(self._header.components, -1)

@@ -21,15 +21,15 @@ def write_nifti(
     Reading goes on in another thread while what has been read is written.
 
     Args:
-        header: the image to copy.
-        file: where to, open for writing.
-        level: of the gzip that is written (`compression.LEVELS`); 0 for none.
-        watch: is fed the voxels on the way, in the thread that reads.
+        header: The image to copy.
+        file: Where to, open for writing.
+        level: Of the gzip that is written (`compression.LEVELS`); 0 for none.
+        watch: Is fed the voxels on the way, in the thread that reads.
 
     Raises:
-        ImageDamaged: the image is cut short or its checksum is wrong; known at the end.
-        ImageError: it cannot be read.
-        OSError: the file cannot be written.
+        ImageDamaged: The image is cut short or its checksum is wrong; known at the end.
+        ImageError: It cannot be read.
+        OSError: The file cannot be written.
     """
     compressor = compression.gzip_compressor(level) if level else None
 

@@ -154,7 +154,7 @@ class Labels:
 
         Raises:
             InvalidValue: There is no such format, or it is read only, or it cannot hold a name.
-            TextFileError: A ``dataset.json`` is there and is none.
+            TextFileError: A ``dataset.json`` exists and is invalid.
             OSError: The file cannot be written.
         """
         path = Path(path)

@@ -50,7 +50,7 @@ def parse(header: bytes, into: Collector) -> None:
                 "values: export a labelmap from 3D Slicer",
             )
         into.notes.append(
-            f"its segments lie in {len(layers)} layers, which are no segmentation for ITK-SNAP: "
+            f"its segments lie in {len(layers)} layers, which are not a segmentation for ITK-SNAP: "
             "export a labelmap from 3D Slicer"
         )
     for number, segment in sorted(segments.items()):

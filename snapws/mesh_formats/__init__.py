@@ -99,7 +99,7 @@ def scrubbed(path: Path) -> bytes:
 
 
 def unopened(path: Path) -> str:
-    """Say why ITK-SNAP cannot open a mesh file; empty, if it can, damaged or not.
+    """Return why ITK-SNAP cannot open a mesh file; empty, if it can, damaged or not.
 
     Raises:
         MeshUnsupported: The file is not a mesh at all.

@@ -60,7 +60,7 @@ def is_stl(data: bytes) -> bool:
 
 
 def unopened(data: bytes, suffix: str) -> str:
-    """Say why ITK-SNAP cannot open a mesh; empty, if it can.
+    """Return why ITK-SNAP cannot open a mesh; empty, if it can.
 
     Args:
         data: The content of the file, scrubbed or not.

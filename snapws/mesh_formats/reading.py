@@ -54,7 +54,7 @@ class Names:
         self._kept: set[str] = set()
 
     def neutral(self, name: str | None) -> str:
-        """Give the name that stands for another; an array without one gets its own."""
+        """Return the name that stands for another; an array without one gets its own."""
         if name in STANDARD_ARRAYS:
             self._kept.add(name)
             return name
@@ -70,9 +70,9 @@ class Reader:
     """The data of a file, read from its start on.
 
     Attributes:
-        data: the whole file, or the part that holds numbers as text.
-        position: where the next read starts, in bytes.
-        binary: whether numbers are stored as bytes; messages then count bytes, else lines.
+        data: The whole file, or the part that holds numbers as text.
+        position: Where the next read starts, in bytes.
+        binary: Whether numbers are stored as bytes; messages then count bytes, else lines.
     """
 
     def __init__(self, data: bytes, source: str, first_line: int = 1) -> None:
@@ -97,7 +97,7 @@ class Reader:
         return self.at_end() and not self.data.endswith(b"\n")
 
     def at_end(self) -> bool:
-        """Tell whether nothing but white space is left."""
+        """Return whether nothing but white space is left."""
         space = _SPACE.match(self.data, self.position)
         return space is not None and space.end() == len(self.data)
 
@@ -181,7 +181,7 @@ class Reader:
         return b"".join(lines)
 
     def integers(self, lines: bytes) -> Integers:
-        """Give the values of integers that `numbers` has read; the nearest of 64 bits."""
+        """Return the values of integers that `numbers` has read; the nearest of 64 bits."""
         return np.fromstring(lines, np.int64, sep="\n")
 
     def _not_a_number(self, words: list[bytes], whole: bool) -> MeshDamaged:

@@ -69,7 +69,7 @@ def _text(reader: Reader) -> bytes:
             keyword = reader.word().lower()
             if keyword not in (b"color", b"endsolid"):
                 reader.position = before
-                raise reader.damaged("what follows is no triangle of three vertices")
+                raise reader.damaged("what follows is not a triangle of three vertices")
             reader.skip_line()
             if keyword == b"endsolid":
                 written.append(b"endsolid\n")

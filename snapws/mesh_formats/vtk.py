@@ -80,7 +80,7 @@ def scrub(data: bytes, source: str, names: Names) -> bytes:
     reader = Reader(data, source)
     header = _HEADER.match(data)
     if not header:
-        raise reader.damaged("this is no legacy VTK file, or its first two lines are not whole")
+        raise reader.damaged("this is not a legacy VTK file, or its first two lines are not whole")
     version = header[1]
     if not _VERSIONS.fullmatch(version):
         raise reader.unsupported("versions 1.0 to 5.1 are known: save it as one of these")
@@ -166,7 +166,7 @@ class _PolyData:
         self.reader.position = start
         if is_cut or not re.fullmatch(rb"[a-z_]+6?", keyword):
             return self.reader.damaged(
-                "what follows is no section: its data may be too long, or the file cut short"
+                "what follows is not a section: its data may be too long, or the file cut short"
             )
         return self.reader.unsupported(
             "a section that is not known here, or stands twice: "
@@ -390,7 +390,7 @@ class _PolyData:
 
 
 def _without_lengths(numbers: Integers, cells: int) -> Integers | None:
-    """Give the points of cells that each have their length before them; none if it is wrong."""
+    """Return the points of cells that each have their length before them; none if it is wrong."""
     if cells > len(numbers) or not cells:
         return None if cells or len(numbers) else numbers
     width = len(numbers) // cells

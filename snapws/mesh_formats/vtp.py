@@ -89,14 +89,14 @@ class _Ids:
         self._rest = b""
 
     def see_bytes(self, piece: bytes, dtype: np.dtype[Any]) -> None:
-        """Take note of the next bytes of numbers, which may end within one."""
+        """Count the next bytes of numbers, which may end within one."""
         data = self._rest + piece
         whole = len(data) - len(data) % dtype.itemsize
         self._rest = data[whole:]
         self.see(np.frombuffer(data[:whole], dtype).astype(np.int64))
 
     def see(self, numbers: Integers) -> None:
-        """Take note of the next numbers."""
+        """Count the next numbers."""
         if len(numbers):
             ahead, behind = numbers[1:], numbers[:-1]
             self.is_sorted &= bool(numbers[0] >= self.last and (ahead >= behind).all())
@@ -178,7 +178,7 @@ class _PolyData:
             return b""
 
     def _count_components(self, piece: etree._Element) -> None:
-        """Take note of the components of arrays that have tuples in a piece."""
+        """Record the components of arrays that have tuples in a piece."""
         cells = sum(self._count(piece, f"NumberOf{name}") for name in _CELLS)
         for name, tuples in (
             ("PointData", self._count(piece, "NumberOfPoints")),
@@ -241,7 +241,7 @@ class _PolyData:
             raise self._damaged(section, f"the lengths of <{name}> do not add up")
         connectivity = self._array(arrays["connectivity"], ends.last, "connectivity", ids)
         if ids.lowest < 0 or ids.highest >= points:
-            raise self._damaged(section, f"<{name}> have a point that is none of the {points}")
+            raise self._damaged(section, f"<{name}> have a point beyond the {points}")
         tag = name.encode()
         return b"<" + tag + b">\n", connectivity, offsets, b"</" + tag + b">\n"
 
@@ -315,7 +315,7 @@ class _PolyData:
             reader = Reader(text, f"{self.source}, line {element.sourceline}")
             reader.binary = encoded = True
         else:
-            raise self._unsupported(element, "a format that is none of ascii, binary and appended")
+            raise self._unsupported(element, "a format other than ascii, binary and appended")
         start = reader.position
         try:
             stored, pieces = (self._blocks if self.compressed else self._block)(

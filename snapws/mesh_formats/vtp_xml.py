@@ -1,4 +1,4 @@
-"""The XML of VTK's files, apart from the appended data in it, which are none."""
+"""The XML of VTK's files, apart from the appended data in it, which is not XML."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def known_name(name: str) -> str:
     for known in NAMED:
         if known.casefold() == name.casefold():
             return known
-    raise InvalidValue(f"{name!r} is no colour map that is known: take one of {', '.join(NAMED)}")
+    raise InvalidValue(f"{name!r} is not a known colour map: choose one of {', '.join(NAMED)}")
 
 
 class _Points(View):

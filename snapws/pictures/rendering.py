@@ -90,7 +90,7 @@ class Drawn(ABC):
 
     @abstractmethod
     def _painted(self, samples: Samples, planes: Sequence[Plane]) -> Iterator[Colors]:
-        """Give the colours of samples, plane by plane: all of them at once would be large."""
+        """Yield the colours of samples, plane by plane: all at once would take much memory."""
 
 
 class Anatomy(Drawn):
@@ -102,7 +102,7 @@ class Anatomy(Drawn):
         ground: Whether it lies below all others, and so is opaque.
 
     Raises:
-        InvalidValue: A display setting is none.
+        InvalidValue: A display setting is invalid.
         LayerFileMissing: Its file is on a server.
         ImageError: Its header cannot be read.
     """
@@ -171,7 +171,7 @@ class Anatomy(Drawn):
     def _window(
         self, samples: Samples, plain: tuple[float, float]
     ) -> tuple[list[float], list[float]]:
-        """Give the contrast curve in intensities: inputs, and what each is shown as, 0 to 1.
+        """Return the contrast curve in intensities: inputs, and what each is shown as, 0 to 1.
 
         Args:
             samples: The image.
@@ -196,7 +196,7 @@ class Segmentation(Drawn):
         table: The labels; one that it does not have is shown in the colour of a new label.
 
     Raises:
-        InvalidValue: The opacity of the workspace's segmentations is none, or the segmentation has
+        InvalidValue: The opacity of the segmentations is invalid, or the segmentation has
             another size, or another number of time points, than the main image.
         LayerFileMissing: Its file is on a server.
         ImageError: Its header cannot be read.
@@ -230,7 +230,7 @@ class Segmentation(Drawn):
 
 
 def contrast(display: Display) -> tuple[tuple[float, float], ...]:
-    """Give the contrast curve of a layer, none if it has none; see `Display.contrast`.
+    """Return the contrast curve of a layer, none if it has none; see `Display.contrast`.
 
     Raises:
         InvalidValue: The file holds something that is no curve.
@@ -238,7 +238,8 @@ def contrast(display: Display) -> tuple[tuple[float, float], ...]:
     curve = display.contrast
     if not np.isfinite(curve).all() or any(a[0] > b[0] for a, b in pairwise(curve)):
         raise InvalidValue(
-            "its contrast curve has points that are no numbers or fall back: set another contrast"
+            "its contrast curve has points that are not numbers, or go backwards: set another "
+            "contrast"
         )
     return curve
 
@@ -261,7 +262,7 @@ def stored_segmentation_opacity(workspace: Workspace) -> float:
     main = workspace.layers(role=Role.MAIN)
     stored = _Segmentations(main[0].registry).opacity if main else SEGMENTATION_OPACITY
     if np.isnan(stored):
-        raise InvalidValue("the opacity of the segmentations is no number: set another one")
+        raise InvalidValue("the opacity of the segmentations is not a number: set another one")
     return stored
 
 
@@ -272,7 +273,7 @@ class _Segmentations(View):
 
 
 def robust_range(samples: Samples) -> tuple[float, float]:
-    """Give the intensities that are black and white where nothing else says so; they differ.
+    """Return the intensities that are black and white where nothing else says so; they differ.
 
     They are percentiles (`ROBUST`), or, of an image that is nearly all of one value, its ends.
     """
@@ -284,7 +285,7 @@ def robust_range(samples: Samples) -> tuple[float, float]:
 
 
 def _palette(table: Iterable[Label], present: Sequence[int]) -> Colors:
-    """Give the colours of the labels that are present, by index: (greatest of them + 1, 4)."""
+    """Return the colours of the labels that are present, by index: (greatest of them + 1, 4)."""
     known = {label.index: label for label in table}
     palette = np.zeros((max(present, default=0) + 1, 4), dtype=np.float32)
     for index in present:

@@ -113,7 +113,7 @@ def sample(
 
 @np.errstate(over="ignore", invalid="ignore")
 def scaled(stored: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[Any]:
-    """Give the values that stored ones mean; of a scaled image as float32, else they themselves."""
+    """Return the values that stored ones mean: scaled ones as float32, others unchanged."""
     if not header.scaling:
         return stored
     slope, intercept = header.scaling
@@ -122,7 +122,7 @@ def scaled(stored: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[Any]:
 
 @np.errstate(invalid="ignore")
 def labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give values as labels: whole numbers where they are that but for the rounding of a slope.
+    """Convert values to labels: whole numbers, up to the rounding of a slope.
 
     A slope of 0.6 is stored as 0.60000002, and 25 of it are 15.000001.
     """
@@ -136,7 +136,7 @@ def labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def center_of_labels(
     header: ImageHeader, time_point: int = 1, hidden: Sequence[int] = ()
 ) -> tuple[float, ...] | None:
-    """Give the voxel coordinates (3) of the centre of mass of labels; None if there is none.
+    """Return the voxel coordinates (3) of the centre of mass of labels; None if there is none.
 
     Labels are values of 1 and more.
 
@@ -190,7 +190,7 @@ class _Points:
         return found.reshape(self._plane.height, self._plane.width)
 
     def _inside(self, first: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Give which points from one on, no more than are found together, are in the image.
+        """Return which of the points that are found together are in the image.
 
         Returns:
             Their numbers, and the slice with which the value of each is found.
@@ -254,7 +254,7 @@ class _Points:
         target[numbers] = found
 
     def _places(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """Give the voxel coordinates of points: shape (3, points)."""
+        """Return the voxel coordinates of points: shape (3, points)."""
         down, across = np.divmod(numbers, self._plane.width)
         places: npt.NDArray[np.float64] = (
             self._plane.origin[:, None]
@@ -267,7 +267,7 @@ class _Points:
 def _slabs(
     header: ImageHeader, volumes: Sequence[int], *, overlap: bool
 ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
-    """Give runs of whole slices of volumes.
+    """Yield runs of whole slices of volumes.
 
     Args:
         header: The image.
@@ -309,7 +309,7 @@ def _slabs(
 
 
 def _numbers(voxels: bytearray, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:
-    """Give the numbers of stored voxels: of colours their parts, of complex ones the magnitude."""
+    """Return the numbers of stored voxels: the parts of colours, the magnitude of complex ones."""
     values = np.frombuffer(voxels, kind, count)
     if kind.names:
         return values.view(kind[0])
@@ -317,7 +317,7 @@ def _numbers(voxels: bytearray, kind: np.dtype[Any], count: int) -> npt.NDArray[
 
 
 def _volumes(header: ImageHeader, time_point: int) -> list[int]:
-    """Give the places, in the file, of the volumes that are the components at a time point."""
+    """Return the positions in the file of a time point's components, each one volume."""
     times = header.shape[3] if len(header.shape) > 3 else 1
     if times > 1 and not 1 <= time_point <= times:
         raise InvalidValue(f"{header.path}: it has time points 1 to {times}, not {time_point}")
@@ -326,7 +326,7 @@ def _volumes(header: ImageHeader, time_point: int) -> list[int]:
 
 
 def _parts(dtype: np.dtype[Any]) -> int:
-    """Give how many numbers one stored voxel is: colours are several."""
+    """Return how many numbers a stored voxel has: several for colours."""
     return len(dtype.names) if dtype.names else 1
 
 

@@ -71,7 +71,7 @@ class Scene:
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
         InvalidValue: The layers are no list, or more than `MOST_LAYERS`; a layer's transform or
-            display settings are none; a segmentation has not the main image's size or number of
+            display settings are invalid; a segmentation has not the main image's size or number of
             time points; or there is only one time point and another one is asked for.
         ImageError: A header cannot be read.
     """
@@ -113,7 +113,7 @@ class Scene:
             raise InvalidValue(f"layer {layer.number:03d}: {error}") from None
 
     def cursor(self) -> tuple[int, int, int]:
-        """Give the voxel of the main image through which the views go, its indices from 0.
+        """Return the voxel of the main image through which the views go, its indices from 0.
 
         It is the centre of mass of the first segmentation that has any label, of those that are
         shown where it has one, else the middle of the image. Segmentations are read for it.
@@ -184,7 +184,7 @@ class Scene:
         return any(len(one.header.shape) > 3 and one.header.shape[3] > 1 for one in self._drawn)
 
     def pixel(self, size: int) -> float:
-        """Give the size of a pixel in mm where the longest side of the largest view has `size`.
+        """Return the size of a pixel in mm where the longest side of the largest view has `size`.
 
         Raises:
             InvalidValue: The size is less than 1.
@@ -231,7 +231,7 @@ def picture(
         LayerNotFound: There is no main image, or no such layer.
         LayerFileMissing: A file is not on this machine.
         InvalidValue: The layers are no list, or too many; the voxel is none of the image's, an
-            image has no such time point, or a display setting is none.
+            image has no such time point, or a display setting is invalid.
         ImageError: An image cannot be read.
     """
     pillow()
@@ -310,7 +310,7 @@ def save(image: Image, path: str | Path, *workspaces: Workspace) -> None:
 
 
 def checked_format(target: Path, *workspaces: Workspace) -> str:
-    """Give the format that `save` writes to a file, as Pillow names it, if it may be written.
+    """Return the format that `save` writes to a file, as Pillow names it, if it may be written.
 
     Raises:
         InvalidValue: As of `save`.
@@ -326,7 +326,7 @@ def checked_format(target: Path, *workspaces: Workspace) -> str:
 
 
 def pillow() -> tuple[Any, Any]:
-    """Give Pillow's modules `Image` and `ImageDraw`.
+    """Import Pillow's modules `Image` and `ImageDraw`.
 
     Raises:
         PictureError: Pillow is not installed.

@@ -57,7 +57,7 @@ class Plane(NamedTuple):
     height: int
 
     def mapped(self, matrix: npt.NDArray[np.float64]) -> Plane:
-        """Give the same points in the coordinates to which a 4x4 matrix leads."""
+        """Return the same points in the coordinates to which a 4x4 matrix leads."""
         return self._replace(
             origin=matrix[:3, :3] @ self.origin + matrix[:3, 3],
             across=matrix[:3, :3] @ self.across,
@@ -90,16 +90,16 @@ class Grid:
                 self._axes[patient] = (min(left), 1)
 
     def axis(self, view: View) -> int:
-        """Give the voxel axis that a view looks along: 0, 1 or 2."""
+        """Return the voxel axis that a view looks along: 0, 1 or 2."""
         across, down = self._screen(view)
         return 3 - across[0] - down[0]
 
     def length(self, view: View) -> int:
-        """Give the number of slices of a view."""
+        """Return the number of slices of a view."""
         return self.shape[self.axis(view)]
 
     def millimetres(self, view: View) -> tuple[float, float]:
-        """Give the width and height of a view in mm."""
+        """Return the width and height of a view in mm."""
         (across, _), (down, _) = self._screen(view)
         return (
             float(self.shape[across] * self._spacing[across]),
@@ -107,7 +107,7 @@ class Grid:
         )
 
     def letters(self, view: View) -> tuple[str, str, str, str]:
-        """Give where the left, right, upper and lower edge of a view look to.
+        """Return where the left, right, upper and lower edge of a view look to.
 
         Each is R, L, A, P, S or I; of an oblique axis also the next nearest, as in ``RA``.
         """
@@ -116,7 +116,7 @@ class Grid:
         return (_letters(-along), _letters(along), _letters(-upright), _letters(upright))
 
     def plane(self, view: View, index: int, pixel: float) -> Plane:
-        """Give the raster of a slice.
+        """Return the raster of a slice.
 
         Args:
             view: Which view.
@@ -139,7 +139,7 @@ class Grid:
         return Plane(origin, steps[0], steps[1], counts[0], counts[1])
 
     def _screen(self, view: View) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Give the voxel axis that runs across the screen, and the one that runs down it.
+        """Return the voxel axis that runs across the screen, and the one that runs down it.
 
         Each comes with 1 if it runs to the right or down, with -1 if it runs against it.
         """
@@ -151,7 +151,7 @@ class Grid:
 
 
 def round_length(longest: float) -> float:
-    """Give the longest round length (1, 2 or 5 times a power of ten) that is not above another."""
+    """Return the longest round length (1, 2, 5 times a power of ten) that is not above another."""
     power = 10.0 ** np.floor(np.log10(longest))
     return float(power * max(step for step in (1, 2, 5) if step * power <= longest))
 

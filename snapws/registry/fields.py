@@ -21,7 +21,7 @@ class View:
     """A registry folder seen through typed attributes.
 
     Attributes:
-        registry: the folder itself, for the keys that the class does not name.
+        registry: The folder itself, for the keys that the class does not name.
     """
 
     # A mistyped attribute is an error, not a value that is never saved.
@@ -119,10 +119,10 @@ def parse_tags(stored: str) -> tuple[str, ...]:
 
 
 def as_tags(values: Iterable[str]) -> tuple[str, ...]:
-    """Give tags as a tuple.
+    """Convert tags to a tuple.
 
     Raises:
-        InvalidValue: a tag is empty, holds a comma, or begins or ends with white space; or one text
+        InvalidValue: A tag is empty, holds a comma, or begins or ends with white space; or one text
             was given in place of several.
     """
     if isinstance(values, str):
@@ -145,7 +145,7 @@ def format_number(value: float) -> str:
     """Write a number with the fewest digits (at most 17) that read back as the same float64.
 
     Raises:
-        InvalidValue: it is infinite, or no number.
+        InvalidValue: It is infinite, or no number.
     """
     if not math.isfinite(value):
         raise InvalidValue(f"{value} is not a finite number")

@@ -25,7 +25,7 @@ def parse(data: bytes, source: str) -> Registry:
     """Read the plain-text form; empty lines and those that begin with ``#`` are skipped.
 
     Raises:
-        RegistryError: a line is not ``key = value``, or its text is not UTF-8 or cannot be kept.
+        RegistryError: A line is not ``key = value``, or its text is not UTF-8 or cannot be kept.
     """
     registry = Registry()
     for number, line in enumerate(data.splitlines(), 1):
@@ -51,8 +51,8 @@ def read_file(path: Path) -> Registry:
     """Read a file of either form, plain text or XML: one that begins as XML is taken as that.
 
     Raises:
-        RegistryError: it is not of its form.
-        WorkspaceError: it cannot be read.
+        RegistryError: It is not of its form.
+        WorkspaceError: It cannot be read.
     """
     try:
         data = paths.read_file(path)

@@ -53,20 +53,20 @@ class Registry:
         return MappingProxyType(self._folders)
 
     def get(self, key: str, default: str = "") -> str:
-        """Give the value of the entry `key`, or `default` where there is none."""
+        """Return the value of the entry `key`, or `default` where there is none."""
         folder, name = self._parent(key)
         return default if folder is None else folder._entries.get(name, default)
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether there is an entry `key`."""
+        """Return whether there is an entry `key`."""
         folder, name = self._parent(key)
         return folder is not None and name in folder._entries
 
     def __getitem__(self, key: str) -> str:
-        """Give the value of the entry `key`.
+        """Return the value of the entry `key`.
 
         Raises:
-            RegistryError: there is no such entry.
+            RegistryError: There is no such entry.
         """
         folder, name = self._parent(key)
         if folder is None or name not in folder._entries:
@@ -77,7 +77,7 @@ class Registry:
         """Set the entry `key`, making the folders on the way.
 
         Raises:
-            RegistryError: key or value holds a character that XML cannot, or the key is too deep
+            RegistryError: Key or value holds a character that XML cannot, or the key is too deep
                 or too long.
         """
         path, dot, name = key.rpartition(".")
@@ -94,7 +94,7 @@ class Registry:
             folder._entries.pop(name, None)
 
     def folder(self, key: str) -> Registry | None:
-        """Give the folder `key`, or None where there is none."""
+        """Return the folder `key`, or None where there is none."""
         found: Registry | None = self
         for name in key.split("."):
             if found is None:
@@ -103,10 +103,10 @@ class Registry:
         return found
 
     def make_folder(self, key: str) -> Registry:
-        """Give the folder `key`, made where it is not there yet.
+        """Return the folder `key`, made if it does not exist.
 
         Raises:
-            RegistryError: the key holds a character that XML cannot, or is too deep or too long.
+            RegistryError: The key holds a character that XML cannot, or is too deep or too long.
         """
         found = self
         for name in key.split("."):
@@ -131,10 +131,10 @@ class Registry:
         self._folders.clear()
 
     def rename_folder(self, key: str, new_name: str) -> None:
-        """Give the folder `key` another last name, in place of any folder that has it.
+        """Rename the last part of the folder `key`, and replace any folder of that name.
 
         Raises:
-            RegistryError: there is no such folder, or the name holds a character that XML cannot.
+            RegistryError: There is no such folder, or the name holds a character that XML cannot.
         """
         folder, name = self._parent(key)
         if folder is None or name not in folder._folders:
@@ -150,13 +150,13 @@ class Registry:
             self.make_folder(key).update(folder)
 
     def copy(self) -> Registry:
-        """Give a tree of its own with the same content."""
+        """Return an independent copy of the tree."""
         twin = Registry()
         twin.update(self)
         return twin
 
     def walk(self) -> Iterator[tuple[str, str]]:
-        """Give every entry of the tree as its full key and value, in canonical order."""
+        """Yield every entry of the tree as its full key and value, in canonical order."""
         # Not by generators in generators: each entry would come up through all levels.
         waiting = [("", self)]
         while waiting:
@@ -167,7 +167,7 @@ class Registry:
             waiting += [(f"{prefix}{name}.", one) for name, one in inner]
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both trees hold the same entries and folders, empty folders included."""
+        """Return whether both trees hold the same entries and folders, empty folders included."""
         if not isinstance(other, Registry):
             return NotImplemented
         # Not by comparing dictionaries of folders: that recurses, and two deep trees overflow.

@@ -59,11 +59,11 @@ def parse(data: bytes, source: str) -> RegistryFile:
     """Read the XML form, in whatever encoding it declares.
 
     Args:
-        data: the whole file.
-        source: what the messages call it, its path for example.
+        data: The whole file.
+        source: What the messages call it, its path for example.
 
     Raises:
-        RegistryError: the data is empty, cut short, not well-formed, not a registry, larger than
+        RegistryError: The data is empty, cut short, not well-formed, not a registry, larger than
             `MAX_BYTES` or `MAX_NODES`, deeper than `MAX_LEVELS`, declares an entity or refers to
             one that is not declared; the message gives line and reason.
     """

@@ -21,7 +21,7 @@ from snapws.workspace import Workspace
 
 
 def report(workspace: Workspace) -> bytes:
-    """Give a page of HTML about a workspace: slices, layers, labels, problems, archive, versions.
+    """Return a page of HTML about a workspace: slices, layers, labels, problems, archive, versions.
 
     All images are read, as streams. What is missing or damaged is told of in the page; it is no
     error.
@@ -42,7 +42,7 @@ def report(workspace: Workspace) -> bytes:
 
 
 def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
-    """Give the parts of the page that tell of the workspace itself; the first has a title."""
+    """Return the parts of the page that tell of the workspace itself; the first has a title."""
     found = check(workspace)
 
     def having(*kinds: str) -> set[int]:
@@ -90,4 +90,4 @@ def refuse_loss(target: Path) -> None:
     else:
         is_page = not target.exists()
     if not is_page:
-        raise WorkspaceError(f"{target} is there and is no report: choose another name")
+        raise WorkspaceError(f"{target} exists and is not a report: choose another name")

@@ -63,7 +63,7 @@ _KINDS = {
 
 
 def notice(texts: str) -> Element:
-    """Say what a page gives away: whose texts, besides paths."""
+    """Return the line that warns whose texts, besides paths, a page contains."""
     return element(
         "p",
         f"This page shows file names and paths of this machine and {texts}: do not pass it on as "
@@ -74,7 +74,7 @@ def notice(texts: str) -> Element:
 
 
 def summary(workspace: Workspace, found: Sequence[Problem], title: str) -> Element:
-    """Give what a workspace is, in a few numbers."""
+    """Return what a workspace is, in a few numbers."""
     pairs: list[tuple[str, Cell]] = [
         ("Image layers", len(workspace.layers())),
         ("Segmentations", len(workspace.layers(role=Role.SEGMENTATION))),
@@ -198,7 +198,7 @@ def _main_header(workspace: Workspace, unreadable: Collection[int]) -> ImageHead
 
 
 def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
-    """Tell what an archive of a workspace would keep and remove; see `snapws.archive`.
+    """Return the section on what an archive would keep and remove; see `snapws.archive`.
 
     Args:
         workspace: The workspace.
@@ -268,7 +268,7 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
 
 
 def versions(workspace: Workspace | None = None) -> Element:
-    """Tell what made the page, from what, and when."""
+    """Return the section on what made the page, from what, and when."""
     pairs: list[tuple[str, Cell]] = [("Page made", instant(datetime.now(timezone.utc)))]
     if workspace is not None:
         known = workspace.registry.get("Version") or "none given"
@@ -378,11 +378,11 @@ class _Archived(NamedTuple):
     """A file as an archive takes it.
 
     Attributes:
-        where: what it is of, as `check` names it.
-        key: that of its path.
-        file: its present path.
-        becomes: its name in the archive.
-        refused: why an archive does not take it; else empty.
+        where: What it is of, as `check` names it.
+        key: That of its path.
+        file: Its present path.
+        becomes: Its name in the archive.
+        refused: Why an archive does not take it; else empty.
     """
 
     where: str
@@ -407,20 +407,20 @@ def _archived(workspace: Workspace, hindered: dict[str, str]) -> Iterator[_Archi
                 refused = "it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
                 why = refused if found.refusal else ""
             except MeshUnsupported:
-                why = "it cannot be scrubbed, and is no mesh that an archive takes as it is"
+                why = "it cannot be scrubbed, and is not a mesh that an archive takes as it is"
             except MeshError:
                 why = "it cannot be read"
             yield _Archived(f"mesh:{number}", key, one.file, name, why)
 
 
 def _in_order(one: KeptText) -> tuple[str, list[tuple[int, str]]]:
-    """Give what sorts texts by their kind and then, numbers by their value, by their key."""
+    """Return a sort key: by kind, then by key, numbers by their value."""
     parts = re.findall("[0-9]+|[^0-9]+", one.key)
     return one.kind, [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _from_here(workspace: Workspace, file: str) -> str:
-    """Give a path as seen from the folder of a workspace, which the head of the page names."""
+    """Return a path relative to the folder of a workspace, which the page's head names."""
     path = Path(file)
     below = path.is_relative_to(workspace.folder)
     return path.relative_to(workspace.folder).as_posix() if below else file

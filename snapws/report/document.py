@@ -63,23 +63,23 @@ def element(name: str, /, *content: Content | None, **attributes: str) -> Elemen
 
 
 def typed(text: str) -> Element:
-    """Give a text that somebody typed, whose direction does not change that of its surroundings."""
+    """Return a typed text as HTML, isolated so that its direction changes nothing around it."""
     return element("bdi", text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} … (cut)")
 
 
 def lines(text: str) -> Element:
-    """Give a text that somebody typed with its lines."""
+    """Return a text that somebody typed with its lines."""
     return element("span", typed(text), class_="lines")
 
 
 def instant(time: datetime) -> Element:
-    """Give a time, in that of this place."""
+    """Return a time, in that of this place."""
     here = time.astimezone()
     return element("time", f"{here:%Y-%m-%d %H:%M:%S}", datetime=here.isoformat(timespec="seconds"))
 
 
 def swatch(color: tuple[int, int, int]) -> Element:
-    """Give a small square of a colour."""
+    """Return a small square of a colour."""
     square = element("rect", width="100%", height="100%", fill="#{:02x}{:02x}{:02x}".format(*color))
     return element("svg", square, class_="swatch", aria_hidden="true")
 
@@ -146,7 +146,7 @@ def table(
 
 
 def page(title: str, header: Sequence[Element], sections: Sequence[Element]) -> bytes:
-    """Give the file of a page.
+    """Return the file of a page.
 
     Args:
         title: Its title.

@@ -49,7 +49,7 @@ _DIRECTIONS = {
 
 
 def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
-    """Give the three views of a workspace, each with a slider, and what is to be said of them.
+    """Return the three views of a workspace, each with a slider, and what is to be said of them.
 
     Where there is no picture, it is said why.
 
@@ -131,7 +131,7 @@ def _tiles(scene: Scene, layers: Sequence[Layer], undrawable: Collection[int]) -
 
 
 def _drawn(scene: Scene) -> Element:
-    """Tell what the pictures show."""
+    """Return the text on what the pictures show."""
     names = [
         f"{layer.number:03d} {layer.nickname or PurePath(layer.file).name}"
         for layer in scene.layers
@@ -141,12 +141,12 @@ def _drawn(scene: Scene) -> Element:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Give a file as an address that holds it."""
+    """Return a file as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def webp(pictures: Iterable[Any], quality: int) -> list[str]:
-    """Give pictures of Pillow as addresses that hold them."""
+    """Return pictures of Pillow as addresses that hold them."""
     found = []
     for picture in pictures:
         file = io.BytesIO()
@@ -180,7 +180,7 @@ def _views(scene: Scene) -> list[Element]:
             element("span", "Each slider moves through the slices of its view. ", class_="moving"),
             "Letters at the edges: R right, L left, A anterior, P posterior, S superior, I "
             f"inferior of the patient. The pictures are at most {SIZE} pixels wide and high{some}, "
-            "and compressed: they are no diagnostic images.",
+            "and compressed: they are not diagnostic images.",
             class_="quiet",
         ),
     ]
@@ -276,6 +276,6 @@ def _words(letters: str) -> str:
 
 
 def _bar(width: float) -> tuple[str, float]:
-    """Give a round length, at most a third of a picture's width in mm, and its share of that."""
+    """Return a round length, at most a third of a picture's width in mm, and its share of that."""
     length = round_length(width / 3)
     return f"{length:g} mm", float(length / width)

@@ -121,8 +121,8 @@ def read_itk_or_ras(path: str | Path) -> Matrix:
     not meant so.
 
     Raises:
-        TextFileError: the file is neither, or of an ITK transform that is not linear in 3-D.
-        WorkspaceError: the file cannot be read, or takes SimpleITK, which is not installed.
+        TextFileError: The file is neither, or of an ITK transform that is not linear in 3-D.
+        WorkspaceError: The file cannot be read, or takes SimpleITK, which is not installed.
     """
     data = _content(path)
     if _is_itk(data):

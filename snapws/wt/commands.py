@@ -40,7 +40,7 @@ def find(name: str) -> Command:
     """Find a command by any of its names.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is none.
     """
     for command in _all_commands():
         if name in command.names:
@@ -287,7 +287,7 @@ def _props_set_contrast(run: Run) -> None:
             raise UsageError(f"a curve has two or more points, not {count}")
         display.contrast = tuple((run.take_number(), run.take_number()) for _ in range(count))
     else:
-        raise UsageError(f"{kind!r} is none of LINEAR, AUTO, DEFAULT, CURVE")
+        raise UsageError(f"{kind!r} is not one of LINEAR, AUTO, DEFAULT, CURVE")
 
 
 @_command(_PROPERTIES, "-props-set-mcd", parameters="comp N|mag|avg|max|rgb|grid")
@@ -307,7 +307,7 @@ def _props_set_mcd(run: Run) -> None:
     given = run.take()
     mode = given.lower()
     if mode not in modes:
-        raise UsageError(f"{given!r} is none of {', '.join(modes)}")
+        raise UsageError(f"{given!r} is not one of {', '.join(modes)}")
     display.show(modes[mode], whole_number(run.take()) if mode == "comp" else 0)
 
 

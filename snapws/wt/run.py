@@ -29,12 +29,12 @@ class Command(NamedTuple):
     """One command.
 
     Attributes:
-        names: what it is called by, the long name first.
-        group: the heading it stands under in the help.
-        parameters: what follows it, ``<one>`` each; the function takes them as texts. What stands
+        names: What it is called by, the long name first.
+        group: The heading it stands under in the help.
+        parameters: What follows it, ``<one>`` each; the function takes them as texts. What stands
             in ``[brackets]`` the function takes itself.
-        help: what it does, in one line.
-        function: does it.
+        help: What it does, in one line.
+        function: Does it.
     """
 
     names: tuple[str, ...]
@@ -58,8 +58,8 @@ class Run:
     """A command line while it runs.
 
     Attributes:
-        workspace: what the commands work on; replaced by `-i`.
-        picked: the layer that the `-props` and `-tags` commands are about.
+        workspace: What the commands work on; replaced by `-i`.
+        picked: The layer that the `-props` and `-tags` commands are about.
     """
 
     def __init__(self, arguments: Sequence[str], table: Table) -> None:
@@ -106,7 +106,7 @@ class Run:
         return self._arguments.pop()
 
     def take_if(self, wanted: Callable[[str], bool]) -> str | None:
-        """Give the next word if there is one and it is wanted."""
+        """Return the next word if there is one and it is wanted."""
         if self._arguments and wanted(self._arguments[-1]):
             return self._arguments.pop()
         return None
@@ -153,20 +153,20 @@ class Run:
         self.inform(f"picked layer {picked.key}")
 
     def picked_object(self) -> Layer | MeshLayer:
-        """Give the picked layer or mesh layer."""
+        """Return the picked layer or mesh layer."""
         if self.picked is None:
             raise InvalidValue("no layer is picked: pick one first, with -layers-pick for example")
         return self.picked
 
     def picked_layer(self) -> Layer:
-        """Give the picked image layer."""
+        """Return the picked image layer."""
         picked = self.picked_object()
         if not isinstance(picked, Layer):
             raise InvalidValue(f"the picked object {picked.key} is a mesh layer, not an image")
         return picked
 
     def picked_mesh(self) -> MeshLayer:
-        """Give the picked mesh layer."""
+        """Return the picked mesh layer."""
         picked = self.picked_object()
         if not isinstance(picked, MeshLayer):
             raise InvalidValue(f"the picked object {picked.key} is an image, not a mesh layer")

@@ -71,7 +71,7 @@ class Visit:
         ]
 
     def complaints(self) -> list[str]:
-        """Give what axe finds wrong for people who do not see or use a mouse."""
+        """Return what axe finds wrong for people who do not see or use a mouse."""
         self.page.evaluate(_axe())
         found = self.page.evaluate("axe.run()")
         assert found["passes"]

@@ -12,7 +12,7 @@ from tests.chaos.trial import trial
 
 
 def tell(line: str) -> None:
-    """Say a line at once."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -92,7 +92,7 @@ class _Known:
         return sum(line["what"] == what for line in self.runs)
 
     def struck(self, *victims: str) -> list[Strike]:
-        """Give the kills of some kinds while it was worked on, of this ticket where it is known."""
+        """Return the kills of some kinds while it was worked on, of this ticket where known."""
         begin = min(self.at("claimed"), default=0.0) - _MARGIN
         end = max(self.at("finished"), default=begin) + _MARGIN
         return [

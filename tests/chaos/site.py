@@ -183,7 +183,7 @@ class Site:
             )  # fmt: skip
 
     def stop_runner(self, limit: float) -> int:
-        """Tell it to end; give its exit code."""
+        """End it; return its exit code."""
         assert self._runner
         self._runner.terminate()
         return self._runner.wait(limit)
@@ -283,7 +283,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def _ticket_of(process: psutil.Process) -> int | None:
-    """Tell which ticket's folder a process is in; None while there is none."""
+    """Return which ticket's folder a process is in; None while there is none."""
     try:
         parts = Path(process.cwd()).parts
     except (psutil.Error, OSError):

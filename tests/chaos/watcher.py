@@ -54,7 +54,7 @@ class Watcher:
         self._journal.close()
 
     def news(self) -> set[str]:
-        """Give the moments that came since the last look; none while a database is being mended."""
+        """Return the moments since the last look; none while a database is being mended."""
         found = {f"journal: {step}" for (step,) in self._journal.new("events", "step", "id")} & {
             *MOMENTS
         }
@@ -71,7 +71,7 @@ class Watcher:
         return found | {*self._new_on_disk()}
 
     def busy(self) -> bool:
-        """Tell whether a ticket waits or is worked on, as far as can be seen."""
+        """Return whether a ticket waits or is worked on, as far as can be seen."""
         waiting = "select 1 from tickets where status in ('ready', 'claimed') limit 1"
         open_ = "select 1 from tickets where step != 'finished' limit 1"
         return bool(self._server.rows(waiting) or self._journal.rows(open_))
@@ -110,7 +110,7 @@ class _Database:
         return []
 
     def new(self, table: str, column: str, key: str, which: str = "") -> list[Row]:
-        """Give the rows that came since the last time."""
+        """Return the rows that came since the last time."""
         last = self._last.get(table, 0)
         rows = self.rows(f"select {column}, {key} from {table} where {key} > {last} {which}")
         self._last[table] = max((row[-1] for row in rows), default=last)

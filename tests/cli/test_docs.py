@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def commands(group=None, path=()):
-    """Give every subcommand as its words and the command itself."""
+    """Yield every subcommand as its words and the command itself."""
     for name, command in (group or typer.main.get_command(app)).commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))

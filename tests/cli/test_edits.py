@@ -207,7 +207,7 @@ def test_archives(snapws, study):
     assert "not named by its number and its content" in snapws("verify out", 1).stdout
     (study / "archive" / "more.txt").write_text("")
     found = json.loads(snapws("verify archive --json", 1).stdout)
-    message = "more.txt is no part of the workspace"
+    message = "more.txt is not part of the workspace"
     assert found == [{"kind": "file", "where": "archive", "message": message, "severity": "error"}]
 
 

@@ -21,7 +21,7 @@ PROGRAMS: dict[str, Any] = {name: typer.main.get_command(app) for name, app in A
 
 
 def walk(command: Any, words: str) -> Iterator[tuple[str, Any]]:
-    """Give a command as it is typed, and all commands below it."""
+    """Return a command as it is typed, and all commands below it."""
     yield words, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from walk(inner, f"{words} {name}")
@@ -31,14 +31,14 @@ COMMANDS = {words: one for name in APPS for words, one in walk(PROGRAMS[name], n
 
 
 def examples(text: str) -> list[str]:
-    """Give the lines of the example that a text shows."""
+    """Return the lines of the example that a text shows."""
     block = re.search(r"^ *Example:\n((?: *\$ .+\n)+)", text, re.MULTILINE)
     assert block, text
     return re.findall(r"\$ (.+)", block[1])
 
 
 def page(text: str) -> str:
-    """Give the page that a text names at its end."""
+    """Return the page that a text names at its end."""
     return re.search(r"^ *More: docs/(\S+)\n*\Z", text, re.MULTILINE)[1]
 
 

@@ -31,7 +31,7 @@ def test_what_is_missing_is_told_of_in_the_page(snapws):
 def test_refusals(snapws):
     Path("mine.html").write_text("mine")
     result = snapws("report study.itksnap -o mine.html", 1)
-    assert "mine.html is there and is no report: choose another name" in result.stderr
+    assert "mine.html exists and is not a report: choose another name" in result.stderr
     assert Path("mine.html").read_text() == "mine"
     before = Path("study.itksnap").read_bytes()
     assert (
@@ -39,5 +39,5 @@ def test_refusals(snapws):
     )
     assert Path("study.itksnap").read_bytes() == before
     nothing = snapws("report none.itksnap -o mine.html", 1)  # nothing is read before
-    assert "mine.html is there and is no report" in nothing.stderr
+    assert "mine.html exists and is not a report" in nothing.stderr
     assert "none" in snapws("report study.itksnap -o none/page.html", 1).stderr

@@ -37,7 +37,7 @@ REFUSALS = (
     Refusal(("-tags-add", "-tags-add-exclusive"), "cannot be a tag|no layer is picked"),
     Refusal(("-tags-delete",), "no layer is picked"),
     Refusal(("-props-registry-dump",), "has no folder"),
-    Refusal(("-props-set-mcd", "-props-set-contrast"), " is none of "),
+    Refusal(("-props-set-mcd", "-props-set-contrast"), " is not one of "),
     Refusal(("-props-set-contrast",), "two or more points"),
     Refusal(("-props-set-transform",), "has no inverse"),
     Refusal(("-a", "-A"), "cut short|bytes of voxels missing|is not there"),
@@ -61,7 +61,7 @@ WORKS_WITH = {
 
 
 def unexcused(result: Result, row: Row) -> list[str]:
-    """Say how a result differs from a recorded row, differences on purpose left out."""
+    """Return how a result differs from a recorded row, differences on purpose left out."""
     if result.rc and row["rc"] and _command(result.stderr) != _command(row["stderr"]):
         found = result.differences(row) or [f"failed at another command: {result.stderr}"]
         return [] if _refused_on_purpose(result) else found

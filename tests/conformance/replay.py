@@ -24,7 +24,7 @@ class Result:
     files: dict[str, str | None] = field(default_factory=dict)
 
     def differences(self, row: dict[str, Any]) -> list[str]:
-        """Say how this differs from the recording."""
+        """Return how this differs from the recording."""
         found = []
         if (self.rc == 0) != (row["rc"] == 0):
             found.append(f"exit {self.rc}, recorded {row['rc']}: {self.stderr}")
@@ -39,7 +39,7 @@ class Result:
 
 
 def lines(text: str) -> list[str]:
-    """Give the lines of an output with runs of blanks collapsed."""
+    """Return the lines of an output with runs of blanks collapsed."""
     return [" ".join(line.split()) for line in text.splitlines()]
 
 

@@ -24,7 +24,7 @@ READ_HERE_ALONE = {"fmt.mgz", "nifti2.nii.gz"}
 
 
 def affine_of(path: Path) -> np.ndarray:
-    """Give the affine (RAS mm) that ITK makes of an image's header."""
+    """Return the affine (RAS mm) that ITK makes of an image's header."""
     image = sitk.ReadImage(path)
     axes = image.GetDimension()
     spatial = min(axes, 3)

@@ -53,7 +53,7 @@ DEVIATIONS: dict[str, Deviation] = {
 
 
 def comparable(row: Row) -> list[str]:
-    """Give the lines of a recorded output as `Run` writes its own."""
+    """Return the lines of a recorded output as `Run` writes its own."""
     return in_order(row["argv"], replay.lines(without_chance(row["stdout"])))
 
 

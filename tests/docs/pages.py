@@ -25,7 +25,7 @@ MARKS = "file|terminal|person|not run"
 
 
 def names() -> list[str]:
-    """Give the pages, as paths from the folder of the documentation."""
+    """Return the pages, as paths from the folder of the documentation."""
     made = DOCS / "_generated"
     pages = [page for page in DOCS.rglob("*.md") if made not in page.parents]
     return sorted(page.relative_to(DOCS).as_posix() for page in pages)
@@ -52,7 +52,7 @@ def text(name: str) -> str:
 
 
 def blocks(page: str) -> list[Block]:
-    """Give the fenced blocks of a page's text, in order."""
+    """Return the fenced blocks of a page's text, in order."""
     pattern = rf"(?:^<!-- ({MARKS}): ([^>]*?) -->\n+)?^```(.*)\n((?:(?!```).*\n)*)```$"
     found: list[Block] = []
     end = 0
@@ -85,7 +85,7 @@ class Line:
 
 
 def lines(text: str) -> Iterator[Line]:
-    """Give the command lines of a console block."""
+    """Return the command lines of a console block."""
     first, *rest = re.split(r"^\$ ((?:.*\\\n)*.*)\n", text, flags=re.MULTILINE)
     for command, after in [("", first), *zip(rest[::2], rest[1::2], strict=True)]:
         if command or after:

@@ -145,14 +145,14 @@ class Reader:
             assert not skips
 
     def _next(self, terminal: Terminal, stays: bool) -> str:
-        """Give the next line, without the ends of commands where the page shows no prompt."""
+        """Return the next line, without the ends of commands where the page shows no prompt."""
         line = terminal.next()
         while stays and line.startswith("exit "):
             line = terminal.next()
         return self._told(line)
 
     def _meant(self, text: str) -> str:
-        """Give what the reader types where the page has its own example of it."""
+        """Return what the reader types where the page has its own example of it."""
         for token, real in self._tokens.items():
             text = text.replace(token, real)
         for real, name in self.shown.items():
@@ -160,13 +160,13 @@ class Reader:
         return text
 
     def _told(self, text: str) -> str:
-        """Give what appears as the page has it."""
+        """Return what appears as the page has it."""
         for real, name in self.shown.items():
             text = text.replace(real, name)
         return text.replace("\\", "/") if os.name == "nt" else text
 
     def _alike(self, text: str) -> str:
-        """Give a line without what differs from run to run."""
+        """Return a line without what differs from run to run."""
         for pattern, same in self.varying:
             text = re.sub(pattern, same, text)
         return text.strip() if self.varying else text

@@ -33,7 +33,7 @@ class Terminal(Protocol):
         """Type a command, and what it asks for."""
 
     def next(self) -> str:
-        """Give the next line; after the last comes `exit` and the exit code."""
+        """Return the next line; after the last comes `exit` and the exit code."""
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -159,7 +159,7 @@ class Shell:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Give the environment of somebody who has just installed the project, and nothing else."""
+    """Return the environment of somebody who has just installed the project, and nothing else."""
     programs = (str(Path(sys.executable).parent), sysconfig.get_path("scripts"), os.defpath)
     foreign = re.compile("DSS_.*|ITKSNAP_.*|GIT_.*|.*_proxy|.*_PROXY|ENV|BASH_ENV|.*_COLOR")
     return {

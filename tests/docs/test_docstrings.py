@@ -33,7 +33,7 @@ def source(module: str) -> str:
 
 
 def on_the_site() -> list[str]:
-    """Give the modules that the reference of the site has."""
+    """Return the modules that the reference of the site has."""
     pages = sorted((DOCS / "reference" / "python").glob("*.md"))
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     return re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE)
@@ -42,7 +42,7 @@ def on_the_site() -> list[str]:
 def public(
     body: list[ast.stmt], path: str = ""
 ) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
-    """Give the public classes, functions and methods; a setter is its property's."""
+    """Return the public classes, functions and methods; a setter is its property's."""
     for node in body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
             if any(ast.unparse(one).endswith(".setter") for one in node.decorator_list):
@@ -60,7 +60,7 @@ def test_examples_run(module):
 
 
 def test_there_are_examples_where_they_teach():
-    taught = ("labels", "transforms", "specifications", "privacy", "geometry", "registry")
+    taught = ("labels", "transforms", "specifications", "privacy", "geometry", "registry.tree")
     for module in ("snapws", "dss", "snapws.workspace", *(f"snapws.{name}" for name in taught)):
         assert ">>> " in source(module), module
         assert "+SKIP" not in source(module), module
@@ -98,6 +98,46 @@ def test_every_field_says_what_it_is(module):
                     assert said, f"{name}.{target.id}"
 
 
+def docstrings(module: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source(module))):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield ast.get_docstring(node) or ""
+
+
+def messages(module: str) -> Iterator[str]:
+    """Return the texts of errors that a module raises, with braces where values go."""
+    for node in ast.walk(ast.parse(source(module))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            for text in node.exc.args:
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield text.value
+                elif isinstance(text, ast.JoinedStr):
+                    yield "".join(
+                        str(one.value) if isinstance(one, ast.Constant) else "{}"
+                        for one in text.values
+                    )
+
+
+def test_docstrings_begin_with_a_verb_of_the_field():
+    """The twelve lines of CONTRIBUTING.md, as far as a check can hold them."""
+    wrong = re.compile(r"(Give|Tell|Hear|Say|Take note)\b")
+    assert [text for module in MODULES for text in docstrings(module) if wrong.match(text)] == []
+
+
+def test_no_message_ends_in_none():
+    wrong = re.compile(r"\b(is|are) none\b(?! of)")
+    assert [text for module in MODULES for text in messages(module) if wrong.search(text)] == []
+
+
+def test_entries_of_sections_begin_with_a_capital_letter():
+    section = re.compile(r"^(?:Args|Raises|Attributes):\n((?: +.*\n?)+)", re.MULTILINE)
+    entry = re.compile(r"^    [\w.*]+: ([a-z].*)", re.MULTILINE)
+    texts = (text for module in MODULES for text in docstrings(module))
+    assert [
+        found for text in texts for part in section.findall(text) for found in entry.findall(part)
+    ] == []
+
+
 @pytest.mark.parametrize("module", on_the_site())
 def test_errors_that_are_raised_are_named(module):
     for name, node in public(ast.parse(source(module)).body):
@@ -108,7 +148,7 @@ def test_errors_that_are_raised_are_named(module):
 
 
 def raised(function: ast.FunctionDef) -> Iterator[str]:
-    """Give the errors that a function makes itself, and not by a helper."""
+    """Return the errors that a function makes itself, and not by a helper."""
     for node in ast.walk(function):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             name = ast.unparse(node.exc.func)

@@ -53,7 +53,7 @@ NOT_RUN = {
 
 
 def chapters() -> list[tuple[str, list[Block]]]:
-    """Give what is read in one go: a page, or one block."""
+    """Return what is read in one go: a page, or one block."""
     found = []
     for name in names():
         page = [block for block in blocks(text(name)) if block.language != "text"]

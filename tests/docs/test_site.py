@@ -33,7 +33,7 @@ def pages(site) -> dict[Path, html.HtmlElement]:
 
 
 def local(page: Path, address: str) -> tuple[Path, str]:
-    """Give the file that an address on a page leads to, and the place in it."""
+    """Return the file that an address on a page leads to, and the place in it."""
     parts = urlsplit(address)
     target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
     return target, unquote(parts.fragment)
@@ -75,7 +75,7 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
 
 
 def addresses(sheet: str) -> Iterator[str]:
-    """Give what a style sheet loads."""
+    """Return what a style sheet loads."""
     for one, other in re.findall(r"""url\(\s*["']?([^"')]*)|@import\s+["']([^"']*)""", sheet):
         yield one or other
 

@@ -99,7 +99,7 @@ class Lab:
         program.chmod(0o755)
 
     def environment(self) -> dict[str, str]:
-        """Give the environment: on the PATH are the lab's programs and those of the system."""
+        """Return the environment: on the PATH are the lab's programs and those of the system."""
         path = f"{self.folder / 'bin'}{os.pathsep}{os.defpath}"
         ours = {"PATH": path, "HOME": str(self.home), "TMPDIR": str(self.folder / "tmp")}
         others = ("ITKSNAP_WT_DSS_SERVER", "CDPATH", "ENV", "BASH_ENV")
@@ -163,7 +163,7 @@ def study(tmp_path: Path) -> Workspace:
 
 
 def told(client: Client, ticket: int) -> list[tuple[str, str, list[str]]]:
-    """Give the log, after the two lines of the server: category, message, attachments."""
+    """Return the log, after the two lines of the server: category, message, attachments."""
     return [
         (entry.category, entry.message, [one.description for one in entry.attachments])
         for entry in client.log(ticket)[2:]
@@ -171,7 +171,7 @@ def told(client: Client, ticket: int) -> list[tuple[str, str, list[str]]]:
 
 
 def failure(client: Client, ticket: int) -> str:
-    """Give the reason why a ticket failed, its last word."""
+    """Return the reason why a ticket failed, its last word."""
     assert client.status(ticket) == "failed"
     category, reason, _ = told(client, ticket)[-1]
     assert category == "error"
@@ -179,13 +179,13 @@ def failure(client: Client, ticket: int) -> str:
 
 
 def overlap(found: Path, truth: Path, label: int) -> float:
-    """Give the overlap (Dice) of a label in two images."""
+    """Return the overlap (Dice) of a label in two images."""
     a, b = (np.asarray(nibabel.load(path).dataobj) == label for path in (found, truth))
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
 def wait_for(file: Path) -> str:
-    """Give what a program writes into a file, once it does."""
+    """Return what a program writes into a file, once it does."""
     end = time.monotonic() + LIMIT
     while not (file.exists() and (text := file.read_text())):
         assert time.monotonic() < end, f"no {file.name}"

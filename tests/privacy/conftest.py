@@ -26,7 +26,7 @@ def study(tmp_path_factory) -> markers.Study:
 
 @pytest.fixture
 def leaks() -> Callable[[Path | bytes, Marks, tuple[Kind, ...]], set[str]]:
-    """Tell what a folder or bytes say that they may not: place, file, and how it was found."""
+    """Return what a folder or bytes say that they may not: place, file, and how it was found."""
 
     def look(where: Path | bytes, marks: Marks, allowed: tuple[Kind, ...]) -> set[str]:
         scanner = Scanner(marks.places, [CHANGED, READ, ZIPPED, FOLDER_CHANGED])

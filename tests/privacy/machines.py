@@ -73,7 +73,7 @@ class Machine:
 
 
 def environment(folder: Path, mark: Marks) -> dict[str, str]:
-    """Give an environment, and make a folder to work in, that name a person everywhere."""
+    """Return an environment, and make a folder to work in, that name a person everywhere."""
     temporary = folder / mark("TMPDIR")
     temporary.mkdir(parents=True)
     home = f"/home/{mark('HOME')}"

@@ -44,7 +44,7 @@ class Marks:
     first: int = 0
 
     def __call__(self, place: str, kind: Kind = "hidden", *, accented: bool = False) -> str:
-        """Give a new marker of 7 letters, two of them outside ASCII if `accented`."""
+        """Return a new marker of 7 letters, two of them outside ASCII if `accented`."""
         number = self.first + len(self.places)
         return self.put(f"Zä{number:03d}ÿK" if accented else f"Zq{number:03d}Vk", place, kind)
 
@@ -56,13 +56,13 @@ class Marks:
         return text
 
     def of(self, *kinds: Kind) -> set[str]:
-        """Give the markers of some kinds."""
+        """Return the markers of some kinds."""
         return {text for text, place in self.places.items() if place.kind in kinds}
 
     def name_of(self, marker: str) -> str:
-        """Give the place that a marker was put in."""
+        """Return the place that a marker was put in."""
         return self.places[marker].name if marker in self.places else f"the time {marker}"
 
     def shown(self, found: Iterable[str], *kinds: Kind) -> set[str]:
-        """Give the places of some kinds whose markers are among those found."""
+        """Return the places of some kinds whose markers are among those found."""
         return {self.places[text].name for text in self.of(*kinds) & set(found)}

@@ -19,12 +19,12 @@ def _rows(rows: tuple[tuple[float, ...], ...], first: str = "") -> str:
 
 
 def _codes(text: str) -> str:
-    """Give a string as VTK writes it in its text forms: by the codes of its bytes."""
+    """Return a string as VTK writes it in its text forms: by the codes of its bytes."""
     return " ".join(str(code) for code in (*text.encode(), 0))
 
 
 def _percent(text: str) -> str:
-    """Give a name as VTK's legacy writer quotes it."""
+    """Return a name as VTK's legacy writer quotes it."""
     return "".join(f"%{code:02X}" for code in text.encode())
 
 
@@ -119,7 +119,7 @@ def vtk_binary(folder: Path, mark: Marks) -> Path:
 
 
 def _block(data: bytes, *, compressed: bool = False) -> bytes:
-    """Give data as VTK's XML files hold it: a head of sizes, then the bytes, each in base64."""
+    """Return data as VTK's XML files hold it: a head of sizes, then the bytes, each in base64."""
     if not compressed:
         return base64.b64encode(struct.pack("<I", len(data)) + data)
     small = zlib.compress(data)

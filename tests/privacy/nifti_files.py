@@ -79,7 +79,7 @@ def _extension(code: int, text: str, order: str = "<") -> bytes:
 def _nifti1(
     mark: Marks, what: str, *, sform: bool, order: str = "<", magic: bytes = b"n+1\0"
 ) -> bytes:
-    """Give a header, extensions, and bytes in front of the voxels."""
+    """Return a header, extensions, and bytes in front of the voxels."""
     header: Any = Nifti1Header(endianness=order)
     header.set_data_dtype(np.int16)
     header["dim"] = [3, *SHAPE, 1, 1, 1, 1]

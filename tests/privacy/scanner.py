@@ -74,7 +74,7 @@ class Scanner:
             self._texts.setdefault(_folded(text)[:2], {})[_folded(text)] = text
 
     def folder(self, folder: Path) -> list[Finding]:
-        """Give what is found in a folder, whose own name does not count."""
+        """Return what is found in a folder, whose own name does not count."""
         found: list[Finding] = []
         # Reading a file changes the time it was last read: all times come first.
         for path in [folder, *_below(folder)]:
@@ -92,7 +92,7 @@ class Scanner:
         return found
 
     def data(self, data: bytes, name: str = "") -> list[Finding]:
-        """Give what is found in bytes, each marker the first way that shows it."""
+        """Return what is found in bytes, each marker the first way that shows it."""
         found: dict[str, Finding] = {}
         seen = set()
         waiting = [("bytes", data, 0, False)]
@@ -167,7 +167,7 @@ def _folded(text: str) -> str:
 
 
 def _texts(blob: bytes) -> Iterator[tuple[str, str]]:
-    """Give what bytes say, in each encoding that they may be in, from every byte on."""
+    """Return what bytes say, in each encoding that they may be in, from every byte on."""
     for encoding, (width, sign) in _ENCODINGS.items():
         if sign.search(blob):
             for start in range(width):
@@ -175,7 +175,7 @@ def _texts(blob: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _unescaped(text: str) -> set[str]:
-    """Give a text as it is and with the escapes of XML, URLs and programs undone, twice over."""
+    """Return a text as it is and with the escapes of XML, URLs and programs undone, twice over."""
     found = {text}
     for _ in range(2):
         for one in list(found):
@@ -203,7 +203,7 @@ _UNDO: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 
 def _swapped(blob: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give bytes with each word of 2, 4, 8 of them turned end for end, from every start."""
+    """Return bytes with each word of 2, 4, 8 of them turned end for end, from every start."""
     for width in (2, 4, 8):
         for start in range(width):
             end = len(blob) - (len(blob) - start) % width

@@ -37,7 +37,7 @@ def _turned(text: str, width: int) -> bytes:
 
 
 def _named(text: str) -> bytes:
-    """Give an empty gzip member with the text as the file's name."""
+    """Return an empty gzip member with the text as the file's name."""
     name = text.encode("latin-1") + b"\0"
     return struct.pack("<4BIBB", 31, 139, 8, 8, 0, 0, 3) + name + b"\3\0" + bytes(8)
 

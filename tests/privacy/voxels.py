@@ -23,7 +23,7 @@ SWAPPED = np.arange(210, dtype=">i2").tobytes()
 
 
 def gzipped(data: bytes, mark: Marks, what: str) -> bytes:
-    """Give gzip whose header has a name, a comment, an extra field and a time."""
+    """Return gzip whose header has a name, a comment, an extra field and a time."""
     compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
     note = mark(f"{what}: gzip FEXTRA").encode()
     return b"".join(
@@ -46,5 +46,5 @@ def fill(block: bytearray, fields: Mapping[str, int], mark: Marks, what: str) ->
 
 
 def after(mark: Marks, what: str) -> bytes:
-    """Give what follows the voxels in a file."""
+    """Return what follows the voxels in a file."""
     return mark(f"{what}: bytes after the voxels").encode()

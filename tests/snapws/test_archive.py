@@ -263,7 +263,7 @@ def test_what_cannot_be_archived(base, tmp_path):
     with pytest.raises(LayerFileMissing, match="layer 001 is at https"):
         write_archive(base, tmp_path / "out")
     (tmp_path / "file").touch()
-    with pytest.raises(ArchiveError, match="file is no folder"):
+    with pytest.raises(ArchiveError, match="file is not a folder"):
         write_archive(Workspace.open(base.path), tmp_path / "file" / "x.itksnap")
     assert not (tmp_path / "out").exists()
 

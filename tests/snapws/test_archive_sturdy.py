@@ -298,7 +298,7 @@ def test_what_only_looks_like_an_archive_stays(base, tmp_path, name):
     else:
         path.touch()
     before = listing(tmp_path / "out")
-    with pytest.raises(ArchiveError, match="holds other files|is no archive"):
+    with pytest.raises(ArchiveError, match="holds other files|is not an archive"):
         archive(base, tmp_path / "out")
     assert listing(tmp_path / "out") == before
 

@@ -103,7 +103,7 @@ def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path, slope, stor
     [
         ("ImageTransform.Offset.Element[0]", "nan", "'nan'"),
         ("LayerMetaData.DisplayMapping.SelectedScalarRep", "Loud", "'Loud', not a known mode"),
-        ("LayerMetaData.Alpha", "nan", "its opacity is no number"),
+        ("LayerMetaData.Alpha", "nan", "its opacity is not a number"),
         ("LayerMetaData.DisplayMapping.Curve.ControlPoint[0].tValue", "inf", "contrast curve"),
     ],
 )
@@ -212,7 +212,7 @@ def test_the_opacity_of_segmentations(scan):
     assert Problem(
         "settings",
         "layer 001",
-        "the opacity of the segmentations is no number: set another one",
+        "the opacity of the segmentations is not a number: set another one",
     ) in check(scan)
 
 

@@ -100,7 +100,7 @@ def test_a_value_that_is_not_of_its_kind(base):
 
 
 def as_saved(registry, preset="Black to green", inputs=("0.672489", "0.865316", "0.958519")):
-    """Give a layer the display settings of a vector image, those of components set by hand."""
+    """Set on a layer the display settings of a vector image, those of components set by hand."""
     mapping = registry.make_folder("LayerMetaData.DisplayMapping")
     mapping["SelectedScalarRep"], mapping["UseRGB"] = "Component", "0"
     for name in ("Average", "Component", "Magnitude", "Maximum"):

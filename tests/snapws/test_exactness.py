@@ -98,7 +98,7 @@ def quaternions(draw) -> np.ndarray:
 
 @st.composite
 def affines(draw) -> np.ndarray:
-    """Give orthonormal axes of any handedness times any spacing, and any place."""
+    """Return orthonormal axes of any handedness times any spacing, and any place."""
     header = Nifti1Header()
     header["pixdim"][:4] = (draw(st.sampled_from([-1, 1])), *draw(spacings()))
     header["quatern_b"], header["quatern_c"], header["quatern_d"] = draw(quaternions())
@@ -122,7 +122,7 @@ def shapes(draw) -> tuple[int, ...]:
 
 
 def voxels(dtype: np.dtype, count: int, seed: int) -> bytes:
-    """Give voxels of any bits, but numbers where there could be none."""
+    """Return voxels of any bits, but numbers where there could be none."""
     rng = np.random.default_rng(seed)
     if dtype.kind not in "fc":
         return rng.bytes(count * dtype.itemsize)
@@ -210,7 +210,7 @@ def archived(source: Path, folder: Path) -> Path:
 
 
 def seen_by_itk(path: Path) -> sitk.Image | None:
-    """Give an image as SimpleITK reads it; None if it does not."""
+    """Return an image as SimpleITK reads it; None if it does not."""
     try:
         return sitk.ReadImage(path)
     except RuntimeError:
@@ -218,7 +218,7 @@ def seen_by_itk(path: Path) -> sitk.Image | None:
 
 
 def interleaved(source: Source) -> np.ndarray:
-    """Give the voxels as ITK presents them, computed from the format's own words."""
+    """Return the voxels as ITK presents them, computed from the format's own words."""
     dtype = source.header.get_data_dtype().newbyteorder("<")
     axes = int(source.header["dim"][0])
     shape = tuple(int(length) for length in source.header["dim"][1 : axes + 1])

@@ -32,7 +32,7 @@ def test_every_error_is_in_the_tree_of_its_docstring():
 
 
 def imported_by(code: str) -> set[str]:
-    """Give the top-level packages that are loaded after running some code."""
+    """Return the top-level packages that are loaded after running some code."""
     script = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300

@@ -52,7 +52,7 @@ def made(workspace: Workspace) -> html.HtmlElement:
 
 
 def rows(page, caption: str) -> list[list[str]]:
-    """Give the texts of the cells of the table whose caption begins so, its head first."""
+    """Return the texts of the cells of the table whose caption begins so, its head first."""
     (found,) = (
         one for one in page.iter("table") if one.find("caption").text_content().startswith(caption)
     )
@@ -434,7 +434,7 @@ def test_a_page_replaces_a_page_and_nothing_else(ws, tmp_path):
     save(data := report(ws), target)
     assert target.read_bytes() == data
     target.write_text("mine")
-    with pytest.raises(WorkspaceError, match=r"page.html is there and is no report: choose anoth"):
+    with pytest.raises(WorkspaceError, match=r"page.html exists and is not a report: choose anoth"):
         save(data, target)
     assert target.read_text() == "mine"
 

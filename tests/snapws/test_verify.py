@@ -98,7 +98,7 @@ def test_a_name_with_the_number_of_another_layer(sent):
 @pytest.mark.parametrize("name", ["more.txt", ".hidden", "layer_004_" + "0" * 32 + ".nii.gz"])
 def test_something_else_in_the_folder(sent, name):
     (sent / name).write_bytes(b"")
-    assert only_problem(sent) == ("file", "archive", f"{name} is no part of the workspace")
+    assert only_problem(sent) == ("file", "archive", f"{name} is not part of the workspace")
 
 
 def test_a_file_outside(sent, inputs):

@@ -433,7 +433,7 @@ def test_mistyped_attributes_are_errors(base):
 def test_a_save_does_not_replace_an_image(base):
     image = base.folder / "a.nii.gz"
     before = image.read_bytes()
-    with pytest.raises(WorkspaceError, match="is there and is no workspace"):
+    with pytest.raises(WorkspaceError, match="exists and is not a workspace"):
         base.save(image)
     assert image.read_bytes() == before
     (base.folder / "empty").touch()

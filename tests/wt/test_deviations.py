@@ -136,7 +136,7 @@ def _missing_folder(run: Run) -> None:
 @check("ignores unknown modes")
 def _unknown_modes(run: Run) -> None:
     for command in ("-props-set-mcd", "-props-set-contrast"):
-        assert "'nonsense' is none of " in refused(run, "-lp", "0", command, "nonsense")
+        assert "'nonsense' is not one of " in refused(run, "-lp", "0", command, "nonsense")
 
 
 @check("prints `[WorkspaceAPI] …`")

@@ -101,7 +101,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 def messages(client: Client, ticket: int) -> list[str]:
-    """Give the log of a ticket without what the server wrote into it."""
+    """Return the log of a ticket without what the server wrote into it."""
     return [entry.message for entry in client.log(ticket)[2:]]
 
 

@@ -39,7 +39,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(reader: Any) -> Grid:
-    """Give size and place of the image whose header a reader has read."""
+    """Return size and place of the image whose header a reader has read."""
     kind = simpleitk().GetPixelIDValueAsString(reader.GetPixelID())
     return Grid(
         reader.GetSize(),
@@ -52,10 +52,10 @@ def grid_of(reader: Any) -> Grid:
 
 
 def simpleitk(path: Path | str = "image") -> ModuleType:
-    """Give SimpleITK, which keeps its warnings to itself.
+    """Import SimpleITK, and have it keep its warnings to itself.
 
     Raises:
-        ImageUnsupported: it is not installed; the message names the file that needs it.
+        ImageUnsupported: It is not installed; the message names the file that needs it.
     """
     try:
         import SimpleITK as sitk  # noqa: N813 - its usual name
@@ -152,7 +152,7 @@ def _reader(file: Path, kind: str) -> Any:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Give the words of a SimpleITK error without the places in its source."""
+    """Return the words of a SimpleITK error without the places in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     last = (lines or ["SimpleITK cannot read it"])[-1]
     words = [line.partition("): ")[2] or line for line in lines if "ITK ERROR" in line]

@@ -208,7 +208,7 @@ def _ending(file: Path) -> str:
 
 
 def _alike(one: Grid, other: Grid) -> bool:
-    """Tell whether two slices are of one image, their places aside."""
+    """Return whether two slices are of one image, their places aside."""
     return (
         (one.size, one.voxel, one.components) == (other.size, other.voxel, other.components)
         and np.allclose(one.direction, other.direction, rtol=0, atol=_SLICE_TOLERANCE)
@@ -217,7 +217,7 @@ def _alike(one: Grid, other: Grid) -> bool:
 
 
 def _distance(slices: tuple[Path, ...], places: _Array, normal: _Array) -> float:
-    """Give the distance of slices in mm, if they are evenly stacked along their normal.
+    """Return the distance of slices in mm, if they are evenly stacked along their normal.
 
     ITK takes it from the first and the last, and only warns of what is between them.
     """
@@ -255,5 +255,5 @@ def _start(path: Path) -> bytes:
 
 
 def _text(reader: Any, tag: str) -> str:
-    """Give a DICOM element of a file; nothing if it has none."""
+    """Return a DICOM element of a file; nothing if it has none."""
     return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""

@@ -87,7 +87,7 @@ def started(folder: Path, *words: str, **streams) -> subprocess.Popen[bytes]:
 
 
 def sections(page):
-    """Give the lines of a page under their titles."""
+    """Return the lines of a page under their titles."""
     head, *rest = page.rstrip().split("\n\n")
     parts = {block.split(":", 1)[0]: block.splitlines() for block in rest}
     return head.splitlines(), parts

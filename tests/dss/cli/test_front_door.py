@@ -33,7 +33,7 @@ EVERYTHING = """
 
 
 def commands(group, path=()):
-    """Give every subcommand as its words and the command itself."""
+    """Yield every subcommand as its words and the command itself."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))

@@ -70,14 +70,14 @@ def png(size: tuple[int, int]) -> bytes:
 
 
 def drawn(page) -> list[Image.Image]:
-    """Give the attached pictures as a page shows them."""
+    """Return the attached pictures as a page shows them."""
     addresses = page.xpath("//figure[@class='attached']/img/@src")
     head = "data:image/webp;base64,"
     return [Image.open(io.BytesIO(base64.b64decode(one.removeprefix(head)))) for one in addresses]
 
 
 def noise(side: int) -> bytes:
-    """Give a picture that no format makes small."""
+    """Return a picture that no format makes small."""
     file = io.BytesIO()
     values = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
     Image.fromarray(values).save(file, "PNG")
@@ -85,7 +85,7 @@ def noise(side: int) -> bytes:
 
 
 def jpeg(further_scans: int) -> bytes:
-    """Give a progressive JPEG, its last scan once more so many times."""
+    """Return a progressive JPEG, its last scan once more so many times."""
     file = io.BytesIO()
     Image.new("L", (64, 64), 99).save(file, "JPEG", progressive=True)
     data = file.getvalue()
@@ -154,7 +154,7 @@ def test_a_failed_ticket(page, provider, claimed):
 
 
 def bomb() -> bytes:
-    """Give a small PNG that would be 40000 pixels wide and high."""
+    """Return a small PNG that would be 40000 pixels wide and high."""
     data = bytearray(png((1, 1)))
     data[16:24] = (40000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
@@ -319,7 +319,7 @@ def test_refusals(user, claimed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     user.fails("tickets report 999999 -o ticket.html", "999999")
     Path("mine.html").write_text("mine")
-    user.fails(f"tickets report {claimed} -o mine.html", "mine.html is there and is no report")
+    user.fails(f"tickets report {claimed} -o mine.html", "mine.html exists and is not a report")
     assert Path("mine.html").read_text() == "mine"
     user(f"tickets report {claimed} -o mine.txt", 2)
     assert not Path("ticket.html").exists()

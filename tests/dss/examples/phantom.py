@@ -16,7 +16,7 @@ _TISSUES = ((1.0, 260.0), (0.94, 12.0), (0.88, 110.0))  # scalp, skull, brain: s
 
 
 def upright(spacing: tuple[float, float, float] = (3, 3, 3), *, top: float = 140.0) -> Any:
-    """Give shape and affine of a grid of 240 x 264 x 300 mm; its upper face is at z = `top`."""
+    """Return shape and affine of a grid of 240 x 264 x 300 mm; its upper face is at z = `top`."""
     size = np.array([240.0, 264.0, 300.0])
     shape = np.floor(size / spacing).astype(int)
     affine = np.diag([*spacing, 1.0])
@@ -26,7 +26,7 @@ def upright(spacing: tuple[float, float, float] = (3, 3, 3), *, top: float = 140
 
 
 def heights(shape: tuple[int, ...], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Give z in mm of every voxel."""
+    """Return z in mm of every voxel."""
     return _world(shape, affine)[2]
 
 

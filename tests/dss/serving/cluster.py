@@ -69,7 +69,7 @@ class Cluster:
         self.workers.clear()
 
     def log(self, name: str) -> str:
-        """Give what a worker, or `scheduler`, has printed."""
+        """Return what a worker, or `scheduler`, has printed."""
         return (self.folder / f"{name}.log").read_text(encoding="utf-8")
 
     def until_idle(self) -> None:

@@ -117,12 +117,12 @@ class Lab:
         return self.file
 
     def hold(self, moments: Mapping[int, str]) -> None:
-        """Say at which moment `sabotage` holds the process of which ticket."""
+        """Set at which moment `sabotage` holds the process of which ticket."""
         plan = {str(ticket): moment for ticket, moment in moments.items()}
         (self.folder / "moments.json").write_text(json.dumps(plan), encoding="utf-8")
 
     def held(self, ticket: int) -> int | None:
-        """Give the process that is held with a ticket, None where there is none yet."""
+        """Return the process that is held with a ticket, None where there is none yet."""
         file = self.folder / f"held_{ticket}"
         return int(file.read_text(encoding="ascii")) if file.exists() else None
 
@@ -192,12 +192,12 @@ class Lab:
         return self.user.status(ticket)
 
     def lines(self, ticket: int, category: str | None = None) -> list[LogEntry]:
-        """Give the ticket's log, all of it or the lines of a category."""
+        """Return the ticket's log, all of it or the lines of a category."""
         log = self.user.detail(ticket).log
         return [entry for entry in log if category in (None, entry.category)]
 
     def error(self, ticket: int) -> str:
-        """Give the reason of a ticket that failed: the one error in its log."""
+        """Return the reason of a ticket that failed: the one error in its log."""
         assert self.status(ticket) is TicketStatus.FAILED
         (entry,) = self.lines(ticket, "error")
         return entry.message
@@ -259,7 +259,7 @@ def until(condition: Callable[[], object], *, limit: float = 300.0) -> None:
 
 
 def stop(process: subprocess.Popen[bytes], *, limit: float = 300.0) -> int:
-    """Tell a runner to end; give its exit code."""
+    """End a runner; return its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(limit)
 

@@ -23,7 +23,7 @@ def write(folder: Path, text: str, name: str = "a_service.py") -> Path:
 def test_declared() -> None:
     @service(name="Example", tags=["Target", "Source"], resources={"gpu": 1}, resumable=False)
     def example(job: Any) -> None:
-        """Say what it does."""
+        """Count."""
         job.ticket += 1
 
     assert isinstance(example, Service)

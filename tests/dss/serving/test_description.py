@@ -29,13 +29,13 @@ _numbers = count(1)
 
 
 def described(**changes: Any) -> dict[str, Any]:
-    """Give a description that is well, with changes; a field that becomes `...` is left out."""
+    """Return a description that is well, with changes; a field that becomes `...` is left out."""
     document = {**template(f"Described{next(_numbers)}"), "citation": "Doe 2020", **changes}
     return {key: value for key, value in document.items() if value is not ...}
 
 
 def tagged(**changes: Any) -> dict[str, Any]:
-    """Give a description with one tag that has these changes."""
+    """Return a description with one tag that has these changes."""
     tag = {**template("N")["tags"][0], **changes}
     return described(tags=[{key: value for key, value in tag.items() if value is not ...}])
 
@@ -110,7 +110,7 @@ def test_nothing_is_wrong_with_these(check):
         (tagged(name=""), "tags[0].name", "'' has to be"),
         (tagged(type=...), "tags[0].type", "is missing"),
         (tagged(type="Overlay"), "tags[0].type", "'Overlay' is no .* OverlayImage or Segmentation"),
-        (tagged(type="mainimage"), "tags[0].type", "is no type of layer"),
+        (tagged(type="mainimage"), "tags[0].type", "is not a type of layer"),
         (tagged(hint=...), "tags[0].hint", "is missing.* tell the user"),
         (tagged(hint=False), "tags[0].hint", "true or false instead of a text"),
         (tagged(required=...), "tags[0].required", "is missing"),

@@ -66,7 +66,7 @@ def runs(lab: Lab, ticket: int) -> int:
 
 
 def stored(lab: Lab, ticket: int) -> dict[str, tuple[int, int]]:
-    """Give the files of a ticket's result on the server: when each was written, and its place."""
+    """Return the files of a ticket's result on the server: when each was written, and its place."""
     (folder,) = (
         folder
         for folder in lab.middleware.folder.glob("store/**/results")
@@ -76,7 +76,7 @@ def stored(lab: Lab, ticket: int) -> dict[str, tuple[int, int]]:
 
 
 def said(lab: Lab, ticket: int) -> str:
-    """Give the messages of a ticket's log."""
+    """Return the messages of a ticket's log."""
     return "\n".join(line.message for line in lab.lines(ticket))
 
 
@@ -389,7 +389,7 @@ def test_all_are_told_to_end_at_once(lab: Lab) -> None:
 
 
 def jobs(lab: Lab) -> list[int]:
-    """Give the first processes of the jobs that run."""
+    """Return the first processes of the jobs that run."""
     return [one.pid for one in lab.left() if "dss.serving.worker" in one.cmdline()]
 
 

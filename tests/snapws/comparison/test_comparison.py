@@ -66,7 +66,7 @@ def edited(study, tmp_path) -> Workspace:
 
 
 def mirrored(differences: tuple[Difference, ...]) -> set[Difference]:
-    """Give differences as they are from the other side."""
+    """Return differences as they are from the other side."""
     return {replace(one, place=_mirrored_place(one.place), a=one.b, b=one.a) for one in differences}
 
 
@@ -257,7 +257,7 @@ def test_rounding_is_below_the_tolerance(study, edited):
 
 
 def own_map(layer: Layer, *reds: int) -> None:
-    """Give a layer a colour map of its own points, at even places, with these parts of red."""
+    """Set on a layer a colour map of its own points, at even places, with these parts of red."""
     mapping = layer.registry.make_folder("LayerMetaData.DisplayMapping.ColorMap")
     mapping["NumberOfControlPoints"] = str(len(reds))
     for i, red in enumerate(reds):

@@ -27,7 +27,7 @@ INPUTS = RECORDINGS / "inputs"
 
 
 def random_voxels(dtype: str, shape: Sequence[int]) -> np.ndarray:
-    """Give voxels of any bits but those of numbers that are none, so that they compare."""
+    """Return voxels of any bits but those of numbers that are none, so that they compare."""
     rng, kind = np.random.default_rng(3), np.dtype(dtype)
     if kind.kind in "fc":
         drawn = rng.normal(0, 1e3, (2, *shape))
@@ -37,7 +37,7 @@ def random_voxels(dtype: str, shape: Sequence[int]) -> np.ndarray:
 
 
 def hash_of(voxels: np.ndarray) -> str:
-    """Give the hash of voxels in SimpleITK's order: z, y, x, component."""
+    """Return the hash of voxels in SimpleITK's order: z, y, x, component."""
     return hashlib.md5(np.ascontiguousarray(voxels).tobytes()).hexdigest()
 
 
@@ -363,7 +363,7 @@ SERIES = "1.2.826.0.1.99.1"
 
 
 def rotation(turns: Sequence[float]) -> np.ndarray:
-    """Give the matrix of turns, in radians, about z, y and x."""
+    """Return the matrix of turns, in radians, about z, y and x."""
     (a, b, c), (s, t, u) = np.cos(turns), np.sin(turns)
     about_z = np.array([[a, -s, 0], [s, a, 0], [0, 0, 1]])
     about_y = np.array([[b, 0, t], [0, 1, 0], [-t, 0, b]])
@@ -408,12 +408,12 @@ NAMES = ("s3", "s1.ima", "s0", "s4.dcm")
 
 
 def presented(header: images.ImageHeader) -> np.ndarray:
-    """Give the voxels of a header in SimpleITK's order."""
+    """Return the voxels of a header in SimpleITK's order."""
     return np.frombuffer(b"".join(header.voxels()), header.dtype).reshape(header.shape[::-1])
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:
-    """Give the affine in RAS mm of an image that SimpleITK has read."""
+    """Return the affine in RAS mm of an image that SimpleITK has read."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()

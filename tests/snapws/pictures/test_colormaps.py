@@ -78,7 +78,7 @@ def test_a_name_that_itksnap_does_not_know_is_grey_and_case_matters():
         assert color_map(Display(registry)) is NAMED["Grayscale"]
         assert re.search(said, unknown_name(Display(registry)))
     assert known_name("jET") == "Jet"  # of what a user types
-    with pytest.raises(InvalidValue, match=r"'Blue to white' is no colour map .* Jet"):
+    with pytest.raises(InvalidValue, match=r"'Blue to white' is not a known colour map.* Jet"):
         known_name("Blue to white")
 
 

@@ -62,7 +62,7 @@ def held(lab: Lab, settings: str = "resumable=True") -> int:
 
 
 def runs(lab: Lab, ticket: int) -> list[tuple[int, Path]]:
-    """Give the Dask worker and the folder of each run of a job."""
+    """Return the Dask worker and the folder of each run of a job."""
     lines = (lab.folder / f"runs_{ticket}").read_text(encoding="utf-8").splitlines()
     return [(int(line.split(" ", 1)[0]), Path(line.split(" ", 1)[1])) for line in lines]
 

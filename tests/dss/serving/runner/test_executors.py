@@ -135,7 +135,7 @@ class Ear:
         self.said: SimpleQueue[WorkerEvent] = SimpleQueue()
 
     def until(self, kind: type[Message]) -> Message:
-        """Give the next message of a kind."""
+        """Return the next message of a kind."""
         while True:
             said = self.said.get(timeout=300)
             if isinstance(said, kind):

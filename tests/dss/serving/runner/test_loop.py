@@ -342,7 +342,7 @@ def test_time_is_up_for_the_function_alone(lab: Lab) -> None:
 
 
 def small_disk(lab: Lab) -> list[object]:
-    """Give what a runner is started by, so that its work folder is a disk of 64 MB."""
+    """Return what a runner is started by, so that its work folder is a disk of 64 MB."""
     lab.workdir.mkdir()
     words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = 'mount -t tmpfs -o size=64m none "$0"'

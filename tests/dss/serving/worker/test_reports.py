@@ -42,7 +42,7 @@ def written(folder: Path, text: str) -> Attached:
 
 
 def told(client: Client, ticket: int, folder: Path) -> list[tuple[str, str, list[str]]]:
-    """Give what the user sees: categories, messages, contents of attachments."""
+    """Return what the user sees: categories, messages, contents of attachments."""
     seen = []
     for line in client.log(ticket):
         files = [
@@ -212,7 +212,7 @@ class Refusing(Provider):
 
 @contextmanager
 def refused(provider: Provider, ticket: int, folder: Path, *errors: DssError) -> Iterator[Refusing]:
-    """Tell a line, why a ticket failed, and another line, some of which are refused."""
+    """Report a line, why a ticket failed, and another line, some of which are refused."""
     refusing = Refusing(provider, *errors)
     with refusing.session:
         reports = ServerReports(refusing, ticket, folder / "reports", lambda: None)
