@@ -8,7 +8,7 @@ from snapws.errors import RegistryError
 from snapws.registry import Registry, text_format, xml_format
 from snapws.registry.tree import MAX_LEVELS
 from tests.conformance.replay import RECORDINGS
-from tests.snapws.registry.test_registry import tree
+from tests.snapws.registry.test_tree import tree
 
 #: What XML can hold, and no dot, which parts a key.
 _KEYS = st.text(st.characters(codec="utf-8", exclude_characters=".\0"), max_size=6).filter(
