@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from snapws.labels import Label
     from snapws.markups import Markup
     from snapws.timepoints import TimePoint
+    from snapws.volumes import LabelVolume
 
 #: The release of ITK-SNAP whose form of the file is written.
 FORMAT_VERSION = "20250909"
@@ -380,6 +381,12 @@ class Workspace:
         from snapws.labels import write_table
 
         write_table(self.main.registry.make_folder(_LABEL_TABLE), table)
+
+    def volumes(self) -> list[LabelVolume]:
+        """Return what each segmentation has of each label; see `snapws.volumes.volumes`."""
+        from snapws import volumes
+
+        return volumes.volumes(self)
 
     @property
     def time_points(self) -> tuple[TimePoint, ...]:

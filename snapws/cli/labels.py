@@ -129,6 +129,36 @@ def edit(
         render.note(f"changed {count} labels")
 
 
+@command(app, "volumes", example="snapws labels volumes study.itksnap --csv > volumes.csv")
+def volumes(
+    workspaces: Annotated[
+        list[Path],
+        typer.Argument(metavar="WORKSPACE...", help="The .itksnap files.", show_default=False),
+    ],
+    listing: Listing,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a table of values and commas.")] = False,
+) -> None:
+    """Measure the labels of the segmentations: voxels, mm3, mean of the main image.
+
+    By time point; the background is left out. The mean is that of the main image's voxels that are
+    finite numbers; it is empty for a main image of several components.
+    """
+    if csv and listing.json:
+        raise typer.BadParameter("say --csv or --json")
+    records = [
+        {"workspace": str(path), **asdict(one)}
+        for path in workspaces
+        for one in Workspace.open(path).volumes()
+    ]
+    columns = ["layer", "time_point", "label", "voxels", "volume_mm3", "mean", "name"]
+    if len(workspaces) > 1 or csv:
+        columns.insert(0, "workspace")
+    if csv:
+        render.as_csv(records, columns)
+    else:
+        listing.show(records, columns)
+
+
 @command(app, "clear", example="snapws labels clear study.itksnap")
 def clear(workspace: WorkspaceFile, saving: Saving) -> None:
     """Remove all labels."""
