@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from snapws.meshes import MeshLayer, PolyData
     from snapws.packing import ArchiveReport
     from snapws.registry import Registry
+    from snapws.resampling import resample
     from snapws.timepoints import TimePoint
     from snapws.workspace import Workspace
 
@@ -81,6 +82,7 @@ __all__ = [
     "Workspace",
     "WorkspaceChanged",
     "WorkspaceError",
+    "resample",
 ]
 
 _HOME = {
@@ -116,6 +118,7 @@ _HOME = {
     "Workspace": "workspace",
     "WorkspaceChanged": "errors",
     "WorkspaceError": "errors",
+    "resample": "resampling",
 }
 
 

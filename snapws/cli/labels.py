@@ -138,10 +138,10 @@ def volumes(
     listing: Listing,
     csv: Annotated[bool, typer.Option("--csv", help="Print a table of values and commas.")] = False,
 ) -> None:
-    """Measure the labels of the segmentations: voxels, mm3, mean of the main image.
+    """Measure labels: voxels, mm3, mean of the main image.
 
-    By time point; the background is left out. The mean is that of the main image's voxels that are
-    finite numbers; it is empty for a main image of several components.
+    Of each segmentation, by time point; the background is left out. The mean is that of the main
+    image's voxels that are finite numbers; it is empty for a main image of several components.
     """
     if csv and listing.json:
         raise typer.BadParameter("say --csv or --json")

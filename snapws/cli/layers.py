@@ -176,3 +176,35 @@ def copy_image(
         raise typer.BadParameter("there is no dry run of copying an image")
     with saving.edit(workspace) as opened:
         lookup.find_image(opened, layer).copy_image(file)
+
+
+@command(
+    app,
+    "export",
+    example='snapws layers export study.itksnap results/ --name "{number}-{nickname}"',
+)
+def export(
+    workspace: WorkspaceFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.", show_default=False)],
+    *,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="PATTERN",
+            help="Of a file: {nickname}, {number}, {role}, {tag} (the first), {file}.",
+        ),
+    ] = "{nickname}",
+    tag: OnlyTag = None,
+    role_: OnlyRole = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    listing: Listing,
+) -> None:
+    """Copy layers' images to NIfTI files with speaking names.
+
+    The workspace stays as it is. All files are written, or none.
+    """
+    from snapws import exporting
+
+    layers = Workspace.open(workspace).layers(tag=tag, role=role(role_))
+    listing.show_lines([str(one) for one in exporting.export(layers, folder, name, force=force)])
