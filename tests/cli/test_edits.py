@@ -274,3 +274,16 @@ def test_volumes_of_several_workspaces_name_the_one_that_fails(snapws):
     failed = snapws("labels volumes study.itksnap cardiac.itksnap", code=1)
     assert "cardiac.itksnap" in failed.stderr
     assert failed.stdout == ""
+
+
+def test_labels_are_renumbered_in_the_workspace_and_a_dry_run_writes_nothing(snapws, study):
+    before = sorted(study.iterdir())
+    snapws("labels remap study.itksnap --map 2:1 --dry-run")
+    assert sorted(study.iterdir()) == before
+    old = np.asarray(opened().layer("S").array())
+    records = json.loads(snapws("labels remap study.itksnap --map 2:1 --json").stdout)
+    assert records == [{"old": 2, "new": 1, "name": "CA1 (head)"}]
+    assert np.array_equal(opened().layer("S").array(), np.where(old == 2, 1, old))
+    assert [label.index for label in opened().labels] == [1, 5, 10]
+    for line in ("", "--compact --map 1:2"):
+        snapws(f"labels remap study.itksnap {line}", code=2)
