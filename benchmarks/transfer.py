@@ -64,7 +64,7 @@ CONTESTANTS = {
 
 
 def upload(server: str, login: str, ticket: str, file: str) -> Call:
-    from dss.uploads import upload_files
+    from dss.transfer.uploads import upload_files
 
     session = logged_in(server, login)
 
@@ -222,7 +222,7 @@ class Server:
 
     def ticket(self, way: str, what: str) -> int:
         """Make a ticket as a transfer needs it: empty, or with the archive and claimed."""
-        from dss.uploads import upload_files
+        from dss.transfer.uploads import upload_files
 
         ticket = self.client.create(self.service)
         if way == UP:

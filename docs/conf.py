@@ -47,11 +47,11 @@ nitpick_ignore_regex = [
     ("py:class", rf"({OTHERS})\.\w.*"),
     (
         "py:class",
-        r"Path|Image|Privacy|Function|Category|dss\.\w+\.[RT]|(tuple|Mapping)\[str",
+        r"Path|Image|Privacy|Function|Category|dss\.[\w.]+\.[RT]|(tuple|Mapping)\[str",
     ),  # for type checkers
     (
         "py:class",
-        r"Limits|Executor|Purpose|Format|WrittenFormat|dss\.answers\.Received|dss\.allowance\.Allowance",
+        r"Limits|Executor|Purpose|Format|WrittenFormat|(dss\.[\w.]+\.)?(Received|Allowance)",
     ),  # of the inside
 ]
 

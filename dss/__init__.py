@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from dss.admin import Admin
     from dss.client import Client
     from dss.errors import (
-        BadAnswer,
         CommandFailed,
         DemoFailed,
         DssError,
+        InvalidResponse,
         JobCancelled,
         JournalError,
         MiddlewareFailed,
@@ -45,22 +45,22 @@ if TYPE_CHECKING:
         Unfinished,
         WrongState,
     )
+    from dss.http.session import Session
     from dss.login import Credentials
     from dss.middleware import Middleware
     from dss.provider import Provider
     from dss.records import TicketStatus
     from dss.serving.declaration import service
     from dss.serving.job import Job
-    from dss.session import Session
 
 __all__ = [
     "Admin",
-    "BadAnswer",
     "Client",
     "CommandFailed",
     "Credentials",
     "DemoFailed",
     "DssError",
+    "InvalidResponse",
     "Job",
     "JobCancelled",
     "JournalError",
@@ -94,7 +94,7 @@ _HOME = {
     "Job": "serving.job",
     "Middleware": "middleware",
     "Provider": "provider",
-    "Session": "session",
+    "Session": "http.session",
     "TicketStatus": "records",
     "service": "serving.declaration",
 }

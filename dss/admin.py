@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote
 
-from dss.errors import BadAnswer, NotFound, Refused, shown
+from dss.errors import InvalidResponse, NotFound, Refused
+from dss.http.session import Session
 from dss.parsing import read_names, rows, word
 from dss.records import AnyTicket, ProviderUser, Service
-from dss.session import Session
+from dss.text import shown
 
 
 class Admin:
@@ -136,7 +137,7 @@ class Admin:
         return int(self._post(path, {"hours": str(hours)}, _matching("Purged ([0-9]+) tickets")))
 
     def _known(self, provider: str) -> str:
-        """Give the path of a provider; the server says nothing of one that never was."""
+        """Return the path of a provider; the server accepts one that never existed, too."""
         names = self.providers()
         if provider not in names:
             known = shown(", ".join(names)) or "none"
@@ -147,8 +148,8 @@ class Admin:
         return f"api/admin/providers/{quote(provider, safe='')}"
 
     def _post(self, path: str, fields: dict[str, str], read: Callable[[str], str]) -> str:
-        doubt = "it may have been done; the list tells, and doing it again does no harm"
-        return self.session.post_form(path, fields, read, doubt=doubt)
+        if_lost = "it may have been done; the list tells, and doing it again does no harm"
+        return self.session.post_form(path, fields, read, if_lost=if_lost)
 
     def _delete(self, path: str) -> None:
         # A GET, and one that says the same however often it is sent; `None` is the server's word.
@@ -156,12 +157,12 @@ class Admin:
 
 
 def _matching(form: str) -> Callable[[str], str]:
-    """Give a reader of answers of a form, which gives the part of it in brackets."""
+    """Return a reader of answers of a form, which returns the part of it in brackets."""
 
     def read(text: str) -> str:
         found = re.fullmatch(form, text.strip())
         if found is None:
-            raise BadAnswer(f"the server answered {shown(text)!r}, which is none")
+            raise InvalidResponse(f"the server answered {shown(text)!r}, which is invalid")
         return found[found.re.groups]
 
     return read

@@ -9,11 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dss.areas import list_files
-from dss.attachments import path_of
-from dss.downloads import download_archive, download_file
-from dss.errors import BadAnswer, NotFound, TicketDeleted, TooLarge, TransferFailed, WrongState
-from dss.following import follow
+from dss.errors import (
+    InvalidResponse,
+    NotFound,
+    TicketDeleted,
+    TooLarge,
+    TransferFailed,
+    WrongState,
+)
+from dss.http.session import Session
 from dss.parsing import (
     read_detail,
     read_int,
@@ -35,9 +39,11 @@ from dss.records import (
     TicketDetail,
     TicketStatus,
 )
-from dss.session import Session
-from dss.submitting import kept, kept_or_deleted, newest
-from dss.uploads import Sent, archived, upload_archive
+from dss.tickets import follow, kept, kept_or_deleted, newest
+from dss.transfer.attachments import path_of
+from dss.transfer.downloads import download_archive, download_file
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -67,7 +73,7 @@ class Client:
         )
 
     def service_detail(self, hash: str) -> ServiceDetail:  # noqa: A002 - the word of the field
-        """Tell what a service says of itself, and which layers it asks for.
+        """Return the description of a service, with the tags that it asks for.
 
         Raises:
             NotFound: There is no such service now.
@@ -75,7 +81,7 @@ class Client:
         return read_service(self.session.get_json(f"api/services/{hash}/detail"))
 
     def service_stats(self, hash: str) -> ServiceStats:  # noqa: A002 - the word of the field
-        """Tell how busy a service is.
+        """Return how busy a service is.
 
         Raises:
             ServerFailed: There is no such service (so the server answers).
@@ -99,8 +105,10 @@ class Client:
         """
         if not re.fullmatch("[0-9a-f]{40}", service):
             service = newest(self.services(), service).hash
-        doubt = "a ticket may have been made; it is the last of your tickets, and in state init"
-        return self.session.post_form("api/tickets", {"githash": service}, read_int, doubt=doubt)
+        if_lost = "a ticket may have been made; it is the last of your tickets, and in state init"
+        return self.session.post_form(
+            "api/tickets", {"githash": service}, read_int, if_lost=if_lost
+        )
 
     def submit(
         self,
@@ -198,15 +206,15 @@ class Client:
             NotFound: The user has no such ticket.
             OutcomeUnknown: The answer was lost.
         """
-        doubt = f"ticket {ticket} may be queued; ask for its status"
+        if_lost = f"ticket {ticket} may be queued; ask for its status"
         rule = "only a ticket in state init can be queued"
         with self._state_matters(ticket, rule, TicketStatus.INIT):
             self.session.post_form(
                 f"api/tickets/{ticket}/status",
                 {"status": "ready"},
                 word("ready"),
-                doubt=doubt,
-                ask=lambda: self._left(ticket, TicketStatus.INIT),
+                if_lost=if_lost,
+                was_done=lambda: self._left(ticket, TicketStatus.INIT),
             )
 
     def tickets(self) -> list[Ticket]:
@@ -214,7 +222,7 @@ class Client:
         return self.session.get_text("api/tickets", rows(Ticket, "id", "service", "status"))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tell a ticket's status.
+        """Return the status of a ticket.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -222,7 +230,7 @@ class Client:
         return self.session.get_text(f"api/tickets/{ticket}/status", read_status)
 
     def detail(self, ticket: int, since: int = 0) -> TicketDetail:
-        """Tell status, progress, place in the queue, and the log after the entry `since`.
+        """Return status, progress, place in the queue, and the log after the entry `since`.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -234,7 +242,7 @@ class Client:
         return read_detail(self.session.get_json(path, within=within))
 
     def log(self, ticket: int, since: int = 0) -> tuple[LogEntry, ...]:
-        """Give the log of a ticket after the entry `since`, oldest first; a deleted one's too.
+        """Return the log of a ticket after the entry `since`, oldest first; of deleted ones, too.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -242,7 +250,7 @@ class Client:
         return self.detail(ticket, since).log
 
     def progress(self, ticket: int) -> float:
-        """Tell how much of a ticket is done: the sum of the parts that its provider has set.
+        """Return how much of a ticket is done: the sum of the parts that its provider has set.
 
         It is 0 to 1 where the provider keeps to one division of the work, and is not 1 merely
         because the ticket is over, as that of `detail` is.
@@ -253,7 +261,7 @@ class Client:
         return self.session.get_text(f"api/tickets/{ticket}/progress", read_number)
 
     def queue_position(self, ticket: int) -> int | None:
-        """Tell a ticket's place in the queue of its service, from 1; None where it is in none.
+        """Return a ticket's place in the queue of its service, from 1; None if it is not queued.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -276,7 +284,7 @@ class Client:
     ) -> Path:
         """Fetch an attached file, as `target`, which is replaced once the file is whole.
 
-        `dss.attachments.file_name` makes a name that nothing runs at a double click.
+        `dss.transfer.attachments.file_name` makes a name that nothing runs at a double click.
 
         Args:
             attachment: The attachment.
@@ -397,11 +405,11 @@ class Client:
             NotFound: The user has no such ticket.
             OutcomeUnknown: The answer was lost.
         """
-        doubt = f"ticket {ticket} may be queued again; ask for its status"
+        if_lost = f"ticket {ticket} may be queued again; ask for its status"
         before = max((entry.id for entry in self.log(ticket)), default=0)
         failed = (TicketStatus.FAILED, TicketStatus.TIMEOUT)
 
-        def ask() -> str | None:
+        def was_done() -> str | None:
             # It may have been queued, claimed and failed again meanwhile, which the log tells.
             queued = self._left(ticket, *failed)
             return queued or ("ready" if self.log(ticket, before) else None)
@@ -411,12 +419,12 @@ class Client:
             self.session.get_text(
                 f"api/tickets/{ticket}/retry",
                 word("ready"),
-                doubt=doubt,
-                ask=ask,
+                if_lost=if_lost,
+                was_done=was_done,
             )
 
     def _left(self, ticket: int, *before: TicketStatus) -> str | None:
-        """Give the word for "queued" if a ticket has left the states `before`, None if not."""
+        """Return the word for "queued" if a ticket has left the states `before`, else None."""
         status = self.status(ticket)
         if status is TicketStatus.DELETED:
             raise TicketDeleted(f"ticket {ticket} is deleted")
@@ -424,13 +432,13 @@ class Client:
 
     @contextmanager
     def _state_matters(self, ticket: int, rule: str, *right: TicketStatus) -> Iterator[None]:
-        """Tell a ticket in the wrong state from none: the server says "not found" of both."""
+        """Raise the right error for a ticket in the wrong state, which the server cannot find."""
         try:
             yield
         except NotFound as error:
             status = self.status(ticket)
             if status in right:
-                raise BadAnswer(
+                raise InvalidResponse(
                     f"{error}; but ticket {ticket} is there, in state {status} as it must: "
                     "something between here and the server may have answered in its place"
                 ) from error

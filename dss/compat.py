@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 import requests
 
 from dss.errors import NotLoggedIn
+from dss.http.session import Session
 from dss.login import Credentials, login, user
 from dss.provider import Category, Provider
 from dss.records import Claim, TicketStatus
-from dss.session import Session
+from dss.text import install_hint
 
 if TYPE_CHECKING:
     import pandas
@@ -222,8 +223,7 @@ def _import_pandas() -> Any:
         import pandas
     except ImportError as error:
         raise ImportError(
-            "DSSClient gives tables of pandas, which is not installed; "
-            "run: pip install 'snapws[compat]' (in the checkout: '.[compat]')"
+            f"DSSClient returns tables of pandas, which is not installed; {install_hint('compat')}"
         ) from error
     return pandas
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from dss.errors import DemoFailed
 from dss.middleware import ADMINISTRATOR, Middleware
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
+from dss.text import install_hint
 from snapws import Workspace, labels
 
 if TYPE_CHECKING:
@@ -90,14 +92,16 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
     example.check()
     tell("starting the middleware")
     with Middleware(folder / "middleware") as middleware:
-        hash_ = middleware.publish(example.folder, PROVIDER)
-        _add_users(middleware)
-        tell(f"{middleware.url} offers {_name_of(example)} ({hash_[:8]})")
-        with middleware.login(USER) as session:
+        middleware.add_user(USER)
+        with (
+            serving(middleware, service, folder / "work", max_tickets=1) as hash_,
+            middleware.login(USER) as session,
+        ):
+            tell(f"{middleware.url} offers {_name_of(example)} ({hash_[:8]})")
             user = Client(session)
             ticket = user.submit(make_workspace(folder / "study", service), hash_)
             tell(f"the user submitted a workspace: ticket {ticket}")
-            _serve(middleware, example, folder / "work", lambda: _follow(user, ticket, tell))
+            _follow(user, ticket, tell)
             if user.status(ticket) != "success":
                 raise DemoFailed(f"the ticket is {user.status(ticket)}; look into {folder}/work")
             result = user.download(ticket, folder / "result")
@@ -107,7 +111,7 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
 
 
 def images() -> Path:
-    """Give the folder with the images of the demonstration."""
+    """Return the folder with the images of the demonstration."""
     installed = Path(__file__).parent / "brain"
     return installed if installed.exists() else Path(__file__).parents[1] / "fixtures" / "brain"
 
@@ -120,19 +124,40 @@ def make_workspace(folder: Path, service: str = "registration") -> Workspace:
     return workspace
 
 
-def _serve(
-    middleware: Middleware, example: Example, folder: Path, meanwhile: Callable[[], None]
-) -> None:
-    """Run a runner for one ticket, and do something else meanwhile."""
+@contextmanager
+def serving(
+    middleware: Middleware, service: str, folder: Path, max_tickets: int | None = None
+) -> Iterator[str]:
+    """Offer an example service, and have a runner in this process serve it.
+
+    Args:
+        middleware: A middleware that runs.
+        service: Name of one of `EXAMPLES`.
+        folder: The runner's work folder.
+        max_tickets: How many tickets are served; by default all until the end of the block.
+
+    Yields:
+        The hash of the service.
+
+    Raises:
+        DemoFailed: The service lacks something on this machine.
+        DssError: The runner failed.
+    """
+    example = EXAMPLES[service]
+    example.check()
+    hash_ = middleware.publish(example.folder, PROVIDER)
+    middleware.add_user(PROVIDER_USER)
+    with middleware.login(ADMINISTRATOR) as session:
+        Admin(session).add_user(PROVIDER, PROVIDER_USER)
     runner = Runner(
         example.folder / "service.py",
         lambda: middleware.login(PROVIDER_USER),
-        Settings(PROVIDER, folder, max_tickets=1, interval=1.0),
+        Settings(PROVIDER, folder, max_tickets=max_tickets, interval=1.0, grace=10.0),
     )
     with ThreadPoolExecutor(1) as thread:
         work = thread.submit(runner.run)
         try:
-            meanwhile()
+            yield hash_
         finally:
             runner.stop()
         work.result()
@@ -145,13 +170,6 @@ def _follow(user: Client, ticket: int, tell: Callable[[str], None]) -> None:
             tell(f"{news.progress:4.0%} {entry.message}{files}")
 
 
-def _add_users(middleware: Middleware) -> None:
-    middleware.add_user(USER)
-    middleware.add_user(PROVIDER_USER)
-    with middleware.login(ADMINISTRATOR) as session:
-        Admin(session).add_user(PROVIDER, PROVIDER_USER)
-
-
 def _name_of(example: Example) -> str:
     text = (example.folder / "service.json").read_text(encoding="utf-8")
     return str(json.loads(text)["name"])
@@ -161,8 +179,8 @@ def _check_registration() -> None:
     needed = {"greedy": "picsl_greedy", "Pillow": "PIL"}
     if lacking := [name for name, module in needed.items() if find_spec(module) is None]:
         raise DemoFailed(
-            f"the registration lacks {' and '.join(lacking)}; run: pip install 'snapws[demo]' "
-            "(in the checkout: '.[demo]'); the neck cut needs neither: dss demo --service neckcut"
+            f"the registration lacks {' and '.join(lacking)}; {install_hint('demo')}; "
+            "the neck cut needs neither: dss demo --service neckcut"
         )
 
 
@@ -241,9 +259,9 @@ def _voxels(path: Path) -> npt.NDArray[np.generic]:
 
 
 def _extent(path: Path) -> tuple[float, float]:
-    """Give where an image of the template begins and ends, in mm, from inferior to superior."""
+    """Return where an image of the template begins and ends, in mm, from inferior to superior."""
     from snapws.geometry import affine
-    from snapws.images import read_header
+    from snapws.images.reading import read_header
 
     header = read_header(path)
     to_ras = affine(header)

@@ -2,7 +2,7 @@
 
 ```
 DssError
-├── Refused             the server said no: nothing was done
+├── Refused             the server refused the call: nothing was done
 │   ├── NotLoggedIn     no login, or the server no longer knows it
 │   ├── NotPermitted    logged in, but not an administrator, or not a provider of this service
 │   ├── NotFound        no such ticket, service, file or route (or it is somebody else's)
@@ -13,7 +13,7 @@ DssError
 ├── NetworkFailed       nothing was sent, or a call that may be repeated got no answer
 │   └── Unfinished      a ticket was made, and not all of it could be sent: go on with it later
 ├── OutcomeUnknown      a call that changes something may or may not have been done
-├── BadAnswer           the answer is not of the API's form
+├── InvalidResponse     the answer is not of the API's form
 ├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
 │   └── TooLarge        the files have more bytes than a download may have
 ├── TimedOut            the time to wait for a ticket is over
@@ -30,10 +30,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TEXT_LIMIT = 300
-"""Characters of a server's text that an error shows."""
-
-_LOOKED_AT = 20 * TEXT_LIMIT
+from dss.text import shown
 
 
 class DssError(Exception):
@@ -65,7 +62,7 @@ class NotPermitted(Refused):
 
 
 class NotFound(Refused):
-    """No such ticket, service, file or route; the server says the same of somebody else's."""
+    """The ticket, service, file or route does not exist, or belongs to somebody else."""
 
 
 class TicketDeleted(Refused):
@@ -83,7 +80,7 @@ class WrongState(Refused):
 
 
 class ServerFailed(DssError):
-    """The server failed at a call that may be repeated, at every try.
+    """The server failed at a call that may be repeated, at every attempt.
 
     Attributes:
         status: HTTP status of the answer: 500 and above, 408 or 429.
@@ -120,8 +117,8 @@ class OutcomeUnknown(DssError):
     """
 
 
-class BadAnswer(DssError):
-    """The server's answer is not what the API says it is."""
+class InvalidResponse(DssError):
+    """The server's response does not have the form that the API prescribes."""
 
 
 class TransferFailed(DssError):
@@ -129,11 +126,11 @@ class TransferFailed(DssError):
 
 
 class TooLarge(TransferFailed):
-    """The files have more bytes than a download may have, or than there is room for."""
+    """The files have more bytes than a download may have, or than fit on the disk."""
 
 
 class TimedOut(DssError):
-    """The time that was given to wait for a ticket is over."""
+    """The time to wait for a ticket is over."""
 
 
 class MiddlewareFailed(DssError):
@@ -166,13 +163,6 @@ class JournalError(DssError):
 
 class DemoFailed(DssError):
     """The demonstration did not show what it should."""
-
-
-def shown(text: str) -> str:
-    """Make a server's text fit for a line: no control characters, at most `TEXT_LIMIT` long."""
-    text = text[:_LOOKED_AT]  # however much of it there is
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
 
 
 # Status and words of an answer, first match wins. The middleware uses 400 for everything of the

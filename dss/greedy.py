@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dss.text import install_hint
+
 #: The words that begin a command line of greedy, for `Job.run`.
 GREEDY = (sys.executable, "-m", "dss.greedy")
 
@@ -24,10 +26,7 @@ def main(words: Sequence[str]) -> int:
     try:
         from picsl_greedy import Greedy3D
     except ImportError:
-        sys.stderr.write(
-            "greedy is not installed; run: pip install 'snapws[demo]' "
-            "(in the checkout: '.[demo]')\n"
-        )
+        sys.stderr.write(f"greedy is not installed; {install_hint('demo')}\n")
         return 1
     relative = [os.path.relpath(word) if Path(word).is_absolute() else word for word in words]
     Greedy3D().execute(" ".join(relative))

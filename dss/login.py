@@ -14,9 +14,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from dss.errors import BadAnswer, NotLoggedIn, NotPermitted, shown
-from dss.retry import PATIENCE
-from dss.session import COOKIE_NAME, TIMEOUT, Session, server_url
+from dss.errors import InvalidResponse, NotLoggedIn, NotPermitted
+from dss.http.retry import RETRY_FOR
+from dss.http.session import COOKIE_NAME, TIMEOUT, Session, server_url
+from dss.text import shown
 from snapws.files import replacing
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
@@ -30,7 +31,7 @@ def login(
     token: str,
     *,
     timeout: tuple[float, float] = TIMEOUT,
-    patience: float = PATIENCE,
+    retry_for: float = RETRY_FOR,
     verify: bool | str = True,
 ) -> Session:
     """Log in with a token, which the server accepts once; the session begins without cookies.
@@ -41,24 +42,24 @@ def login(
         server: URL of the middleware.
         token: What the page `token` of the server shows; spaces around it are dropped.
         timeout: As for `Session`.
-        patience: As for `Session`.
+        retry_for: As for `Session`.
         verify: As for `Session`.
 
     Raises:
         NotLoggedIn: The token is wrong, or was used before.
-        BadAnswer: The server accepted the token, but its cookie is for another host.
+        InvalidResponse: The server accepted the token, but its cookie is for another host.
         NetworkFailed: The server was not reached.
         OutcomeUnknown: The answer was lost; the token may be used up.
     """
-    session = Session(server, timeout=timeout, patience=patience, verify=verify)
+    session = Session(server, timeout=timeout, retry_for=retry_for, verify=verify)
     token = token.strip()
     if not token:
         raise NotLoggedIn(f"the token is empty; get one at {session.server}/token")
-    doubt = f"the token may be used up; get another at {session.server}/token"
+    if_lost = f"the token may be used up; get another at {session.server}/token"
     try:
-        session.user = session.post_form("api/login", {"token": token}, _read_user, doubt=doubt)
+        session.user = session.post_form("api/login", {"token": token}, _read_user, if_lost=if_lost)
         if session.cookie is None:
-            raise BadAnswer(
+            raise InvalidResponse(
                 f"{session.server} accepted the token, but its cookie is for another host: the "
                 f"middleware has to run with the cookie domain {session.host!r} (or '')"
             )
@@ -87,7 +88,7 @@ def user(session: Session) -> str:
 
 def _read_user(answer: str) -> str:
     if not answer.startswith(_GREETING):
-        raise BadAnswer(f"the server answered {shown(answer)!r} to a login")
+        raise InvalidResponse(f"the server answered {shown(answer)!r} to a login")
     return shown(answer.removeprefix(_GREETING))
 
 
@@ -158,7 +159,7 @@ class Credentials:
         server: str | None = None,
         *,
         timeout: tuple[float, float] = TIMEOUT,
-        patience: float = PATIENCE,
+        retry_for: float = RETRY_FOR,
         verify: bool | str = True,
     ) -> Session:
         """Open the session kept for a server; the server is not asked whether it still knows it.
@@ -166,12 +167,12 @@ class Credentials:
         Args:
             server: URL of the server; `self.server` by default.
             timeout: As for `Session`.
-            patience: As for `Session`.
+            retry_for: As for `Session`.
             verify: As for `Session`.
 
         Raises:
             NotLoggedIn: No login is kept; the message says how to log in.
-            NetworkFailed: The URL is none.
+            NetworkFailed: The URL is invalid.
         """
         server = server or self.server or ""
         if not server:
@@ -186,7 +187,7 @@ class Credentials:
             values = [row[6] for row in rows if len(row) == 7 and row[5] == COOKIE_NAME]
             if values and re.fullmatch("[ -~]+", values[-1]):
                 return Session(
-                    server, cookie=values[-1], timeout=timeout, patience=patience, verify=verify
+                    server, cookie=values[-1], timeout=timeout, retry_for=retry_for, verify=verify
                 )
         raise _no_login(server)
 
@@ -194,7 +195,7 @@ class Credentials:
         """Remove the login kept for a server; without one nothing happens.
 
         Raises:
-            NetworkFailed: The URL is none.
+            NetworkFailed: The URL is invalid.
         """
         server = server or self.server
         if server is None:

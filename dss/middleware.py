@@ -25,8 +25,9 @@ from typing import Literal
 
 from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
+from dss.http.session import Session
 from dss.login import login
-from dss.session import Session
+from dss.text import install_hint
 from snapws import leftovers
 
 HOST = "127.0.0.1"
@@ -151,10 +152,7 @@ class Middleware:
         if not 0 <= self.port <= _MAX_PORT:
             raise MiddlewareFailed(f"{self.port} is no port: they go from 0 to {_MAX_PORT}")
         if find_spec("itksnap_dss_server") is None:
-            raise MiddlewareFailed(
-                "the middleware is not installed; run: pip install 'snapws[middleware]' "
-                "(in the checkout: '.[middleware]')"
-            )
+            raise MiddlewareFailed(f"the middleware is not installed; {install_hint('middleware')}")
         (self.folder / "store").mkdir(parents=True, exist_ok=True)
         if self.port:
             self._start_on(_usable(self.port))
@@ -199,12 +197,17 @@ class Middleware:
             self.stop()
             raise
         self.port = port
+        if (note := _note(port)) is not None:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(str(self.folder), encoding="utf-8")
 
     def stop(self) -> None:
         """Stops the server; its folder stays as it is."""
         child, self._child = self._child, None
         if child is None:
             return
+        if (note := _note(self.port)) is not None:
+            note.unlink(missing_ok=True)
         with child:  # which closes the pipe and waits
             child.terminate()
             try:
@@ -261,14 +264,19 @@ class Middleware:
         Raises:
             MiddlewareFailed: There is no such user.
         """
-        return login(self.url, self._new_token(email))
+        return login(self.url, self.new_token(email))
 
-    def _new_token(self, email: str) -> str:
+    def new_token(self, email: str) -> str:
+        """Returns another token of a user, to log in with, once; what is logged in stays so.
+
+        Raises:
+            MiddlewareFailed: There is no such user.
+        """
         token = secrets.token_hex(24)
         with closing(self._database()) as database, database:
             changed = database.execute("update users set passwd=? where email=?", (token, email))
         if changed.rowcount != 1:
-            raise MiddlewareFailed(f"no user {email} in {self.folder}; add_user makes one")
+            raise MiddlewareFailed(f"no user {email} in {self.folder}: add one (--user, add_user)")
         return token
 
     def publish(self, description: str | Path, provider: str) -> str:
@@ -327,16 +335,34 @@ class Middleware:
         try:
             if not self._knows(ADMINISTRATOR):
                 self.add_user(ADMINISTRATOR, admin=True, tier="poweruser")
-            token = self._new_token(ADMINISTRATOR)
+            token = self.new_token(ADMINISTRATOR)
         except sqlite3.OperationalError:
             return False  # this server makes its tables before it listens
         try:
-            login(f"http://{HOST}:{port}", token, patience=1.0).close()
+            login(f"http://{HOST}:{port}", token, retry_for=1.0).close()
         except NotLoggedIn:
             return False  # it does not know the token
         except DssError as error:
             raise _PortTaken(f"port {port} is not its own: {error}") from error
         return True
+
+
+def running() -> dict[int, Path]:
+    """Returns the folders of the middlewares that this user runs on this machine, by port."""
+    note = _note(0)
+    found = {}
+    for one in note.parent.iterdir() if note is not None and note.parent.is_dir() else ():
+        if one.name.isdecimal() and _listens(int(one.name)):
+            found[int(one.name)] = Path(one.read_text(encoding="utf-8"))
+        else:
+            one.unlink(missing_ok=True)  # of one that was killed
+    return found
+
+
+def _note(port: int) -> Path | None:
+    """Returns the file that says in which folder the middleware on a port keeps its data."""
+    state = leftovers.state_folder()
+    return None if state is None else state / "middlewares" / str(port)
 
 
 def _environment() -> dict[str, str]:

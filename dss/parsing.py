@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar, get_type_hints
 
-from dss.errors import BadAnswer, shown
+from dss.errors import InvalidResponse
 from dss.records import (
     Attachment,
     LogEntry,
@@ -31,6 +31,7 @@ from dss.records import (
     TicketDetail,
     TicketStatus,
 )
+from dss.text import shown
 
 R = TypeVar("R")
 
@@ -41,16 +42,18 @@ def read_word(text: str, *allowed: str) -> str:
     """Read an answer of one word, which has to be one of those `allowed`.
 
     Raises:
-        BadAnswer: It is none.
+        InvalidResponse: It is not one of the words.
     """
     word = text.strip()
     if word not in allowed:
-        raise BadAnswer(f"the server answered {shown(text)!r} instead of {' or '.join(allowed)}")
+        raise InvalidResponse(
+            f"the server answered {shown(text)!r} instead of {' or '.join(allowed)}"
+        )
     return word
 
 
 def word(*allowed: str) -> Callable[[str], str]:
-    """Give a reader of answers of one word, which has to be one of those `allowed`."""
+    """Return a reader of answers of one word, which has to be one of those `allowed`."""
     return lambda text: read_word(text, *allowed)
 
 
@@ -58,11 +61,11 @@ def read_int(text: str) -> int:
     """Read a number that is an id or a count: decimal digits and nothing else.
 
     Raises:
-        BadAnswer: It is none.
+        InvalidResponse: It is not a number.
     """
     digits = text.strip()
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
-        raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
+        raise InvalidResponse(f"the server answered {shown(text)!r} instead of a number")
     return int(digits)
 
 
@@ -70,14 +73,14 @@ def read_number(text: str) -> float:
     """Read a number that need not be whole.
 
     Raises:
-        BadAnswer: It is none.
+        InvalidResponse: It is not a number.
     """
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise BadAnswer(f"the server answered {shown(text)!r} instead of a number")
+        raise InvalidResponse(f"the server answered {shown(text)!r} instead of a number")
     return number
 
 
@@ -98,8 +101,8 @@ def read_time(value: object) -> datetime:
     """Read a time: seconds of the epoch, or a date and time without a zone, taken for UTC.
 
     Raises:
-        BadAnswer: It is none, or none from 1970 to 2999: others cannot be told in the time of any
-            place on any system.
+        InvalidResponse: It is not a valid time from 1970 to 2999: others cannot be shown in the
+            local time of every place on every system.
     """
     time: datetime | None = None
     try:
@@ -109,9 +112,9 @@ def read_time(value: object) -> datetime:
         elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
             time = _EPOCH + timedelta(seconds=float(value))
     except (ValueError, OverflowError) as error:
-        raise BadAnswer(f"not a time: {shown(repr(value))}") from error
+        raise InvalidResponse(f"not a time: {shown(repr(value))}") from error
     if time is None or not _EPOCH <= time < _FAR:
-        raise BadAnswer(f"not a time: {shown(repr(value))}")
+        raise InvalidResponse(f"not a time: {shown(repr(value))}")
     return time
 
 
@@ -119,7 +122,7 @@ def read_duration(value: object) -> timedelta | None:
     """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none.
 
     Raises:
-        BadAnswer: It is none.
+        InvalidResponse: It is not a duration.
     """
     if value is None or value == "":
         return None
@@ -131,7 +134,7 @@ def read_duration(value: object) -> timedelta | None:
             return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         return timedelta(seconds=float(text))
     except (ValueError, OverflowError) as error:
-        raise BadAnswer(f"not a duration: {shown(text)!r}") from error
+        raise InvalidResponse(f"not a duration: {shown(text)!r}") from error
 
 
 def _read_flag(text: str) -> bool:
@@ -156,7 +159,7 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
         text: The answer.
 
     Raises:
-        BadAnswer: A row has more or fewer columns, or a value of the wrong form.
+        InvalidResponse: A row has more or fewer columns, or a value of the wrong form.
     """
     types = get_type_hints(record)
     readers = [_READERS[types[column]] for column in columns]
@@ -167,22 +170,22 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
         # Without `newline=""` a line end inside a quoted field would be changed.
         for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
             if len(row) != len(columns):
-                raise BadAnswer(
+                raise InvalidResponse(
                     f"row {number} has {len(row)} columns instead of {len(columns)} "
                     f"({', '.join(columns)}): {shown(','.join(row))!r}"
                 )
             try:
                 values = [read(value) for read, value in zip(readers, row, strict=True)]
-            except BadAnswer as error:
-                raise BadAnswer(f"row {number}, {shown(','.join(row))!r}: {error}") from error
+            except InvalidResponse as error:
+                raise InvalidResponse(f"row {number}, {shown(','.join(row))!r}: {error}") from error
             records.append(record(*(values[place] for place in places)))
     except csv.Error as error:
-        raise BadAnswer(f"not CSV: {error}: {shown(text)!r}") from error
+        raise InvalidResponse(f"not CSV: {error}: {shown(text)!r}") from error
     return records
 
 
 def rows(record: type[R], *columns: str) -> Callable[[str], list[R]]:
-    """Give a reader of rows of CSV, as `read_csv` reads them."""
+    """Return a reader of rows of CSV, as `read_csv` reads them."""
     return lambda text: read_csv(record, columns, text)
 
 
@@ -202,7 +205,9 @@ def _form(what: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BadAnswer(f"{what} is not of the expected form: {shown(repr(error))}") from error
+        raise InvalidResponse(
+            f"{what} is not of the expected form: {shown(repr(error))}"
+        ) from error
 
 
 def read_detail(document: object) -> TicketDetail:

@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from dss.areas import list_files
 from dss.client import Area
-from dss.downloads import download_archive
 from dss.errors import (
-    BadAnswer,
+    InvalidResponse,
     NetworkFailed,
     NotFound,
     OutcomeUnknown,
     ServerFailed,
     TicketDeleted,
-    shown,
 )
-from dss.multipart import FileBody
+from dss.http.multipart import FileBody
+from dss.http.session import Session
 from dss.parsing import read_int, read_status, rows, word
 from dss.records import Available, Claim, FileEntry, ProvidedService, TicketStatus
-from dss.session import Session
-from dss.uploads import Sent, archived, upload_archive
+from dss.text import shown
+from dss.transfer.downloads import download_archive
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import Sent, archived, upload_archive
 
 if TYPE_CHECKING:
     from snapws import Workspace
@@ -69,7 +69,7 @@ class Provider:
         fields = {"services": _joined(hashes)}
         try:
             read = rows(Available, "hash", "name", "ready")
-            return self.session.post_form("api/pro/services/available", fields, read, doubt=None)
+            return self.session.post_form("api/pro/services/available", fields, read, if_lost=None)
         except NotFound as error:
             if error.status == 404:
                 return None
@@ -93,11 +93,13 @@ class Provider:
             NotPermitted: The user does not provide one of the services.
         """
         fields = {"services": _joined(hashes), "provider": provider, "code": instance}
-        doubt = (
+        if_lost = (
             f"a ticket may have been claimed for {provider} {instance}, and nobody works on it; "
             "its owner sees the claim in its log"
         )
-        return self.session.post_form("api/pro/services/claims", fields, _read_claim, doubt=doubt)
+        return self.session.post_form(
+            "api/pro/services/claims", fields, _read_claim, if_lost=if_lost
+        )
 
     def wait_for_claim(
         self,
@@ -143,7 +145,7 @@ class Provider:
             time.sleep(min(interval, left))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Tell the status of a ticket of a provided service, claimed or not, deleted or not.
+        """Return the status of a ticket of a provided service, claimed or not, deleted or not.
 
         Raises:
             NotFound: There is no such ticket for this user.
@@ -213,8 +215,8 @@ class Provider:
         """
         if category not in get_args(Category):
             raise ValueError(f"{category!r} is not one of {', '.join(get_args(Category))}")
-        doubt = "the line may be in the log"
-        return self._post(ticket, category, {"message": message}, read_int, doubt)
+        if_lost = "the line may be in the log"
+        return self._post(ticket, category, {"message": message}, read_int, if_lost)
 
     def attach(
         self,
@@ -235,9 +237,9 @@ class Provider:
             TransferFailed: The file cannot be read.
         """
         body = FileBody(Path(file), "attachment", {"desc": description, "mime_type": mime_type})
-        doubt = "the file may be attached; it shows with the next line of the log"
+        if_lost = "the file may be attached; it shows with the next line of the log"
         path = f"api/pro/tickets/{ticket}/attachments"
-        return self.session.post_body(path, body, read_int, doubt=doubt)
+        return self.session.post_body(path, body, read_int, if_lost=if_lost)
 
     def progress(self, ticket: int, value: float, *, start: float = 0.0, end: float = 1.0) -> None:
         """Set how much of a part of the work is done; setting it twice is setting it once.
@@ -257,7 +259,10 @@ class Provider:
             ServerFailed: The server knows this `start` with another `end`.
         """
         if not (0 <= value <= 1 and 0 <= start < end <= 1):
-            raise ValueError(f"not a progress: {value} of the part from {start} to {end}")
+            raise ValueError(
+                "progress and its part must be within 0 to 1, and the part must end after its "
+                f"start: got {value} of the part from {start} to {end}"
+            )
         fields = {"chunk_start": str(start), "chunk_end": str(end), "progress": str(value)}
         try:
             self._post(ticket, "progress", fields, word("success"), None)
@@ -355,9 +360,9 @@ class Provider:
             TicketDeleted: Its owner has deleted it.
             OutcomeUnknown: The answer was lost, or its owner has queued the ticket again.
         """
-        doubt = f"ticket {ticket} may be {status}; ask for its status"
+        if_lost = f"ticket {ticket} may be {status}; ask for its status"
 
-        def ask() -> str | None:
+        def was_done() -> str | None:
             now = self.status(ticket)
             if now is TicketStatus.DELETED:
                 raise TicketDeleted(f"ticket {ticket} has been deleted")
@@ -367,7 +372,7 @@ class Provider:
             return status.value if now is status else None
 
         fields = {"status": status.value}
-        self._post(ticket, "status", fields, word(status.value), doubt, ask)
+        self._post(ticket, "status", fields, word(status.value), if_lost, was_done)
 
     def _post(
         self,
@@ -375,11 +380,11 @@ class Provider:
         what: str,
         fields: dict[str, str],
         read: Callable[[str], T],
-        doubt: str | None,
-        ask: Callable[[], T | None] | None = None,
+        if_lost: str | None,
+        was_done: Callable[[], T | None] | None = None,
     ) -> T:
         path = f"api/pro/tickets/{ticket}/{what}"
-        return self.session.post_form(path, fields, read, doubt=doubt, ask=ask)
+        return self.session.post_form(path, fields, read, if_lost=if_lost, was_done=was_done)
 
 
 def _read_claim(text: str) -> Claim | None:
@@ -387,7 +392,7 @@ def _read_claim(text: str) -> Claim | None:
         return None
     claims = rows(Claim, "ticket", "hash", "status")(text)
     if len(claims) != 1:
-        raise BadAnswer(f"{len(claims)} tickets in the answer to a claim: {shown(text)!r}")
+        raise InvalidResponse(f"{len(claims)} tickets in the answer to a claim: {shown(text)!r}")
     return claims[0]
 
 

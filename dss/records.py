@@ -24,7 +24,7 @@ class TicketStatus(str, Enum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more happens to the ticket unless its owner acts."""
+        """Return whether nothing more happens to the ticket unless its owner acts."""
         return self in _FINAL
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from lxml import etree
 
 from dss.client import Area, Client
-from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed, shown
+from dss.errors import DssError, NetworkFailed, NotLoggedIn, ServerFailed
 from dss.records import Attachment, LogEntry, Ticket, TicketDetail
+from dss.text import shown
 from snapws import Workspace, WorkspaceError, leftovers
-from snapws.pictures import pillow
+from snapws.pictures.scene import pillow
 from snapws.report import contents, sections
 from snapws.report.document import (
     MOST_ROWS,
@@ -52,7 +53,7 @@ _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}
 
 
 def report(client: Client, ticket: int) -> bytes:
-    """Give a page of HTML about a ticket.
+    """Return a page of HTML about a ticket.
 
     Attachments and the result are fetched for it and not kept. What the server does not give is
     told of in the page.
@@ -136,7 +137,7 @@ _LEVELS = {"error": "bad", "warning": "warning"}
 
 
 def _fitting(rows: Iterable[Sequence[Cell]], budget: int) -> list[Sequence[Cell]]:
-    """Give as many rows, from the first on, as a table holds and a number of bytes."""
+    """Return the first rows: no more than a table holds, nor than fit into some bytes."""
     found = []
     for row in islice(rows, MOST_ROWS):
         budget -= sum(_size(cell) for cell in row)
@@ -147,7 +148,7 @@ def _fitting(rows: Iterable[Sequence[Cell]], budget: int) -> list[Sequence[Cell]
 
 
 def _size(cell: Cell) -> int:
-    """Give how many bytes of a page something takes."""
+    """Return how many bytes of a page something takes."""
     if isinstance(cell, Element):
         return len(etree.tostring(cell, method="html", encoding="utf-8"))
     return len(str(cell))

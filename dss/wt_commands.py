@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import dss
 from dss.errors import DssError
+from dss.text import printable
 from snapws.errors import WorkspaceError
 from snapws.wt.run import Command, Run, UsageError, number, whole_number
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dss.client import Client
     from dss.provider import Provider
     from dss.records import FileEntry, LogEntry
-    from dss.uploads import Sent
+    from dss.transfer.uploads import Sent
 
 COMMANDS: list[Command] = []
 
@@ -341,7 +342,7 @@ def _print_table(run: Run, rows: Sequence[Sequence[str]]) -> None:
 
 def _print_fetched(run: Run, workspace: Path, files: Sequence[FileEntry]) -> None:
     """Print the files of an archive that was fetched, in the order in which the server has them."""
-    from dss.downloads import archive_names
+    from dss.transfer.downloads import archive_names
 
     fetched = archive_names(workspace)
     for file in files:
@@ -381,7 +382,7 @@ def _take_number(run: Run) -> float | None:
 
 def _line(text: str) -> str:
     """Put a server's text on one line that leaves the terminal alone."""
-    return "".join(sign if sign.isprintable() else " " for sign in text).rstrip()
+    return printable(text).rstrip()
 
 
 def _seconds(entry: LogEntry) -> int:

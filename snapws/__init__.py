@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snapws.annotations import Annotation, Landmark, LineSegment
+    from snapws.archive import write_archive
     from snapws.display import ComponentMode, Display
     from snapws.errors import (
         AmbiguousLayer,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from snapws.meshes import MeshLayer, PolyData
     from snapws.packing import ArchiveReport
     from snapws.registry import Registry
+    from snapws.relocation import relocate_files
     from snapws.resampling import resample
     from snapws.timepoints import TimePoint
     from snapws.workspace import Workspace
@@ -82,7 +84,9 @@ __all__ = [
     "Workspace",
     "WorkspaceChanged",
     "WorkspaceError",
+    "relocate_files",
     "resample",
+    "write_archive",
 ]
 
 _HOME = {
@@ -118,7 +122,9 @@ _HOME = {
     "Workspace": "workspace",
     "WorkspaceChanged": "errors",
     "WorkspaceError": "errors",
+    "relocate_files": "relocation",
     "resample": "resampling",
+    "write_archive": "archive",
 }
 
 

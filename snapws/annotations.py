@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from snapws.errors import ImageDamaged
-from snapws.fields import View, as_tags, flag, integer, tags, text, vector
 from snapws.registry import Registry
+from snapws.registry.fields import View, as_tags, flag, integer, tags, text, vector
 
 if TYPE_CHECKING:
     import numpy as np

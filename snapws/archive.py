@@ -28,7 +28,7 @@ DEFAULT_NAME = "workspace.itksnap"
 _MOST_NAMED = 3
 
 
-def archive(
+def write_archive(
     workspace: Workspace,
     destination: str | Path,
     *,
@@ -105,6 +105,10 @@ def archive(
         taken=placed(report.taken),
         unscrubbed=placed(report.unscrubbed),
     )
+
+
+archive = write_archive
+"""The name that scripts know it by."""
 
 
 def _report(packing: Packing) -> ArchiveReport:

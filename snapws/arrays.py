@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import compression, files, geometry, voxel_files
+from snapws import compression, files, geometry
 from snapws.errors import ImageDamaged, ImageUnsupported, InvalidValue, WorkspaceError
-from snapws.images import ImageHeader
+from snapws.images import voxel_files
+from snapws.images.header import ImageHeader
+from snapws.images.nifti import MAX_LENGTH, VOXEL_OFFSET, new_header
+from snapws.images.placement import of_nifti
 from snapws.labels import MAX_INDEX, Label
-from snapws.nifti import MAX_LENGTH, VOXEL_OFFSET, new_header
-from snapws.placement import of_nifti
-from snapws.sampling import scaled
+from snapws.pictures.sampling import scaled
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -174,7 +175,7 @@ def to_simpleitk(header: ImageHeader) -> Any:
 
 
 def _simpleitk(path: Path) -> ModuleType:
-    from snapws.itk_formats.reading import simpleitk
+    from snapws.images.itk.reading import simpleitk
 
     return simpleitk(path)
 

@@ -12,16 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from snapws import (
-    colormaps,
-    geometry,
-    mesh_formats,
-    paths,
-    readings,
-    rendering,
-    segmentations,
-    transforms,
-)
+from snapws import geometry, mesh_formats, paths, segmentations, transforms
 from snapws.display import percentage_of_255
 from snapws.errors import (
     ImageError,
@@ -30,10 +21,12 @@ from snapws.errors import (
     MeshError,
     WorkspaceError,
 )
-from snapws.images import ImageHeader
+from snapws.images import readings
+from snapws.images.header import ImageHeader
 from snapws.labels import MAX_INDEX
 from snapws.layers import Layer, Role
-from snapws.sampling import labels, scaled
+from snapws.pictures import colormaps, rendering
+from snapws.pictures.sampling import labels, scaled
 from snapws.workspace import Workspace
 
 Kind = Literal[

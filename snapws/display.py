@@ -8,8 +8,8 @@ from enum import Enum
 from itertools import pairwise
 
 from snapws.errors import InvalidValue
-from snapws.fields import Field, View, flag, format_number, integer, number, text
 from snapws.registry import Registry
+from snapws.registry.fields import Field, View, flag, format_number, integer, number, text
 
 _ALPHA = "LayerMetaData.Alpha"
 _MAPPING = "LayerMetaData.DisplayMapping"

@@ -12,13 +12,13 @@ from snapws.errors import ImageDamaged
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from snapws.images import ImageHeader
+    from snapws.images.header import ImageHeader
 
 
 def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
     """Give the 4x4 matrix from voxel indices (x, y, z from 0) to RAS mm.
 
-    It is ITK's reading of the header, and so where ITK-SNAP shows the image (`snapws.placement`).
+    ITK's reading of the header, and so where ITK-SNAP shows the image (`snapws.images.placement`).
     """
     return header.placement.affine
 

@@ -21,13 +21,13 @@ from snapws.errors import ImageUnsupported, InvalidValue, WorkspaceError
 from snapws.label_tables.entries import MAX_ID, Entry, entry_of, named
 from snapws.labels import MAX_INDEX, Label
 from snapws.layers import Layer, Role
-from snapws.sampling import labels as as_labels
-from snapws.sampling import scaled
+from snapws.pictures.sampling import labels as as_labels
+from snapws.pictures.sampling import scaled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from snapws.images import ImageHeader
+    from snapws.images.header import ImageHeader
     from snapws.workspace import Workspace
 
 _PAIR = re.compile(r"\s*([0-9]{1,19})\s*:\s*([0-9]{1,19})\s*", re.ASCII)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
-from snapws.fields import View, integer, integers, text
 from snapws.registry import Registry
+from snapws.registry.fields import View, integer, integers, text
 
 #: ITK-SNAP's voxels of a segmentation have 16 bits.
 MAX_INDEX = 65535

@@ -8,11 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapws import files, hints, paths
+from snapws import files, paths
 from snapws.errors import ImageUnsupported, InvalidValue, LayerFileMissing, WorkspaceError
-from snapws.fields import View, tags, text
-from snapws.hints import Hints
+from snapws.images import hints
+from snapws.images.hints import Hints
 from snapws.registry import Registry
+from snapws.registry.fields import View, tags, text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from snapws.annotations import Annotation
     from snapws.arrays import ImageArray
     from snapws.display import Display
-    from snapws.images import ImageHeader
+    from snapws.images.header import ImageHeader
+    from snapws.images.voxel_files import Purpose
     from snapws.timepoints import TimePoint
     from snapws.transform_files import Format, TransformFile, WrittenFormat
-    from snapws.voxel_files import Purpose
     from snapws.workspace import Workspace
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from snapws import paths
 from snapws.errors import InvalidValue, LayerFileMissing
-from snapws.fields import View, integer, text
 from snapws.layers import WorkspaceObject
+from snapws.registry.fields import View, integer, text
 
 #: Formats of surface files as workspaces name them, by the ending of the file's name.
 FORMATS = {

@@ -18,7 +18,8 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Literal, get_args
 
-from snapws import compression, images, mesh_formats, paths, registry_xml, streams, voxel_files
+from snapws import compression, images, mesh_formats, paths, prefetch
+from snapws.archive_names import LAYER_NAME
 from snapws.errors import (
     ArchiveError,
     ImageChanged,
@@ -26,11 +27,12 @@ from snapws.errors import (
     LayerFileMissing,
     MeshError,
 )
-from snapws.hints import NO_HINTS, Hints
-from snapws.images import ImageHeader
+from snapws.images import voxel_files
+from snapws.images.header import ImageHeader
+from snapws.images.hints import NO_HINTS, Hints
+from snapws.images.voxel_hash import VoxelHash
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, MeshLayer
-from snapws.names import LAYER_NAME
 from snapws.privacy import (
     NEUTRAL_ROOT,
     KeptText,
@@ -40,8 +42,8 @@ from snapws.privacy import (
     scrubbed,
     set_arrays,
 )
+from snapws.registry import xml_format
 from snapws.sources import Source, beyond
-from snapws.voxel_hash import VoxelHash
 from snapws.workspace import Workspace
 
 Names = Literal["hash", "keep"]
@@ -188,7 +190,7 @@ def pack(
     for number, mesh in enumerate(workspace.meshes()):
         set_arrays(draft, mesh, mesh_formats.common_names(packer.arrays.get(number, ())))
     written.append(folder / name)
-    written[-1].write_bytes(registry_xml.to_bytes(draft.registry))
+    written[-1].write_bytes(xml_format.to_bytes(draft.registry))
     yield written[-1]
     return ArchiveReport(
         privacy,
@@ -329,7 +331,7 @@ class _Packer:
         watch = self._watching(header, content, number)
         try:
             with copy.open("wb") as out:
-                for voxels in streams.ahead(header.bare_voxels(out)):
+                for voxels in prefetch.ahead(header.bare_voxels(out)):
                     watch(voxels)
         except ImageError:
             return None  # archiving it afresh says what is wrong with it, if anything is

@@ -20,9 +20,6 @@ _URL = re.compile(r"(?!(?i:file):)[A-Za-z][A-Za-z0-9+.-]+://")
 _FILE_URL = re.compile(r"(?i:file):(?://(?P<host>[^/\\]*))?(?P<path>/.*)", re.DOTALL)
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|//[^/]+/[^/]")
 
-# Bytes of a file by which it is told from what stands in the place of files.
-_STAND_IN = 32 << 10
-
 
 def is_url(path: str) -> bool:
     """Return whether `path` is the address of a file on a server (``https://``, ``fw://`` …).
@@ -132,9 +129,22 @@ def read_file(path: str | Path, most: int | None = None) -> bytes:
         raise OSError(errno.EFBIG, f"more than {most / 1e6:.0f} MB are not read", str(path))
     from snapws import stand_ins
 
-    if what := stand_ins.of_content(data[:_STAND_IN]):
+    if what := stand_ins.of_content(data[: stand_ins.POINTER]):
         raise StandIn(errno.EINVAL, what, str(path))
     return data
+
+
+def stand_in(path: Path) -> str:
+    """Return what really stands at an image's path; empty if not known, or unreadable."""
+    from snapws import stand_ins
+
+    try:
+        with open_file(path) as file:
+            start = file.read(stand_ins.POINTER)
+    except (OSError, ValueError):
+        return ""
+    # The voxels of a pair may well begin with zeros.
+    return stand_ins.of_content(start) if path.suffix == ".img" else stand_ins.of_image(start)
 
 
 def _open_regular(path: str, flags: int) -> int:

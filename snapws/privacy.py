@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from snapws.archive_names import STANDARD_ARRAYS
 from snapws.errors import ArchiveError
 from snapws.layers import Layer, folder_key
 from snapws.meshes import FORMATS, INVALID_FORMAT, MeshLayer
-from snapws.names import STANDARD_ARRAYS
 from snapws.registry import Registry
 from snapws.workspace import FORMAT_VERSION, Workspace
 

@@ -24,7 +24,7 @@ class Relocated:
     new: str
 
 
-def relocate(workspace: Workspace, old: str, new: str) -> tuple[Relocated, ...]:
+def relocate_files(workspace: Workspace, old: str, new: str) -> tuple[Relocated, ...]:
     """Name the files below the folder `old` by their place below the folder `new`.
 
     Paths of layers and meshes, as stored or as they are found now, are compared by whole
@@ -58,3 +58,7 @@ def relocate(workspace: Workspace, old: str, new: str) -> tuple[Relocated, ...]:
     workspace.registry.update(now)
     workspace.saved_in = now["SaveLocation"]
     return tuple(moved)
+
+
+relocate = relocate_files
+"""The name that scripts know it by."""

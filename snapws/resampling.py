@@ -8,7 +8,7 @@ import numpy as np
 
 from snapws import geometry
 from snapws.errors import ImageUnsupported, InvalidValue
-from snapws.itk_formats.reading import simpleitk
+from snapws.images.itk.reading import simpleitk
 from snapws.layers import Layer, Role
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from snapws.images import ImageHeader
+    from snapws.images.header import ImageHeader
     from snapws.workspace import Workspace
 
 #: How far the corners of a segmentation may lie off those of the main image by its header, in

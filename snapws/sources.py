@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from snapws import paths, voxel_files
+from snapws import paths
 from snapws.errors import ImageError
+from snapws.images import voxel_files
 
 if TYPE_CHECKING:
     from snapws.workspace import Workspace

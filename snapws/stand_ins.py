@@ -15,7 +15,8 @@ _LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.gi
 _ANNEX = "annex/objects/"
 _ANNEX_OUT = "run git annex get (or datalad get) on it"
 _UNFINISHED = "a copy or download was not finished, so copy or download it again"
-_POINTER = 32 << 10  # bytes that a pointer of git-annex has at most
+POINTER = 32 << 10
+"""Bytes that a pointer of git-annex has at most."""
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title")
 NOT_THERE = "is not there"
 _LINKS = 40
@@ -46,27 +47,20 @@ def of_content(start: bytes) -> str:
     return ""
 
 
+def of_image(start: bytes) -> str:
+    """Return what an image's file really is, as `of_content`, or that nothing is in it."""
+    if not start.strip(b"\0"):
+        return f"{'only zeros' if start else 'an empty file'}: {_UNFINISHED}"
+    return of_content(start)
+
+
 def _is_annexed(start: bytes) -> bool:
     """Return whether a file is a pointer of git-annex, or one of its links written as text."""
-    line = start[:_POINTER].split(b"\n", 1)[0].strip().replace(b"\\", b"/")
+    line = start[:POINTER].split(b"\n", 1)[0].strip().replace(b"\\", b"/")
     before, found, key = line.partition(_ANNEX.encode())
     if not found or not key or not line.isascii():
         return False
     return before == b"/" or (before.endswith(b".git/") and set(before[:-5]) <= set(b"./"))
-
-
-def of_file(path: Path) -> str:
-    """Return what an image's file really is; empty if not known, or where it cannot be read."""
-    from snapws import paths
-
-    try:
-        with paths.open_file(path) as file:
-            start = file.read(_POINTER)
-    except (OSError, ValueError):
-        return ""
-    if not start.strip(b"\0") and path.suffix != ".img":  # voxels may well be 0
-        return f"{'only zeros' if start else 'an empty file'}: {_UNFINISHED}"
-    return of_content(start)
 
 
 def of_missing(path: Path) -> str:

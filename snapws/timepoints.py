@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from snapws.fields import View, as_tags, integer, tags, text
 from snapws.registry import Registry
+from snapws.registry.fields import View, as_tags, integer, tags, text
 
 #: Where a workspace keeps them.
 KEY = "TimePointProperties"

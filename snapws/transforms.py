@@ -20,8 +20,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from snapws.errors import InvalidValue, TextFileError
-from snapws.fields import format_number
 from snapws.registry import Registry
+from snapws.registry.fields import format_number
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -128,21 +128,6 @@ def has_inverse(matrix: Matrix) -> bool:
         + a[2] * (b[0] * c[1] - b[1] * c[0])
     )
     return abs(volume) > _FLAT
-
-
-def read_file(path: str | Path) -> Matrix:
-    """Read a transform file that says all by itself: 16 numbers, taken as RAS, or one of ITK.
-
-    This is the reading of ``itksnap-wt``. `Layer.read_transform` reads more, and refuses what is
-    not meant so.
-
-    Raises:
-        TextFileError: the file is neither, or of an ITK transform that is not linear in 3-D.
-        WorkspaceError: the file cannot be read, or takes SimpleITK, which is not installed.
-    """
-    from snapws import transform_files
-
-    return transform_files.read_itk_or_ras(path)
 
 
 def parse(words: str, path: str | Path) -> Matrix:

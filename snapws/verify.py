@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from snapws import images, mesh_formats, paths, privacy, registry_xml, streams, voxel_files
+from snapws import images, mesh_formats, paths, prefetch, privacy
+from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.check import Problem, missing_file
 from snapws.errors import (
     ArchiveError,
@@ -17,11 +18,12 @@ from snapws.errors import (
     MeshUnsupported,
     WorkspaceError,
 )
-from snapws.hints import NO_HINTS, Hints
-from snapws.images import ImageHeader
+from snapws.images import voxel_files
+from snapws.images.header import ImageHeader
+from snapws.images.hints import NO_HINTS, Hints
+from snapws.images.voxel_hash import VoxelHash
 from snapws.layers import Layer
-from snapws.names import LAYER_NAME, MESH_NAME
-from snapws.voxel_hash import VoxelHash
+from snapws.registry import xml_format
 from snapws.workspace import Workspace
 
 
@@ -161,7 +163,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
     foreign = [key for key, value in registry.walk() if meant.get(key) != value]
     for key in foreign:
         yield Problem("privacy", "archive", f"{name} has the entry {key}, which no archive has")
-    if not foreign and paths.read_file(workspace.path) != registry_xml.to_bytes(meant):
+    if not foreign and paths.read_file(workspace.path) != xml_format.to_bytes(meant):
         yield Problem("privacy", "archive", f"{name} says something outside its entries")
 
 
@@ -217,7 +219,7 @@ def _hash(path: Path, hints: Hints = NO_HINTS, *, bare: bool) -> str:
 
 def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
     content = VoxelHash(header)
-    for piece in streams.ahead(voxels):
+    for piece in prefetch.ahead(voxels):
         content.update(piece)
     return content.hexdigest()
 
@@ -231,6 +233,6 @@ def _mesh_hash(path: Path, *, bare: bool) -> str:
 
 def _md5(pieces: Iterator[bytes]) -> str:
     content = hashlib.md5(usedforsecurity=False)
-    for piece in streams.ahead(pieces):
+    for piece in prefetch.ahead(pieces):
         content.update(piece)
     return content.hexdigest()

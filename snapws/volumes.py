@@ -11,10 +11,10 @@ import numpy as np
 
 from snapws import geometry, segmentations
 from snapws.errors import ImageUnsupported, InvalidValue
-from snapws.images import ImageHeader
+from snapws.images.header import ImageHeader
 from snapws.labels import MAX_INDEX
 from snapws.layers import Role
-from snapws.sampling import labels, scaled
+from snapws.pictures.sampling import labels, scaled
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snapws import files, paths, registry_xml, stand_ins, targets
+from snapws import files, paths, stand_ins, targets
 from snapws.errors import (
     ImageError,
     InvalidValue,
@@ -18,10 +18,10 @@ from snapws.errors import (
     WorkspaceChanged,
     WorkspaceError,
 )
-from snapws.fields import as_tags
 from snapws.layers import Layer, Role, folder_key
 from snapws.meshes import MeshLayer
-from snapws.registry import Registry
+from snapws.registry import Registry, xml_format
+from snapws.registry.fields import as_tags
 from snapws.specifications import by_specification, by_text
 
 if TYPE_CHECKING:
@@ -74,6 +74,18 @@ class Workspace:
         self._image_folder: Path | None = None
 
     @classmethod
+    def new(cls, main: str | Path) -> Workspace:
+        """Return a new workspace with a main image; nothing is saved.
+
+        Raises:
+            ImageError: The image cannot be read.
+            LayerFileMissing: The image is on a server, or does not exist.
+        """
+        workspace = cls()
+        workspace.set_main(main)
+        return workspace
+
+    @classmethod
     def open(cls, path: str | Path) -> Workspace:
         """Read a workspace file.
 
@@ -82,12 +94,12 @@ class Workspace:
             WorkspaceError: the file cannot be read.
         """
         try:
-            data = paths.read_file(path, registry_xml.MAX_BYTES)
+            data = paths.read_file(path, xml_format.MAX_BYTES)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             kind = RegistryError if isinstance(error, paths.StandIn) else WorkspaceError
             raise kind(f"cannot read the workspace {path}: {reason}") from None
-        content = registry_xml.parse(data, str(path))
+        content = xml_format.parse(data, str(path))
         workspace = cls()
         workspace.registry, workspace.comments = content.registry, content.comments
         workspace.saved_in = workspace.registry.get("SaveLocation")
@@ -122,7 +134,7 @@ class Workspace:
         if not os.fspath(path):
             raise WorkspaceError("cannot save the workspace: the name of the file is empty")
         target = Path(os.path.abspath(path))  # noqa: PTH100
-        data = registry_xml.to_bytes(self.settled(target.parent).registry, self.comments)
+        data = xml_format.to_bytes(self.settled(target.parent).registry, self.comments)
         try:
             if not force and not targets.is_stream(target):
                 self._refuse_loss(target)
@@ -543,11 +555,9 @@ class Workspace:
         time_point: int = 1,
     ) -> Image:
         """Draw the three views through a voxel, layers over each other; see `snapws.pictures`."""
-        from snapws import pictures
+        from snapws.pictures import scene
 
-        return pictures.picture(
-            self, layers=layers, slices=slices, size=size, time_point=time_point
-        )
+        return scene.picture(self, layers=layers, slices=slices, size=size, time_point=time_point)
 
     # ------------------------------------------------------------- paths and registry
 

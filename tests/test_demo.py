@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from dss import Middleware, demo, greedy
+from dss.cli import trials
 from dss.errors import DemoFailed, MiddlewareFailed
+from dss.middleware import running
 from snapws import Role, Workspace
 
 #: The affine part of the known map between the two brains, from the README of the images.
@@ -162,6 +164,55 @@ def test_the_middleware_in_the_foreground(tmp_path):
             process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == ""
         assert process.wait(timeout=300) == 0
+
+
+def test_a_middleware_with_an_example_serves_tickets(tmp_path):
+    """What the server's own containers gave, in one command; a token more while it runs."""
+    from dss import Client
+    from dss.login import login
+
+    home = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    home["XDG_STATE_HOME"] = str(tmp_path / "state")
+
+    def token(email):
+        words = [DSS, "middleware", "token", email]
+        return subprocess.run(words, env=home, capture_output=True, text=True, timeout=300)
+
+    words = [DSS, "middleware", "--example", tmp_path / "mw"]
+    with subprocess.Popen(words, env=home, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            lines = [process.stdout.readline().split() for _ in range(5)]
+            url, (offers, service, name) = lines[0][1], lines[4]
+            assert (offers, name) == ("offers", "(MRI-NeckCut)")
+            with login(url, token("user@localhost").stdout.strip()) as session:
+                user = Client(session)
+                workspace = demo.make_workspace(tmp_path / "study", "neckcut")
+                ticket = user.submit(workspace, service)
+                for news in user.wait(ticket, timeout=300, interval=0.5):
+                    status = news.status
+                assert status == "success"
+                result = Workspace.open(user.download(ticket, tmp_path / "result"))
+            assert demo.EXAMPLES["neckcut"].judge(result)
+            unknown = token("nobody@localhost")
+            assert unknown.returncode == 1
+            assert unknown.stderr.startswith("dss: error: no user nobody@localhost")
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
+        assert process.wait(timeout=300) == 0
+    ended = token("user@localhost")
+    assert ended.returncode == 1
+    assert "none of yours runs on this machine" in ended.stderr
+
+
+def test_one_middleware_of_several_is_chosen_by_its_port(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with Middleware(tmp_path / "a") as one, Middleware(tmp_path / "b") as other:
+        assert running() == {one.port: one.folder, other.port: other.folder}
+        with pytest.raises(MiddlewareFailed, match=r"which middleware\? 2 run"):
+            trials._running(0)
+        assert trials._running(other.port).folder == other.folder
+    assert running() == {}
 
 
 def test_the_command_reports_errors_in_one_line(tmp_path):

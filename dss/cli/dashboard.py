@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dss.cli.shared import Interval, as_record
-from dss.errors import shown
+from dss.text import shown
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from dss.serving.overview import OpenTicket, Overview
+    from dss.serving.monitoring.overview import OpenTicket, Overview
     from snapws.cli.render import Record
 
 _CLEAR = "\x1b[2J\x1b[H"
@@ -38,7 +38,7 @@ def dashboard(
     It is read from the journal in the work folder, whether the runner is there or not; the server
     is not asked. With --watch --json, each look is a line of JSON.
     """
-    from dss.serving.overview import overview
+    from dss.serving.monitoring.overview import overview
 
     while True:
         found = overview(workdir)
@@ -116,7 +116,7 @@ def _section(title: str, rows: Sequence[Record], columns: Sequence[str]) -> None
 
 
 def _open(tickets: Sequence[OpenTicket]) -> list[Record]:
-    from dss.serving.logs import duration, size
+    from dss.serving.monitoring.logs import duration, size
 
     return [
         {
@@ -138,7 +138,7 @@ def _sent(size: str, files: int) -> str:
 
 
 def _mean(seconds: float | None) -> str:
-    from dss.serving.logs import duration
+    from dss.serving.monitoring.logs import duration
 
     return "" if seconds is None else duration(seconds)
 

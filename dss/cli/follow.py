@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dss.cli.shared import Interval, as_record, seconds
-from dss.errors import shown
+from dss.text import shown
 from snapws.cli import render
 
 if TYPE_CHECKING:

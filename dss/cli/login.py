@@ -38,9 +38,9 @@ def login(
     The page URL/token of the server shows a token; a local one, dss middleware, has printed it.
     The login is shared with itksnap-wt. Where it fails, an earlier login stays as it was.
     """
+    from dss.http.session import Session
     from dss.login import Credentials
     from dss.login import login as log_in
-    from dss.session import Session
 
     server = server.strip().rstrip("/").removesuffix("/token")  # the page that shows it
     verify = link.verify
@@ -48,7 +48,7 @@ def login(
     warn_if_readable(server)
     words = _token(server, token)
     Credentials().make_folder()  # before the token is used up
-    with log_in(server, words, verify=verify, patience=link.patience) as session:
+    with log_in(server, words, verify=verify, retry_for=link.retry_for) as session:
         Credentials().save(session)
         render.result(render.plain(f"logged in to {session.server} as {session.user}"))
 

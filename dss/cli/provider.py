@@ -204,7 +204,7 @@ def progress(
     start: Part = 0.0,
     end: Part = 1.0,
 ) -> None:
-    """Say how much of the work, or of a part, is done.
+    """Set how much of the work, or of a part, is done.
 
     Keep to one division into parts; 0 for the whole forgets them.
     """
@@ -295,7 +295,7 @@ def _refuse_over(provider: Provider, ticket: int) -> None:
 def _chosen(
     provider: Provider, names: Sequence[str] | None, lab: str | None = None
 ) -> tuple[list[str], list[str]]:
-    """Give the hashes of services, and the providers that offer them."""
+    """Return the hashes of services, and the providers that offer them."""
     rows = [row for row in provider.services() if lab in (None, row.provider)]
     hashes = [find_service(name, rows) for name in names or [row.hash for row in rows]]
     if not hashes:

@@ -10,8 +10,8 @@ from dss.errors import DssError, NetworkFailed, NotFound, NotPermitted
 from snapws.cli import render
 
 # The names of logs, without loading what writes them.
-_WAITING = "dss.session.waiting"
-_DOWNLOADS = "dss.downloads"
+_WAITING = "dss.http.session.waiting"
+_DOWNLOADS = "dss.transfer.downloads"
 
 
 class _Remarks(logging.Handler):
@@ -32,7 +32,7 @@ def remarking(name: str, level: int, addition: str = "") -> Iterator[None]:
         level: As `logging` numbers them.
         addition: What to say behind each.
     """
-    from dss.serving.logs import handled
+    from dss.serving.monitoring.logs import handled
 
     with handled(name, _Remarks(addition), level):
         yield
@@ -60,9 +60,9 @@ def _advice(error: DssError) -> str:
         # Of the server's words, the address alone tells whose tickets were meant.
         return "yours: dss tickets list" if " api/tickets/" in str(error) else ""
     if type(error) is NetworkFailed and isinstance(error.__cause__, Exception):
-        from dss.retry import is_lasting, never_sent
+        from dss.http.retry import is_permanent, never_sent
 
-        if never_sent(error.__cause__) and not is_lasting(error.__cause__):
+        if never_sent(error.__cause__) and not is_permanent(error.__cause__):
             return (
                 "is the server running (dss middleware runs one on this machine), or is another "
                 "one meant (dss login, --server)?"

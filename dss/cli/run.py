@@ -16,12 +16,13 @@ import typer
 
 from dss.cli.shared import Connection, MaxSize, seconds, service_file, size, warn_if_readable
 from dss.errors import ServiceError
+from dss.text import install_hint
 from snapws.cli import render
 
 if TYPE_CHECKING:
-    from dss.serving.executors import Executor
+    from dss.http.session import Session
+    from dss.serving.runner.executors import Executor
     from dss.serving.settings import Settings
-    from dss.session import Session
 
 _QUICK = (5.0, 20.0)  # time-outs of a loop that has other things to see to
 
@@ -140,10 +141,9 @@ def run(
     Its log goes to standard error; with --quiet, only the warnings and errors of it.
     """
     from dss.login import Credentials
-    from dss.serving import logs, metrics
+    from dss.serving.monitoring import logs, metrics
     from dss.serving.runner import Runner
-    from dss.serving.settings import Settings
-    from dss.serving.supervisor import Limits
+    from dss.serving.settings import Limits, Settings
 
     if (executor is ExecutorName.DASK) != (scheduler is not None):
         raise typer.BadParameter("--executor dask and --scheduler ADDRESS belong together")
@@ -151,7 +151,7 @@ def run(
 
     def open_session() -> Session:
         return Credentials().open_session(
-            connection.server, timeout=_QUICK, patience=0.0, verify=verify
+            connection.server, timeout=_QUICK, retry_for=0.0, verify=verify
         )
 
     settings = Settings(
@@ -172,7 +172,7 @@ def run(
         trusted=trust_workdir,
         privacy="strict" if strict else "standard",
         verify=verify,
-        patience=connection.patience,
+        retry_for=connection.retry_for,
     )
     file = service_file(file)
     warn_if_readable(connection.server or Credentials().server)
@@ -222,16 +222,13 @@ def stopping(runner: Stoppable) -> Iterator[None]:
 
 
 def _dask(scheduler: str, file: Path, settings: Settings) -> Executor:
-    """Give the workers of a Dask cluster that have what the services need."""
-    from dss.serving.executors import describe
+    """Return the workers of a Dask cluster that have what the services need."""
+    from dss.serving.runner.executors import describe
 
     try:
-        from dss.serving.dask import DaskExecutor, together
+        from dss.serving.runner.dask import DaskExecutor, together
     except ImportError as error:
-        raise ServiceError(
-            f"--executor dask lacks {error.name}; run: pip install 'snapws[dask]' "
-            "(in the checkout: '.[dask]')"
-        ) from error
+        raise ServiceError(f"--executor dask lacks {error.name}; {install_hint('dask')}") from error
     declared = describe(file)
     # What a service needs that was chosen by its hash is not known yet: then all of them count.
     chosen = [one for one in declared if one.name in settings.services] or declared

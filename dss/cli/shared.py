@@ -21,9 +21,9 @@ from snapws.cli import frame, render
 from snapws.cli.frame import Listing
 
 if TYPE_CHECKING:
+    from dss.http.session import Session
     from dss.records import ProvidedService, Service
-    from dss.session import Session
-    from dss.uploads import Sent
+    from dss.transfer.uploads import Sent
     from snapws.privacy import Privacy
 
 _LEAST_PAUSE = 0.1  # seconds
@@ -106,7 +106,7 @@ class Link:
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Do not check the server's certificate.")
     ] = False
-    patience: Annotated[
+    retry_for: Annotated[
         float,
         typer.Option(
             "--patience",
@@ -148,7 +148,7 @@ class Connection(Link):
         from dss.login import Credentials
 
         verify = self.verify
-        session = Credentials().open_session(self.server, verify=verify, patience=self.patience)
+        session = Credentials().open_session(self.server, verify=verify, retry_for=self.retry_for)
         warn_if_readable(session.server)
         return session
 
@@ -157,7 +157,7 @@ def warn_if_readable(server: str | None) -> None:
     """Remark that what goes to a server is not encrypted, if it leaves this machine."""
     from urllib.parse import urlsplit
 
-    from dss.session import is_loopback
+    from dss.http.session import is_loopback
 
     url = urlsplit(server or "")
     if url.scheme.lower() == "http" and not is_loopback(url.hostname or ""):
@@ -238,7 +238,7 @@ def show_words(listing: Listing, words: Sequence[str]) -> None:
 
 
 def service_file(path: Path) -> Path:
-    """Give the file of a service; a folder stands for the one that `dss service init` begins."""
+    """Return the file of a service; a folder means the file that `dss service init` wrote."""
     from dss.serving.description import CODE
 
     return path / CODE if path.is_dir() else path
@@ -261,7 +261,7 @@ def show_sent(sent: Sent) -> None:
 
 
 def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> str:
-    """Give the hash of the one service that a name or a hash means.
+    """Return the hash of the one service that a name or a hash means.
 
     Args:
         wanted: what was typed; 40 hex digits are taken for a hash, listed or not.
@@ -285,7 +285,7 @@ def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> s
 
 
 def as_record(thing: Any) -> dict[str, Any]:
-    """Give a record of the library as JSON knows it, times in ISO 8601, durations in seconds."""
+    """Return a record of the library as JSON values: times in ISO 8601, durations in seconds."""
     return {field.name: _as_json(getattr(thing, field.name)) for field in fields(thing)}
 
 

@@ -19,9 +19,10 @@ from dss.cli.shared import (
     remark_texts,
     show_sent,
 )
-from dss.errors import NotFound, Refused, shown
+from dss.errors import NotFound, Refused
 from dss.serving.description import misplaced
-from dss.submitting import newest
+from dss.text import shown
+from dss.tickets import newest
 from snapws import Workspace
 from snapws.cli import render
 from snapws.cli.frame import Listing

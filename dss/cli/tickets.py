@@ -169,8 +169,8 @@ def attachments(
     What is fetched gets a name that a double click shows and does not run: HTML and SVG are saved
     as text. Whoever learns the address of an attachment can read it, without a login.
     """
-    from dss.attachments import file_name
     from dss.client import Client
+    from dss.transfer.attachments import file_name
 
     with connection.open() as session:
         client = Client(session)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dss.cli.remarks import remarking
 from snapws.cli import render
+
+if TYPE_CHECKING:
+    from dss.middleware import Middleware
 
 
 class DemoService(str, Enum):
@@ -57,8 +62,20 @@ def demo(
 def middleware(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Where it keeps its data; a temporary folder if none is given."),
+        typer.Argument(
+            metavar="[FOLDER]", help="Where it keeps its data; a temporary folder if none is given."
+        ),
     ] = None,
+    email: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="| token EMAIL", help="Print another token of a user, while it runs, and end."
+        ),
+    ] = None,
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="Offer the neck cut, and serve it: all of DSS, to try."),
+    ] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
     ] = 0,
@@ -80,10 +97,15 @@ def middleware(
     """Run a local middleware, for trials, until interrupted.
 
     Prints its URL, an address that logs one browser in, once, and for its administrator and for
-    each user a token to log in with, once. Its page /token shows others.
+    each user a token to log in with, once. Its page /token shows others, and so does `token`.
     """
     from dss.middleware import ADMINISTRATOR, Middleware
 
+    if email is not None:
+        if folder != Path("token"):
+            raise typer.BadParameter(f"one folder, or token EMAIL, not {folder} {email}")
+        render.result(_running(port).new_token(email))
+        return
     signal.signal(signal.SIGTERM, _stop)
     with Middleware(
         folder, port=port, browser_user=browser_user, trusts_browsers=trust_loopback
@@ -101,11 +123,37 @@ def middleware(
         others.pop(ADMINISTRATOR, None)
         for email in others:
             render.result(f"token  {server.add_user(email)}  ({email})")
-        render.note("stop with Ctrl-C")
         try:
-            server.wait()
+            with ExitStack() as stack:
+                if example:
+                    from dss import demo as demonstration
+                    from dss.serving.monitoring import logs
+
+                    stack.enter_context(logs.showing(sys.stderr, as_json=False, level=logging.INFO))
+                    served = demonstration.serving(server, "neckcut", server.folder / "runner")
+                    render.result(f"offers {stack.enter_context(served)}  (MRI-NeckCut)")
+                render.note("stop with Ctrl-C")
+                server.wait()
         except KeyboardInterrupt:
             render.note("stopped")
+
+
+def _running(port: int) -> Middleware:
+    """Return the middleware that runs on a port; for 0 the only one of this user.
+
+    Raises:
+        MiddlewareFailed: None runs there, or several do.
+    """
+    from dss.errors import MiddlewareFailed
+    from dss.middleware import Middleware, running
+
+    found = {one: folder for one, folder in running().items() if port in (0, one)}
+    if len(found) != 1:
+        many = f"{len(found)} run (ports {', '.join(map(str, sorted(found)))}): choose one, --port"
+        none = "none of yours runs on this machine: start it with dss middleware"
+        raise MiddlewareFailed(f"which middleware? {many if found else none}")
+    ((_, folder),) = found.items()
+    return Middleware(folder)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

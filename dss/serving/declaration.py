@@ -1,4 +1,4 @@
-"""How an author declares a service: a function of one job, under `service`."""
+"""Declaring a service: a function of one job, decorated with `service`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Service:
     """A service as its author declares it.
 
     Attributes:
-        name: Its name, as in its description.
-        function: What is done for a ticket.
-        tags: Tags that a ticket's workspace has to have, each once; its description says more.
-        resources: What a worker has to have, by name, as `{"gpu": 1}`; a scheduler heeds it.
-        resumable: Whether the function may be run again after it broke off. If not, a ticket whose
-            work was cut short fails.
+        name: Name of the service, as in its `service.json`.
+        function: The function that does the work for a ticket.
+        tags: Tags that the workspace of a ticket must have, each on one layer; `service.json`
+            describes them.
+        resources: Resources that a worker needs, by name, as `{"gpu": 1}`; for a scheduler.
+        resumable: Whether the function may run again after it was interrupted. If not, a ticket
+            whose work was interrupted fails.
     """
 
     name: str
@@ -40,12 +41,13 @@ class Service:
     resumable: bool = True
 
     def __call__(self, job: Job) -> Workspace:
-        """Do the work of the service; give the workspace of its result.
+        """Run the function on a job, and return the workspace of the result.
 
-        A process that the function forks ends with the function: it must not go on with our work.
+        A process that the function forks ends where the function ends: it must not do the steps
+        that follow.
 
         Raises:
-            ServiceError: The function gave something else than a workspace, or nothing.
+            ServiceError: The function returned something else than a workspace or None.
             Exception: Whatever the function raises.
         """
         from snapws import Workspace
@@ -63,7 +65,9 @@ class Service:
         if result is None:
             return job.workspace
         if not isinstance(result, Workspace):
-            raise ServiceError(f"the service gave {type(result).__name__} instead of a workspace")
+            raise ServiceError(
+                f"the service returned {type(result).__name__} instead of a workspace"
+            )
         return result
 
 
@@ -89,10 +93,10 @@ def service(
     resources: Mapping[str, float] | None = None,
     resumable: bool = True,
 ) -> Callable[[Function], Service]:
-    """Declare a function of one `Job` a service.
+    """Declare that a function of one `Job` is a service.
 
-    The function edits `job.workspace`, or returns another one. An exception fails the ticket: its
-    message is what the user reads.
+    The function edits `job.workspace`, or returns another workspace. An exception fails the ticket,
+    and the user reads its message.
 
     Args:
         name: As for `Service`.
@@ -101,7 +105,7 @@ def service(
         resumable: As for `Service`.
 
     Raises:
-        ServiceError: `tags` is one text.
+        ServiceError: `tags` is a string instead of a list.
     """
     if isinstance(tags, str):
         raise ServiceError(f"tags of {name}: give a list, not the text {tags!r}")
@@ -109,13 +113,13 @@ def service(
 
 
 def load(path: Path) -> dict[str, Service]:
-    """Import the file of a service; files beside it can be imported by it.
+    """Import the file of a service, which may import files beside it.
 
     Returns:
         The services that it declares, by name.
 
     Raises:
-        ServiceError: There is no such file, it declares no service, or two of one name.
+        ServiceError: The file does not exist, declares no service, or two of one name.
         Exception: Whatever the file raises.
     """
     if not path.is_file():
@@ -123,7 +127,7 @@ def load(path: Path) -> dict[str, Service]:
     # Resolved: by its name the file is known in tracebacks.
     specification = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if specification is None or specification.loader is None:
-        raise ServiceError(f"{path} is no Python file")
+        raise ServiceError(f"{path} is not a Python file")
     folder = str(path.absolute().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dss.errors import ServiceError, shown
+from dss.errors import ServiceError
 from dss.records import ServiceTag
-from dss.serving.json_lines import Lines, joined
+from dss.serving.json_positions import JsonPositions, joined
+from dss.text import shown
 from snapws import LayerFileMissing, Role, Workspace, files
 
 FILE = "service.json"
@@ -186,7 +187,7 @@ def mark(job):
 
 
 def template(name: str) -> dict[str, Any]:
-    """Give the description of a service to be filled in; as it is, nothing is wrong with it.
+    """Return the description of a service to be filled in; as it is, it is valid.
 
     Raises:
         ServiceError: No service can have this name.
@@ -289,7 +290,7 @@ def missing(tags: Sequence[ServiceTag], workspace: Workspace) -> list[str]:
 
 
 def misplaced(tag: ServiceTag, workspace: Workspace) -> str:
-    """Say what is wrong with the layers that have a tag; empty, if it is on one as it should be.
+    """Return what is wrong with the layers that have a tag; empty if one layer has it rightly.
 
     It has to be on exactly one layer, of the role that its type asks for. Files are not looked for.
     """
@@ -336,7 +337,7 @@ class _Check:
     """Finds what is wrong with a document that was read from `text`."""
 
     def __init__(self, text: str) -> None:
-        self._lines = Lines(text)
+        self._lines = JsonPositions(text)
         self._found = [Problem("error", *oddity) for oddity in self._lines.oddities]
 
     def document(self, document: object) -> list[Problem]:

@@ -9,7 +9,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from dss.serving.scrubbing import scrubbed
+from dss.serving.redaction import scrubbed
+from dss.text import one_line
 
 _LONGEST = 500
 _READ = 2**20
@@ -17,16 +18,15 @@ _LONGEST_PATH = 4096
 
 
 def told(error: BaseException) -> str:
-    """Give what the user is told of an error: its message in one line, or its kind without one."""
-    words = "".join(sign if sign.isprintable() else " " for sign in _text_of(error))
-    message = " ".join(words.split()) or type(error).__name__
+    """Return an error for its user: its message in one line, or its kind if it has none."""
+    message = one_line(_text_of(error)) or type(error).__name__
     if not isinstance(error, (OSError, MemoryError)) and _is_technical(error):
         message = f"{type(error).__name__}: {message}"
     return scrubbed(message)[:_LONGEST]
 
 
 def located(error: BaseException, file: Path) -> str:
-    """Give what is told of an error, and in which line of a file it arose, of a resolved path."""
+    """Return an error for its user, with the line of a file (a resolved path) where it arose."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -36,13 +36,13 @@ def located(error: BaseException, file: Path) -> str:
 
 
 def full(error: BaseException, file: Path) -> str:
-    """Give the traceback of an error from a file on, without paths and names of users and hosts."""
+    """Return the traceback of an error from a file on, with paths, users and hosts redacted."""
     trace = _within(error, file) or error.__traceback__
     return scrubbed("".join(traceback.format_exception(type(error), error, trace)))
 
 
 def arose_in(error: BaseException, file: Path) -> bool:
-    """Tell whether an error arose in a file, of a resolved path, or in what that called."""
+    """Return whether an error arose in a file (a resolved path), or in code that it called."""
     return _within(error, file) is not None
 
 
@@ -54,7 +54,7 @@ def _within(error: BaseException, file: Path) -> TracebackType | None:
 
 
 def ended(code: int) -> str:
-    """Say how a process ended that should have said so itself."""
+    """Describe how a process ended that sent no last message."""
     if code >= 0:
         return f"its process ended with exit code {code}"
     try:
@@ -66,7 +66,7 @@ def ended(code: int) -> str:
 
 
 def printed(file: Path) -> str:
-    """Give the end of what a program printed, from a whole line or word on, scrubbed."""
+    """Return the end of what a program printed, from a whole line or word on, redacted."""
     with file.open("rb") as output:
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - _READ))
@@ -88,5 +88,5 @@ def _text_of(error: BaseException) -> str:
 
 
 def _is_technical(error: BaseException) -> bool:
-    """Whether only the kind of an error says what its message means: KeyError: 'x'."""
+    """Return whether the message of an error needs its kind to be understood: KeyError: 'x'."""
     return type(error).__module__ == "builtins" and not isinstance(error, RuntimeError)

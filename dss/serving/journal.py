@@ -137,7 +137,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the journal of a work folder to read it, while its runner writes or not.
 
     Raises:
-        JournalError: There is none, it is damaged, or of another version.
+        JournalError: The journal is missing, damaged, or of another version.
     """
     file = folder / NAME
     if not file.is_file():
@@ -201,7 +201,7 @@ class Journal:
                 )
 
     def value(self, key: str, make: Callable[[], str]) -> str:
-        """Give the value that is kept under a key; it is made at the first time."""
+        """Return the value that is kept under a key; it is made at the first time."""
         for (kept,) in self._rows("select value from meta where key = ?", key):
             return str(kept)
         value = make()
@@ -330,7 +330,7 @@ class Journal:
         self._write(("update tickets set removed = 1 where ticket = ?", (ticket,)))
 
     def entry(self, ticket: int) -> Entry | None:
-        """Give a ticket, None where it is not in the journal."""
+        """Return a ticket, None if it is not in the journal."""
         return next(iter(self._entries("where ticket = ?", ticket)), None)
 
     def open_entries(self) -> list[Entry]:
@@ -347,7 +347,7 @@ class Journal:
         )
 
     def newest(self) -> int:
-        """Give the greatest number of a ticket that was ever claimed here, 0 for none."""
+        """Return the greatest number of a ticket that was ever claimed here, 0 for none."""
         ((newest,),) = self._rows("select coalesce(max(ticket), 0) from tickets")
         return int(newest)
 

@@ -62,7 +62,7 @@ def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]
 
 
 def held(folder: Path) -> bool:
-    """Tell whether a runner holds a work folder now."""
+    """Return whether a runner holds a work folder now."""
     try:
         with open(folder / NAME, "r+", encoding="utf-8", opener=_regular) as file:
             return not locks.take(file.fileno(), alone=False)
@@ -71,7 +71,7 @@ def held(folder: Path) -> bool:
 
 
 def holder(folder: Path) -> str:
-    """Give who holds a work folder, or held it last."""
+    """Return who holds a work folder, or held it last."""
     with (
         suppress(OSError),
         open(folder / NAME, encoding="utf-8", opener=_regular) as file,

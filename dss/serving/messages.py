@@ -1,9 +1,9 @@
-"""What a runner and the processes of its jobs say to each other, one JSON object a line.
+"""What a runner and its workers send to each other, one JSON object a line.
 
-What a process says: `Ready` or `Broken`, then of its ticket `Reached`, `Delivered`, `Waits` and
-`Deleted`, at last `Over`. Whoever watches it says at its end, once, `Ended`. What it is told: an
-`Order`, an `Answer` to all that has a number, `Cancel`. A Dask worker in between is told `Welcome`
-and `Kill` besides.
+A worker sends `Ready` or `ImportFailed`, then of its ticket `Reached`, `Delivered`, `Waiting` and
+`Deleted`, at last `JobOver`. Whoever watches its process adds at its end, once, `ProcessExited`. A
+worker receives an `Order`, an `Ack` for each message that has a number, and `Cancel`. A task of a
+Dask cluster in between receives `Accepted` and `Kill` besides.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, Literal
 from dss.serving.journal import Outcome, Step
 from snapws.privacy import Privacy
 
-# ---------------------------------------------------------------- what a process says
+# ---------------------------------------------------------------- from a worker
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What a runner has to know of a service: its name, and what a job of it takes up."""
+    """A service as a runner knows it: its name, and the resources that a job of it takes."""
 
     name: str
     resources: dict[str, float]
@@ -30,28 +30,28 @@ class Declared:
 
 @dataclass(frozen=True)
 class Ready:
-    """It can take an order, for any of these services of its file."""
+    """The worker can take an order, for any of these services of its file."""
 
     services: tuple[Declared, ...]
 
 
 @dataclass(frozen=True)
-class Broken:
-    """It cannot use the service's file, and why."""
+class ImportFailed:
+    """The worker cannot import the service's file, and why."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Its ticket has come to a step; it goes on when the answer is there.
+    """The ticket has come to a step; the worker goes on when that is acknowledged.
 
     Attributes:
         step: The step.
         outcome: How the ticket ended, with the last step.
         reason: Why it fails, if it does.
         moved: Bytes that were transferred or written on the way.
-        number: By which it is answered.
+        number: By which it is acknowledged.
     """
 
     step: Step
@@ -63,12 +63,12 @@ class Reached:
 
 @dataclass(frozen=True)
 class Delivered:
-    """The server has a file of the result; it goes on when the answer is there.
+    """The server has a file of the result; the worker goes on when that is acknowledged.
 
     Attributes:
         name: What it is called there.
         size: Its bytes.
-        number: By which it is answered.
+        number: By which it is acknowledged.
     """
 
     name: str
@@ -77,36 +77,36 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class Waits:
-    """It cannot go on now, and why."""
+class Waiting:
+    """The worker cannot go on now, and why."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Deleted:
-    """The server has said that its ticket was deleted."""
+    """The server has said that the ticket was deleted."""
 
 
 @dataclass(frozen=True)
-class Over:
-    """It ends: with its ticket, because it was told to, or for want of a login."""
+class JobOver:
+    """The worker ends: with its ticket, because it was cancelled, or for want of a login."""
 
     how: Literal["done", "cancelled", "login"]
 
 
-Said = Ready | Broken | Reached | Delivered | Waits | Deleted | Over
+WorkerMessage = Ready | ImportFailed | Reached | Delivered | Waiting | Deleted | JobOver
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A process has ended.
+class ProcessExited:
+    """The process of a worker has ended.
 
     Attributes:
         why: None where it ended as it should, else the reason in words.
         printed: What it printed before it had an order.
         limit: Whether the reason is a limit.
-        lost: Whether nobody knows: it is the line to it that has ended.
+        lost: Whether nobody knows, because the line to the worker has ended.
     """
 
     why: str | None
@@ -115,9 +115,9 @@ class Ended:
     lost: bool = False
 
 
-Heard = Said | Ended
+WorkerEvent = WorkerMessage | ProcessExited
 
-# ---------------------------------------------------------------- what it is told
+# ---------------------------------------------------------------- to a worker
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Order:
         server: URL of the middleware.
         cookie: The login.
         verify: How the server's certificate is checked, as for `Session`.
-        patience: Seconds for which one call is repeated before the job remarks that it waits.
+        retry_for: Seconds for which one call is repeated before the job remarks that it waits.
         privacy: What typed text goes along with the result, as for `snapws.archive.archive`.
         max_size: Bytes that the ticket's input may have, as for `Provider.download`.
     """
@@ -148,42 +148,42 @@ class Order:
     server: str
     cookie: str = field(repr=False)
     verify: bool | str
-    patience: float
+    retry_for: float
     privacy: Privacy
     max_size: int | None = None
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What it said under this number is in the journal."""
+class Ack:
+    """The message of this number is in the journal."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """End soon."""
+    """The worker is to end soon."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """End it at once."""
+    """The worker is to be killed at once."""
 
 
 @dataclass(frozen=True)
-class Welcome:
-    """You are expected."""
+class Accepted:
+    """The task is expected here, and starts a worker."""
 
 
-Told = Order | Answer | Cancel | Kill | Welcome
+RunnerMessage = Order | Ack | Cancel | Kill | Accepted
 
 # ---------------------------------------------------------------- as a line
 
 _KINDS: dict[str, Callable[..., Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Ready, Broken, Reached, Delivered, Waits, Deleted, Over, Ended),
-        *(Order, Answer, Cancel, Kill, Welcome),
+        *(Ready, ImportFailed, Reached, Delivered, Waiting, Deleted, JobOver, ProcessExited),
+        *(Order, Ack, Cancel, Kill, Accepted),
     )
 }
 _FIELDS: dict[str, Callable[[Any], Any]] = {
@@ -194,17 +194,17 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def as_line(message: Heard | Told) -> bytes:
-    """Give a message as a line."""
+def as_line(message: WorkerEvent | RunnerMessage) -> bytes:
+    """Return a message as a line."""
     fields = {"message": type(message).__name__, **asdict(message)}
     return json.dumps(fields, default=str).encode() + b"\n"
 
 
 def from_line(line: str | bytes) -> Any:
-    """Give the message of a line, as what it is of `Heard` or `Told`.
+    """Return the message of a line, one of `WorkerEvent` or `RunnerMessage`.
 
     Raises:
-        ValueError: The line was cut off, or is none of these messages: of another version, perhaps.
+        ValueError: The line was cut off, or is not a message: of another version, perhaps.
     """
     fields = json.loads(line)
     try:

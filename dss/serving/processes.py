@@ -11,14 +11,12 @@ import time
 from contextlib import suppress
 
 from dss.errors import ServiceError
+from dss.text import install_hint
 
 try:
     import psutil
 except ImportError as error:
-    raise ServiceError(
-        "services need the package psutil; run: pip install 'snapws[service]' "
-        "(in the checkout: '.[service]')"
-    ) from error
+    raise ServiceError(f"services need the package psutil; {install_hint('service')}") from error
 
 MARK = "DSS_JOB"
 """Variable of the environment that says which job a process works for."""
@@ -28,7 +26,7 @@ _LOOK = 0.02
 
 
 def known(pid: int) -> psutil.Process | None:
-    """Give a process by its number, to be known from a later one of that number.
+    """Return a process by its number, to be told apart from a later one of that number.
 
     It is None where it is no more.
     """
@@ -38,7 +36,7 @@ def known(pid: int) -> psutil.Process | None:
 
 
 def memory(mark: str, first: psutil.Process | None = None) -> int:
-    """Give the bytes of memory that the processes of a job hold, shared ones counted once.
+    """Return the bytes of memory that the processes of a job hold, shared ones counted once.
 
     Args:
         mark: As for `kill`; empty, it finds none, and no other process is looked at.
@@ -76,7 +74,7 @@ def kill_others() -> None:
 def _family(
     mark: str, first: psutil.Process | None, *, beginning: bool = False
 ) -> list[psutil.Process]:
-    """Give a process, those with a mark, and their descendants, but for this one."""
+    """Return a process, those with a mark, and their descendants, but for this one."""
     found: set[psutil.Process] = set()
     for one in [*([first] if first else []), *(psutil.process_iter() if mark else [])]:
         with suppress(psutil.Error, OSError):  # ended meanwhile, or somebody else's
@@ -99,7 +97,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _held(process: psutil.Process) -> int:
-    """Give a process's memory; pages that several processes share count for each by its part."""
+    """Return the memory of a process; shared pages count for each process by its part."""
     try:
         return int(getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss)
     except psutil.Error:

@@ -29,7 +29,7 @@ class _Seen(NamedTuple):
     changed: int
 
 
-class Given:
+class OriginalWorkspace:
     """A workspace before a function works on it.
 
     Args:

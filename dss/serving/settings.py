@@ -6,10 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dss.serving.supervisor import Limits
-
 if TYPE_CHECKING:
     from snapws.privacy import Privacy
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may use.
+
+    Attributes:
+        seconds: How long the function may take, None for as long as it likes.
+        memory: Bytes of memory of its processes together, None for no limit.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class Settings:
             begun with another home folder.
         privacy: What typed text goes along with results, as for `snapws.archive.archive`.
         verify: How the server's certificate is checked, as for `Session`.
-        patience: Seconds for which one call of a job is repeated before it is remarked that it
+        retry_for: Seconds for which one call of a job is repeated before it is remarked that it
             waits; it waits then, as long as it takes.
     """
 
@@ -59,4 +70,4 @@ class Settings:
     trusted: bool = False
     privacy: Privacy = "standard"
     verify: bool | str = True
-    patience: float = 20.0
+    retry_for: float = 20.0

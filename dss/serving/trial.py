@@ -18,8 +18,8 @@ from dss.records import ServiceTag
 from dss.serving import description, failure
 from dss.serving.declaration import load
 from dss.serving.job import Job, from_elsewhere
-from dss.serving.reports import ToldReports
-from dss.serving.results import Given
+from dss.serving.results import OriginalWorkspace
+from dss.serving.worker.reports import ToldReports
 from snapws import Workspace, leftovers
 from snapws.archive import archive
 
@@ -103,7 +103,7 @@ def run(
         output = (output or Path(tempfile.mkdtemp(prefix="dss-service-"))).resolve()
         workdir = output / "work"
         workdir.mkdir(parents=True)
-        before = Given(given)
+        before = OriginalWorkspace(given)
         job = Job(_TICKET, given, workdir, ToldReports(tell, output / "attached"))
         with _current_folder(workdir):
             try:

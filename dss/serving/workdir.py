@@ -14,7 +14,7 @@ FAILURE = "failure.txt"
 """File in a ticket's folder with more about a failure, for the user."""
 
 OUTPUT = "output.txt"
-"""File there with what the job's process printed."""
+"""File there with what the worker printed."""
 
 WORK = "work"
 """Folder there for the files of the service's function."""
@@ -33,12 +33,12 @@ _TAIL = 4000  # characters of output that go along with a failure
 
 
 def folder_of(workdir: Path, ticket: int) -> Path:
-    """Give the folder of a ticket's files."""
+    """Return the folder of a ticket's files."""
     return workdir / f"ticket_{ticket:08d}"
 
 
 def is_too_deep(workdir: Path) -> bool:
-    """Tell whether the path of a socket among a job's temporary files would be too long."""
+    """Return whether a socket among a job's temporary files would have too long a path."""
     socket = folder_of(workdir.resolve(), 1) / TEMPORARY / "pymp-12345678" / "listener-12345678"
     return os.name == "posix" and len(os.fsencode(socket)) > _SOCKET_PATH
 
@@ -51,24 +51,24 @@ def remove(workdir: Path, ticket: int) -> bool:
 
 
 def free(workdir: Path) -> int:
-    """Give the bytes that are free on the disk."""
+    """Return the bytes that are free on the disk."""
     return shutil.disk_usage(workdir).free
 
 
 def largest(workdir: Path, tickets: Iterable[int], least: float) -> int | None:
-    """Give the ticket with the most files, by their bytes; None where none has so many."""
+    """Return the ticket whose files have the most bytes; None if none has so many."""
     sizes = {ticket: _size(folder_of(workdir, ticket)) for ticket in tickets}
     most = max(sizes, key=sizes.__getitem__, default=None)
     return most if most is not None and sizes[most] >= least else None
 
 
 def progress(workdir: Path, ticket: int) -> float | None:
-    """Give how much of a ticket's job is done, 0 to 1; None where its folder does not say."""
+    """Return how much of a ticket's job is done, 0 to 1; None if its folder does not say."""
     return read_progress(folder_of(workdir, ticket) / REPORTS)
 
 
 def read_progress(reports: Path) -> float | None:
-    """Give what the file `PROGRESS` of a folder says; None where it is none, or damaged."""
+    """Return the progress in the file `PROGRESS` of a folder; None if missing or damaged."""
     with suppress(OSError, ValueError):
         value = float((reports / PROGRESS).read_text(encoding="ascii"))
         return value if 0 <= value <= 1 else None
@@ -96,7 +96,7 @@ def remove_work(workdir: Path, ticket: int) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Give the bytes of the files in a folder, which come and go meanwhile."""
+    """Return the bytes of the files in a folder, which come and go meanwhile."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

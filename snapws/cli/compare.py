@@ -55,9 +55,9 @@ def compare(
 
     ours, theirs = Workspace.open(a), Workspace.open(b)
     if picture:
-        from snapws import pictures
+        from snapws.pictures import scene
 
-        pictures.checked_format(picture, ours, theirs)  # before images are read
+        scene.checked_format(picture, ours, theirs)  # before images are read
     found = comparison.compare(ours, theirs, tolerance=tolerance)
     if listing.json:
         render.as_json([vars(one) for one in found])
@@ -80,7 +80,7 @@ def compare(
     else:
         render.note(f"{a} and {b}: no difference in what is compared")
     if picture:
-        pictures.save(comparison.picture(ours, theirs), picture, ours, theirs)
+        scene.save(comparison.picture(ours, theirs), picture, ours, theirs)
         render.note(f"saved {picture}")
     if found:
         raise typer.Exit(1)

@@ -188,7 +188,7 @@ class Properties:
             mode = ComponentMode[(self.mode or "component").upper()]
             display.show(mode, self.component or 0)
         if self.color_map is not None:
-            from snapws import colormaps
+            from snapws.pictures import colormaps
 
             display.color_map = colormaps.known_name(self.color_map)
         if self.contrast is not None:

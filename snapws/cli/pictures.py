@@ -69,11 +69,11 @@ def show(
     terminal, if that can (kitty, iTerm2, sixel); else it is saved in a new folder for temporary
     files, and its name is printed.
     """
-    from snapws import pictures, tiles
+    from snapws.pictures import scene, tiles
 
     opened = Workspace.open(workspace)
     if output is not None:
-        pictures.checked_format(output, opened)  # before images are read
+        scene.checked_format(output, opened)  # before images are read
     voxel = _voxel(slices) if slices is not None else None
     left_out: list[str] = []
     if layers is None:
@@ -92,12 +92,12 @@ def show(
         folder = Path(tempfile.mkdtemp(prefix="snapws-"))
         output = folder / workspace.with_suffix(".png").name
         try:
-            pictures.save(picture, output, opened)
+            scene.save(picture, output, opened)
         except BaseException:
             folder.rmdir()
             raise
     else:
-        pictures.save(picture, output, opened)
+        scene.save(picture, output, opened)
         for line in left_out:
             render.note(f"not drawn: {line}")
     render.result(str(output))

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from snapws import registry_text
 from snapws.cli import lookup, render
 from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import WorkspaceFile, complete_layer
 from snapws.errors import RegistryError
-from snapws.registry import Registry
+from snapws.registry import Registry, text_format
 from snapws.workspace import Workspace
 
 app = noun(
@@ -81,7 +80,7 @@ def dump(
     if listing.json:
         render.as_json(dict(folder.walk()))
     else:
-        listing.show_lines(registry_text.to_bytes(folder).decode().splitlines())
+        listing.show_lines(text_format.to_bytes(folder).decode().splitlines())
 
 
 @command(app, "load", example="snapws registry load study.itksnap Annotations annotations.txt")
@@ -101,4 +100,4 @@ def load(
     A key that is there already is replaced.
     """
     with saving.edit(workspace) as opened:
-        _root(opened, layer).make_folder(key).update(registry_text.read_file(file))
+        _root(opened, layer).make_folder(key).update(text_format.read_file(file))

@@ -35,8 +35,8 @@ def new(
     """Make a new workspace with a main image."""
     if workspace.exists() and not force and not is_stream(workspace):
         raise WorkspaceError(f"{workspace} is there already: choose another name, or --force")
-    made = Workspace()
-    properties.apply(made.set_main(existing(file)))
+    made = Workspace.new(existing(file))
+    properties.apply(made.main)
     made.save(workspace)
     render.note(f"saved {workspace}")
 
@@ -66,10 +66,10 @@ def relocate(
 
     Paths below the folder OLD become paths below NEW. Either may be of another system.
     """
-    from snapws.relocation import relocate as moved
+    from snapws.relocation import relocate_files
 
     with saving.edit(workspace) as opened:
-        files = moved(opened, old, new)
+        files = relocate_files(opened, old, new)
         render.note(f"paths moved from {old} to {new}: {len(files)}")
         for one in files:
             if not (opened.folder / one.new).exists():
@@ -117,13 +117,13 @@ def archive(
     workspace's folder are named before anything is written. Prints the files written, the workspace
     last.
     """
-    from snapws.archive import archive as write
+    from snapws.archive import write_archive
 
     if report:
         _refuse_report(report, destination)
     opened = Workspace.open(workspace)
     render.outside(opened)
-    made = write(
+    made = write_archive(
         opened,
         destination,
         names="keep" if keep_names else "hash",

@@ -9,8 +9,8 @@ from collections.abc import Hashable
 import numpy as np
 import numpy.typing as npt
 
+from snapws.archive_names import STANDARD_ARRAYS
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
-from snapws.names import STANDARD_ARRAYS
 
 Integers = npt.NDArray[np.int64]
 

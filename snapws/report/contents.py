@@ -17,7 +17,7 @@ import numpy as np
 from snapws import geometry, mesh_formats
 from snapws.check import Problem
 from snapws.errors import InvalidValue, MeshError, MeshUnsupported, WorkspaceError
-from snapws.images import ImageHeader
+from snapws.images.header import ImageHeader
 from snapws.labels import Label
 from snapws.layers import Layer, Role, folder_key
 from snapws.meshes import MeshLayer

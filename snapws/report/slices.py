@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import tiles
 from snapws.errors import WorkspaceError
 from snapws.layers import Layer, Role
-from snapws.pictures import MOST_LAYERS, Scene, View, composed, is_tile, pillow
+from snapws.pictures import tiles
+from snapws.pictures.scene import MOST_LAYERS, Scene, View, composed, is_tile, pillow
+from snapws.pictures.views import round_length
 from snapws.report.document import Element, element, paragraph, typed
-from snapws.views import round_length
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -115,7 +115,15 @@ def read(
 
 
 def read_itk_or_ras(path: str | Path) -> Matrix:
-    """Read a file of one of ITK's forms, or 16 numbers as RAS; see `transforms.read_file`."""
+    """Read a transform file that says all by itself: 16 numbers, taken as RAS, or one of ITK.
+
+    This is the reading of ``itksnap-wt``. `Layer.read_transform` reads more, and refuses what is
+    not meant so.
+
+    Raises:
+        TextFileError: the file is neither, or of an ITK transform that is not linear in 3-D.
+        WorkspaceError: the file cannot be read, or takes SimpleITK, which is not installed.
+    """
     data = _content(path)
     if _is_itk(data):
         return _itk(data, path)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snapws.errors import TextFileError
-from snapws.fields import format_number
+from snapws.registry.fields import format_number
 from snapws.transform_files.itk import printable
 
 if TYPE_CHECKING:

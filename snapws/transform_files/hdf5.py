@@ -35,7 +35,7 @@ def read(data: bytes, path: str | Path) -> Matrix:
         TextFileError: It is damaged, or not of one linear transform in 3-D.
         WorkspaceError: SimpleITK is not installed, or there is no room for a temporary file.
     """
-    from snapws.itk_formats import reading
+    from snapws.images.itk import reading
 
     try:
         reading.simpleitk(path)
@@ -53,7 +53,7 @@ def read(data: bytes, path: str | Path) -> Matrix:
 def main(file: str) -> None:
     """Print what SimpleITK reads in a file, as JSON."""
     _limit_memory()
-    from snapws.itk_formats import reading
+    from snapws.images.itk import reading
 
     transform = reading.simpleitk().ReadTransform(file)
     dimension, is_linear = transform.GetDimension(), transform.IsLinear()

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from snapws.errors import ImageUnsupported, InvalidValue, TextFileError, WorkspaceError
-from snapws.fields import format_number
+from snapws.registry.fields import format_number
 from snapws.transforms import IDENTITY, Matrix, checked, swap_axes
 
 SIGNATURE = "#Insight Transform File"
@@ -206,7 +206,7 @@ def _around_center(record: Record) -> Matrix:
 
 
 def _computed(record: Record, path: str | Path) -> Matrix:
-    from snapws.itk_formats import reading
+    from snapws.images.itk import reading
 
     try:
         sitk = reading.simpleitk(path)

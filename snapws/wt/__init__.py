@@ -11,11 +11,12 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command line and give the exit code: 0, or 255 after an error."""
+    """Run a command line and return the exit code: 0, or 255 after an error."""
     from snapws import console, leftovers
+    from snapws.wt import commands
     from snapws.wt.run import Run
 
-    run = Run(sys.argv[1:] if arguments is None else arguments)
+    run = Run(sys.argv[1:] if arguments is None else arguments, commands)
     # itksnap-wt prints UTF-8 whatever the terminal is set to.
     with leftovers.staying():  # as itksnap-wt, it removes nothing that it was not told to
         return console.run(run.execute, encoding="utf-8")

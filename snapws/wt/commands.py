@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snapws.errors import InvalidValue, LayerFileMissing, RegistryError, WorkspaceError
-from snapws.fields import format_tags
 from snapws.registry import Registry
+from snapws.registry.fields import format_tags
 from snapws.workspace import Workspace
 from snapws.wt.run import (
     ENTRY_POINTS,
@@ -328,9 +328,9 @@ def _props_set_alpha(run: Run, value: str) -> None:
 @_command(_PROPERTIES, "-props-set-transform", "-pst", parameters="<file>")
 def _props_set_transform(run: Run, path: str) -> None:
     """Set its affine transform from a 4x4 matrix (RAS) or an ITK transform file (LPS)."""
-    from snapws import transforms
+    from snapws import transform_files, transforms
 
-    matrix = transforms.read_file(Path(path))
+    matrix = transform_files.read_itk_or_ras(Path(path))
     transforms.write(run.picked_layer().registry.make_folder("ImageTransform"), matrix)
 
 
@@ -350,13 +350,14 @@ def _props_registry_set(run: Run, key: str, value: str) -> None:
 @_command(_PROPERTIES, "-props-registry-dump", "-prd", parameters="<key> <file>")
 def _props_registry_dump(run: Run, key: str, path: str) -> None:
     """Write a folder of its registry to a plain-text file."""
-    from snapws import files, registry_text
+    from snapws import files
+    from snapws.registry import text_format
 
     folder = run.picked_object().registry.folder(key)
     if folder is None:
         raise RegistryError(f"{run.picked_object().key} has no folder {key}")
     try:
-        files.write_bytes(path, registry_text.to_bytes(folder))
+        files.write_bytes(path, text_format.to_bytes(folder))
     except OSError as error:
         raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
 
@@ -364,9 +365,9 @@ def _props_registry_dump(run: Run, key: str, path: str) -> None:
 @_command(_PROPERTIES, "-props-registry-load", "-prl", parameters="<key> <file>")
 def _props_registry_load(run: Run, key: str, path: str) -> None:
     """Load a folder of its registry from a plain-text or registry XML file."""
-    from snapws import registry_text
+    from snapws.registry import text_format
 
-    loaded = registry_text.read_file(Path(path))
+    loaded = text_format.read_file(Path(path))
     run.picked_object().registry.make_folder(key).update(loaded)
 
 

@@ -10,7 +10,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from snapws.errors import InvalidValue, WorkspaceError
 from snapws.layers import Layer
@@ -44,15 +44,26 @@ class Command(NamedTuple):
     function: Callable[..., None]
 
 
+class Table(Protocol):
+    """The commands that a command line may name."""
+
+    def find(self, name: str) -> Command:
+        """Find a command by any of its names, or raise `UsageError`."""
+
+    def print_help(self) -> None:
+        """Print all commands, by group."""
+
+
 class Run:
-    """One command line, on its way.
+    """A command line while it runs.
 
     Attributes:
         workspace: what the commands work on; replaced by `-i`.
         picked: the layer that the `-props` and `-tags` commands are about.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], table: Table) -> None:
+        self._table = table
         self.workspace = Workspace()
         self.picked: Layer | MeshLayer | None = None
         self._arguments = list(reversed(arguments))
@@ -62,17 +73,15 @@ class Run:
         self._next_prefix: str | None = None
 
     def execute(self) -> int:
-        """Run all commands; give the exit code, 0, or 255 after an error, which goes to stderr."""
-        from snapws.wt import commands
-
+        """Run all commands and return the exit code: 0, or 255 after an error (on stderr)."""
         if not self._arguments:
-            commands.print_help()
+            self._table.print_help()
             return 255
         while self._arguments:
             name = self._arguments.pop()
             self._number += 1
             try:
-                command = commands.find(name)
+                command = self._table.find(name)
                 values = [self.take() for _ in range(command.parameters.count("<"))]
                 self._prefix, self._next_prefix = self._next_prefix, None
                 command.function(self, *values)

@@ -277,7 +277,7 @@ class Site:
 
 def _is_worker(process: psutil.Process) -> bool:
     try:
-        return "dss.serving.child" in process.cmdline()
+        return "dss.serving.worker" in process.cmdline()
     except psutil.Error:
         return False
 

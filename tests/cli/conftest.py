@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from snapws import Workspace, labels, markups, registry_text, transforms
+from snapws import Workspace, labels, markups, transform_files
 from snapws.archive import archive
 from snapws.cli.app import app
+from snapws.registry import text_format
 from tests.conformance import replay
 
 
@@ -34,7 +35,7 @@ def place_study(folder: Path) -> None:
     study.set_main(folder / "t1.nii.gz").nickname = "T1"
     study.main.tags = ("Target",)
     flair = study.add_overlay(folder / "flair.nii.gz", nickname="FLAIR", tags=["Source"])
-    flair.transform = transforms.read_file(folder / "affine.mat")
+    flair.transform = transform_files.read_itk_or_ras(folder / "affine.mat")
     study.add_segmentation(folder / "draft.nii.gz", nickname="Draft", tags=["Draft"])
     study.labels = labels.read_file(folder / "labels.txt")
     study.save(folder / "study.itksnap")
@@ -43,7 +44,7 @@ def place_study(folder: Path) -> None:
     (folder / "landmarks.mrk.json").write_text(found)
     annotations = Workspace.open(folder / "cardiac.itksnap").registry.folder("Annotations")
     assert annotations
-    (folder / "annotations.txt").write_bytes(registry_text.to_bytes(annotations))
+    (folder / "annotations.txt").write_bytes(text_format.to_bytes(annotations))
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from snapws import Workspace, labels, registry_xml, transforms
+from snapws import Workspace, labels, transform_files
 from snapws.errors import TextFileError
+from snapws.registry import xml_format
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 WORKSPACES = sorted(CORPUS.glob("workspaces*/*.itksnap"))
@@ -29,8 +30,8 @@ PAIRS = (("009", "010"), ("009", "011"), ("012", "013"))
 @pytest.mark.parametrize("path", WORKSPACES, ids=lambda path: path.name[:24])
 def test_opened_saved_and_opened_again(path, tmp_path):
     workspace = Workspace.open(path)
-    canonical = registry_xml.to_bytes(workspace.registry, workspace.comments)
-    assert registry_xml.parse(canonical, "x").registry == workspace.registry
+    canonical = xml_format.to_bytes(workspace.registry, workspace.comments)
+    assert xml_format.parse(canonical, "x").registry == workspace.registry
     if path.name.startswith(CANONICAL):
         assert canonical == path.read_bytes()
     again = Workspace.open(workspace.save(tmp_path / "out.itksnap"))
@@ -61,15 +62,15 @@ def test_label_files(path):
 def test_transform_files(path):
     if path.name.startswith(REFUSED_TRANSFORMS):
         with pytest.raises(TextFileError, match="has 16 numbers, the file has 9"):
-            transforms.read_file(path)
+            transform_files.read_itk_or_ras(path)
     else:
-        assert transforms.read_file(path)[3] == (0, 0, 0, 1)
+        assert transform_files.read_itk_or_ras(path)[3] == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(("matrix", "itk"), PAIRS)
 def test_both_forms_of_a_transform_agree(matrix, itk):
     ours, theirs = (
-        transforms.read_file(next(CORPUS.glob(f"transforms/{number}_*")))
+        transform_files.read_itk_or_ras(next(CORPUS.glob(f"transforms/{number}_*")))
         for number in (matrix, itk)
     )
     for row, other in zip(ours, theirs, strict=True):

@@ -121,7 +121,7 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other without much of a pause."""
-    monkeypatch.setattr("dss.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("dss.http.retry.FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 import nibabel
 import numpy
 
-from dss.downloads import download_archive
-from snapws import Workspace, registry_xml
+from dss.transfer.downloads import download_archive
+from snapws import Workspace
+from snapws.registry import xml_format
 from tests.dss.raw_server import RawServer, sent
 
 AREA = "api/tickets/1/files/results"
@@ -40,7 +41,7 @@ def workspace_of(*files: str) -> bytes:
         key = f"MeshLayers.Layer[{number:03d}].MeshTimePoints.TimePoint[000].PolyData[000]"
         made.registry[f"{key}.AbsolutePath"] = f"/archive/{file}"
     made.registry["SaveLocation"] = "/archive"
-    return registry_xml.to_bytes(made.registry)
+    return xml_format.to_bytes(made.registry)
 
 
 def naming(*files: str) -> bytes:

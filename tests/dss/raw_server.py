@@ -79,9 +79,9 @@ class RawServer:
         self._thread.join(10)
         self._listener.close()
 
-    def session(self, patience: float = 2.0) -> Session:
+    def session(self, retry_for: float = 2.0) -> Session:
         """A session with this server that gives up soon."""
-        return Session(self.url, patience=patience)
+        return Session(self.url, retry_for=retry_for)
 
     def heads(self) -> list[str]:
         return [r.split(b"\r\n")[0].decode() for r in self.requests]

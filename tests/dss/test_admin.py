@@ -9,8 +9,8 @@ import pytest
 
 from dss import (
     Admin,
-    BadAnswer,
     Client,
+    InvalidResponse,
     Middleware,
     NotFound,
     NotPermitted,
@@ -120,7 +120,7 @@ def test_other_answers(raw: RawServer) -> None:
             with pytest.raises(OutcomeUnknown, match="<html>.*it may have been done"):
                 call()
         raw.answers = [known, page]
-        with pytest.raises(BadAnswer, match="<html>"):
+        with pytest.raises(InvalidResponse, match="<html>"):
             admin.delete_provider("lab")
 
 

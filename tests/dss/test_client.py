@@ -10,8 +10,8 @@ import pytest
 
 from dss import (
     Admin,
-    BadAnswer,
     Client,
+    InvalidResponse,
     Middleware,
     NetworkFailed,
     NotFound,
@@ -27,7 +27,7 @@ from dss import (
     Unfinished,
     WrongState,
 )
-from dss.multipart import FileBody
+from dss.http.multipart import FileBody
 from dss.records import Attachment, Service, Ticket
 from snapws import ImageDamaged, Workspace, WorkspaceError
 from tests.dss.raw_server import DROP, RawServer, answer, listing
@@ -184,7 +184,7 @@ def test_wait_bears_trouble(raw: RawServer) -> None:
     """And what came before the trouble does not come again."""
     busy = answer(b"", status="503 Service Unavailable")
     raw.answers = [detail("claimed", 1), DROP, busy, detail("claimed", 2), DROP, detail("success")]
-    with raw.session(patience=30) as session:
+    with raw.session(retry_for=30) as session:
         seen = list(Client(session).wait(1, interval=0))
     assert [[entry.id for entry in one.log] for one in seen] == [[1], [2], []]
     assert [head.split("=")[1][0] for head in raw.heads()] == ["0", "1", "1", "1", "2", "2"]
@@ -192,7 +192,7 @@ def test_wait_bears_trouble(raw: RawServer) -> None:
 
 def test_trouble_that_lasts_ends_the_wait(raw: RawServer) -> None:
     raw.answers = [detail("claimed"), DROP]
-    with raw.session(patience=0.1) as session, pytest.raises(NetworkFailed):
+    with raw.session(retry_for=0.1) as session, pytest.raises(NetworkFailed):
         list(Client(session).wait(1, interval=0))
 
 
@@ -246,7 +246,7 @@ def test_last_look_is_in_time(
 ) -> None:
     """The wait is over when its time is, and what was there shortly before that was told."""
     server = SlowServer(took)
-    monkeypatch.setattr("dss.following.time", server)
+    monkeypatch.setattr("dss.tickets.time", server)
     told: list[int] = []
 
     def follow() -> None:
@@ -264,7 +264,7 @@ def test_last_look_is_in_time(
 @pytest.mark.parametrize("took", [0.5, 9.0])
 def test_wait_without_time_looks_once(monkeypatch: pytest.MonkeyPatch, took: float) -> None:
     server = SlowServer(took)
-    monkeypatch.setattr("dss.following.time", server)
+    monkeypatch.setattr("dss.tickets.time", server)
     with pytest.raises(TimedOut):
         list(Client(server).wait(1, timeout=0))
     assert server.looks == [(1000.0, 1.0)]
@@ -338,7 +338,7 @@ def test_only_the_number_of_an_attachment_counts(raw: RawServer, tmp_path: Path)
     with raw.session() as session:
         Client(session).fetch_attachment(one, tmp_path / "x")
         for url in ("http://h/blobs/../../secret", "http://h/0123abcd", "", "http://h/blobs/x"):
-            with pytest.raises(BadAnswer, match="not the URL of an attachment"):
+            with pytest.raises(InvalidResponse, match="not the URL of an attachment"):
                 Client(session).fetch_attachment(replace(one, url=url), tmp_path / "x")
         raw.answers = [b"HTTP/1.0 200 OK\r\n\r\npart"]
         with pytest.raises(TransferFailed, match="nothing tells whether x came whole"):
@@ -361,7 +361,7 @@ def test_ticket_that_the_network_did_not_let_fill_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And is filled by the next try, which sends only what is missing."""
-    client.session.patience = 0.1
+    client.session.retry_for = 0.1
     post = Session.post_body
     sent: list[str] = []
 
@@ -423,7 +423,7 @@ def test_refusal_of_somebody_on_the_way(
     """It says nothing of the ticket: that is there, in the state that the call needs."""
     raw.answers = [*before, PROXY, answer(state)]
     words = f"Blocked.*404 to .*; but ticket 5 is there, in state {state.decode()} as it must"
-    with raw.session() as session, pytest.raises(BadAnswer, match=words):
+    with raw.session() as session, pytest.raises(InvalidResponse, match=words):
         call(Client(session), workspace)
 
 
@@ -450,7 +450,7 @@ def test_ticket_that_could_not_even_be_deleted(
     """Whoever learns why is told of the ticket, too."""
 
     def fail(*_: object, **__: object) -> None:
-        client.session.another().get_text("logout")
+        client.session.clone().get_text("logout")
 
     monkeypatch.setattr(Session, "post_body", fail)
     with pytest.raises(Unfinished, match="redirects to .*; ticket .* is kept") as caught:

@@ -216,7 +216,7 @@ def test_login_if_needed_asks_where_the_server_forgot(
     kept = Credentials().open_session(middleware.url)
     with kept, pytest.raises(NotPermitted):
         # A token that fails ends the session that it is sent with.
-        kept.post_form("api/login", {"token": "wrong"}, doubt=None)
+        kept.post_form("api/login", {"token": "wrong"}, if_lost=None)
     with pytest.raises(NotLoggedIn):
         client.dssp_list_services()
     monkeypatch.setattr("getpass.getpass", lambda _: middleware.add_user("other@example.org"))

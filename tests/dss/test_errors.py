@@ -15,8 +15,8 @@ from dss.errors import (
     TicketDeleted,
     WrongState,
     refusal,
-    shown,
 )
+from dss.text import shown
 
 HASH = "9f3bb6c28b180d1f7442248d7eb03e2a6aa30aee"
 

@@ -27,11 +27,11 @@ from dss import (
     Session,
     TransferFailed,
 )
-from dss.answers import Received
-from dss.areas import list_files
+from dss.http.multipart import FileBody
+from dss.http.responses import Received
 from dss.login import login
-from dss.multipart import FileBody
-from dss.uploads import upload_files
+from dss.transfer.listing import list_files
+from dss.transfer.uploads import upload_files
 from snapws import Workspace
 from tests.dss.downloads import workspace_of
 from tests.dss.raw_server import (
@@ -169,7 +169,7 @@ def test_hazard_06_idle_connections_are_cut(raw: RawServer) -> None:
     """Without a word. What was closed before a request is not used for it: there is no doubt."""
     raw.says_close = False
     raw.answers = [answer(b"7")]
-    with raw.session(patience=10) as session:
+    with raw.session(retry_for=10) as session:
         client = Client(session)
         assert client.progress(1) == 7
         assert raw.closed.wait(300)
@@ -198,7 +198,7 @@ def test_hazard_08_a_truncated_upload_stores_nothing(
     upload_files(client.session, area, [(old[0], "layer")])
     pieces = FileBody.__iter__
     monkeypatch.setattr(FileBody, "__iter__", lambda body: iter([*pieces(body)][:-1]))
-    client.session.patience = 0.3
+    client.session.retry_for = 0.3
     client.session._timeout = (5.0, 0.5)
     with pytest.raises(NetworkFailed):
         upload_files(client.session, area, [(new[0], "layer")])
@@ -267,7 +267,7 @@ def test_hazard_10_upload_that_fails_here_hangs_up(tmp_path: Path) -> None:
 
 def _fail_to_send(session: Session, body: FileBody) -> None:
     with pytest.raises(TransferFailed, match="changed while it was sent"):
-        session.post_body("api/x", body, doubt=None)
+        session.post_body("api/x", body, if_lost=None)
 
 
 ONCE: dict[str, Callable[[Session, Path], Any]] = {

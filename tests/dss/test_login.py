@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from dss import (
-    BadAnswer,
     Client,
     Credentials,
+    InvalidResponse,
     Middleware,
     NetworkFailed,
     NotLoggedIn,
     OutcomeUnknown,
     Session,
 )
+from dss.http.session import COOKIE_NAME
 from dss.login import SERVER_VARIABLE, login, user
-from dss.session import COOKIE_NAME
 from tests.dss.raw_server import DROP, RawServer, answer
 
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "recordings" / "dss_commands.json"
@@ -69,7 +69,7 @@ def test_cookie_for_another_host(raw: RawServer) -> None:
     """So it is where the middleware runs with its default cookie domain."""
     cookie = f"Set-Cookie: {COOKIE_NAME}=1; Domain=dss.itksnap.org; HttpOnly; Path=/"
     raw.answers = [answer(b"logged in as a@b \n", cookie)]
-    with pytest.raises(BadAnswer, match="its cookie is for another host"):
+    with pytest.raises(InvalidResponse, match="its cookie is for another host"):
         login(raw.url, "token")
 
 
@@ -91,9 +91,9 @@ def test_no_server() -> None:
 def test_patience_of_a_login(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     raw.close()
     pauses: list[float] = []
-    monkeypatch.setattr("dss.retry.time.sleep", pauses.append)
+    monkeypatch.setattr("dss.http.retry.time.sleep", pauses.append)
     with pytest.raises(NetworkFailed, match="refused"):
-        login(raw.url, "token", patience=0)
+        login(raw.url, "token", retry_for=0)
     assert pauses == []
 
 
@@ -101,9 +101,9 @@ def test_kept_login_is_opened_as_asked(kept: Credentials, tmp_path: Path) -> Non
     kept.save(Session("https://h", cookie="one"))
     (tmp_path / "bundle.pem").touch()
     bundle = str(tmp_path / "bundle.pem")
-    session = kept.open_session(timeout=(1.0, 2.0), patience=3.0, verify=bundle)
-    for one in (session, session.another()):
-        assert (one._timeout, one.patience, one._verify) == ((1.0, 2.0), 3.0, bundle)
+    session = kept.open_session(timeout=(1.0, 2.0), retry_for=3.0, verify=bundle)
+    for one in (session, session.clone()):
+        assert (one._timeout, one.retry_for, one._verify) == ((1.0, 2.0), 3.0, bundle)
 
 
 def test_nobody_is_logged_in(middleware: Middleware) -> None:

@@ -85,7 +85,7 @@ def test_restart_keeps_tickets_and_logins(tmp_path: Path, description: Path) -> 
         assert middleware.pid is None
         assert pid is not None
         assert gone(pid)
-        with Session(url, patience=0) as session, pytest.raises(NetworkFailed):
+        with Session(url, retry_for=0) as session, pytest.raises(NetworkFailed):
             session.get_text("about")
     with Middleware(tmp_path / "middleware") as again:
         assert again.publish(description, "testlab") == service

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from dss.errors import BadAnswer
+from dss.errors import InvalidResponse
 from dss.parsing import (
     read_csv,
     read_detail,
@@ -73,7 +73,7 @@ def test_values_of_other_types() -> None:
     ],
 )
 def test_row_of_another_shape(text: str, part: str) -> None:
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponse) as caught:
         read_csv(Ticket, ("id", "service", "status"), text)
     assert part in str(caught.value)
 
@@ -105,7 +105,7 @@ def test_times_of_both_servers(value: object, time: datetime) -> None:
     ],
 )
 def test_no_time(value: object) -> None:
-    with pytest.raises(BadAnswer, match="not a time"):
+    with pytest.raises(InvalidResponse, match="not a time"):
         read_time(value)
 
 
@@ -127,13 +127,13 @@ def test_durations_of_both_servers(value: object, duration: timedelta | None) ->
 
 @pytest.mark.parametrize("value", ["soon", "1:2", "nan", "inf", "1e300"])
 def test_no_duration(value: str) -> None:
-    with pytest.raises(BadAnswer, match="not a duration"):
+    with pytest.raises(InvalidResponse, match="not a duration"):
         read_duration(value)
 
 
 @pytest.mark.parametrize("text", ["", "None", "-1", "1.0", "1 2", "9" * 19, "<html>"])
 def test_no_number(text: str) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         read_int(text)
 
 
@@ -141,7 +141,7 @@ def test_words() -> None:
     assert read_int("4\n") == 4
     assert read_word("success\n", "success") == "success"
     assert read_status("ready") is TicketStatus.READY
-    with pytest.raises(BadAnswer, match="'nope' instead of success or None"):
+    with pytest.raises(InvalidResponse, match="'nope' instead of success or None"):
         read_word("nope", "success", "None")
 
 
@@ -182,7 +182,7 @@ def test_detail() -> None:
     ],
 )
 def test_detail_of_another_form(document: object) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         read_detail(document)
 
 
@@ -193,7 +193,7 @@ def test_service_json_as_sparse_as_the_server_takes_it() -> None:
     assert service.json == sparse
     (tag,) = read_service({**sparse, "tags": [{"name": "T", "required": True}]}).tags
     assert (tag.name, tag.type, tag.required) == ("T", "", True)
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         read_service({"name": "S"})
 
 
@@ -201,7 +201,7 @@ def test_stats() -> None:
     values = {"n_success": 2, "n_failed": 1, "last_heard_from": "0:00:05", "queue_length": 3}
     stats = read_stats({"result": [values]})
     assert (stats.mean_duration, stats.last_heard) == (None, timedelta(seconds=5))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         read_stats({"result": []})
 
 

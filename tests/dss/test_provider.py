@@ -19,8 +19,8 @@ from dss import (
     TicketStatus,
     WrongState,
 )
-from dss.multipart import FileBody
-from dss.uploads import Sent
+from dss.http.multipart import FileBody
+from dss.transfer.uploads import Sent
 from snapws import Workspace
 from tests.dss.raw_server import DROP, RawServer, answer
 
@@ -158,8 +158,10 @@ def test_progress(client: Client, provider: Provider, claimed: int, impatient: N
     ("value", "start", "end"),
     [(-0.1, 0, 1), (1.1, 0, 1), (float("nan"), 0, 1), (0.5, 0.5, 0.5), (0.5, -1, 1), (0.5, 0, 2)],
 )
-def test_no_progress(provider: Provider, value: float, start: float, end: float) -> None:
-    with pytest.raises(ValueError, match="not a progress"):
+def test_progress_outside_of_its_range_is_refused(
+    provider: Provider, value: float, start: float, end: float
+) -> None:
+    with pytest.raises(ValueError, match="progress and its part must be within 0 to 1"):
         provider.progress(1, value, start=start, end=end)
 
 
@@ -300,7 +302,7 @@ def test_workspace_may_be_called_otherwise(
 def test_waiting_for_a_ticket_bears_trouble(raw: RawServer) -> None:
     raw.answers = [DROP, DROP, answer(b""), answer(f"{HASH},n,1\r\n".encode())]
     raw.answers += [answer(f"7,{HASH},claimed\r\n".encode())]
-    with Session(raw.url, patience=0) as session:
+    with Session(raw.url, retry_for=0) as session:
         claim = Provider(session).wait_for_claim([HASH], "lab", "x", timeout=9, interval=0.05)
     assert claim
     assert claim.ticket == 7

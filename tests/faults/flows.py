@@ -61,7 +61,7 @@ class Work:
                 proxy.url,
                 cookie=login.cookie.value,
                 timeout=scenario.timeout,
-                patience=scenario.patience,
+                retry_for=scenario.retry_for,
             )
             return stack.enter_context(session)
 
@@ -112,7 +112,7 @@ class Flow:
 def _login(work: Work) -> str:
     times = work.scenario
     with login(
-        work.proxy.url, work.newcomer[1], timeout=times.timeout, patience=times.patience
+        work.proxy.url, work.newcomer[1], timeout=times.timeout, retry_for=times.retry_for
     ) as session:
         return user(session)
 
@@ -177,9 +177,9 @@ def _deliver_in_two(work: Work) -> None:
 
 @contextmanager
 def _impatient(session: Session) -> Iterator[None]:
-    patience, session.patience = session.patience, 0
+    retry_for, session.retry_for = session.retry_for, 0
     yield
-    session.patience = patience
+    session.retry_for = retry_for
 
 
 def _whole(work: Work) -> str:

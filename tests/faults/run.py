@@ -45,7 +45,7 @@ def run(site: Site, scenario: Scenario) -> Result:
     rules = [Rule(*each) for each in zip(faults, places, strict=True)]
     ended, outcome, words = "complete", None, ""
     with ExitStack() as stack:
-        stack.enter_context(mock.patch("dss.retry.FIRST_PAUSE", 0.02))
+        stack.enter_context(mock.patch("dss.http.retry.FIRST_PAUSE", 0.02))
         owner = stack.enter_context(site.new_user())
         truth = Truth(site, owner)
         stack.callback(truth.delete_tickets)

@@ -23,7 +23,7 @@ class Scenario:
         ends: `complete`, or the name of the error.
         server: What the server has afterwards; the flow's goal where it is complete.
         says: What the words of the error say, as a regular expression.
-        patience: Seconds for which calls are repeated.
+        retry_for: Seconds for which calls are repeated.
     """
 
     flow: str
@@ -32,7 +32,7 @@ class Scenario:
     ends: str = "complete"
     server: str = ""
     says: str = ""
-    patience: float = 20.0
+    retry_for: float = 20.0
 
     @property
     def timeout(self) -> tuple[float, float]:
@@ -54,7 +54,7 @@ def unknown(flow: str, fault: str, at: str, server: str, says: str) -> Scenario:
 
 def for_ever(flow: str, fault: str, at: str, ends: str, server: str, says: str = "") -> Scenario:
     """A row whose fault does not pass within the patience of the client."""
-    return Scenario(flow, fault, at, ends, server, says, patience=0.1)
+    return Scenario(flow, fault, at, ends, server, says, retry_for=0.1)
 
 
 _LOGIN = "POST api/login"
@@ -114,7 +114,7 @@ READING = [
     for_ever("services", "drop-answer", f"{_SERVICES}#1+", "NetworkFailed", "no ticket"),
     for_ever("services", "stall-request", f"{_SERVICES}#1+", "NetworkFailed", "no ticket"),
     for_ever("services", "refuse", "start", "NetworkFailed", "no ticket", "refused"),
-    Scenario("services", "portal", _SERVICES, "BadAnswer", "no ticket", "Guest network"),
+    Scenario("services", "portal", _SERVICES, "InvalidResponse", "no ticket", "Guest network"),
     Scenario("status", "status-after:500", "GET api/tickets/*/status"),
     Scenario("status", "no-length:3", "GET api/tickets/*/status"),
     Scenario("follow", "drop-answer", "GET api/tickets/*/detail*#1-2"),
@@ -162,7 +162,7 @@ SENDING = [
     Scenario("submit", "status:503", f"{_LISTED}#2-3"),
     Scenario("submit", "half-chunk", f"{_LISTED}#2"),
     Scenario("submit", "no-length:half", f"{_LISTED}#2"),
-    Scenario("submit", "portal", f"{_INPUT}#2", "BadAnswer", "no ticket", "Guest network"),
+    Scenario("submit", "portal", f"{_INPUT}#2", "InvalidResponse", "no ticket", "Guest network"),
     Scenario("submit", "portal", "* *#4+", "Unfinished", "init, input 1 of 3", "Guest network"),
     Scenario("submit", "drop-answer", _STATUS),
     Scenario("submit", "drop-request", _STATUS),
@@ -174,7 +174,7 @@ SENDING = [
         "submit",
         "portal & drop-answer",
         f"{_INPUT}#2 & GET api/tickets/*/delete",
-        "BadAnswer",
+        "InvalidResponse",
         "no ticket",
         "Guest network",
     ),
@@ -186,7 +186,12 @@ SENDING = [
     Scenario("take up", "half-chunk", _LISTED),
     Scenario("take up", "status:503", f"{_LISTED}#1-2"),
     Scenario(
-        "take up", "status:404", _INPUT, "BadAnswer", "init, input 1 of 3", "is there, in state"
+        "take up",
+        "status:404",
+        _INPUT,
+        "InvalidResponse",
+        "init, input 1 of 3",
+        "is there, in state",
     ),
     for_ever("take up", "refuse", _INPUT, "Unfinished", "init, input 2 of 3"),
     Scenario("submit in two", "drop-request", f"{_INPUT}#2"),
@@ -216,7 +221,7 @@ STATES = [
         "OutcomeUnknown",
         "ready, input whole",
         "may be queued",
-        patience=0.1,
+        retry_for=0.1,
     ),
     Scenario("make ready", "drop-answer & drop-answer", f"{_STATUS} & GET api/tickets/*/status"),
     for_ever("make ready", "refuse", "start", "NetworkFailed", "init, input whole"),

@@ -13,25 +13,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from snapws import labels, mesh_formats, registry_text, registry_xml, transforms
+from snapws import labels, mesh_formats, transform_files
 from snapws.errors import WorkspaceError
-from snapws.itk_formats import metaimage, nrrd
-from snapws.itk_formats.stored import Stored
+from snapws.images.itk import metaimage, nrrd
+from snapws.images.itk.stored import Stored
 from snapws.mesh_formats import kinds
+from snapws.registry import text_format, xml_format
 
 _FILE = Path(tempfile.gettempdir()) / "snapws-fuzzed.mat"
 
 
 def xml(data: bytes) -> None:
-    content = registry_xml.parse(data, "file")
-    written = registry_xml.to_bytes(content.registry, content.comments)
-    assert registry_xml.parse(written, "file").registry == content.registry
+    content = xml_format.parse(data, "file")
+    written = xml_format.to_bytes(content.registry, content.comments)
+    assert xml_format.parse(written, "file").registry == content.registry
 
 
 def text(data: bytes) -> None:
-    registry = registry_text.parse(data, "file")
-    written = registry_text.to_bytes(registry)
-    assert list(registry_text.parse(written, "file").walk()) == list(registry.walk())
+    registry = text_format.parse(data, "file")
+    written = text_format.to_bytes(registry)
+    assert list(text_format.parse(written, "file").walk()) == list(registry.walk())
 
 
 def label_file(data: bytes) -> None:
@@ -44,7 +45,7 @@ def label_file(data: bytes) -> None:
 
 def transform_file(data: bytes) -> None:
     _FILE.write_bytes(data)
-    matrix = transforms.read_file(_FILE)
+    matrix = transform_files.read_itk_or_ras(_FILE)
     assert [len(row) for row in matrix] == [4, 4, 4, 4]
 
 

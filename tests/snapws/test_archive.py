@@ -22,12 +22,12 @@ from snapws import (
     MeshUnsupported,
     Workspace,
     archive,
-    registry_xml,
 )
 from snapws.labels import Label
+from snapws.registry import xml_format
 from snapws.verify import verify
 from tests.conformance.replay import RECORDINGS
-from tests.snapws.test_images import ARCHIVED, CUT_SHORT
+from tests.snapws.images.test_images import ARCHIVED, CUT_SHORT
 
 SEGMENTATION_OPACITY = "ProjectMetaData.IRIS.LabelState.SegmentationAlpha"
 
@@ -296,7 +296,7 @@ def test_geometry_and_voxels_stay_as_they_were(tmp_path, name):
 def test_the_workspace_of_an_archive_is_canonical(base, tmp_path):
     report = write_archive(base, tmp_path / "out")
     data = report.workspace.read_bytes()
-    assert registry_xml.to_bytes(registry_xml.parse(data, "x").registry) == data
+    assert xml_format.to_bytes(xml_format.parse(data, "x").registry) == data
 
 
 def test_strict_archives_hold_nothing_typed_but_tags(base, tmp_path):

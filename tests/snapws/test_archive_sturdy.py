@@ -26,7 +26,7 @@ from snapws import (
 from snapws.archive import archive
 from snapws.packing import Progress
 from snapws.verify import verify
-from tests.snapws.test_images import write_nifti
+from tests.snapws.images.test_images import write_nifti
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
 

@@ -11,20 +11,14 @@ import nibabel
 import numpy as np
 import pytest
 
-from snapws import (
-    InvalidValue,
-    Label,
-    RegistryError,
-    Role,
-    Workspace,
-    pictures,
-    registry_xml,
-)
+from snapws import InvalidValue, Label, RegistryError, Role, Workspace
 from snapws.check import check
 from snapws.images import read_header
-from snapws.pictures import Scene, View
+from snapws.pictures import scene as scenes
+from snapws.pictures.scene import Scene, View
 from snapws.privacy import kept_texts, scrubbed
-from snapws.registry import MAX_KEY, Registry
+from snapws.registry import Registry, xml_format
+from snapws.registry.tree import MAX_KEY
 from snapws.report import contents, report, slices
 from snapws.verify import named_files
 from snapws.volumes import label_volumes
@@ -107,9 +101,9 @@ def nested(key: str, inner: str) -> bytes:
 
 
 def test_a_long_key_is_not_told_again_with_each_entry_below_it():
-    registry_xml.parse(nested("k" * (MAX_KEY - 2), '<entry key="a" value="1"/>'), "x")
+    xml_format.parse(nested("k" * (MAX_KEY - 2), '<entry key="a" value="1"/>'), "x")
     with pytest.raises(RegistryError, match=f"x, line 1: .* longer than {MAX_KEY} characters"):
-        registry_xml.parse(nested("k" * (MAX_KEY - 1), '<entry key="a" value="1"/>'), "x")
+        xml_format.parse(nested("k" * (MAX_KEY - 1), '<entry key="a" value="1"/>'), "x")
     registry = Registry()
     with pytest.raises(RegistryError, match="longer than"):
         registry[".".join(["k" * 500] * 9)] = ""
@@ -132,8 +126,8 @@ def test_entries_far_down_come_in_canonical_order():
 
 @pytest.mark.parametrize("part", ["elements", "attributes", "bytes"])
 def test_a_huge_file_is_refused_before_it_is_parsed(tmp_path, part, monkeypatch):
-    monkeypatch.setattr(registry_xml, "MAX_NODES", 1000)
-    monkeypatch.setattr(registry_xml, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(xml_format, "MAX_NODES", 1000)
+    monkeypatch.setattr(xml_format, "MAX_BYTES", 100_000)
     inner = {
         "elements": '<entry key="a"/>' * 700,
         "attributes": "<entry " + " ".join(f"a{i}=''" for i in range(2000)) + "/>",
@@ -164,8 +158,8 @@ def test_an_array_that_claims_to_be_long_costs_nothing(tmp_path):
 
 
 def test_a_picture_has_a_budget_of_layers(tmp_path):
-    assert len(Scene(many(tmp_path, pictures.MOST_LAYERS)).layers) == pictures.MOST_LAYERS
-    ws = many(tmp_path, pictures.MOST_LAYERS + 1)
+    assert len(Scene(many(tmp_path, scenes.MOST_LAYERS)).layers) == scenes.MOST_LAYERS
+    ws = many(tmp_path, scenes.MOST_LAYERS + 1)
     with pytest.raises(InvalidValue, match=r"101 layers are to be drawn, a picture takes 100"):
         ws.picture()
     assert ws.picture(layers=["M", "O:0", "O:99"]).size
@@ -177,7 +171,7 @@ def test_a_picture_has_a_budget_of_pixels_and_components(tmp_path, monkeypatch):
     ws.layers()[1].file = image(tmp_path / "vectors.nii", vectors)
     scene = Scene(ws)
     assert scene.values == 9
-    monkeypatch.setattr(pictures, "MOST_VALUES", 9 * 100)
+    monkeypatch.setattr(scenes, "MOST_VALUES", 9 * 100)
     scene.draw([(View.AXIAL, 0)], 10)
     with pytest.raises(InvalidValue, match="1 slices of 11 pixels, with 3 layers of 9 components"):
         scene.draw([(View.AXIAL, 0)], 11)
@@ -185,15 +179,13 @@ def test_a_picture_has_a_budget_of_pixels_and_components(tmp_path, monkeypatch):
 
 def test_few_layers_wait_to_be_drawn_at_a_time():
     made: list[int] = []
-    for done, number in enumerate(
-        pictures._ahead(lambda one: made.append(one) or one, range(50), 3)
-    ):
+    for done, number in enumerate(scenes._ahead(lambda one: made.append(one) or one, range(50), 3)):
         assert number == done
         assert len(made) <= done + 3
 
 
 def test_a_page_of_many_layers_shows_the_main_image_and_says_so(tmp_path):
-    page = report(many(tmp_path, pictures.MOST_LAYERS + 1)).decode()
+    page = report(many(tmp_path, scenes.MOST_LAYERS + 1)).decode()
     assert "The pictures show the main image alone: of 101 layers" in page
     assert page.count("data:image/webp") == 6
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snapws import ComponentMode, InvalidValue, Workspace
-from snapws.colormaps import NAMED, color_map
+from snapws.pictures.colormaps import NAMED, color_map
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 

@@ -22,7 +22,7 @@ from nibabel.nifti2 import Nifti2Header
 from snapws import ImageUnsupported, Workspace
 from snapws.archive import archive
 from tests.conformance.replay import RECORDINGS
-from tests.snapws.test_images import SCALARS
+from tests.snapws.images.test_images import SCALARS
 
 sitk = pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
 sitk.ProcessObject.SetGlobalWarningDisplay(False)

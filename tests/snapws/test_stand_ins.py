@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from snapws import Workspace, images, labels, mesh_formats, paths, transforms
+from snapws import Workspace, images, labels, mesh_formats, paths, transform_files
 from snapws.archive import archive
 from snapws.check import check
 from snapws.errors import (
@@ -62,7 +62,7 @@ READERS = {
     "a.ply": mesh_formats.content,
     "w.itksnap": Workspace.open,
     "labels.txt": labels.read_file,
-    "affine.mat": transforms.read_file,
+    "affine.mat": transform_files.read_itk_or_ras,
 }
 
 

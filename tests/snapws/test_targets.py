@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from snapws import Label, Workspace, WorkspaceError, pictures, targets
+from snapws import Label, Workspace, WorkspaceError, targets
 from snapws import report as reports
 from snapws.cli.app import app
+from snapws.pictures import scene as scenes
 from snapws.wt import main as wt
 
 posix = pytest.mark.skipif(os.name == "nt", reason="no FIFOs, devices, owners on Windows")
@@ -263,7 +264,7 @@ def test_a_stranger_does_not_choose_where_a_picture_goes(study, tmp_path, kind):
         target.symlink_to(tmp_path / "fifo")
         os.chown(target, 65534, 65534, follow_symlinks=False)
     with pytest.raises(PermissionError, match="another user made"):
-        pictures.save(Workspace.open(study).picture(size=32), target)
+        scenes.save(Workspace.open(study).picture(size=32), target)
 
 
 @posix

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from snapws import Workspace, transforms
+from snapws import Workspace, transform_files, transforms
 from snapws.errors import InvalidValue, TextFileError
 from snapws.registry import Registry
 
@@ -79,7 +79,7 @@ def test_an_element_that_is_no_number(base):
 
 def test_the_last_row_of_a_matrix_is_taken_with_rounding(tmp_path):
     (tmp_path / "a.mat").write_text("2 0 0 1\n0 1 0 2\n0 0 1 3\n0 -4e-7 0 0.9999999\n")
-    assert transforms.read_file(tmp_path / "a.mat")[3] == (0, 0, 0, 1)
+    assert transform_files.read_itk_or_ras(tmp_path / "a.mat")[3] == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
@@ -102,7 +102,7 @@ def test_a_matrix_without_is_identity_is_the_identity(base, stored):
 
 
 def test_a_matrix_file(inputs):
-    matrix = transforms.read_file(inputs / "rotation.mat")
+    matrix = transform_files.read_itk_or_ras(inputs / "rotation.mat")
     assert matrix[0] == (0, -1, 0, 12.3456789012345)
     assert matrix[2][3] == 1234567.891
 
@@ -121,7 +121,7 @@ FixedParameters: {center}
 def test_an_itk_file_maps_the_same_points(tmp_path, kind):
     path = tmp_path / "affine.tfm"
     path.write_text(ITK.format(kind=kind, center="1 2 3"))
-    ras = np.array(transforms.read_file(path))
+    ras = np.array(transform_files.read_itk_or_ras(path))
     linear = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
     point_lps, center = np.array([5.0, 7.0, 11.0]), np.array([1.0, 2.0, 3.0])
     mapped_lps = linear @ (point_lps - center) + [10, 20, 30] + center
@@ -152,5 +152,5 @@ def test_what_is_no_transform_file_is_refused(tmp_path, content, message):
     path = tmp_path / "bad.mat"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(TextFileError, match=message) as caught:
-        transforms.read_file(path)
+        transform_files.read_itk_or_ras(path)
     assert str(path) in str(caught.value)

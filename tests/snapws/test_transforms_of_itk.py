@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from snapws import transforms
+from snapws import transform_files
 from snapws.errors import TextFileError, WorkspaceError
 from tests.snapws.transform_samples import RAS, apart, corners, study
 
@@ -330,11 +330,11 @@ def test_without_simpleitk_affine_and_ants_files_are_read_and_others_say_what_is
     sitk.WriteTransform(_affine(), str(tmp_path / "e.h5"))
     printed = _without_simpleitk(
         "from pathlib import Path\n"
-        "from snapws import transforms\n"
+        "from snapws import transform_files\n"
         "from snapws.errors import WorkspaceError\n"
         f"for path in sorted(Path({str(tmp_path)!r}).glob('?.*')):\n"
         "    try:\n"
-        "        print(path.name, len(transforms.read_file(path)))\n"
+        "        print(path.name, len(transform_files.read_itk_or_ras(path)))\n"
         "    except WorkspaceError as error:\n"
         "        print(path.name, error)\n"
     ).splitlines()
@@ -347,7 +347,7 @@ def test_without_simpleitk_affine_and_ants_files_are_read_and_others_say_what_is
 def test_itksnap_wt_reads_what_itk_writes(tmp_path):
     sitk.WriteTransform(_affine(), str(tmp_path / "a.tfm"))
     layer = study(tmp_path)
-    layer.transform = transforms.read_file(tmp_path / "a.tfm")
+    layer.transform = transform_files.read_itk_or_ras(tmp_path / "a.tfm")
     _assert_is(layer, _affine())
     with pytest.raises(WorkspaceError, match=re.escape("absent.tfm")):
-        transforms.read_file(tmp_path / "absent.tfm")
+        transform_files.read_itk_or_ras(tmp_path / "absent.tfm")

@@ -13,7 +13,7 @@ from nibabel.nifti1 import Nifti1Header
 from snapws import ArchiveError, RegistryError, Workspace
 from snapws.archive import archive
 from snapws.verify import verify
-from tests.snapws.test_images import write_nifti
+from tests.snapws.images.test_images import write_nifti
 
 
 @pytest.fixture

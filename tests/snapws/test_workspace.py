@@ -20,8 +20,8 @@ from snapws import (
     Workspace,
     WorkspaceChanged,
     WorkspaceError,
-    registry_xml,
 )
+from snapws.registry import xml_format
 from tests.conformance.replay import RECORDINGS
 
 
@@ -375,10 +375,7 @@ def test_any_bytes_give_a_workspace_or_a_workspace_error(tmp_path_factory, data)
         except WorkspaceError as error:
             assert "\n" not in str(error)
     settled = workspace.settled(path.parent)
-    assert (
-        registry_xml.parse(registry_xml.to_bytes(settled.registry), "x").registry
-        == settled.registry
-    )
+    assert xml_format.parse(xml_format.to_bytes(settled.registry), "x").registry == settled.registry
 
 
 @pytest.mark.parametrize(

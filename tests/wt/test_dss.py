@@ -129,9 +129,9 @@ def test_help_lists_them(run: Callable[..., str]):
 @pytest.mark.parametrize(
     ("code", "modules"),
     [
-        ("import dss.wt_commands", ["requests", "numpy", "dss.session", "dss.client"]),
+        ("import dss.wt_commands", ["requests", "numpy", "dss.http.session", "dss.client"]),
         ("from snapws.wt import main; main(['-i', 'base.itksnap', '-ll'])", ["dss"]),
-        ("from snapws.wt import main; main(['-h'])", ["requests", "numpy", "dss.session"]),
+        ("from snapws.wt import main; main(['-h'])", ["requests", "numpy", "dss.http.session"]),
     ],
 )
 def test_start_up_loads_no_more_than_it_needs(code: str, modules: list[str]):
@@ -231,7 +231,7 @@ def test_a_ticket_as_in_the_tutorial(
 
 
 def layer_names(workspace: Workspace) -> list[str]:
-    from tests.snapws.test_images import content_hash
+    from tests.snapws.images.test_images import content_hash
 
     return [f"layer_{layer.number:03d}_{content_hash(layer.path)}" for layer in workspace.layers()]
 
@@ -301,7 +301,7 @@ def test_waiting_shows_what_comes(
             lambda: office.provider.succeed(ticket),
         ]
     )
-    monkeypatch.setattr("dss.following.time.sleep", lambda _: next(steps)())
+    monkeypatch.setattr("dss.tickets.time.sleep", lambda _: next(steps)())
     out = run("-dss-tickets-wait", ticket, "0")
     assert [line.split()[-1] for line in out.splitlines() if " info " in line][-1] == "half"
     assert out.count("#") == 78, "the bar is drawn in the end, and on terminals"
@@ -376,11 +376,17 @@ def test_progress(office: Office, login: None, run: Callable[..., str]):
         (["-dss-services-detail", "f" * 40], "f" * 40),
         (["-dssp-services-claim", ",", "testlab", "i"], "names no service"),
         (["-dssp-services-claim", "0" * 40, "testlab", "i"], "not a provider"),
-        (["-dssp-tickets-log", "1", "fatal", "x"], "'fatal' is not one of info, warning, error"),
-        (["-dssp-tickets-set-progress", "1", "0", "1", "2"], "not a progress"),
-        (["-dssp-tickets-set-progress", "1", "0", "1", "x"], "'x' is not a number"),
-        (["-dssp-tickets-attach", "1", "no", "no.txt"], "no.txt"),
-        (["-dssp-tickets-upload", "1"], "no main image"),
+        (
+            ["-dssp-tickets-log", "TICKET", "fatal", "x"],
+            "'fatal' is not one of info, warning, error",
+        ),
+        (
+            ["-dssp-tickets-set-progress", "TICKET", "0", "1", "2"],
+            "progress and its part must be within 0 to 1",
+        ),
+        (["-dssp-tickets-set-progress", "TICKET", "0", "1", "x"], "'x' is not a number"),
+        (["-dssp-tickets-attach", "TICKET", "no", "no.txt"], "no.txt"),
+        (["-dssp-tickets-upload", "TICKET"], "no main image"),
         (["-dssa-providers-list"], "Insufficient privileges"),
         (["-dssa-providers-users-delete", "testlab", "me"], "'me' is not a whole number"),
     ],
@@ -392,6 +398,8 @@ def test_refusals(
     words: list[str],
     cause: str,
 ):
+    if "TICKET" in words:
+        words = [str(office.claimed()) if word == "TICKET" else word for word in words]
     assert main(words) == 255
     printed = capsys.readouterr()
     assert printed.out in ("", "\n")

@@ -13,8 +13,9 @@ import pytest
 
 from dss import Admin, Client, Credentials, Middleware, Provider
 from dss.middleware import ADMINISTRATOR
-from dss.uploads import archived, upload_files
-from snapws import Workspace, registry_xml
+from dss.transfer.uploads import archived, upload_files
+from snapws import Workspace
+from snapws.registry import xml_format
 from tests.conformance import replay
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no POSIX shell on Windows")
@@ -219,7 +220,7 @@ def test_a_mesh_that_was_never_sent_is_a_warning_on_stderr(
                     key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[001].PolyData[000]"
                     sent = Workspace.open(file)
                     sent.registry[f"{key}.AbsolutePath"] = "/home/jane/cortex.vtk"
-                    file.write_bytes(registry_xml.to_bytes(sent.registry))
+                    file.write_bytes(xml_format.to_bytes(sent.registry))
                 area = f"api/tickets/{ticket}/files/input"
                 upload_files(session, area, [(file, file.name)])
         client.make_ready(ticket)

@@ -123,7 +123,7 @@ def test_an_image_is_copied_to_another_file(edited, inputs, capsys):
     layer = edited("-prf", "copy.nii")
     assert layer.path == inputs / "copy.nii"
     assert capsys.readouterr().err == ""
-    from tests.snapws.test_images import content_hash
+    from tests.snapws.images.test_images import content_hash
 
     assert content_hash(layer.path) == content_hash(inputs / "a.nii.gz")
 

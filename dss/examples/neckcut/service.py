@@ -86,7 +86,7 @@ def neck_cut(job: Job) -> None:
 
 
 def find_body(stored: Voxels, spacing: Voxels, up: int) -> Voxels:
-    """Give 1 for the largest object, cavities included, else 0 (uint8); slices lie across `up`."""
+    """Return 1 for the largest object with its cavities, else 0 (uint8); slices lie across `up`."""
     shape = np.array(stored.shape)
     blocks = np.clip(np.ceil(BLOCK / spacing).astype(int), 1, shape)
     count = shape // blocks
@@ -138,7 +138,7 @@ def largest_object(mask: Voxels) -> Voxels:
 
 
 def spread(values: Voxels) -> Voxels:
-    """Give each voxel the greatest value among itself and the 26 around it."""
+    """Return the greatest value among each voxel and the 26 around it."""
     values = np.pad(values, 1)
     for axis in range(3):
         line = np.moveaxis(values, axis, 0)

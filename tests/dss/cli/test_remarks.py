@@ -15,8 +15,8 @@ from dss.errors import DemoFailed
 @pytest.fixture
 def nowhere(stranger, monkeypatch) -> str:
     """The URL of a server that is not running, and to which `stranger` has a login."""
-    monkeypatch.setattr("dss.retry.FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("dss.retry.NOTICED", 0.2)
+    monkeypatch.setattr("dss.http.retry.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("dss.http.retry.NOTICED", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     Credentials(stranger.home).save(Session(url, cookie="0" * 40))

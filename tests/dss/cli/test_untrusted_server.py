@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dss.attachments import file_name
 from dss.cli.shared import warn_if_readable
 from dss.records import Attachment
+from dss.transfer.attachments import file_name
 from tests.dss.downloads import naming
 from tests.dss.raw_server import answer, listing, sent
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import snapws.archive
+from dss.http.session import Session
 from dss.provider import Provider
-from dss.session import Session
 
 _HERE = Path(__file__).parent
 
@@ -64,5 +64,5 @@ def _session(*args: Any, **more: Any) -> Session:
 for _name in ("download", "send", "set_status"):
     _surround(Provider, _name, _ticket_of)
 _surround(snapws.archive, "archive", lambda _workspace, folder, **_: int(folder.parent.name[7:]))
-# The program that imports this: `python -m dss.serving.child`.
+# The program that imports this: `python -m dss.serving.worker`.
 sys.modules["__main__"].Session = _session

@@ -61,7 +61,7 @@ def test_loaded(tmp_path: Path) -> None:
     assert list(declared) == ["One", "Two"]
     assert cast(Any, declared["One"].function)(None) == "helped"
     job = SimpleNamespace(workspace=Workspace(), show_attached=lambda: None)
-    with pytest.raises(ServiceError, match="gave str instead of a workspace"):
+    with pytest.raises(ServiceError, match="returned str instead of a workspace"):
         declared["One"](cast(Any, job))
 
 
@@ -87,7 +87,7 @@ def test_no_such_file(tmp_path: Path) -> None:
         load(tmp_path / "nothing.py")
     with pytest.raises(ServiceError, match="there is no service file"):
         load(tmp_path)
-    with pytest.raises(ServiceError, match="no Python file"):
+    with pytest.raises(ServiceError, match="is not a Python file"):
         load(write(tmp_path, "", "service.txt"))
 
 

@@ -293,7 +293,7 @@ def registered(middleware: Middleware) -> Iterator[Callable[[Any, Path], list[st
     """Register a description as it is, and give which of the server's calls fail with it."""
     middleware.add_user("pages@example.org", tier="poweruser")
     with middleware.login(ADMINISTRATOR) as boss, middleware.login("pages@example.org") as session:
-        boss.patience = session.patience = 0
+        boss.retry_for = session.retry_for = 0
         admin, client = Admin(boss), Client(session)
         admin.add_provider("describers")
 

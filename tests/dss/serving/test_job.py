@@ -7,14 +7,17 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from PIL import Image
 
 from dss import service
+from dss.cli import hooks as commands
 from dss.errors import CommandFailed, JobCancelled, ServiceError
 from dss.provider import Category
+from dss.serving import hooks
 from dss.serving.job import Attached, Job
 from snapws import LayerFileMissing, Workspace
 from tests.dss.serving.lab import until
@@ -56,7 +59,7 @@ def job(notes: Notes, tmp_path: Path) -> Job:
     return Job(7, Workspace(), workdir, notes)
 
 
-def python(job: Job, code: str, **options: str) -> Path:
+def python(job: Job, code: str, **options: Any) -> Path:
     return job.run(sys.executable, "-c", code, **options)
 
 
@@ -117,16 +120,20 @@ def test_failed_phase_is_not_done(job: Job, notes: Notes) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.4), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 1)])
-def test_no_phase(job: Job, start: float, end: float) -> None:
-    with pytest.raises(ValueError, match="not a part of a job"), job.phase("First", start, end):
+def test_phase_outside_of_its_range_is_refused(job: Job, start: float, end: float) -> None:
+    with (
+        pytest.raises(ValueError, match="start and end must be in order"),
+        job.phase("A", start, end),
+    ):
         pass
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
-def test_no_progress(job: Job, notes: Notes, value: float) -> None:
-    with pytest.raises(ValueError, match="not a progress"):
+def test_progress_outside_of_its_range_is_refused(job: Job, notes: Notes, value: float) -> None:
+    refused = pytest.raises(ValueError, match="progress must be within 0 to 1")
+    with refused:
         job.progress(value)
-    with job.phase("First", 0.0, 0.5) as phase, pytest.raises(ValueError, match="not a progress"):
+    with job.phase("First", 0.0, 0.5) as phase, refused:
         phase.progress(value)
     assert notes.values == [0.5]
 
@@ -298,3 +305,89 @@ def test_nothing_more_is_said_once_it_is_closed(job: Job, notes: Notes) -> None:
     job.show_attached()
     job.progress(0.5)
     assert (notes.told, notes.values, notes.files) == ([("info", "one")], [0.25], [])
+
+
+@pytest.mark.parametrize(
+    ("progress", "lines"),
+    [
+        pytest.param(r"(\d+)%", ["0%", "25%", "50%"], id="percent"),
+        pytest.param(r"(\d+) of (\d+)", ["1 of 4", "0 of 0", "2 of 4"], id="done of total"),
+        pytest.param(lambda line: float(line) if line else None, ["", "0.5", "7"], id="function"),
+    ],
+)
+@pytest.mark.parametrize("end", [r"\n", r"\r"], ids=["lines", "a bar"])
+def test_printed_progress_moves_the_bar_within_its_phase(
+    job: Job, notes: Notes, progress: str, lines: list[str], end: str
+) -> None:
+    code = f"print(*{lines!r}, '', sep='{end}', end='')"
+    with job.phase("half", 0.0, 0.5):
+        job.run(sys.executable, "-c", code, progress=progress)
+    assert 0.25 in notes.values
+    assert max(notes.values) == 0.5
+
+
+def test_progress_is_told_while_the_program_runs(job: Job, notes: Notes) -> None:
+    code = (
+        "import pathlib, time; print('40%', flush=True)\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.01)"
+    )
+    running = threading.Thread(
+        target=lambda: job.run(sys.executable, "-c", code, progress=r"(\d+)%")
+    )
+    running.start()
+    until(lambda: 0.4 in notes.values)
+    (job.workdir / "go").touch()
+    running.join(60)
+    assert not running.is_alive()
+
+
+@pytest.mark.parametrize("progress", ["(", "no group", "(a)(b)(c)"])
+def test_invalid_rule_for_the_progress_is_refused_before_the_command_runs(
+    job: Job, progress: str
+) -> None:
+    with pytest.raises(ValueError, match="progress: "):
+        job.run(sys.executable, "-c", "open('ran', 'w')", progress=progress)
+    assert not (job.workdir / "ran").exists()
+
+
+def test_hooks_of_a_program_report_through_the_job(job: Job, notes: Notes) -> None:
+    """Their order stays; a file shows with the next line, as every attachment does."""
+    calls = "\n".join(
+        f"subprocess.run([sys.executable, '-c', {code!r}, *{words!r}], check=True)"
+        for code, words in (
+            (HOOK.format("progress"), ["0.4", "segmenting"]),
+            (HOOK.format("attach"), ["map.txt", "The map"]),
+            (HOOK.format("progress"), ["0.8", "cleaning"]),
+        )
+    )
+    python(job, f"import subprocess, sys; open('map.txt', 'w').write('x')\n{calls}")
+    assert notes.told == [("info", "segmenting"), ("info", "cleaning")]
+    assert [(one.description, one.file.name) for one in notes.files] == [("The map", "map.txt")]
+    assert notes.values == [0.4, 0.8]
+
+
+HOOK = "import sys; from dss.cli import hooks; sys.exit(hooks.{}())"
+
+
+@pytest.mark.parametrize(
+    ("hook", "words", "code", "error"),
+    [
+        pytest.param("progress", ["0.5"], 1, "in a command of a job", id="alone"),
+        pytest.param("progress", ["40"], 2, "VALUE from 0 to 1", id="percent"),
+        pytest.param("progress", [], 2, "usage: dss-progress", id="no value"),
+        pytest.param("attach", ["gone.txt"], 1, "gone.txt is not a file", id="no file"),
+        pytest.param("attach", [], 2, "usage: dss-attach", id="no name"),
+    ],
+)
+def test_hook_with_wrong_words_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hook: str,
+    words: list[str],
+    code: int,
+    error: str,
+) -> None:
+    monkeypatch.delenv(hooks.FOLDER, raising=False)
+    monkeypatch.setattr(sys, "argv", ["hook", *words])
+    assert getattr(commands, hook)() == code
+    assert error in capsys.readouterr().err

@@ -9,22 +9,22 @@ import pytest
 
 from dss.serving.journal import Outcome, Step
 from dss.serving.messages import (
-    Answer,
-    Broken,
+    Accepted,
+    Ack,
     Cancel,
     Declared,
     Deleted,
     Delivered,
-    Ended,
-    Heard,
+    ImportFailed,
+    JobOver,
     Kill,
     Order,
-    Over,
+    ProcessExited,
     Reached,
     Ready,
-    Told,
-    Waits,
-    Welcome,
+    RunnerMessage,
+    Waiting,
+    WorkerEvent,
     as_line,
     from_line,
 )
@@ -39,24 +39,28 @@ ORDER = Order(
     server="https://dss.example.org",
     cookie="secret",
     verify="bundle.pem",
-    patience=20.0,
+    retry_for=20.0,
     privacy="strict",
 )
 
-MESSAGES: list[Heard | Told] = [
+MESSAGES: list[WorkerEvent | RunnerMessage] = [
     Ready((Declared("Neck", {"gpu": 1}), Declared("Brain", {}))),
-    Broken("no such module"),
+    ImportFailed("no such module"),
     Reached(Step.DOWNLOADED, moved=7, number=1),
     Reached(Step.FINISHED, Outcome.RELEASED, number=2),
     Delivered("layer", 10**12, 3),
-    *(Waits("…"), Deleted(), Over("login")),
-    *(Ended(None), Ended("its time is up", "text\n", limit=True), Ended("gone", lost=True)),
-    *(ORDER, Answer(3), Cancel(), Kill(), Welcome()),
+    *(Waiting("…"), Deleted(), JobOver("login")),
+    *(
+        ProcessExited(None),
+        ProcessExited("its time is up", "text\n", limit=True),
+        ProcessExited("gone", lost=True),
+    ),
+    *(ORDER, Ack(3), Cancel(), Kill(), Accepted()),
 ]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
-def test_it_arrives_as_it_was_said(message: Heard | Told) -> None:
+def test_it_arrives_as_it_was_said(message: WorkerEvent | RunnerMessage) -> None:
     line = as_line(message)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1

@@ -91,7 +91,7 @@ def check_result(lab: Lab, ticket: int) -> None:
     assert [step for step, _ in steps].count("claimed") == 1
 
 
-def check_told(lab: Lab, ticket: int) -> None:
+def check_file_name(lab: Lab, ticket: int) -> None:
     """Make sure that the user has the function's line and its attachment once."""
     told = [line for line in lab.lines(ticket) if line.message.startswith("Segmentation: done")]
     assert len(told) == 1
@@ -127,7 +127,7 @@ def test_runner_killed_at_any_step(lab: Lab, busy_user: Client) -> None:
     for ticket, moment in held.items():
         check_result(lab, ticket)
         assert runs(lab, ticket) == (2 if moment == "function" else 1), moment
-        check_told(lab, ticket)
+        check_file_name(lab, ticket)
     for ticket, files in before.items():
         now = stored(lab, ticket)
         assert files
@@ -231,7 +231,7 @@ def test_middleware_away(tmp_path: Path) -> None:
             assert runner.wait(300) == 0
         for ticket in (at_work, uploading):
             check_result(lab, ticket)
-            check_told(lab, ticket)
+            check_file_name(lab, ticket)
             assert runs(lab, ticket) == 1
         assert "Traceback" not in lab.log
 
@@ -316,7 +316,7 @@ def test_deleted_by_its_user(lab: Lab) -> None:
         for ticket in tickets.values():
             lab.user.delete(ticket)
         until(lambda: lab.rows("select count(*) from tickets where removed") == [(len(tickets),)])
-        until(lambda: not [one for one in lab.left() if "dss.serving.child" not in one.cmdline()])
+        until(lambda: not [one for one in lab.left() if "dss.serving.worker" not in one.cmdline()])
         assert not list(lab.workdir.glob("ticket_*"))
         assert lab.rows("select distinct step, outcome from tickets") == [("finished", "deleted")]
         assert stop(runner) == 0
@@ -390,7 +390,7 @@ def test_all_are_told_to_end_at_once(lab: Lab) -> None:
 
 def jobs(lab: Lab) -> list[int]:
     """Give the first processes of the jobs that run."""
-    return [one.pid for one in lab.left() if "dss.serving.child" in one.cmdline()]
+    return [one.pid for one in lab.left() if "dss.serving.worker" in one.cmdline()]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")

@@ -11,8 +11,9 @@ import pytest
 
 from dss import TicketStatus
 from dss.serving.workdir import folder_of
-from dss.uploads import archived, upload_files
-from snapws import Workspace, registry_xml
+from dss.transfer.uploads import archived, upload_files
+from snapws import Workspace
+from snapws.registry import xml_format
 from tests.dss.serving.lab import Lab, until
 
 SECRET = 77
@@ -94,7 +95,7 @@ def test_ticket_with_a_mesh_that_was_never_sent_is_served(lab: Lab) -> None:
                 sent = Workspace.open(file)
                 key = "MeshLayers.Layer[000].MeshTimePoints.TimePoint[001].PolyData[000]"
                 sent.registry[f"{key}.AbsolutePath"] = (lab.folder / "mine.vtk").as_posix()
-                file.write_bytes(registry_xml.to_bytes(sent.registry))
+                file.write_bytes(xml_format.to_bytes(sent.registry))
             area = f"api/tickets/{ticket}/files/input"
             upload_files(lab.user.session, area, [(file, file.name)])
     lab.user.make_ready(ticket)

@@ -1,0 +1,1 @@
+"""Requests to a server: the only modules that talk HTTP."""

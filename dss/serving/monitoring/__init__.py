@@ -1,0 +1,1 @@
+"""What can be seen of a runner from outside: an overview, metrics, its log."""

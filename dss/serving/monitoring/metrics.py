@@ -1,0 +1,198 @@
+"""An overview for Prometheus: its text format, and a server of it on loopback.
+
+The format is version 0.0.4 of https://prometheus.io/docs/instrumenting/exposition_formats. It is
+written here and not by prometheus_client: all numbers are read from the journal at each request, so
+that nothing of a registry of metrics is needed, and a work folder in trouble is answered with 503.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dss.errors import JournalError
+from dss.serving.journal import Outcome
+from dss.serving.monitoring.overview import Overview, overview
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_HOST = "127.0.0.1"
+_PATIENCE = 10.0  # seconds for a client to say what it wants
+
+_log = logging.getLogger("dss.serving")
+
+Sample = tuple[str, Mapping[str, str], float]
+"""What follows the metric's name in a sample's, its labels, its value."""
+
+
+def text(found: Overview) -> str:
+    """Write an overview in the text format of Prometheus."""
+    open_tickets = found.running + found.waiting
+    standing: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for ticket in open_tickets:
+        standing[ticket.service, ticket.step.value] += 1
+    runner = {name: getattr(found.runner, name) for name in ("server", "provider", "instance")}
+    steps = [({"service": row.service, "step": row.step.value}, row) for row in found.steps]
+    ends = [({"service": row.service, "outcome": row.outcome.value}, row) for row in found.finished]
+    metrics = (
+        _metric("runner_up", "gauge", "Whether the runner runs.", [("", {}, found.runner.up)]),
+        _metric("runner_info", "gauge", "Whose tickets it works on.", [("", runner, 1)]),
+        _metric(
+            "tickets_open",
+            "gauge",
+            "Tickets that are not finished, by the step that they have come to.",
+            (
+                ("", {"service": service, "step": step}, count)
+                for (service, step), count in sorted(standing.items())
+            ),
+        ),
+        _metric(
+            "tickets_waiting",
+            "gauge",
+            "Open tickets that wait for the server.",
+            [("", {}, len(found.waiting))],
+        ),
+        _metric(
+            "tickets_finished_total",
+            "counter",
+            "Tickets that ended, by outcome.",
+            (("", labels, row.count) for labels, row in ends),
+        ),
+        _metric(
+            "last_success_timestamp_seconds",
+            "gauge",
+            "When a ticket was last a success, in seconds of the epoch.",
+            (
+                ("", {"service": row.service}, row.last.timestamp())
+                for _, row in ends
+                if row.outcome is Outcome.SUCCESS
+            ),
+        ),
+        _metric(
+            "step_seconds",
+            "summary",
+            "How long tickets take to come to a step from the step before.",
+            (
+                sample
+                for labels, row in steps
+                for sample in (("_sum", labels, row.seconds), ("_count", labels, row.count))
+            ),
+        ),
+        _metric(
+            "step_bytes_total",
+            "counter",
+            "Bytes transferred or written on the way to a step.",
+            (("", labels, row.bytes) for labels, row in steps),
+        ),
+        _metric(
+            "upload_files",
+            "gauge",
+            "Files of open tickets' results that the server has.",
+            [("", {}, sum(ticket.files for ticket in open_tickets))],
+        ),
+        _metric(
+            "upload_bytes",
+            "gauge",
+            "Bytes of open tickets' results that the server has.",
+            [("", {}, sum(ticket.bytes for ticket in open_tickets))],
+        ),
+        _metric(
+            "claims_lost",
+            "gauge",
+            "Claims without a known answer; each may have taken a ticket.",
+            [("", {}, found.lost_claims)],
+        ),
+    )
+    return "".join(metrics)
+
+
+@contextmanager
+def serve(folder: Path, port: int) -> Iterator[int]:
+    """Serve the metrics of a work folder under `/metrics` on loopback, until the block's end.
+
+    Args:
+        folder: The work folder.
+        port: The port; any that is free if 0.
+
+    Yields:
+        The port.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    from http.server import BaseHTTPRequestHandler
+    from socketserver import ThreadingTCPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _PATIENCE
+
+        def do_GET(self) -> None:
+            if self.path.partition("?")[0] != "/metrics":
+                self.send_error(404)
+                return
+            try:
+                body = text(overview(folder)).encode()
+            except (JournalError, OSError) as error:
+                self.send_error(503, explain=str(error))
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def refuse(self) -> None:
+            self.send_response(405)
+            self.send_header("Allow", "GET")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = refuse  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - so named there
+            _log.debug(format, *args)
+
+    # Not http.server's own server: that one asks for the host's name, which may take long.
+    class Server(ThreadingTCPServer):
+        allow_reuse_address = os.name == "posix"  # elsewhere it would take another's port
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+            gone = isinstance(sys.exc_info()[1], OSError)
+            level = logging.DEBUG if gone else logging.ERROR
+            _log.log(level, "the metrics could not be given", exc_info=True)
+
+    try:
+        server = Server((_HOST, port), Handler)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, f"{_HOST}:{port}") from None
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _metric(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:
+    lines = [f"# HELP dss_{name} {meaning}", f"# TYPE dss_{name} {kind}"]
+    for suffix, labels, value in samples:
+        pairs = ",".join(f'{label}="{_escaped(said)}"' for label, said in labels.items())
+        lines.append(f"dss_{name}{suffix}{f'{{{pairs}}}' if pairs else ''} {_number(value)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _number(value: float) -> str:
+    return repr(value) if isinstance(value, float) else str(int(value))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

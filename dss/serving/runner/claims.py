@@ -1,0 +1,374 @@
+"""What a runner and the server have to do with each other: services, waiting tickets, claims.
+
+Nothing here waits for the server: a call begins at one turn of the runner's loop, in the
+background, and its outcome is handled at a later one by `receive`. There is one call at a time. A
+call that fails is logged, and made again at another turn. Only the loop touches the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from dss.backoff import Backoff
+from dss.errors import (
+    DssError,
+    InvalidResponse,
+    NetworkFailed,
+    NotFound,
+    NotLoggedIn,
+    OutcomeUnknown,
+    Refused,
+    ServerFailed,
+)
+from dss.provider import Provider
+from dss.serving.journal import Journal
+from dss.serving.runner.background import Background
+from dss.serving.runner.lost_claims import LostClaims
+
+if TYPE_CHECKING:
+    from dss.http.session import Session
+    from dss.records import Claim, TicketStatus
+    from dss.serving.settings import Settings
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 1.0
+_LAST_ANSWER = 2.0  # seconds for the answer to a claim, when the runner ends
+_BROKEN_OFF = 1.0  # seconds for a call to end that was broken off
+_SERVICES = 300.0  # seconds between two looks for services: there may be another version
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A ticket that is ours, and the claim in the journal that gave it."""
+
+    ticket: int
+    service: str
+    hash: str
+    number: int
+
+
+def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
+    """Return the names of the services that are to be served, by their hashes.
+
+    Args:
+        calls: The login's calls.
+        settings: For which provider, and which services.
+        declared: Names of the services that the runner can do.
+
+    Raises:
+        NotFound: The provider offers none of them, or not one that was asked for.
+    """
+    lab, wanted = settings.provider, settings.services
+    every = calls.services()
+    rows = [row for row in every if row.provider == lab]
+    names = ", ".join(sorted({row.name for row in rows})) or "none"
+    if every and not rows:  # the server does not tell a provider that there is not
+        others = ", ".join(sorted({row.provider for row in every}))
+        names += f"; you can serve for: {others}"
+    for one in wanted:
+        if not any(one in (row.name, row.hash) for row in rows):
+            raise NotFound(f"{lab} offers you no service {one}; it offers: {names}")
+    found = {
+        row.hash: row.name
+        for row in rows
+        if row.name in declared and (not wanted or {row.name, row.hash} & {*wanted})
+    }
+    if not found:
+        own = ", ".join(sorted(declared))
+        raise NotFound(
+            f"{lab} does not offer you what the service's file declares ({own}); it "
+            f"offers: {names}; an administrator adds it: dss admin services add {lab} FOLDER"
+        )
+    return found
+
+
+class Claims:
+    """The tickets of some services, as a provider's runner sees them.
+
+    Args:
+        open_session: Opens a session of the provider's login; again, when the server no longer
+            knows it. Its calls should not be patient.
+        journal: The journal.
+        settings: How the runner works.
+        instance: Name of the runner.
+        declared: Names of the services that its file declares.
+        wake: Is called, from any thread, when there is something to `receive`.
+
+    Attributes:
+        session: The session.
+        cookie: Its login.
+        services: Names of the services that are served, by their hashes.
+        waiting: How many tickets wait, as far as is known; None where it has to be asked.
+        claiming: Whether a claim is under way.
+        lost: The claims whose answer was lost.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], Session],
+        journal: Journal,
+        settings: Settings,
+        *,
+        instance: str,
+        declared: set[str],
+        wake: Callable[[], None],
+    ) -> None:
+        self._open_session = open_session
+        self._journal = journal
+        self._settings = settings
+        self._instance = instance
+        self._declared = self._known = declared
+        self._background = Background(wake)
+        self._open()
+        self.services: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of services that have been withdrawn, too
+        self.waiting: int | None = None
+        self.claiming = False
+        self.lost = LostClaims(journal, adopt=settings.adopt)
+        self._backoff = Backoff(min(_FIRST_PAUSE, settings.interval), settings.interval)
+        self._look_at = self._find_at = 0.0
+        self._ready: list[str] = []  # services with tickets, when that was last asked
+        self._new: list[Claimed] = []
+        self._away = False
+
+    def close(self) -> None:
+        """Close the session; a call that is still under way has no effect here any more.
+
+        A claim without an answer is in the journal as a lost one.
+        """
+        if self.claiming:
+            self._background.settle(_LAST_ANSWER)
+        if self._background.busy:
+            self.session.abort()
+            self._background.settle(_BROKEN_OFF)
+        self.session.close()
+
+    def receive(self) -> list[Claimed]:
+        """Handle the outcome of the call that has ended, if one has; return the new tickets."""
+        if self._background.busy:
+            self._background.settle()
+        if not self._background.busy:  # else its thread may be changing it
+            self._note_cookie()
+        new, self._new = self._new, []
+        return new
+
+    # ---------------------------------------------------------------- services and tickets
+
+    def offered(self) -> dict[str, str]:
+        """Ask for the declared services that the provider offers, and wait for the answer.
+
+        Raises:
+            NotFound: None, or not one that was asked for.
+        """
+        return offered(Provider(self.session), self._settings, self._known)
+
+    def serve(self, services: dict[str, str]) -> None:
+        """Serve some of the services."""
+        self._find_at = time.monotonic() + _SERVICES
+        self.services = services
+        self._names |= services
+
+    def _find_services(self) -> None:
+        """Find out which of the declared services the provider offers."""
+        self._find_at = time.monotonic() + _SERVICES
+        known = self._known
+        self._ask(
+            lambda calls: offered(calls, self._settings, known),
+            then=self.serve,
+            failed=lambda: None if self.services else self._wait(self._settings.interval),
+        )
+
+    def declare(self, names: set[str]) -> None:
+        """Claim nothing but the services that the file declares now."""
+        gone = ", ".join(sorted({*self.services.values()} - names))
+        if gone and names != self._declared:
+            _log.error("the service's file no longer declares %s: that is not claimed", gone)
+        if not names <= self._known:
+            self._find_at = 0.0
+        # What is gone is looked after still: it may come back, as workers will say.
+        self._declared, self._known = names, self._known | names
+
+    def watch(
+        self, tickets: Sequence[int], then: Callable[[dict[int, TicketStatus]], None]
+    ) -> bool:
+        """Ask for the status of some tickets; False, and nothing is asked, during another call.
+
+        Args:
+            tickets: The tickets.
+            then: Gets their status, from `receive`; not where the server is away.
+        """
+        if self._background.busy:
+            return False
+        self._ask(lambda calls: {ticket: calls.status(ticket) for ticket in tickets}, then=then)
+        return True
+
+    def look(self) -> None:
+        """Ask whether tickets wait, if it is time; the pauses grow while there are none."""
+        now = time.monotonic()
+        if now < self._look_at or self.waiting or self._background.busy:
+            return
+        if not self.services or now >= self._find_at:
+            self._find_services()
+            return
+        hashes = list(self.services)
+
+        def failed() -> None:
+            self.waiting = None
+            self._wait(self._settings.interval)
+
+        self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_ready, failed=failed)
+
+    def _note_ready(self, ready: dict[str, int]) -> None:
+        self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
+        self.waiting = sum(ready[hash_] for hash_ in self._ready)
+        if not self.waiting:
+            self._wait_longer()
+
+    def claim(self) -> None:
+        """Claim one of the tickets that wait; `receive` returns it once it is in the journal."""
+        if self._background.busy:
+            return
+        ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not ready:
+            self.waiting = 0
+            self._wait_longer()
+            return
+        # Of a ticket that is found again, nothing but its claim tells the service.
+        hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
+        number = self._journal.begin_claim(",".join(hashes))
+        calls, lab = Provider(self.session), self._settings.provider
+        self.claiming = True
+        self._background.start(
+            lambda: calls.claim(hashes, lab, self._instance),
+            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(ready)),
+        )
+
+    def _end_claim(self, number: int, answer: Future[Claim | None], *, others: bool) -> None:
+        self.claiming = False
+        try:
+            claim = answer.result()
+        except OutcomeUnknown as error:
+            self._journal.end_claim(number, "unknown")
+            _log.warning("%s", error)
+            self.waiting = None
+            self.lost.hurry()
+            return
+        except DssError as error:
+            self._journal.end_claim(number, "none")
+            self._note_away(error)
+            self.waiting = None
+            return
+        if claim is None:
+            self._journal.end_claim(number, "none")
+            self.waiting = None if others else 0
+            # Others were faster, or the server cannot tell whether tickets wait.
+            self._wait_longer()
+            return
+        self.waiting = (self.waiting or 1) - 1 or None
+        self._look_at = 0.0
+        self._backoff.reset()
+        self._take(claim.ticket, claim.hash, number)
+
+    def _wait_longer(self) -> None:
+        self._wait(self._backoff.next())
+
+    def _wait(self, seconds: float) -> None:
+        # Runners that became idle together do not all ask together.
+        share = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        self._look_at = time.monotonic() + seconds * share
+
+    def _take(self, ticket: int, hash_: str, number: int) -> None:
+        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_, number)
+        self._journal.add(ticket, claimed.service, hash_, number)
+        self._new.append(claimed)
+
+    def _claimable(self) -> list[str]:
+        """Return the services to claim from."""
+        only = self.lost.unsearched(self.services)
+        return [only] if only else list(self.services)
+
+    def search(self) -> None:
+        """Search a little further for the tickets of lost claims."""
+        if not self.lost.due or self._background.busy:
+            return
+        if not self.services:  # of which a ticket that is found has to be one
+            self.lost.delay(self._settings.interval)
+            self._find_services()
+            return
+
+        def then(ticket: int | None) -> None:
+            if found := self.lost.found(ticket):
+                self._take(*found)
+            if not self.lost.scanning:
+                self.waiting = self.waiting or None  # now others may be claimed, too
+
+        self._ask(
+            self.lost.search(),
+            then=then,
+            failed=lambda: self.lost.delay(self._settings.interval),
+        )
+
+    # ---------------------------------------------------------------- the server
+
+    def _ask(
+        self,
+        call: Callable[[Provider], T],
+        then: Callable[[T], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Ask the server; where it is away, that is remarked once."""
+        calls = Provider(self.session)
+
+        def handle(answer: Future[T]) -> None:
+            try:
+                found = answer.result()
+            except (NetworkFailed, ServerFailed, InvalidResponse, Refused) as error:
+                self._note_away(error)
+                failed()
+                return
+            if self._away:
+                self._away = False
+                _log.info("%s is back", self.session.server)
+            then(found)
+
+        self._background.start(lambda: call(calls), handle)
+
+    def _note_away(self, error: DssError) -> None:
+        if not self._away:
+            self._away = True
+            _log.warning("%s; what is at work goes on", error)
+        if isinstance(error, NotLoggedIn):
+            self.log_in_again()
+
+    def log_in_again(self) -> None:
+        """Open the session of the login that is kept now, if there is one."""
+        with suppress(DssError):
+            old = self.session
+            self._open()
+            old.close()
+
+    def _open(self) -> None:
+        self.session = self._open_session()
+        self._note_cookie()
+
+    def _note_cookie(self) -> None:
+        cookie = self.session.cookie
+        self.cookie = (cookie.value if cookie else None) or ""
+
+
+def _count_ready(calls: Provider, hashes: Sequence[str]) -> dict[str, int]:
+    """Count the tickets of each service that wait; a server that cannot tell may have one."""
+    available = calls.available(hashes)
+    if available is None:
+        return dict.fromkeys(hashes, 1)
+    return {one.hash: one.ready for one in available}

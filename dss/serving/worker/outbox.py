@@ -1,0 +1,105 @@
+"""What waits to be told to a ticket's user: in order, and on the disk, for the next process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dss.serving.job import Attached
+from snapws.files import replacing, write_bytes
+
+if TYPE_CHECKING:
+    from dss.provider import Category
+
+
+class Line(NamedTuple):
+    """A line for a ticket's log."""
+
+    category: Category
+    message: str
+
+
+class Outbox:
+    """Lines and files that wait, each taken out once.
+
+    One that is being sent when its process dies is not sent again, since it may have arrived; but
+    for errors: why a ticket failed is better said twice than never.
+
+    Args:
+        folder: Its folder, made if need be; what waits there from before comes first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        numbers = sorted({int(file.stem) for file in folder.glob("[0-9]*.*")})
+        self._last = numbers[-1] if numbers else 0
+        waiting = [number for number in numbers if self._file(number, "json").exists()]
+        self._waiting = deque(number for number in waiting if self._is_whole(number))
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, item: Attached | Line) -> None:
+        """Add a line, or a file as it is now.
+
+        Raises:
+            OSError: The file cannot be read, or there is no room for it.
+        """
+        number = self._last = self._last + 1
+        words = item._asdict()
+        if isinstance(item, Attached):
+            with replacing(self._file(number, "data")) as data:
+                shutil.copyfile(item.file, data)
+            del words["file"]
+        write_bytes(self._file(number, "json"), json.dumps(words).encode("ascii"))
+        self._waiting.append(number)
+
+    def first(self) -> Attached | Line:
+        """Return the item that has waited longest; there has to be one."""
+        return self._read(self._waiting[0])
+
+    def begin(self) -> None:
+        """Mark the first item as about to be sent."""
+        item = self.first()
+        if not (isinstance(item, Line) and item.category == "error"):
+            number = self._waiting[0]
+            self._file(number, "json").replace(self._file(number, "sent"))
+
+    def again(self) -> None:
+        """Mark the first item as not sent after all."""
+        number = self._waiting[0]
+        with suppress(FileNotFoundError):
+            self._file(number, "sent").replace(self._file(number, "json"))
+
+    def done(self) -> None:
+        """Take the first out."""
+        number = self._waiting.popleft()
+        for kind in ("json", "sent", "data"):
+            self._file(number, kind).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget all that waits."""
+        while self._waiting:
+            self.done()
+
+    def _is_whole(self, number: int) -> bool:
+        try:
+            self._read(number)
+        except (OSError, TypeError, ValueError):
+            # Cut off with the power, or a damaged disk's: it says nothing, and holds nothing up.
+            return False
+        return True
+
+    def _read(self, number: int) -> Attached | Line:
+        words = json.loads(self._file(number, "json").read_text(encoding="ascii"))
+        if "message" in words:
+            return Line(**words)
+        return Attached(file=self._file(number, "data"), **words)
+
+    def _file(self, number: int, kind: str) -> Path:
+        return self._folder / f"{number:06d}.{kind}"

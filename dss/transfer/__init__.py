@@ -1,0 +1,1 @@
+"""Files of a ticket, up to the server and down from it."""

@@ -1,0 +1,58 @@
+"""Attached files: where they are on the server, and names for them that nothing runs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dss.errors import InvalidResponse
+from dss.text import shown
+
+if TYPE_CHECKING:
+    from dss.records import Attachment
+
+# Kinds of files that a double click shows, and does not run. A browser runs what is in HTML, SVG
+# and XML; a desktop what is in scripts, links and programs.
+_ENDINGS = {
+    "text/plain": ".txt",
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "application/gzip": ".gz",
+    "application/zip": ".zip",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/tiff": ".tiff",
+    "image/bmp": ".bmp",
+    "image/webp": ".webp",
+}
+_TEXT = re.compile(r"text/.*|.*[/+.-](xml|json|javascript|ecmascript|yaml)")
+_OTHER_TEXT = ".txt"
+_OTHER = ".bin"
+_LONGEST = 60
+
+
+def file_name(attachment: Attachment) -> str:
+    """Return a name for an attached file: its number, its description, an ending for its kind.
+
+    The ending says to show the file as it is, never to run it: another text, such as HTML or SVG,
+    is a text; of whatever else is not known, nobody knows what it is.
+    """
+    words = re.sub("[^A-Za-z0-9]+", "-", attachment.description)[:_LONGEST].strip("-")
+    kind = attachment.mime_type.partition(";")[0].strip().lower()
+    ending = _ENDINGS.get(kind) or (_OTHER_TEXT if _TEXT.fullmatch(kind) else _OTHER)
+    return f"attachment_{attachment.id}{'_' if words else ''}{words}{ending}"
+
+
+def path_of(attachment: Attachment) -> str:
+    """Return the path of an attachment; of its URL nothing else counts, least of all the host.
+
+    Raises:
+        InvalidResponse: It has none.
+    """
+    path = re.search("blobs/[0-9a-f]{8,32}$", attachment.url)
+    if path is None:
+        raise InvalidResponse(f"not the URL of an attachment: {shown(attachment.url)!r}")
+    return path[0]

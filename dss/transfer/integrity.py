@@ -1,0 +1,198 @@
+"""Integrity of received files: by the end of the response, of the file, and by its name.
+
+The server tells the size of a file to the ticket's owner only, and never a checksum. But a gzip
+stream ends with its own, and the layers and meshes of an archive are named by what they contain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dss.errors import TransferFailed
+from dss.text import shown
+from snapws.archive_names import LAYER_NAME, MESH_NAME
+from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
+from snapws.prefetch import ahead
+
+if TYPE_CHECKING:
+    from dss.http.responses import Received
+
+_IMAGES = (".nii", ".nii.gz")
+_HEADER = 352  # bytes at the beginning of a NIfTI file that hold its header
+
+
+def check_whole(received: Received, file: Path) -> bool:
+    """Make sure that a file came whole, by every means that there is.
+
+    Args:
+        received: How it came.
+        file: Where it is, under the name that it has on the server.
+
+    Returns:
+        Whether its name says what it contains.
+
+    Raises:
+        TransferFailed: It is damaged, or is not what its name says, or nothing tells.
+        OSError: `file` cannot be read.
+    """
+    from snapws.errors import ImageError
+
+    # First of all: which library reads it depends on its bytes.
+    if file.name.lower().endswith(_IMAGES) and not is_nifti(file):
+        raise TransferFailed(
+            f"{file.name} came damaged or cut off, or is no NIfTI image of one file"
+        )
+    try:
+        named = named_by_content(file)
+        ended = named or _ends_well(file)
+    except (GzipDamaged, ImageError) as error:
+        reason = shown(str(error).removeprefix(f"{file}: "))
+        raise TransferFailed(f"{file.name} came damaged or cut off: {reason}") from error
+    if not ended:
+        check_framed(received, file.name)
+    return named
+
+
+def check_framed(received: Received, name: str) -> None:
+    """Make sure that the end of an answer was marked, so that the file `name` came whole."""
+    if not (received.length_given or received.chunked):
+        raise TransferFailed(f"nothing tells whether {name} came whole: neither size nor end")
+
+
+def named_by_content(file: Path) -> bool:
+    """Return whether the name of a file tells its content, as names in an archive do.
+
+    Raises:
+        TransferFailed: It contains something else.
+        GzipDamaged: It is a damaged image.
+        ImageError: It is a damaged image.
+        OSError: It cannot be read.
+    """
+    mesh = MESH_NAME.fullmatch(file.name)
+    named = mesh or LAYER_NAME.fullmatch(file.name)
+    if named is None:
+        return False
+    told = named["hash"]
+    if mesh:
+        content = digest(file, "md5")
+    else:
+        with file.open("rb") as layer:
+            content = _bare_hash(layer)
+    if content != told and not mesh:
+        from snapws.errors import ImageUnsupported
+        from snapws.verify import content_hash
+
+        try:
+            content = content_hash(file)
+        except ImageUnsupported:
+            return False
+    if content != told:
+        raise TransferFailed(f"{file.name} came as something else: its content's hash is {content}")
+    return True
+
+
+def _bare_hash(file: BinaryIO) -> str:
+    """Return the MD5 of all that follows the header of a gzipped NIfTI image.
+
+    It is the hash of the voxels unless they are scaled, of several components or big-endian; and
+    it takes no library to compute. No other file can have it by accident.
+
+    Raises:
+        GzipDamaged: The file is damaged, or cut short.
+        OSError: It cannot be read.
+    """
+    md5 = hashlib.md5(usedforsecurity=False)
+    skip = _HEADER
+    with closing(pieces(file)) as inflated:
+        for piece in ahead(inflated):
+            md5.update(memoryview(piece)[skip:])
+            skip -= min(skip, len(piece))
+    return md5.hexdigest()
+
+
+def _ends_well(file: Path) -> bool:
+    """Return whether a format marks its end, and check that the file ends so.
+
+    Raises:
+        TransferFailed: It is not of the form that its name says.
+        GzipDamaged: It is gzip and does not end.
+        ImageError: It is an image and does not end.
+    """
+    name = file.name.lower()
+    with file.open("rb") as content:
+        zipped = content.read(2) == GZIP_MAGIC
+        if name.endswith(".itksnap"):
+            content.seek(max(0, file.stat().st_size - 64))
+            if not content.read().rstrip().endswith(b"</registry>"):
+                raise TransferFailed(f"{file.name} came damaged or cut off: it is no workspace")
+            return True
+    if name.endswith(".gz") and not zipped:
+        raise TransferFailed(f"{file.name} came damaged or cut off: it is not gzip")
+    if name.endswith(_IMAGES):
+        from snapws.errors import ImageUnsupported
+        from snapws.images.reading import read_header
+
+        with suppress(ImageUnsupported):
+            _drain(read_header(file).voxels())
+            return True
+    if zipped:
+        with file.open("rb") as content:
+            _drain(pieces(content))
+        return True
+    return False
+
+
+def same_header(file: Path, start: bytes) -> bool:
+    """Return whether a NIfTI image has the header that another begins with.
+
+    The name of a layer tells its voxels, but not where they are in space.
+
+    Args:
+        file: The image.
+        start: The first bytes of the other one's file, as it is, plain or gzip.
+    """
+    with file.open("rb") as content:
+        mine = _first(content)
+    return len(mine) == _HEADER and mine == _first(BytesIO(start))
+
+
+def is_nifti(file: Path) -> bool:
+    """Return whether a file is a NIfTI image of one file, by its bytes and not by its name.
+
+    Libraries choose how to read a file by what it begins with, too: one named like an image may be
+    of a format that names further files.
+    """
+    with file.open("rb") as content:
+        start = _first(content)
+    if start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+        return start[344:348] == b"n+1\0"
+    return start[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") and start[4:8] == b"n+2\0"
+
+
+def _first(content: Any) -> bytes:
+    start = b""
+    with suppress(GzipDamaged):  # as the beginning of a file is
+        for piece in pieces(content):
+            start += piece[: _HEADER - len(start)]
+            if len(start) == _HEADER:
+                break
+    return start
+
+
+def digest(file: Path, method: str = "sha256") -> str:
+    """Return the digest of a file, in hex digits."""
+    state = hashlib.new(method, usedforsecurity=False)
+    with file.open("rb") as content:
+        while chunk := content.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _drain(items: Iterable[object]) -> None:
+    for _ in items:
+        pass

@@ -1,0 +1,318 @@
+"""What a workspace consists of, thing by thing, as it is compared with another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapws import geometry, mesh_formats, paths, privacy, verify
+from snapws.annotations import Annotation, Landmark, LineSegment
+from snapws.check import missing_file
+from snapws.errors import (
+    ImageError,
+    LayerFileMissing,
+    LayerNotFound,
+    MeshError,
+    MeshUnsupported,
+    WorkspaceError,
+)
+from snapws.images.header import ImageHeader
+from snapws.layers import Layer, Role
+from snapws.mesh_formats.reading import Names
+from snapws.meshes import MeshLayer
+from snapws.pictures import colormaps, rendering
+from snapws.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from snapws.display import Display
+
+# Of a box, in parts of its sides.
+_CORNERS = tuple(product((0.0, 1.0), repeat=3))
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing of a workspace.
+
+    Attributes:
+        place: its name and number.
+        summary: what it is, told where the other workspace has none.
+        marks: by what it is found again, the strongest first; nothing is found by an empty one.
+        facts: what is compared; None is what is not known.
+    """
+
+    place: str
+    summary: str
+    marks: tuple[Any, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What is told of something that cannot be read, and so may differ from anything."""
+
+    told: Any
+
+
+@dataclass(frozen=True)
+class Map:
+    """An affine map, and the points (n, 4) that tell how far it is from another."""
+
+    matrix: npt.NDArray[np.float64]
+    points: npt.NDArray[np.float64]
+
+    def distance(self, other: Map) -> float:
+        """Give how far apart the two take a point at most, of the points of both."""
+        points = np.vstack([self.points, other.points])
+        apart = points @ (self.matrix - other.matrix).T
+        return float(np.linalg.norm(apart[:, :3], axis=1).max())
+
+
+def things(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[Thing]]:
+    """Give the things of a workspace by their kind, in their order; images and meshes are read.
+
+    Args:
+        workspace: the workspace.
+        hashes: the voxel hashes of images that have been read; those that are read now are added.
+
+    Raises:
+        InvalidValue: the number of a time point, or of annotations, is none.
+    """
+    shown = {"segmentation_opacity": _value(lambda: rendering.segmentation_opacity(workspace))}
+    return {
+        "workspace": [Thing("workspace", "", ("workspace",), shown)],
+        "layer": _layers(workspace, hashes),
+        "mesh": _meshes(workspace),
+        "label": _labels(workspace),
+        "time_point": _time_points(workspace),
+        "annotation": [_annotation(i, one) for i, one in enumerate(workspace.annotations)],
+    }
+
+
+def far_corners(size: Iterable[int]) -> npt.NDArray[np.float64]:
+    """Give the voxel coordinates (8, 4) of the outermost voxels of an image of a size (x, y, z)."""
+    last = np.maximum(np.array([*size]) - 1, 0)
+    return np.array([[*(last * corner), 1] for corner in _CORNERS])
+
+
+def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
+    corners = _main_corners(workspace)
+
+    def thing(layer: Layer) -> Thing:
+        role = layer.registry.get("Role").removesuffix("Role").lower()
+        name = PurePosixPath(layer.file).name
+        image = _image(layer, hashes)
+        facts = {
+            "role": role,
+            "nickname": layer.nickname,
+            "tags": _tags(layer),
+            "file": name,
+            **image,
+            "transform": _value(lambda: Map(layer.transform, corners)),
+            "color_map": _value(lambda: _color_map(layer.display)),
+            **_values(layer.display, "contrast"),
+            # The main image is opaque, whatever the file says.
+            **({"opacity": None} if role == "main" else _values(layer.display, "opacity")),
+            **_values(layer.display, "sticky"),
+            **_values(layer.display, "mode", "component"),
+        }
+        voxels, summary = image["voxels"], _words(role, layer.nickname, name)
+        if isinstance(voxels, Unread):
+            summary += f": {voxels.told}"
+            voxels = None
+        is_known = role != "main" and (layer.tags or layer.nickname)
+        marks = (voxels, facts["tags"], layer.nickname, name, "" if is_known else role)
+        return Thing(f"layer {layer.number:03d}", summary, marks, facts)
+
+    return [thing(layer) for layer in workspace.layers()]
+
+
+def _color_map(display: Display) -> Any:
+    """Return the name of a colour map, or the points of one of the user's own.
+
+    Each is its place, and red, green, blue and opacity, 0 to 255; twice, before it and from it on,
+    where they differ.
+    """
+    points = []
+    for place, *sides in colormaps.own_points(display):
+        before, after = ([round(255 * part, 6) for part in side] for side in sides)
+        points.append((place, *before, *(after if after != before else ())))
+    return tuple(points) or display.color_map
+
+
+def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
+    """Give what is compared of a layer's image; `hashes` has those of files that have been read."""
+    facts: dict[str, Any] = dict.fromkeys(("size", "type", "spacing", "affine"))
+    facts["voxels"] = layer.file
+    if paths.is_url(layer.file):
+        return facts
+    missing = missing_file(layer.workspace, layer.file, "")
+    if missing:
+        return {**facts, "voxels": Unread(missing.message)}
+    try:
+        path = layer.path
+        header = layer.header()
+        facts["size"] = _size(header)
+        if layer.role is not Role.SEGMENTATION:  # which has the place of the main image
+            affine = geometry.affine(header)
+            facts["spacing"] = geometry.spacing(affine)
+            facts["affine"] = Map(affine, far_corners(header.extent))
+        facts["type"] = header.voxel_type
+        if path not in hashes:
+            hashes[path] = verify.content_hash(path, layer.hints)
+        return {**facts, "voxels": hashes[path]}
+    except (ImageError, LayerFileMissing) as error:
+        return {**facts, "voxels": Unread(str(error))}
+
+
+def _meshes(workspace: Workspace) -> list[Thing]:
+    found = []
+    for mesh in workspace.meshes():
+        surfaces, known, names = _surfaces(mesh)
+        name = PurePosixPath(next((one.file for one in mesh.polydata()), "")).name
+        facts = {
+            "type": mesh.type,
+            "nickname": mesh.nickname,
+            "tags": _tags(mesh),
+            "solid_color": mesh.registry.get("SolidColor"),
+            "slice_opacity": mesh.registry.get("SliceViewOpacity"),
+            "arrays": _arrays(mesh, names),
+            "surfaces": surfaces if known else Unread(surfaces),
+        }
+        marks = (surfaces if known else None, facts["tags"], mesh.nickname, name, mesh.type)
+        place = f"mesh:{mesh.number}"
+        found.append(Thing(place, _words(mesh.type, mesh.nickname, name), marks, facts))
+    return found
+
+
+def _arrays(mesh: MeshLayer, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return how each array is shown, in a line each, by the name that an archive gives it."""
+    folder = mesh.registry.folder(privacy.ARRAYS)
+    found = privacy.neutral_arrays(folder, names or privacy.own_names(folder))
+    return tuple(
+        " ".join(f"{key}={value}" for key, value in array.walk())
+        for _, array in sorted(found.folders.items())
+    )
+
+
+def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool, dict[str, str]]:
+    """Give of each surface its time point and its hash, or why it has none; and if all have one.
+
+    The neutral names of the arrays come third.
+
+    The hash is the MD5 of what an archive holds of it: points and values, and no text.
+    """
+    found, known, names = [], True, []
+    for surface in mesh.polydata():
+        missing = missing_file(mesh.workspace, surface.file, "")
+        path = mesh.workspace.folder / surface.file
+        try:
+            if missing:
+                raise MeshError(missing.message)
+            data = mesh_formats.read(path)
+            arrays = Names()
+            with suppress(MeshUnsupported):
+                data = mesh_formats.scrub(data, path, arrays)
+                names.append(arrays.known())
+            told = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        except MeshError as error:
+            told, known = str(error), False
+        found.append(f"time point {surface.time_point}: {told}")
+    return tuple(found), known, mesh_formats.common_names(names)
+
+
+def _labels(workspace: Workspace) -> list[Thing]:
+    try:
+        table = workspace.labels
+    except LayerNotFound:
+        return []
+    except WorkspaceError as error:
+        return [Thing("label table", str(error), ("table",))]
+    return [
+        Thing(
+            f"label {label.index}",
+            label.name,
+            (label.index,),
+            _values(label, "name", "color", "alpha", "visible", "mesh_visible"),
+        )
+        for label in table
+    ]
+
+
+def _time_points(workspace: Workspace) -> list[Thing]:
+    return [
+        Thing(
+            f"time point {point.number}",
+            _words(point.nickname, *point.tags),
+            (point.number,),
+            {"nickname": point.nickname, "tags": _tags(point)},
+        )
+        for point in workspace.time_points
+    ]
+
+
+def _annotation(number: int, one: Annotation) -> Thing:
+    facts: dict[str, Any] = {"kind": one.kind, "points": (), "text": "", "offset": ()}
+    if isinstance(one, Landmark):
+        facts["points"] = _value(lambda: (one.position,))
+        facts |= _values(one, "text", "offset")
+    elif isinstance(one, LineSegment):
+        facts["points"] = _value(lambda: (one.point1, one.point2))
+    # Which one is selected at the moment is no part of it.
+    facts["tags"] = _tags(one)
+    facts |= _values(one, "color", "plane", "visible_in_all_slices", "visible_in_all_planes")
+    marks = (facts["points"], facts["text"], facts["tags"], one.kind)
+    return Thing(f"annotation {number}", _words(one.kind, facts["text"]), marks, facts)
+
+
+def _tags(one: Any) -> tuple[str, ...]:
+    return tuple(sorted(set(one.tags)))
+
+
+def _values(view: Any, *names: str) -> dict[str, Any]:
+    """Give attributes of a view by their names."""
+    return {name: _value(partial(getattr, view, name)) for name in names}
+
+
+def _value(read: Callable[[], Any]) -> Any:
+    """Give a value, or what is wrong with it, which is the same where the same thing is wrong."""
+    try:
+        return read()
+    except WorkspaceError as error:
+        return str(error)
+
+
+def _words(*words: str) -> str:
+    return " ".join(word for word in words if word)
+
+
+def _size(header: ImageHeader) -> tuple[int, ...]:
+    """Give the length of each axis, those left out at the end that have only one place."""
+    shape = list(header.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        del shape[-1]
+    return (*shape, *[1] * (3 - len(shape)))
+
+
+def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
+    """Give where the corners of the main image lie, in RAS mm (8, 4).
+
+    Where there is none that can be read, they are those of a head about the origin.
+    """
+    try:
+        header = workspace.main.header()
+        affine = geometry.affine(header)
+    except WorkspaceError:
+        return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])
+    corners: npt.NDArray[np.float64] = far_corners(header.extent) @ affine.T
+    return corners

@@ -1,0 +1,32 @@
+"""Images: their headers, and their voxels as a stream, in and out.
+
+Importing this package loads no array library; each name comes with its module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snapws.images.header import ImageHeader
+    from snapws.images.reading import read_header
+    from snapws.images.writing import write_nifti
+
+_HOME = {
+    "ImageHeader": "header",
+    "read_header": "reading",
+    "write_nifti": "writing",
+}
+
+__all__ = [
+    "ImageHeader",
+    "read_header",
+    "write_nifti",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,265 @@
+"""The header of an image: what is known without its voxels, and the voxels as a stream.
+
+Nothing here holds a whole image in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header, data_type_codes
+
+from snapws import compression
+from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
+from snapws.images import voxel_files
+from snapws.images.nifti import VOXEL_OFFSET
+from snapws.images.placement import Placement
+from snapws.images.voxel_files import Purpose
+
+# An old name of the field at this place, "regular", has one value that many programs write.
+_REGULAR = (38, ord("r"))
+
+_HEADER_SIZE = 4096
+
+MAX_IN_MEMORY = 2 << 30
+"""Bytes of voxels of an image that has to be in memory as a whole, at most."""
+
+# What may follow the voxels of a pair, which is padding; a row more would be of another image.
+_PADDING = 4096
+_RGB_CODES = (128, 2304)
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What there is to know about an image without reading its voxels.
+
+    Attributes:
+        path: the file that the header is in.
+        voxel_path: the file that the voxels are in; another one for ``.hdr``/``.img`` pairs.
+        offset: where they begin in it, in bytes, once inflated.
+        dtype: the type of a stored voxel, its byte order included.
+        nifti: a little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
+            and nothing else of the file's own header.
+        shape: The length of each axis, the fastest first.
+        placement: Where ITK puts the voxels.
+        no_nifti: Why no NIfTI-1 file can hold the image; empty if one can.
+        itk_snap_refuses: Why ITK-SNAP does not open the image; empty if it does.
+        purpose: What is done with the voxels, on which depends what may be opened.
+    """
+
+    path: Path
+    voxel_path: Path
+    offset: int
+    dtype: np.dtype[Any]
+    nifti: Nifti1Header
+    shape: tuple[int, ...] = field(kw_only=True)
+    placement: Placement = field(kw_only=True)
+    no_nifti: str = field(default="", kw_only=True)
+    itk_snap_refuses: str = field(default="", kw_only=True)
+    purpose: Purpose = field(default="show", kw_only=True)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return (self.path, self.voxel_path)
+
+    @property
+    def whole(self) -> bool:
+        """Whether reading its content takes all of it in memory at once."""
+        return self.components > 1
+
+    def refuse_too_large(self) -> None:
+        """Refuse an image that has to be in memory as a whole and is larger than `MAX_IN_MEMORY`.
+
+        Raises:
+            ImageUnsupported: It is so.
+        """
+        if self.whole and self.size > MAX_IN_MEMORY:
+            raise ImageUnsupported(
+                f"{self.path}: {self.size >> 20} MiB of voxels, which have to be in memory as a "
+                f"whole: at most {MAX_IN_MEMORY >> 20} MiB can be; divide it into one image for "
+                "each component or time point"
+            )
+
+    @property
+    def block(self) -> bytes:
+        """The bytes of a file that `write_nifti` makes, up to the voxels.
+
+        Raises:
+            ImageUnsupported: No NIfTI-1 file can hold the image.
+        """
+        if self.no_nifti:
+            raise ImageUnsupported(f"{self.path}: {self.no_nifti}")
+        return bytes(self.nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0")
+
+    @property
+    def dimensions(self) -> tuple[int, int, int]:
+        """Size in voxels along x, y, z; 0 along an axis that the image does not have."""
+        x, y, z = (*self.shape, 0, 0, 0)[:3]
+        return x, y, z
+
+    @property
+    def extent(self) -> tuple[int, int, int]:
+        """Size in voxels along x, y, z; 1 along an axis that the image does not have."""
+        x, y, z = (max(1, length) for length in self.dimensions)
+        return x, y, z
+
+    @property
+    def components(self) -> int:
+        """Components of a vector image's voxel (the fifth axis); 1 for all others."""
+        return self.shape[4] if len(self.shape) > 4 else 1
+
+    @property
+    def voxel_type(self) -> str:
+        """The type of a voxel as NIfTI names it, ``int16`` for example."""
+        return str(data_type_codes.label[int(self.nifti["datatype"])])
+
+    @property
+    def size(self) -> int:
+        """Size of the stored voxels in bytes."""
+        size = self.dtype.itemsize
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def scaling(self) -> tuple[float, float] | None:
+        """Slope and intercept that ITK applies to stored values; None if it takes them as stored.
+
+        A slope that is 0 or not finite counts as 1, an intercept that is not finite as 0.
+        """
+        slope, intercept = float(self.nifti["scl_slope"]), float(self.nifti["scl_inter"])
+        if not np.isfinite(slope) or abs(slope) < np.finfo(np.float64).eps:
+            slope = 1.0
+        if not np.isfinite(intercept):
+            intercept = 0.0
+        if (slope, intercept) == (1.0, 0.0) or int(self.nifti["datatype"]) in _RGB_CODES:
+            return None
+        return slope, intercept
+
+    def voxels(self) -> Iterator[bytes]:
+        """Give the stored voxels in the order of the file, little-endian, in whole voxels a piece.
+
+        Raises:
+            ImageDamaged: the file holds fewer, or its gzip checksum is wrong; known at the end.
+            ImageError: the file cannot be read.
+        """
+        return self._voxels(bare=False)
+
+    def bare_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
+        """Give the voxels as `voxels` does, of a file that `write_nifti` could have written.
+
+        Args:
+            copy: where the bytes of the file go on the way, as they are.
+
+        Raises:
+            ImageSaysMore: it says more: text in its header, a name in gzip, anything behind the
+                voxels; known at the end.
+            ImageDamaged: as `voxels`.
+            ImageError: the file cannot be read.
+        """
+        block = read_start(self.path)[:VOXEL_OFFSET]
+        # What other programs leave zero where this one writes a default says nothing, either.
+        if not all(
+            there in (meant, 0) or (place, there) == _REGULAR
+            for place, (there, meant) in enumerate(zip(block, self.block, strict=False))
+        ):
+            raise ImageSaysMore(f"{self.path}: its header says more than size and geometry")
+        return self._voxels(bare=True, copy=copy)
+
+    def _voxels(self, *, bare: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
+        real = self.voxel_path
+        if self.voxel_path != self.path:
+            real = voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
+        try:
+            with (
+                voxel_files.open_voxels(self.path, real) as file,
+                closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
+            ):
+                yield from self._cut_out(pieces, bare=bare)
+        except compression.GzipNotBare as error:
+            raise ImageSaysMore(f"{self.voxel_path}: {error}") from None
+        except OSError as error:
+            raise ImageError(f"{self.voxel_path}: {error.strerror or error}") from None
+
+    def _cut_out(self, pieces: Iterator[bytes], *, bare: bool) -> Iterator[bytes]:
+        skip, missing, rest, more = self.offset, self.size, b"", 0
+        try:
+            for piece in self._begun(pieces):
+                body = piece[skip : skip + missing]
+                if bare and len(piece) > skip + missing:
+                    raise ImageSaysMore(f"{self.voxel_path}: something follows the voxels")
+                more += len(piece) - min(len(piece), skip + missing)
+                self._refuse_more(more)
+                skip -= min(skip, len(piece))
+                missing -= len(body)
+                whole = rest + body
+                end = len(whole) - len(whole) % self.dtype.itemsize
+                rest = whole[end:]
+                if end:
+                    yield self._little_endian(whole[:end])
+        except compression.GzipDamaged as error:
+            short = f", {missing} of {self.size} bytes of voxels missing" if missing else ""
+            raise ImageDamaged(f"{self.voxel_path}: {error}{short}") from None
+        if missing:
+            raise ImageDamaged(
+                f"{self.voxel_path}: cut short, {missing} of {self.size} bytes of voxels missing"
+            )
+
+    def _begun(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Return the pieces, once they have not begun with a header that is not this image's."""
+        if self.voxel_path == self.path:
+            yield from pieces
+            return
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= max(voxel_files.START, min(self.offset, compression.PIECE)):
+                break
+        before = head[max(0, self.offset - 12) : self.offset]
+        start = head[: voxel_files.START]
+        voxel_files.refuse_other_header(self.voxel_path, start, self.offset, before)
+        yield head
+        yield from pieces
+
+    def _refuse_more(self, more: int) -> None:
+        row = self.extent[0] * self.dtype.itemsize
+        if self.voxel_path != self.path and more >= min(_PADDING, row):
+            raise ImageDamaged(
+                f"{self.voxel_path}: it holds more voxels than {self.path.name} tells of"
+            )
+
+    def _little_endian(self, voxels: bytes) -> bytes:
+        little = self.dtype.newbyteorder("<")
+        if self.dtype == little:
+            return voxels
+        return np.frombuffer(voxels, self.dtype).astype(little).tobytes()
+
+
+def read_start(path: Path) -> bytes:
+    """Return the first bytes of a file, inflated if it is gzipped.
+
+    Raises:
+        ImageDamaged: It is empty, or its gzip is damaged.
+        ImageError: It cannot be read.
+    """
+    block = b""
+    try:
+        with voxel_files.open_regular(path) as file, closing(compression.pieces(file)) as pieces:
+            for piece in pieces:
+                block += piece[: _HEADER_SIZE - len(block)]
+                if len(block) >= _HEADER_SIZE:
+                    break
+    except compression.GzipDamaged as error:
+        if len(block) < VOXEL_OFFSET:
+            raise ImageDamaged(f"{path}: {error}") from None
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from None
+    if not block:
+        raise ImageDamaged(f"{path}: the file is empty")
+    return block

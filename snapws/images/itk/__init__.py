@@ -1,0 +1,353 @@
+"""MetaImage, NRRD, GIPL, VTK, DICOM, PNG, JPEG, TIFF (extra ``formats``), and raw voxels.
+
+SimpleITK reads DICOM, PNG, JPEG and TIFF, a file as a whole, so that one file's voxels are in
+memory while they are streamed. Of the others it reads a header in our words alone: their own
+headers and their voxels are read by `snapws.images.itk.stored`. Of vector images whose components
+lie voxel by voxel, which NIfTI keeps apart, all voxels are in memory at once: one copy of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from nibabel.nifti1 import Nifti1Header
+
+from snapws import compression
+from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.images import voxel_files
+from snapws.images.header import ImageHeader
+from snapws.images.hints import NO_HINTS, Hints, Raw
+from snapws.images.itk import flat, gipl, metaimage, nrrd, vtk_image
+from snapws.images.itk.reading import (
+    DICOM,
+    Grid,
+    described,
+    grid_of,
+    read,
+    read_information,
+    simpleitk,
+)
+from snapws.images.itk.series import find_series
+from snapws.images.itk.stored import Stored, StoredVoxels
+from snapws.images.nifti import MAX_LENGTH, new_header
+from snapws.images.placement import Placement, is_sheared
+from snapws.images.voxel_files import Purpose
+
+# What reads a header, by the ending of the file's name.
+_PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
+    ".mha": metaimage.parse,
+    ".mhd": metaimage.parse,
+    ".nrrd": nrrd.parse,
+    ".nhdr": nrrd.parse,
+    ".gipl": gipl.parse,
+    ".gipl.gz": gipl.parse,
+    ".vtk": vtk_image.parse,
+}
+
+_FLAT = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+# The components of such a NRRD are its time points.
+_SEQUENCES = (".seq.nrrd", ".seq.nhdr")
+
+#: Endings of the names of these images. DICOM has none: its files are told by their content.
+SUFFIXES = (*_PARSERS, *_FLAT)
+
+_Array = npt.NDArray[Any]
+_VECTOR_INTENT = 1007
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+_TYPES = {
+    **{f"{8 * size}-bit signed integer": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"{8 * size}-bit unsigned integer": f"<u{size}" for size in (1, 2, 4, 8)},
+    **{f"{8 * size}-bit float": f"<f{size}" for size in (4, 8)},
+    **{f"complex of {8 * size}-bit float": f"<c{2 * size}" for size in (4, 8)},
+}
+
+
+@dataclass(frozen=True)
+class DecodedImageHeader(ImageHeader):
+    """The header of an image that SimpleITK decodes; its voxels as they are stored in NIfTI.
+
+    Attributes:
+        slices: The files that SimpleITK reads: one, or those of a series in order of place.
+        reader: Its name of what reads them.
+    """
+
+    slices: tuple[Path, ...]
+    reader: str = DICOM
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return self.slices if len(self.slices) > 1 else super().files
+
+    @property
+    def whole(self) -> bool:
+        """Whether reading its content takes all of it in memory at once."""
+        return self.components > 1 or len(self.slices) == 1
+
+    def voxels(self) -> Iterator[bytes]:
+        """Return the voxels little-endian, first axis fastest, the component of vectors slowest.
+
+        Raises:
+            ImageDamaged: A file holds fewer or more, or SimpleITK cannot read it.
+            ImageUnsupported: They are too large to be in memory.
+        """
+        self.refuse_too_large()
+        sitk = simpleitk(self.path)
+        images: Iterable[Any] = (read(path, self.reader) for path in self.slices)
+        if self.components > 1:
+            images = tuple(images)
+        for component in range(self.components):
+            for path, image in zip(self.slices, images, strict=True):
+                values = sitk.GetArrayViewFromImage(image).ravel()
+                if values.nbytes * len(self.slices) != self.size:
+                    raise ImageDamaged(
+                        f"{path}: {values.nbytes} bytes of voxels, where its header says "
+                        f"{self.size // len(self.slices)}"
+                    )
+                values = values.view(_RGB) if self.dtype == _RGB else values
+                yield from _component(values, self, self.components, component)
+
+
+@dataclass(frozen=True)
+class StoredImageHeader(ImageHeader):
+    """The header of an image whose voxels are read here, in the files that were checked.
+
+    Attributes:
+        stored: How they are stored.
+        interleaved: How many numbers of a voxel lie next to each other: of vectors, or of the time
+            points of a sequence.
+    """
+
+    stored: Stored
+    interleaved: int = 1
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it is read from."""
+        return (self.path, *self.stored.named)
+
+    @property
+    def whole(self) -> bool:
+        """Whether reading its content takes all of it in memory at once."""
+        return self.interleaved > 1
+
+    def voxels(self) -> Iterator[bytes]:
+        """Return the voxels little-endian, first axis fastest, component or time point slowest.
+
+        Raises:
+            ImageDamaged: There are fewer or more than there have to be, their checksum is wrong, or
+                one of them is no number.
+            ImageUnsupported: They are stored in a way that is not read, in a file that may not be
+                opened, or too large to be in memory.
+            ImageError: A file cannot be read.
+        """
+        row_size = self.extent[0] * self.interleaved * self.dtype.itemsize
+        pieces = StoredVoxels(self.stored, self._parts(), self.dtype, self.size, row_size).pieces()
+        if self.interleaved == 1:
+            yield from pieces
+            return
+        self.refuse_too_large()
+        values = np.frombuffer(b"".join(pieces), self.dtype)
+        for component in range(self.interleaved):
+            yield from _component(values, self, self.interleaved, component)
+
+    def _parts(self) -> tuple[Path, ...]:
+        return self.stored.parts(self.purpose)
+
+
+class RawImageHeader(StoredImageHeader):
+    """What a workspace says of a file that has no header; its voxels are all of the file."""
+
+    def _parts(self) -> tuple[Path, ...]:
+        return (self.voxel_path,)
+
+
+def _component(
+    values: _Array, header: ImageHeader, components: int, component: int
+) -> Iterator[bytes]:
+    """Return one component of voxels, in pieces."""
+    planes = values.reshape(-1, components)
+    step = compression.PIECE // header.dtype.itemsize
+    for start in range(0, len(planes), step):
+        yield planes[start : start + step, component].astype(header.dtype).tobytes()
+
+
+def read_header(path: Path, purpose: Purpose, hints: Hints = NO_HINTS) -> ImageHeader:
+    """Read the header of an image, and no voxels.
+
+    A file whose name has none of the `SUFFIXES` is taken for DICOM: the image is that of all slices
+    in its folder that are of its series, or its own if it has several frames or is alone. Its
+    values are those that ITK computes: with rescale slope and intercept.
+
+    Three bytes a voxel are a colour in DICOM, PNG, JPEG and TIFF. In the other formats SimpleITK
+    does not tell colours from vectors, and they are vectors; the hash is the same.
+
+    Raises:
+        ImageUnsupported: SimpleITK is not installed, NIfTI has no such voxels or axes, a series is
+            not of one image, or a file of it may not be opened for that purpose.
+        ImageDamaged: The header cannot be read, or a slice is missing or cannot be read.
+        ImageError: There is no such file.
+    """
+    name = path.name.lower()
+    parse = next((one for ending, one in _PARSERS.items() if name.endswith(ending)), None)
+    try:
+        if hints.raw is not None:
+            return _raw(path, hints.raw, purpose)
+        if parse is not None:
+            return _stored(path, parse, purpose)
+        if name.endswith(_FLAT):
+            return _flat(path, purpose)
+        return _dicom(path, purpose, hints.series)
+    except ValueError as error:
+        raise ImageUnsupported(f"{path}: {error}") from None
+
+
+def _stored(
+    path: Path, parse: Callable[[BinaryIO, Path], Stored], purpose: Purpose
+) -> StoredImageHeader:
+    with voxel_files.open_regular(path) as file:
+        stored = parse(file, path)
+    grid = grid_of(described(stored))
+    interleaved = 1 if stored.is_planar else grid.components
+    if path.name.lower().endswith(_SEQUENCES) and grid.components > 1 and len(grid.size) == 3:
+        grid = _sequence(grid)
+    shown = _described(path, grid)
+    if purpose == "send":
+        stored.parts(purpose)  # before anything is read of them
+    voxel_path = stored.named[0] if len(stored.named) == 1 else path
+    return StoredImageHeader(
+        path,
+        voxel_path,
+        stored.start,
+        shown.dtype,
+        shown.nifti,
+        stored,
+        interleaved,
+        **shown.named,
+        purpose=purpose,
+    )
+
+
+def _sequence(grid: Grid) -> Grid:
+    """Return a grid whose components are time points, as ITK-SNAP reads a NRRD sequence."""
+    direction = np.eye(4)
+    direction[:3, :3] = np.reshape(grid.direction, (3, 3))
+    return Grid(
+        (*grid.size, grid.components),
+        (*grid.spacing, 1.0),
+        (*grid.origin, 0.0),
+        tuple(direction.ravel().tolist()),
+        grid.voxel,
+        1,
+    )
+
+
+def _dicom(path: Path, purpose: Purpose, series: str) -> DecodedImageHeader:
+    slices, grid = find_series(path, purpose, series)
+    shown = _described(path, grid, has_colours=True)
+    return DecodedImageHeader(
+        path, path, 0, shown.dtype, shown.nifti, slices, **shown.named, purpose=purpose
+    )
+
+
+def _flat(path: Path, purpose: Purpose) -> DecodedImageHeader:
+    kind = flat.refuse_incomplete(path)
+    grid = grid_of(read_information(path, kind))
+    shown = _described(path, grid, has_colours=True)
+    return DecodedImageHeader(
+        path, path, 0, shown.dtype, shown.nifti, (path,), kind, **shown.named, purpose=purpose
+    )
+
+
+def _raw(path: Path, raw: Raw, purpose: Purpose) -> RawImageHeader:
+    """Describe a file that has no header.
+
+    Whoever makes a workspace says of which file this is so. So it needs the name of a file of
+    voxels, and must not begin as another format does.
+    """
+    real = voxel_files.headerless(path)
+    (voxel,) = (name for name, kind in _TYPES.items() if kind == f"<{raw.dtype}")
+    directions = tuple(np.eye(3).ravel().tolist())
+    shown = _described(path, Grid(raw.size, raw.spacing, (0.0, 0.0, 0.0), directions, voxel, 1))
+    # A name: of a file of voxels that a header names, the beginning is looked at.
+    stored = Stored(path, ".raw", b"", names=(path.name,))
+    return RawImageHeader(
+        path, real, 0, shown.dtype, shown.nifti, stored, **shown.named, purpose=purpose
+    )
+
+
+class _Described(NamedTuple):
+    """An image as its header describes it."""
+
+    nifti: Nifti1Header
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    placement: Placement
+    no_nifti: str
+    itk_snap_refuses: str
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Its attributes that an `ImageHeader` takes by their names."""
+        return {
+            "shape": self.shape,
+            "placement": self.placement,
+            "no_nifti": self.no_nifti,
+            "itk_snap_refuses": self.itk_snap_refuses,
+        }
+
+
+def _described(path: Path, grid: Grid, *, has_colours: bool = False) -> _Described:
+    """Describe an image: its NIfTI header, its voxels' type, and its place turned to RAS."""
+    if grid.voxel not in _TYPES or len(grid.size) > 4:
+        raise ImageUnsupported(
+            f"{path}: an image of {grid.voxel} with {len(grid.size)} axes, which is not read"
+        )
+    dtype = np.dtype(_TYPES[grid.voxel])
+    if has_colours and dtype == np.uint8 and grid.components == 3:
+        # What is a vector in other formats is always colour in these.
+        grid, dtype = grid._replace(components=1), _RGB
+    axes = len(grid.size)
+    shape = list(grid.size)
+    if grid.components > 1:
+        shape += [1] * (4 - axes) + [grid.components]
+    placement = _placement(grid)
+    if not np.isfinite(placement.affine).all() or not np.linalg.det(placement.affine):
+        raise ImageDamaged(f"{path}: the header is invalid: its origin or its axes are not finite")
+    no_nifti = ""
+    lengths = np.linalg.norm(placement.directions, axis=0)
+    if is_sheared(placement.directions / lengths):
+        no_nifti = "its axes are sheared, which NIfTI cannot say for ITK: resample it first"
+    if max(shape) > MAX_LENGTH:
+        no_nifti = f"an axis is longer than {MAX_LENGTH} voxels, which NIfTI-1 cannot say"
+    nifti = new_header([min(length, MAX_LENGTH) for length in shape], dtype)
+    nifti["pixdim"][1 : axes + 1] = np.abs(grid.spacing)
+    nifti.set_xyzt_units("mm")
+    if not no_nifti:
+        nifti.set_qform(placement.affine, code="scanner")
+        nifti.set_sform(placement.affine, code="scanner")
+    if grid.components > 1:
+        nifti["intent_code"] = _VECTOR_INTENT
+    refused = ""
+    if dtype.kind in "iu" and dtype.itemsize > 4 and not path.name.lower().endswith(".vtk"):
+        refused = "ITK-SNAP does not open voxels of 64-bit whole numbers in it: convert them first"
+    return _Described(nifti, dtype, tuple(shape), placement, no_nifti, refused)
+
+
+def _placement(grid: Grid) -> Placement:
+    """Return where ITK puts the voxels, in RAS; a negative spacing is a reversed axis."""
+    axes = len(grid.size)
+    spatial = min(axes, 3)
+    signed, origin, directions = np.ones(3), np.zeros(3), np.eye(3)
+    signed[:spatial] = grid.spacing[:spatial]
+    origin[:spatial] = grid.origin[:spatial]
+    directions[:spatial, :spatial] = np.reshape(grid.direction, (axes, axes))[:spatial, :spatial]
+    to_ras = np.array([-1.0, -1.0, 1.0])
+    return Placement(
+        np.abs(signed), to_ras * origin, to_ras[:, None] * directions * np.sign(signed)
+    )

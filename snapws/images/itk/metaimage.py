@@ -1,0 +1,207 @@
+"""The header of MetaImage (``.mha``, ``.mhd``)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.images import voxel_files
+from snapws.images.itk.stored import Encoding, Stored, header_lines, pattern_names
+
+# Fields of size, type and geometry, by how many numbers they have: this power of the axes.
+_LENGTHS = {
+    "DimSize": 1,
+    **dict.fromkeys(("ElementSpacing", "ElementSize"), 1),
+    **dict.fromkeys(("Offset", "Position", "Origin", "CenterOfRotation"), 1),
+    **dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), 2),
+    "ElementNumberOfChannels": 0,
+}
+_FIELDS = (
+    *(*_LENGTHS, "ObjectType", "NDims", "ElementType"),
+    *("BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData"),
+    *("CompressedDataSize", "HeaderSize", "ElementDataFile"),
+)
+_ELEMENT = re.compile(r"MET_(U?(CHAR|SHORT|INT|LONG|LONG_LONG)|FLOAT|DOUBLE)(_ARRAY)?")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_UNCLEAR = ""
+_COUNT = re.compile(r"[1-9][0-9]{0,9}")
+
+
+def parse(file: BinaryIO, path: Path) -> Stored:
+    """Read the header that a file begins with.
+
+    Raises:
+        ImageDamaged: It is not of its form, or says one thing twice.
+        ImageUnsupported: It is too long, or has voxels of a type that is not read; or the voxels
+            are in a file of a name that could be any file's.
+        ImageError: The file cannot be read.
+    """
+    fields: dict[str, str] = {}
+    lines = header_lines(file, path)
+    loose = (
+        0  # a line that is the rest of a text: with it, readers of this format take the next key
+    )
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if _is_loose(line):
+            loose = number
+            continue
+        key, value = _field(line, number, path)
+        if key == _UNCLEAR:
+            fields["ElementDataFile"] = f"{line}\n"  # which is no name of a file that is opened
+            break
+        if loose and key in _FIELDS:
+            raise _no_field(loose, path)
+        loose = 0
+        if key not in _FIELDS:
+            continue
+        if key in fields:
+            raise ImageDamaged(f"{path}: the header is invalid: {key} stands there twice")
+        fields[key] = value
+        if key == "ElementDataFile":
+            break
+    start = file.tell()
+    names, misfit = _names(fields, lines, path)
+    encoding = _encoding(fields, path)
+    deflated = _integer(fields, "CompressedDataSize", path) if encoding == "zlib" else 0
+    return Stored(
+        path,
+        ".mha",
+        _in_our_words(fields, path),
+        start,
+        names,
+        encoding,
+        big_endian=_is_big_endian(fields, path),
+        skip=_skip(fields, path, 0 if names else start, encoding),
+        deflated=deflated,
+        misfit=misfit,
+    )
+
+
+def _is_loose(line: str) -> bool:
+    """Return whether a line has neither a key nor anything that is more than text."""
+    return line.isprintable() and not set(line) & set("=:") and "datafile" not in line.lower()
+
+
+def _no_field(number: int, path: Path) -> ImageDamaged:
+    return ImageDamaged(f"{path}: the header is invalid: line {number} is not a key and a value")
+
+
+def _field(line: str, number: int, path: Path) -> tuple[str, str]:
+    key, separator, value = re.split(r"([=:]|\Z)", line, maxsplit=1)
+    key = key.strip(" \t")
+    if not separator or any(sign < " " for sign in key):
+        # The readers of this format go on to the next separator, through lines and other words.
+        if "datafile" in line.lower():
+            return _UNCLEAR, ""
+        raise _no_field(number, path)
+    return key, value.strip(" \t")
+
+
+def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tuple[str, ...], str]:
+    """Return the names of the files of voxels, and why they cannot be all of them."""
+    value = fields.get("ElementDataFile", "")
+    words = value.split()
+    if not words:
+        raise ImageDamaged(f"{path}: the header is invalid: it does not say where the voxels are")
+    if value.upper() == "LOCAL":
+        return (), ""
+    if "%" in value:
+        names = pattern_names(path, words)
+    elif words[0].upper() == "LIST":
+        names = tuple(filter(None, (line.strip(" \t") for line in lines)))
+    else:
+        return (value,), ""
+    axes = _numbers(fields, "NDims", 1, path)[0]
+    within = re.fullmatch(r"LIST\s+([0-9]{1,2})D?", value, re.IGNORECASE)
+    most = int(within[1]) if within else int(axes) - 1
+    expected = math.prod(map(int, _numbers(fields, "DimSize", int(axes), path)[most:]))
+    if len(names) == expected:
+        return names, ""
+    return names, f"it names {len(names)} files of voxels, where there have to be {expected}"
+
+
+def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
+    """Return the fields of size, type and geometry as a header of their own.
+
+    Raises:
+        ImageDamaged: One is missing, or is not as many numbers as it has to be.
+        ImageUnsupported: The voxels are of a type that is not read.
+    """
+    (axes,) = _numbers(fields, "NDims", 1, path)
+    _numbers(fields, "DimSize", int(axes), path)
+    element = fields.get("ElementType", "")
+    if not _ELEMENT.fullmatch(element):
+        raise ImageUnsupported(
+            f"{path}: its voxels are of type {voxel_files.told(element) or 'nothing'}, which is "
+            "not read: convert it first"
+        )
+    said = [("ObjectType", "Image"), ("NDims", axes)]
+    for key in fields:  # in their order: which of several counts, where two say the same
+        if key in _LENGTHS:
+            numbers = _numbers(fields, key, int(axes) ** _LENGTHS[key], path)
+            said.append((key, " ".join(numbers)))
+    said += [("ElementType", element), ("ElementDataFile", "LOCAL")]
+    return "".join(f"{key} = {value}\n" for key, value in said).encode()
+
+
+def _numbers(fields: dict[str, str], key: str, count: int, path: Path) -> list[str]:
+    words = fields.get(key, "").split()
+    form = _COUNT if key in ("NDims", "DimSize", "ElementNumberOfChannels") else _NUMBER
+    if len(words) != count or not all(map(form.fullmatch, words)):
+        raise ImageDamaged(
+            f"{path}: the header is invalid: {key} is not {count} numbers of their kind: "
+            f"{voxel_files.told(fields.get(key, '')) or 'it is missing'}"
+        )
+    return words
+
+
+def _encoding(fields: dict[str, str], path: Path) -> Encoding:
+    compressed = _is_true(fields.get("CompressedData", ""))
+    if "BinaryData" in fields and not _is_true(fields["BinaryData"]):
+        if compressed:
+            raise ImageUnsupported(f"{path}: its voxels are text and compressed: convert it first")
+        return "text"
+    return "zlib" if compressed else "raw"
+
+
+def _is_big_endian(fields: dict[str, str], path: Path) -> bool:
+    keys = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    said = {_is_true(fields[key]) for key in keys if key in fields}
+    if len(said) > 1:
+        raise ImageDamaged(f"{path}: the header is invalid: {' and '.join(keys)} differ")
+    return True in said
+
+
+def _is_true(value: str) -> bool:
+    """Return whether MetaIO takes a value for yes: it looks at the first letter alone."""
+    return value[:1] in ("T", "t", "1")
+
+
+def _integer(fields: dict[str, str], key: str, path: Path) -> int:
+    try:
+        return int(fields.get(key, "") or 0)
+    except ValueError:
+        raise ImageDamaged(f"{path}: the header is invalid: {key} is not a number") from None
+
+
+def _skip(fields: dict[str, str], path: Path, start: int, encoding: Encoding) -> int:
+    """Return how many bytes precede the voxels, -1 where they are the end of their file.
+
+    Raises:
+        ImageDamaged: They would begin within the header.
+    """
+    skip = _integer(fields, "HeaderSize", path)
+    if start and skip in (0, start):
+        return 0
+    if start or skip < -1 or (skip < 0 and encoding != "raw"):
+        raise ImageDamaged(
+            f"{path}: the header is invalid: by HeaderSize = {skip} its voxels begin within it, or "
+            "nobody can tell where"
+        )
+    return skip

@@ -1,0 +1,208 @@
+"""The header of NRRD (``.nrrd``, ``.nhdr``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.images import voxel_files
+from snapws.images.itk.stored import Encoding, Stored, header_lines, pattern_names
+
+_MAGIC = re.compile(r"NRRD(000[1-5]|00\.01)")
+_SEPARATOR = re.compile(r":=|: ")
+
+# Fields of size, type and geometry, which SimpleITK is to read.
+_PASSED = (
+    *("type", "dimension", "sizes", "spacings", "thicknesses", "axis mins", "axis maxs"),
+    *("centers", "centerings", "kinds", "space", "space dimension", "space directions"),
+    "space origin",
+)
+_STORING = ("encoding", "endian", "line skip", "byte skip", "data file")
+_SILENT = (
+    *("content", "number", "block size", "labels", "units", "min", "max", "old min", "old max"),
+    *("sample units", "space units", "measurement frame"),
+)
+_FIELDS = {name: name for name in (*_PASSED, *_STORING, *_SILENT)}
+_FIELDS |= {name.replace(" ", ""): name for name in _FIELDS if not name.startswith("space")}
+
+_VALUE = re.compile(r"[-+\w .,()?\t]{1,4096}", re.ASCII)
+_ENCODINGS: dict[str, Encoding] = {
+    **dict.fromkeys(("raw",), "raw"),
+    **dict.fromkeys(("gz", "gzip"), "gzip"),
+    **dict.fromkeys(("ascii", "txt", "text"), "text"),
+}
+# Kinds of axes that count places; all others count components.
+_PLACES = ("domain", "space", "time", "none", "???")
+_ONE_BYTE = re.compile(r"(un)?signed char|u?char|u?int8(_t)?")
+
+
+def parse(file: BinaryIO, path: Path) -> Stored:
+    """Read the header that a file begins with.
+
+    Raises:
+        ImageDamaged: It is not of its form, or has a field twice.
+        ImageUnsupported: It is too long, or has an encoding or axes that are not read; or the
+            voxels are in a file of a name that could be any file's.
+        ImageError: The file cannot be read.
+    """
+    lines = header_lines(file, path)
+    if not _MAGIC.fullmatch(next(lines, "")):
+        raise ImageDamaged(f"{path}: the header is invalid: it does not begin as one of NRRD does")
+    fields: dict[str, str] = {}
+    is_closed = False
+    for number, line in enumerate(lines, 2):
+        if not line:
+            is_closed = True
+            break
+        _add(fields, line, number, path)
+        if fields.get("data file", "").upper().startswith("LIST"):
+            break
+    names, misfit = _names(fields, lines, path)
+    if not is_closed and not names:
+        raise ImageDamaged(f"{path}: cut short, its header does not end")
+    encoding = _encoding(fields, path)
+    return Stored(
+        path,
+        ".nrrd",
+        _in_our_words(fields, path),
+        0 if names else file.tell(),
+        names,
+        encoding,
+        big_endian=_is_big_endian(fields, encoding, path),
+        lines=_integer(fields, "line skip", 0, path),
+        skip=_skip(fields, encoding, path, is_attached=not names),
+        is_planar=_is_planar(fields, path),
+        special=True,
+        misfit=misfit,
+    )
+
+
+def _add(fields: dict[str, str], line: str, number: int, path: Path) -> None:
+    if line.startswith("#"):
+        return
+    separator = _SEPARATOR.search(line)
+    if separator is None:
+        raise ImageDamaged(f"{path}: the header is invalid: line {number} is not a field")
+    if separator[0] == ":=":
+        return
+    told = line[: separator.start()]
+    name = _FIELDS.get(told.lower())
+    if name is None:
+        raise ImageDamaged(
+            f"{path}: the header is invalid: there is no field {voxel_files.told(told)!r} in NRRD"
+        )
+    if name in fields:
+        raise ImageDamaged(f"{path}: the header is invalid: the field {name!r} stands there twice")
+    fields[name] = line[separator.end() :].strip(" \t")
+
+
+def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tuple[str, ...], str]:
+    """Return the names of the files of voxels, and why they cannot be all of them."""
+    if "data file" not in fields:
+        return (), ""
+    value = fields["data file"]
+    words = value.split()
+    if not words:
+        raise ImageDamaged(f"{path}: the header is invalid: its data file has no name")
+    if "%" in value:
+        names = pattern_names(path, words[:4])
+        within = words[4:]
+    elif words[0].upper() == "LIST":
+        names = tuple(filter(None, (line.strip(" \t") for line in lines)))
+        within = words[1:]
+    else:
+        return (value,), ""
+    return names, _misfit(names, within, fields, path)
+
+
+def _misfit(names: tuple[str, ...], within: list[str], fields: dict[str, str], path: Path) -> str:
+    """Return why voxels cannot be in so many files.
+
+    A file has the voxels along so many axes as are said, one less than all if none is; if it has
+    all axes, the slowest is divided among the files.
+    """
+    try:
+        sizes = [int(word) for word in fields.get("sizes", "").split()]
+        axes = int(*within) if within else len(sizes) - 1
+    except (ValueError, TypeError):
+        raise ImageDamaged(f"{path}: the header is invalid: its sizes, or axes of a file") from None
+    expected = 1
+    for size in sizes[axes:]:
+        expected *= size
+    fits = names and sizes and sizes[-1] % len(names) == 0
+    if not (fits if axes == len(sizes) else len(names) == expected):
+        return f"it names {len(names)} files of voxels, which its sizes do not fit"
+    return ""
+
+
+def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
+    """Return the fields of size, type and geometry as a header of their own."""
+    said = ["NRRD0005"]
+    for name, value in fields.items():
+        if name in _PASSED:
+            if not _VALUE.fullmatch(value):
+                raise ImageDamaged(
+                    f"{path}: the header is invalid: {name}: {voxel_files.told(value)}"
+                )
+            said.append(f"{name}: {value}")
+    return "\n".join([*said, "encoding: raw", "endian: little", "", ""]).encode()
+
+
+def _encoding(fields: dict[str, str], path: Path) -> Encoding:
+    value = fields.get("encoding", "").lower()
+    if value not in _ENCODINGS:
+        raise ImageUnsupported(
+            f"{path}: {voxel_files.told(value) or 'no'} encoding not available: convert it to NIfTI"
+        )
+    return _ENCODINGS[value]
+
+
+def _is_big_endian(fields: dict[str, str], encoding: Encoding, path: Path) -> bool:
+    value = fields.get("endian", "").lower()
+    if value in ("big", "little"):
+        return value == "big"
+    if value or not (encoding == "text" or _ONE_BYTE.fullmatch(fields.get("type", "").lower())):
+        raise ImageDamaged(f"{path}: the header is invalid: it does not say which byte comes first")
+    return False
+
+
+def _integer(fields: dict[str, str], name: str, least: int, path: Path) -> int:
+    value = fields.get(name, "0")
+    if not re.fullmatch(r"-?[0-9]{1,15}", value) or int(value) < least:
+        raise ImageDamaged(
+            f"{path}: the header is invalid: {name}: {voxel_files.told(value)} is not a number of "
+            "what can precede voxels"
+        )
+    return int(value)
+
+
+def _skip(fields: dict[str, str], encoding: Encoding, path: Path, *, is_attached: bool) -> int:
+    """Return how many bytes precede the voxels, -1 where they are the end of their file."""
+    skip = _integer(fields, "byte skip", -1, path)
+    if skip < 0 and (is_attached or encoding == "text"):
+        raise ImageDamaged(
+            f"{path}: the header is invalid: by byte skip: -1 nobody can tell where its voxels "
+            "begin"
+        )
+    return skip
+
+
+def _is_planar(fields: dict[str, str], path: Path) -> bool:
+    """Return whether the components of a voxel lie apart.
+
+    Raises:
+        ImageUnsupported: They are counted by an axis in the middle, or by several.
+    """
+    kinds = [kind.lower() for kind in fields.get("kinds", "").split()]
+    counting = [axis for axis, kind in enumerate(kinds) if kind not in _PLACES]
+    if not counting or counting == [0]:
+        return False
+    if counting != [len(kinds) - 1] or kinds[-1] == "complex":
+        raise ImageUnsupported(
+            f"{path}: components of its voxels are counted by axes that are neither the first nor "
+            "the last: convert it to NIfTI first"
+        )
+    return True

@@ -1,0 +1,205 @@
+"""The metrics of a journal, read by a strict parser of their format, and served on loopback."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import re
+import socket
+from contextlib import closing
+from shutil import copytree
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dss.serving.journal import Journal, Outcome, Step
+from dss.serving.monitoring import metrics
+from dss.serving.monitoring.overview import overview
+
+HASH = "0" * 40
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'
+SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? (\S+)")
+SUFFIXES = {"summary": {"_sum", "_count"}, "counter": {""}, "gauge": {""}}
+
+
+def parsed(text):
+    """Read version 0.0.4 of the format; give a value by name and labels. Refuse all else."""
+    assert text.endswith("\n")
+    values, kinds, name = {}, {}, ""
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            _, _, name, meaning = line.split(" ", 3)
+            assert re.fullmatch(NAME, name)
+            assert meaning
+            assert name not in kinds
+        elif line.startswith("# TYPE "):
+            _, _, again, kinds[name] = line.split(" ")
+            assert again == name
+            assert (kinds[name] == "counter") == name.endswith("_total")
+        else:
+            found = SAMPLE.fullmatch(line)
+            assert found, line
+            assert found[1].startswith(name)
+            assert found[1][len(name) :] in SUFFIXES[kinds[name]]
+            labels = tuple(
+                (label, re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], value))
+                for label, value in re.findall(LABEL, found[2] or "")
+            )
+            key = (found[1], *labels)
+            assert key not in values
+            values[key] = float(found[found.lastindex])
+    return values
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A work folder in which something has happened."""
+    folder = tmp_path_factory.mktemp("work")
+    with closing(Journal(folder)) as journal:
+        journal.bind(server="https://dss.example.org", provider="lab", instance="lab_7f")
+        for ticket, outcome in ((1, Outcome.SUCCESS), (2, Outcome.FAILED), (3, Outcome.SUCCESS)):
+            journal.add(ticket, "Neck", HASH, journal.begin_claim(HASH))
+            journal.record(ticket, Step.DOWNLOADED, moved=100)
+            journal.record(ticket, Step.FINISHED, outcome=outcome)
+        for ticket in (4, 5, 6):
+            journal.add(ticket, "Neck", HASH)
+        journal.record(6, Step.PACKAGED)
+        journal.sent(6, "layer", 70)
+        journal.remark(6, "waiting", "away")
+        journal.end_claim(journal.begin_claim(HASH), "unknown")
+    return folder
+
+
+def ask(port, method="GET", path="/metrics"):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def test_the_metrics_say_what_the_overview_says(folder):
+    found = overview(folder)
+    values = parsed(metrics.text(found))
+    service = ("service", "Neck")
+    steps = {row.step: row for row in found.steps}
+    last = next(row.last for row in found.finished if row.outcome is Outcome.SUCCESS)
+    expected = {
+        ("dss_runner_up",): 0,
+        (
+            "dss_runner_info",
+            ("server", "https://dss.example.org"),
+            ("provider", "lab"),
+            ("instance", "lab_7f"),
+        ): 1,
+        ("dss_tickets_open", service, ("step", "claimed")): 2,
+        ("dss_tickets_open", service, ("step", "packaged")): 1,
+        ("dss_tickets_waiting",): 1,
+        ("dss_tickets_finished_total", service, ("outcome", "failed")): 1,
+        ("dss_tickets_finished_total", service, ("outcome", "success")): 2,
+        ("dss_last_success_timestamp_seconds", service): last.timestamp(),
+        ("dss_step_bytes_total", service, ("step", "downloaded")): 300,
+        ("dss_step_bytes_total", service, ("step", "packaged")): 0,
+        ("dss_step_bytes_total", service, ("step", "finished")): 0,
+        ("dss_upload_files",): 1,
+        ("dss_upload_bytes",): 70,
+        ("dss_claims_lost",): 1,
+    }
+    for step, count in ((Step.DOWNLOADED, 3), (Step.PACKAGED, 1), (Step.FINISHED, 3)):
+        expected["dss_step_seconds_count", service, ("step", step.value)] = count
+        expected["dss_step_seconds_sum", service, ("step", step.value)] = steps[step].seconds
+    assert values == expected
+
+
+def test_a_new_journal_has_metrics(tmp_path):
+    Journal(tmp_path).close()
+    values = parsed(metrics.text(overview(tmp_path)))
+    assert values["dss_tickets_waiting",] == 0
+    assert not any(name == "dss_tickets_open" for name, *_ in values)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["", '\\"\n', "\\n"]))
+def test_any_name_of_a_service_comes_through(tmp_path, start, end):
+    name = start.replace("\0", "") + end
+    with closing(Journal(tmp_path)) as journal:
+        journal.add(1, name, HASH)
+    values = parsed(metrics.text(overview(tmp_path)))
+    assert values["dss_tickets_open", ("service", name), ("step", "claimed")] == 1
+
+
+def test_the_metrics_are_served_as_they_are_at_that_moment(folder, tmp_path):
+    folder = copytree(folder, tmp_path / "work")
+    with metrics.serve(folder, 0) as port:
+        status, headers, body = ask(port)
+        assert status == 200
+        assert headers["Content-Type"] == metrics.CONTENT_TYPE
+        assert parsed(body) == parsed(metrics.text(overview(folder)))
+        with closing(Journal(folder)) as journal:
+            journal.add(7, "Neck", HASH)
+        assert body != ask(port, path="/metrics?x=1")[2] == metrics.text(overview(folder))
+
+
+def test_nothing_else_is_served(folder):
+    with metrics.serve(folder, 0) as port:
+        for path in ("/", "/metrics/", "/journal.sqlite3", "/../metrics"):
+            assert ask(port, path=path)[0] == 404
+
+
+def test_nothing_can_be_sent(folder):
+    with metrics.serve(folder, 0) as port:
+        for method in ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            status, headers, body = ask(port, method)
+            assert (status, headers["Allow"], body) == (405, "GET", "")
+
+
+def test_a_folder_that_cannot_be_read_is_said_to_be_so(tmp_path):
+    with metrics.serve(tmp_path, 0) as port:
+        status, _, body = ask(port)
+        assert status == 503
+        assert "there is no journal" in body
+        Journal(tmp_path).close()
+        assert ask(port)[0] == 200
+
+
+def test_the_server_ends_with_its_block(folder):
+    with metrics.serve(folder, 0) as port:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        ask(port)
+    with metrics.serve(folder, port) as again:
+        assert again == port
+        assert ask(port)[0] == 200
+
+
+def test_a_port_that_is_taken_is_named(folder):
+    with (
+        metrics.serve(folder, 0) as port,
+        pytest.raises(OSError, match=f"127.0.0.1:{port}"),
+        metrics.serve(folder, port),
+    ):
+        pytest.fail("two servers on one port")
+
+
+def test_it_listens_on_loopback_alone(folder, monkeypatch):
+    bound = []
+    bind = socket.socket.bind
+    monkeypatch.setattr(
+        socket.socket, "bind", lambda self, address: (bound.append(address[0]), bind(self, address))
+    )
+    with metrics.serve(folder, 0):
+        assert bound == ["127.0.0.1"]
+
+
+def test_requests_say_nothing_on_the_terminal(folder, capfd, caplog):
+    caplog.set_level(logging.DEBUG, "dss")
+    with metrics.serve(folder, 0) as port:
+        ask(port)
+        ask(port, path="/")
+        ask(port, "POST")
+        with closing(socket.create_connection(("127.0.0.1", port), 30)) as broken:
+            broken.sendall(b"\x00\xff nonsense\r\n\r\n")
+            broken.recv(1000)
+    assert capfd.readouterr() == ("", "")
+    assert all(record.levelno == logging.DEBUG for record in caplog.records)
