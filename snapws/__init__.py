@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from snapws.packing import ArchiveReport
     from snapws.registry import Registry
     from snapws.relocation import relocate_files
+    from snapws.resampling import resample
     from snapws.timepoints import TimePoint
     from snapws.workspace import Workspace
 
@@ -84,6 +85,7 @@ __all__ = [
     "WorkspaceChanged",
     "WorkspaceError",
     "relocate_files",
+    "resample",
     "write_archive",
 ]
 
@@ -121,6 +123,7 @@ _HOME = {
     "WorkspaceChanged": "errors",
     "WorkspaceError": "errors",
     "relocate_files": "relocation",
+    "resample": "resampling",
     "write_archive": "archive",
 }
 

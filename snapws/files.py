@@ -59,8 +59,23 @@ def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
 
 
 @contextmanager
-def _beside(target: Path, mode: int) -> Iterator[Path]:
-    """Open a new file beside a target, whose place it takes at the end."""
+def new(target: Path) -> Iterator[Path]:
+    """Return a new, empty file to write to, as `replacing`; it takes the name where none is there.
+
+    Raises:
+        FileExistsError: The name is taken, by a link that leads nowhere, too.
+        OSError: The folder is missing, full or not writable.
+    """
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "it is there already", str(target))
+    place = Path(os.path.realpath(target.parent), target.name)
+    with _beside(place, 0o666, is_new=True) as aside:
+        yield aside
+
+
+@contextmanager
+def _beside(target: Path, mode: int, *, is_new: bool = False) -> Iterator[Path]:
+    """Return a new file beside a target, whose place it takes at the end, if that `is_new`."""
     from snapws import leftovers
 
     if target.is_dir() and not target.is_symlink():
@@ -77,7 +92,10 @@ def _beside(target: Path, mode: int) -> Iterator[Path]:
                     aside.chmod(stat.S_IMODE(target.stat().st_mode))
                 with aside.open("rb+") as file:
                     os.fsync(file.fileno())
-                aside.replace(target)
+                if is_new:
+                    _take_free(aside, target)
+                else:
+                    aside.replace(target)
             except BaseException:
                 aside.unlink(missing_ok=True)
                 raise
@@ -88,6 +106,20 @@ def _beside(target: Path, mode: int) -> Iterator[Path]:
         if not target.parent.is_dir():
             reason += " (there is no such folder: make it first)"
         raise type(error)(error.errno, reason, str(target)) from None
+
+
+def _take_free(aside: Path, target: Path) -> None:
+    """Move a file to a name that is free, as far as the system can say so in one step."""
+    try:
+        os.link(aside, target)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # the file system has no hard links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "it is there already", str(target)) from None
+        aside.rename(target)
+    else:
+        aside.unlink()
 
 
 # ---------------------------------------------------------------------- several files

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snapws import files, paths
 from snapws.errors import ImageUnsupported, InvalidValue, LayerFileMissing, WorkspaceError
@@ -18,8 +18,10 @@ from snapws.registry.fields import View, tags, text
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from nibabel.nifti1 import Nifti1Image
 
     from snapws.annotations import Annotation
+    from snapws.arrays import ImageArray
     from snapws.display import Display
     from snapws.images.header import ImageHeader
     from snapws.images.voxel_files import Purpose
@@ -193,6 +195,46 @@ class Layer(WorkspaceObject):
                 "relocate the workspace"
             )
         return path
+
+    def array(self) -> ImageArray:
+        """Open its image as an array, whose values are read when they are asked for.
+
+        Of a NIfTI file that is not compressed, ``layer.array()[:, :, 40]`` reads no more than that
+        slice; of any other file all, once. The axes are x, y, z; then time, where the image has
+        several time points; then the component, where a voxel has several.
+
+        Raises:
+            LayerFileMissing: Its file is not there.
+            ImageError: Its header cannot be read.
+        """
+        from snapws.arrays import ImageArray
+
+        self.existing()
+        return ImageArray(self.header())
+
+    def nibabel(self) -> Nifti1Image:
+        """Read its image as one of nibabel, where ITK-SNAP shows it; axes are those of NIfTI.
+
+        Raises:
+            LayerFileMissing: Its file is not there.
+            ImageError: It cannot be read, or a NIfTI header cannot say where it is.
+        """
+        from snapws import arrays
+
+        self.existing()
+        return arrays.to_nibabel(self.header())
+
+    def simpleitk(self) -> Any:
+        """Read its image as a ``SimpleITK.Image``, of four dimensions if it has time points.
+
+        Raises:
+            LayerFileMissing: Its file is not there.
+            ImageError: It cannot be read, or SimpleITK is not installed or has no such voxels.
+        """
+        from snapws import arrays
+
+        self.existing()
+        return arrays.to_simpleitk(self.header())
 
     @property
     def transform(self) -> npt.NDArray[np.float64]:

@@ -1,21 +1,87 @@
-"""How much of an image is which label."""
+"""How much of an image is which label, and what the main image is there."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import geometry
-from snapws.errors import ImageUnsupported
+from snapws import geometry, segmentations
+from snapws.errors import ImageUnsupported, InvalidValue
 from snapws.images.header import ImageHeader
 from snapws.labels import MAX_INDEX
+from snapws.layers import Role
 from snapws.pictures.sampling import labels, scaled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from snapws.workspace import Workspace
+
+_BLOCK = 1 << 18  # voxels of both images that are looked at together
+
+
+@dataclass(frozen=True)
+class LabelVolume:
+    """A label in a time point of a segmentation.
+
+    Attributes:
+        layer: The number of the segmentation.
+        time_point: Which one, from 1.
+        label: The label.
+        name: Its name in the label table; empty if it has none.
+        voxels: How many voxels have it.
+        volume_mm3: Their volume, by the voxels of the main image.
+        mean: The mean of the main image there, of voxels that are finite numbers; None if there is
+            none, or the main image has several components.
+    """
+
+    layer: int
+    time_point: int
+    label: int
+    name: str
+    voxels: int
+    volume_mm3: float
+    mean: float | None
+
+
+def volumes(workspace: Workspace) -> list[LabelVolume]:
+    """Return the labels in each segmentation of a workspace, the background (0) left out.
+
+    Images are read as streams: memory stays flat.
+
+    Raises:
+        LayerNotFound: The workspace has no main image.
+        LayerFileMissing: The file of an image is missing.
+        InvalidValue: A segmentation has not the main image's size or number of time points.
+        ImageUnsupported: A segmentation has not one real number a voxel.
+        ImageError: An image cannot be read.
+    """
+    workspace.main.existing()
+    main = workspace.main.header()
+    names = {label.index: label.name for label in workspace.labels}
+    found: list[LabelVolume] = []
+    for layer in workspace.layers(role=Role.SEGMENTATION):
+        layer.existing()
+        header = layer.header()
+        if why := segmentations.misfit(header, main):
+            raise InvalidValue(f"{header.path}: {why}: resample it to the main image")
+        counted = label_volumes(header, main)
+        means = _means(header, main, len(counted.voxels))
+        for point, (counts, mean) in enumerate(zip(counted.voxels, means, strict=True), 1):
+            found += [
+                LabelVolume(
+                    *(layer.number, point, label, names.get(label, ""), count),
+                    volume_mm3=count * counted.voxel_volume,
+                    mean=mean.get(label),
+                )
+                for label, count in counts.items()
+                if label
+            ]
+    return found
 
 
 @dataclass(frozen=True)
@@ -48,24 +114,17 @@ def label_volumes(header: ImageHeader, main: ImageHeader | None = None) -> Label
         ImageDamaged: It is cut short or its checksum is wrong; known at the end.
         ImageError: It cannot be read.
     """
-    if header.components > 1 or header.dtype.kind not in "iuf":
+    if not _is_scalar(header):
         raise ImageUnsupported(
             f"{header.path}: it has not one real number a voxel, as a segmentation has"
         )
-    dtype = header.dtype.newbyteorder("<")
-    size = int(np.prod(header.shape[:3]))
     found: list[dict[int, int]] = []
     counts: Counter[int] = Counter()
-    missing = size
-    for piece in header.voxels():
-        values = np.frombuffer(piece, dtype)
-        while len(values):
-            here, values = values[:missing], values[missing:]
-            counts.update(_counted(_labels(here, header)))
-            missing -= len(here)
-            if not missing:
-                found.append(dict(sorted(counts.items())))
-                counts, missing = Counter(), size
+    for values, is_last in _blocks(header):
+        counts.update(_counted(_labels(values, header)))
+        if is_last:
+            found.append(dict(sorted(counts.items())))
+            counts = Counter()
     axes = geometry.affine(header if main is None else main)[:3, :3]
     return LabelVolumes(tuple(found), float(abs(np.linalg.det(axes))))
 
@@ -81,12 +140,69 @@ def _counted(found: npt.NDArray[np.intp]) -> dict[int, int]:
     return dict(zip(present.tolist(), counts.tolist(), strict=True))
 
 
+def _means(header: ImageHeader, main: ImageHeader, points: int) -> list[dict[int, float]]:
+    """Return of each time point the mean of the main image under each label."""
+    if not _is_scalar(main):
+        return [{} for _ in range(points)]
+    found: list[dict[int, float]] = []
+    sums: dict[int, tuple[int, float]] = {}
+    for (here, is_last), (there, _) in zip(_blocks(header), _blocks(main), strict=True):
+        numbers = scaled(there, main).astype(np.float64)
+        is_meant = np.isfinite(numbers)
+        is_label, values = _as_labels(here, header)
+        if is_label is not None:
+            is_meant &= is_label
+            values = values[is_meant[is_label]]
+        else:
+            values = values[is_meant]
+        present, inverse = np.unique(values, return_inverse=True)
+        counts = np.bincount(inverse, minlength=len(present)).tolist()
+        weights = np.bincount(inverse, numbers[is_meant], len(present)).tolist()
+        for label, count, weight in zip(present.tolist(), counts, weights, strict=True):
+            before = sums.get(label, (0, 0.0))
+            sums[label] = before[0] + count, before[1] + weight
+        if is_last:
+            means = {label: weight / count for label, (count, weight) in sums.items()}
+            found.append({label: mean for label, mean in means.items() if np.isfinite(mean)})
+            sums = {}
+    return found
+
+
+def _is_scalar(header: ImageHeader) -> bool:
+    """Return whether an image has one real number a voxel."""
+    return header.components == 1 and header.dtype.kind in "iuf"
+
+
+def _blocks(header: ImageHeader) -> Iterator[tuple[npt.NDArray[Any], bool]]:
+    """Return the stored values in blocks, and whether each is the last of its time point.
+
+    Of images of the same size and number of time points, the blocks are the same voxels.
+    """
+    dtype = header.dtype.newbyteorder("<")
+    size = int(np.prod(header.shape[:3]))
+    missing, left = size, np.zeros(0, dtype)
+    for piece in header.voxels():
+        values = np.frombuffer(piece, dtype)
+        left = np.concatenate((left, values)) if len(left) else values
+        while len(left) >= min(_BLOCK, missing):
+            here, left = left[: min(_BLOCK, missing)], left[min(_BLOCK, missing) :]
+            missing -= len(here)
+            yield here, not missing
+            missing = missing or size
+
+
 def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.intp]:
     """Return those of an image's stored values that are labels."""
+    return _as_labels(values, header)[1]
+
+
+def _as_labels(
+    values: npt.NDArray[Any], header: ImageHeader
+) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.intp]]:
+    """Return which of an image's stored values are labels (None: all), and these."""
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not header.scaling:
-        return values.astype(np.intp)
+        return None, values.astype(np.intp)
     numbers = labels(scaled(values, header))
     with np.errstate(invalid="ignore"):
         is_label = (numbers > -1) & (numbers < MAX_INDEX + 1)
-    found: npt.NDArray[np.intp] = numbers[is_label].astype(np.intp)
-    return found
+    return is_label, numbers[is_label].astype(np.intp)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snapws import files, paths, stand_ins, targets
 from snapws.errors import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from snapws.labels import Label
     from snapws.markups import Markup
     from snapws.timepoints import TimePoint
+    from snapws.volumes import LabelVolume
 
 #: The release of ITK-SNAP whose form of the file is written.
 FORMAT_VERSION = "20250909"
@@ -62,7 +63,7 @@ class Workspace:
             file that was read. Setting the entry of that name does not move the files.
     """
 
-    __slots__ = ("_data_read", "comments", "path", "registry", "saved_in")
+    __slots__ = ("_data_read", "_image_folder", "comments", "path", "registry", "saved_in")
 
     def __init__(self) -> None:
         self.registry = Registry()
@@ -70,6 +71,7 @@ class Workspace:
         self.path: Path | None = None
         self.saved_in = ""
         self._data_read = b""
+        self._image_folder: Path | None = None
 
     @classmethod
     def new(cls, main: str | Path) -> Workspace:
@@ -231,6 +233,19 @@ class Workspace:
             "nickname", nickname or "", everything, lambda one: [one.nickname], self.name
         )
 
+    def like(self, layer: Layer | str | int) -> Layer:
+        """Find the image layer that a layer, a tag or else a specification means.
+
+        Raises:
+            LayerNotFound: There is none.
+            AmbiguousLayer: Several have the tag.
+            LayerFileMissing: Its file is not on this machine.
+        """
+        if isinstance(layer, Layer):
+            return layer
+        is_tag = any(layer in one.tags for one in self.layers())
+        return self.layer(tag=str(layer)) if is_tag else self.layer(layer)
+
     @property
     def main(self) -> Layer:
         """The main image layer, whether its file is there or not.
@@ -294,23 +309,49 @@ class Workspace:
         return self.add_overlay(path, nickname=nickname, tags=tags)
 
     def add_overlay(
-        self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
+        self,
+        path: str | Path | npt.ArrayLike,
+        *,
+        nickname: str = "",
+        tags: Iterable[str] = (),
+        like: Layer | str | int | None = None,
+        file: str | Path | None = None,
     ) -> Layer:
         """Add an image as the last overlay; the file is not read.
 
+        Args:
+            path: The image file, or an array of numbers (axes x, y, z and time), which is written
+                as a NIfTI file of the smallest type that holds it, beside the workspace.
+            nickname: Its name for people, and that of the file that is written.
+            tags: Its tags.
+            like: Of an array, the layer on whose grid it is, or its tag or specification; without
+                it, the main image.
+            file: Of an array, the file to write; one that is there is never written over.
+
         Raises:
-            LayerNotFound: The workspace has no main image.
+            LayerNotFound: The workspace has no main image, or no layer `like` that.
+            InvalidValue: The array does not fit, or the file is there.
+            WorkspaceError: The file cannot be written.
         """
         self._need_main()
+        if not isinstance(path, (str, os.PathLike)):
+            from snapws.arrays import intensity_values
+
+            with self._written(intensity_values(path), like, nickname or "overlay", file) as made:
+                return self._add(made, Role.OVERLAY, nickname, tags)
+        _refuse_for_file(like, file)
         return self._add(path, Role.OVERLAY, nickname, tags)
 
     def add_segmentation(
         self,
-        path: str | Path,
+        path: str | Path | npt.ArrayLike,
         *,
         nickname: str = "",
         tags: Iterable[str] = (),
         any_size: bool = False,
+        like: Layer | str | int | None = None,
+        labels: Mapping[int, str] | None = None,
+        file: str | Path | None = None,
     ) -> Layer:
         """Add an image as the last segmentation.
 
@@ -318,19 +359,58 @@ class Workspace:
         `snapws.check` for files that cannot.
 
         Args:
-            path: The image file.
-            nickname: Its name for people.
+            path: The image file, or an array of labels (axes x, y, z and time), which is written as
+                a NIfTI file of ``uint8`` or ``uint16``, beside the workspace.
+            nickname: Its name for people, and that of the file that is written.
             tags: Its tags.
             any_size: Whether one that ITK-SNAP does not open is added, too.
+            like: As for `add_overlay`.
+            labels: Names of labels, by number, for the label table; what is there keeps its looks.
+            file: As for `add_overlay`.
 
         Raises:
-            LayerNotFound: The workspace has no main image.
-            InvalidValue: The image has not the main image's size or number of time points.
+            LayerNotFound: The workspace has no main image, or no layer `like` that.
+            InvalidValue: The image has not the main image's size or number of time points; or the
+                array does not fit or holds what is no label, or the file is there.
+            WorkspaceError: The file cannot be written.
         """
+        from snapws.arrays import label_values, named_labels
+
         self._need_main()
-        if not any_size:
-            self._refuse_misfit(path)
-        return self._add(path, Role.SEGMENTATION, nickname, tags)
+        table = named_labels(self, labels) if labels else None
+        if isinstance(path, (str, os.PathLike)):
+            _refuse_for_file(like, file)
+            if not any_size:
+                self._refuse_misfit(path)
+            layer = self._add(path, Role.SEGMENTATION, nickname, tags)
+        else:
+            name = nickname or "segmentation"
+            with self._written(label_values(path), like, name, file) as made:
+                if not any_size:
+                    self._refuse_misfit(made)
+                layer = self._add(made, Role.SEGMENTATION, nickname, tags)
+        if table is not None:
+            self.labels = table
+        return layer
+
+    @contextmanager
+    def _written(
+        self,
+        values: npt.NDArray[Any],
+        like: Layer | str | int | None,
+        name: str,
+        file: str | Path | None,
+    ) -> Iterator[Path]:
+        """Return the file that an array was written to, which goes where the block raises."""
+        from snapws import arrays
+
+        reference = self.main if like is None else self.like(like)
+        made = arrays.write(self, values, reference, name=name, file=file)
+        try:
+            yield made
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
 
     def add_mesh(
         self,
@@ -392,6 +472,12 @@ class Workspace:
         from snapws.labels import write_table
 
         write_table(self.main.registry.make_folder(_LABEL_TABLE), table)
+
+    def volumes(self) -> list[LabelVolume]:
+        """Return what each segmentation has of each label; see `snapws.volumes.volumes`."""
+        from snapws import volumes
+
+        return volumes.volumes(self)
 
     @property
     def time_points(self) -> tuple[TimePoint, ...]:
@@ -479,6 +565,15 @@ class Workspace:
     def folder(self) -> Path:
         """The folder of the workspace file; of a new workspace, the current one."""
         return self.path.parent if self.path else Path.cwd()
+
+    @property
+    def image_folder(self) -> Path:
+        """Where images are written that are added as arrays; by default `folder`."""
+        return self._image_folder or self.folder
+
+    @image_folder.setter
+    def image_folder(self, folder: str | Path) -> None:
+        self._image_folder = Path(folder)
 
     def resolve(self, stored_path: str) -> str:
         """Find where a stored path leads now; see `snapws.paths.resolve`."""
@@ -641,6 +736,11 @@ def _described(layer: AnyLayer, nickname: str, tags: Iterable[str]) -> AnyLayer:
     if given := as_tags(tags):
         layer.tags = given
     return layer
+
+
+def _refuse_for_file(like: object, file: object) -> None:
+    if like is not None or file is not None:
+        raise InvalidValue("a file has a geometry and a name: like and file are for arrays")
 
 
 def _same_file(path: Path, other: Path) -> bool:

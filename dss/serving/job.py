@@ -85,6 +85,7 @@ class Job:
     def __init__(self, ticket: int, workspace: Workspace, workdir: Path, reports: Reports) -> None:
         self.ticket = ticket
         self.workspace = workspace
+        workspace.image_folder = workdir
         self.workdir = workdir
         self._reports = reports
         self._progress = 0.0

@@ -197,7 +197,12 @@ def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: 
 
     def run(context: typer.Context, **values: Any) -> None:
         for name in files:
-            values[name] = _named_file(context, name, values[name])
+            given = values[name]
+            values[name] = (
+                [_named_file(context, name, one) for one in given]
+                if isinstance(given, list)
+                else _named_file(context, name, given)
+            )
         for name, kind in groups.items():
             values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         manner, program = values.pop("manner"), context.find_root()

@@ -129,6 +129,81 @@ def edit(
         render.note(f"changed {count} labels")
 
 
+@command(app, "remap", example="snapws labels remap study.itksnap --map 2:1 --map 10:2")
+def remap(
+    workspace: WorkspaceFile,
+    *,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Number them 1, 2, 3 … in their order.")
+    ] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="OLD:NEW",
+            help="Renumber one; several to the same merge; to 0: clear.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The label table of the old numbers, instead of the workspace's."
+        ),
+    ] = None,
+    listing: Listing,
+    saving: Saving,
+) -> None:
+    """Renumber labels, in images and table together.
+
+    All segmentations are written anew, beside the workspace that is saved, under new names; the old
+    files stay. For images with labels above 65535, too, which ITK-SNAP cannot hold.
+    """
+    from snapws import label_remap
+
+    if compact == bool(map_):
+        raise typer.BadParameter("say --compact or --map OLD:NEW")
+    mapping = None if compact else label_remap.pairs(map_ or ())
+    entries = None if table is None else Labels.read(table).entries
+    folder = (saving.output or workspace).absolute().parent
+    with label_remap.new_images() as made, saving.edit(workspace) as opened:
+        changed = label_remap.remap(
+            opened, mapping, made, folder=folder, table=entries, dry_run=saving.dry_run
+        )
+        for line in (*made.notes, *(f"wrote {path}" for path in made.paths)):
+            render.note(line)
+        listing.show([asdict(one) for one in changed], ("old", "new", "name"))
+
+
+@command(app, "volumes", example="snapws labels volumes study.itksnap --csv > volumes.csv")
+def volumes(
+    workspaces: Annotated[
+        list[Path],
+        typer.Argument(metavar="WORKSPACE...", help="The .itksnap files.", show_default=False),
+    ],
+    listing: Listing,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a table of values and commas.")] = False,
+) -> None:
+    """Measure labels: voxels, mm3, mean of the main image.
+
+    Of each segmentation, by time point; the background is left out. The mean is that of the main
+    image's voxels that are finite numbers; it is empty for a main image of several components.
+    """
+    if csv and listing.json:
+        raise typer.BadParameter("say --csv or --json")
+    records = [
+        {"workspace": str(path), **asdict(one)}
+        for path in workspaces
+        for one in Workspace.open(path).volumes()
+    ]
+    columns = ["layer", "time_point", "label", "voxels", "volume_mm3", "mean", "name"]
+    if len(workspaces) > 1 or csv:
+        columns.insert(0, "workspace")
+    if csv:
+        render.as_csv(records, columns)
+    else:
+        listing.show(records, columns)
+
+
 @command(app, "clear", example="snapws labels clear study.itksnap")
 def clear(workspace: WorkspaceFile, saving: Saving) -> None:
     """Remove all labels."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from snapws import paths
 from snapws.cli import lookup, render
 from snapws.cli.frame import Listing, Saving, command, noun
 from snapws.cli.options import (
@@ -19,7 +20,7 @@ from snapws.cli.options import (
     existing,
     role,
 )
-from snapws.errors import LayerNotFound
+from snapws.errors import LayerNotFound, TextFileError
 from snapws.layers import Layer
 from snapws.workspace import Workspace
 
@@ -29,6 +30,10 @@ app = noun(
 )
 
 OnlyRole = Annotated[RoleName | None, typer.Option("--role", help="Only those.")]
+FromFile = Annotated[
+    Literal["from-file"] | None,
+    typer.Option("--labels", help="Take the label table that the segmentation's file carries."),
+]
 File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_default=False)]
 
 
@@ -111,13 +116,19 @@ def add(
     role_: Annotated[
         Literal["overlay", "segmentation"], typer.Option("--role", help="What it is.")
     ] = "overlay",
+    labels: FromFile = None,
     properties: Properties,
     saving: Saving,
 ) -> None:
     """Add an image as an overlay or a segmentation."""
+    if labels and role_ == "overlay":
+        raise typer.BadParameter("--labels goes with --role segmentation")
     with saving.edit(workspace) as opened:
-        add_as = opened.add_overlay if role_ == "overlay" else opened.add_segmentation
-        properties.apply(add_as(existing(file)))
+        if role_ == "overlay":
+            properties.apply(opened.add_overlay(existing(file)))
+        else:
+            properties.apply(opened.add_segmentation(existing(file)))
+            _take_labels(opened, file, wanted=labels is not None)
 
 
 @command(app, "set-main", example="snapws layers set-main study.itksnap t1.nii.gz")
@@ -132,11 +143,40 @@ def set_main(workspace: WorkspaceFile, file: File, properties: Properties, savin
 
 @command(app, "set-segmentation", example="snapws layers set-segmentation study.itksnap seg.nii.gz")
 def set_segmentation(
-    workspace: WorkspaceFile, file: File, properties: Properties, saving: Saving
+    workspace: WorkspaceFile,
+    file: File,
+    *,
+    labels: FromFile = None,
+    properties: Properties,
+    saving: Saving,
 ) -> None:
     """Make an image the only segmentation."""
     with saving.edit(workspace) as opened:
         properties.apply(opened.set_segmentation(existing(file)))
+        _take_labels(opened, file, wanted=labels is not None)
+
+
+def _take_labels(workspace: Workspace, file: str, *, wanted: bool) -> None:
+    """Add the labels that a segmentation's file carries to the table, or say that it has some."""
+    from snapws import label_tables
+
+    try:
+        found = None if paths.is_url(file) else label_tables.carried(paths.local(file))
+    except TextFileError as error:
+        if wanted:
+            raise
+        render.note(f"its label table is not read: {error}")
+        return
+    if not wanted:
+        if found:
+            count = f"{len(found)} labels" if len(found) > 1 else "1 label"
+            render.note(f"{file} carries a table of {count}: --labels from-file takes it")
+        return
+    if found is None:
+        raise TextFileError(f"{file}: it carries no label table: leave --labels out")
+    for line in found.notes:
+        render.note(line)
+    workspace.labels = (*workspace.labels, *found)
 
 
 @command(app, "remove", example="snapws layers remove study.itksnap tag:Draft")
@@ -176,3 +216,35 @@ def copy_image(
         raise typer.BadParameter("there is no dry run of copying an image")
     with saving.edit(workspace) as opened:
         lookup.find_image(opened, layer).copy_image(file)
+
+
+@command(
+    app,
+    "export",
+    example='snapws layers export study.itksnap results/ --name "{number}-{nickname}"',
+)
+def export(
+    workspace: WorkspaceFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.", show_default=False)],
+    *,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="PATTERN",
+            help="Of a file: {nickname}, {number}, {role}, {tag} (the first), {file}.",
+        ),
+    ] = "{nickname}",
+    tag: OnlyTag = None,
+    role_: OnlyRole = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    listing: Listing,
+) -> None:
+    """Copy layers' images to NIfTI files with speaking names.
+
+    The workspace stays as it is. All files are written, or none.
+    """
+    from snapws import exporting
+
+    layers = Workspace.open(workspace).layers(tag=tag, role=role(role_))
+    listing.show_lines([str(one) for one in exporting.export(layers, folder, name, force=force)])

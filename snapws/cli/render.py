@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import sys
@@ -106,6 +108,16 @@ def as_json_line(value: object) -> None:
 def _json(value: object, indent: int | None = None) -> str:
     """Return a value as JSON in printable ASCII; of the rest, `json` leaves DEL as it is."""
     return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def as_csv(records: Iterable[Record], columns: Sequence[str]) -> None:
+    """Print records as CSV, the fields `columns`, each under its own name; None is empty."""
+    passing("")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([record[column] for column in columns] for record in records)
+    result(text.getvalue().removesuffix("\n"))
 
 
 def table(records: Iterable[Record], columns: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -256,3 +257,33 @@ def test_a_mesh_that_itk_snap_cannot_open_is_added_with_a_remark(snapws, study):
         told = snapws(f"meshes add study.itksnap {name}").stderr
         assert f"snapws: {name}: ITK-SNAP cannot open a mesh of this kind" in told
     assert "cannot open" not in snapws("meshes add study.itksnap cortex.vtk").stderr
+
+
+def test_volumes_as_csv_and_json_name_what_the_table_shows(snapws):
+    records = json.loads(snapws("labels volumes study.itksnap study.itksnap --json").stdout)
+    lines = list(csv.DictReader(snapws("labels volumes study.itksnap --csv").stdout.splitlines()))
+    assert len(records) == 2 * len(lines) > 0
+    for record, line in zip(records, lines, strict=False):
+        assert {name: str(value) for name, value in record.items()} == line
+    assert "Workspace" not in snapws("labels volumes study.itksnap").stdout
+    snapws("labels volumes study.itksnap --csv --json", code=2)
+    assert "it is empty" in snapws(["labels", "volumes", "study.itksnap", ""], code=2).stderr
+
+
+def test_volumes_of_several_workspaces_name_the_one_that_fails(snapws):
+    failed = snapws("labels volumes study.itksnap cardiac.itksnap", code=1)
+    assert "cardiac.itksnap" in failed.stderr
+    assert failed.stdout == ""
+
+
+def test_labels_are_renumbered_in_the_workspace_and_a_dry_run_writes_nothing(snapws, study):
+    before = sorted(study.iterdir())
+    snapws("labels remap study.itksnap --map 2:1 --dry-run")
+    assert sorted(study.iterdir()) == before
+    old = np.asarray(opened().layer("S").array())
+    records = json.loads(snapws("labels remap study.itksnap --map 2:1 --json").stdout)
+    assert records == [{"old": 2, "new": 1, "name": "CA1 (head)"}]
+    assert np.array_equal(opened().layer("S").array(), np.where(old == 2, 1, old))
+    assert [label.index for label in opened().labels] == [1, 5, 10]
+    for line in ("", "--compact --map 1:2"):
+        snapws(f"labels remap study.itksnap {line}", code=2)

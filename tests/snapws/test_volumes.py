@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from snapws import ImageDamaged, ImageUnsupported
+from snapws import ImageDamaged, ImageUnsupported, InvalidValue, Label, LayerFileMissing, Workspace
 from snapws.images import read_header
 from snapws.volumes import label_volumes
 
@@ -97,3 +97,67 @@ def test_a_voxel_has_the_volume_of_one_of_the_main_image(tmp_path):
     main, labels = (read_header(tmp_path / f"{name}.nii") for name in ("main", "labels"))
     assert label_volumes(labels, main).voxel_volume == pytest.approx(1e-6)
     assert label_volumes(labels).voxel_volume == pytest.approx(1000)
+
+
+def study(folder, main, labels, *, main_affine=None):
+    main_affine = np.diag([1, 2, 3, 1]) if main_affine is None else main_affine
+    nibabel.Nifti1Image(main, main_affine).to_filename(folder / "main.nii.gz")
+    # Its own header says another size of a voxel, which is not what ITK-SNAP takes.
+    nibabel.Nifti1Image(labels, np.eye(4)).to_filename(folder / "labels.nii.gz")
+    workspace = Workspace()
+    workspace.set_main(folder / "main.nii.gz")
+    workspace.add_segmentation(folder / "labels.nii.gz", any_size=True)
+    return workspace
+
+
+def test_the_volumes_of_a_workspace_and_the_means_under_the_labels(tmp_path):
+    rng = np.random.default_rng(1)
+    main = rng.normal(100, 30, (80, 70, 60, 2)).astype(np.float32)
+    main[3, 4, 5, 0], main[3, 4, 6, 0] = np.nan, np.inf
+    labels = rng.choice([0, 1, 700], main.shape).astype(np.int16)
+    labels[3, 4, 5:7, 0] = 1
+    labels[0, 0, 0] = -3
+    workspace = study(tmp_path, main, labels)
+    workspace.labels = [Label(700, "Lesion"), Label(9, "Nowhere")]
+    found = workspace.volumes()
+    assert [(one.layer, one.time_point, one.label, one.name) for one in found] == [
+        (1, 1, 1, ""),
+        (1, 1, 700, "Lesion"),
+        (1, 2, 1, ""),
+        (1, 2, 700, "Lesion"),
+    ]
+    for one in found:
+        there = main[..., one.time_point - 1][labels[..., one.time_point - 1] == one.label]
+        assert one.voxels == len(there)
+        assert one.volume_mm3 == pytest.approx(6 * len(there))
+        assert one.mean == pytest.approx(there[np.isfinite(there)].mean(dtype=float), rel=1e-9)
+
+
+def test_a_label_without_numbers_under_it_and_one_over_colours_have_no_mean(tmp_path):
+    labels = np.array([[[1, 2]]], np.uint8)
+    workspace = study(tmp_path, np.array([[[np.nan, 5]]], np.float32), labels)
+    assert [one.mean for one in workspace.volumes()] == [None, 5]
+    colours = np.zeros((1, 1, 2), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    assert [one.mean for one in study(tmp_path, colours, labels).volumes()] == [None, None]
+
+
+def test_a_scaled_main_image_counts_by_its_values(tmp_path):
+    workspace = study(tmp_path, np.array([[[2, 4]]], np.int16), np.ones((1, 1, 2), np.uint8))
+    image = nibabel.load(tmp_path / "main.nii.gz")
+    image = nibabel.Nifti1Image(np.array([[[2, 4]]], np.int16), image.affine, image.header)
+    image.header.set_slope_inter(0.5, 10)
+    image.to_filename(tmp_path / "main.nii")
+    workspace.set_main(tmp_path / "main.nii")
+    header = workspace.main.header()
+    slope, intercept = header.scaling or (1, 0)
+    stored = np.frombuffer(b"".join(header.voxels()), header.dtype)
+    assert workspace.volumes()[0].mean == pytest.approx((stored * slope + intercept).mean())
+
+
+def test_a_segmentation_of_another_size_and_missing_files_are_refused(tmp_path):
+    workspace = study(tmp_path, np.zeros((2, 2, 2)), np.ones((2, 2, 3), np.uint8))
+    with pytest.raises(InvalidValue, match=r"labels\.nii\.gz: its size is 2 x 2 x 3"):
+        workspace.volumes()
+    (tmp_path / "labels.nii.gz").unlink()
+    with pytest.raises(LayerFileMissing):
+        workspace.volumes()

@@ -65,6 +65,37 @@ def test_result(workspace: Workspace, tmp_path: Path) -> None:
     assert "Jane" not in str(found.layer(tag="Target").path)
 
 
+ARRAYS = """
+import numpy
+from dss import service
+
+@service(name="Threshold", tags=["Target"])
+def threshold(job):
+    values = job.workspace.layer(tag="Target").array()[...]
+    bright = values > values.mean()
+    job.workspace.add_segmentation(
+        bright, like="Target", labels={1: "Bright"}, nickname="Bright", tags=["Result"]
+    )
+"""
+
+
+def test_what_a_service_adds_as_an_array_is_in_its_work_folder_and_its_result(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    given = Path(workspace.path or "")
+    before = sorted(given.parent.iterdir())
+    lines: list[str] = []
+    result = run(service(tmp_path, ARRAYS), given, tmp_path / "out", tell=lines.append)
+    assert sorted(given.parent.iterdir()) == before
+    assert (tmp_path / "out" / "work" / "Bright.nii.gz").is_file()
+    found = Workspace.open(result)
+    target = numpy.asarray(found.layer(tag="Target").array())
+    bright = found.layer(tag="Result").array()
+    assert numpy.array_equal(bright, target > target.mean())
+    assert "Bright" in [label.name for label in found.labels]
+    assert not [line for line in lines if "outside" in line]
+
+
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
