@@ -51,7 +51,7 @@ nitpick_ignore_regex = [
     ),  # for type checkers
     (
         "py:class",
-        r"Limits|Executor|Purpose|Format|WrittenFormat|(dss\.[\w.]+\.)?(Received|Allowance)",
+        r"Limits|Executor|Purpose|Format|WrittenFormat|hooks\.Rule|(dss\.[\w.]+\.)?(Received|Allowance)",
     ),  # of the inside
 ]
 
