@@ -32,13 +32,17 @@ def by_simpleitk(name):
     return back(lambda: sitk.ReadImage(name).GetMetaData("note"))
 
 
+def by_pynrrd(name):
+    return back(lambda: nrrd.read(name)[1]["note"])
+
+
 nrrd.write("pynrrd.nrrd", np.zeros((2, 3), np.uint8), {"note": NOTE})
 image = sitk.Image([2, 3], sitk.sitkUInt8)
 image.SetMetaData("note", NOTE)
 sitk.WriteImage(image, "simpleitk.nrrd")
 sitk.WriteImage(image, "simpleitk.mha")
 for name in ("pynrrd.nrrd", "simpleitk.nrrd"):
-    print(name, "by pynrrd:", back(lambda: nrrd.read(name)[1]["note"]))
+    print(name, "by pynrrd:", by_pynrrd(name))
     print(name, "by SimpleITK:", by_simpleitk(name))
 print("simpleitk.mha by SimpleITK:", by_simpleitk("simpleitk.mha"))
 PY

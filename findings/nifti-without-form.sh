@@ -5,7 +5,7 @@
 # Expected: one place; the standard has only the voxel sizes to offer, along axes that a reader is free to choose.
 # Seen: front and back are swapped between the two: nibabel has the second axis run to the front, SimpleITK to the
 # back, both have the first run to the left. The centre differs too: nibabel puts 0 into the middle of the image,
-# SimpleITK into its first voxel. Each documents its own choice; together they mirror an atlas.
+# SimpleITK into its first voxel. nibabel documents its choice; together they mirror an atlas.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -20,7 +20,7 @@ for degrees in (0, 15):
     volume = sitk.Image([4, 4, 3], sitk.sitkUInt8)
     volume.SetDirection((1, 0, 0, 0, cosine, -sine, 0, sine, cosine))
     slices = [volume[:, :, index] for index in range(3)]
-    print(degrees, "degrees, origins:", *(f"{slice.GetOrigin()[1]:.3f}" for slice in slices))
+    print(degrees, "degrees, origins:", *(f"{plane.GetOrigin()[1]:.3f}" for plane in slices))
     try:
         print(degrees, "degrees, joined:", sitk.JoinSeries(slices).GetSize())
     except RuntimeError as error:
