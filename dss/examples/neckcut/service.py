@@ -132,7 +132,8 @@ def largest_object(mask: Voxels) -> Voxels:
     """Keep the largest of the objects whose voxels touch: each takes on its greatest number."""
     numbers = np.arange(1, mask.size + 1, dtype=np.int32).reshape(mask.shape) * mask
     while not np.array_equal(numbers, grown := spread(numbers) * mask):
-        numbers = grown
+        # A voxel's number is that of a voxel of its object, which may know a greater one by now.
+        numbers = grown.ravel()[grown - 1] * mask
     found: Voxels = numbers == np.bincount(numbers[mask]).argmax()
     return found
 

@@ -31,6 +31,10 @@ from dss.serving.journal import reading
 from snapws import Workspace
 
 LAB = "testlab"
+
+#: What comes before the installed packages on the lab's machine.
+_PACKAGES = Path(__file__).with_name("plain")
+
 _LIMIT = 300.0
 
 _numbers = count(1)
@@ -228,7 +232,7 @@ class Lab:
         home = {"HOME": str(self.home), "USERPROFILE": str(self.home)}
         # A server that a developer has set is not the one to be tested.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ITKSNAP_WT_")}
-        return {**kept, **home, **variables}
+        return {**kept, **home, "PYTHONPATH": str(_PACKAGES), **variables}
 
     def _make_study(self) -> Workspace:
         voxels = numpy.random.default_rng(1).integers(0, 3, (9, 8, 7), numpy.int16)
