@@ -220,11 +220,13 @@ def intensity_values(array: npt.ArrayLike) -> npt.NDArray[Any]:
     if values.dtype.kind == "f":
         return values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
     least, greatest = int(values.min()), int(values.max())
-    for name in _INTEGERS:
-        limits = np.iinfo(name)
-        if limits.min <= least and greatest <= limits.max:
-            return values.astype(name)
-    raise AssertionError(f"no type holds {least} to {greatest}")
+    return values.astype(
+        next(  # the type that they have holds them, if no other does
+            name
+            for name in (*_INTEGERS, values.dtype.name)
+            if np.iinfo(name).min <= least and greatest <= np.iinfo(name).max
+        )
+    )
 
 
 def write(
