@@ -574,7 +574,7 @@ def test_what_the_caller_is_handling_says_nothing_about_a_call(raw: RawServer) -
 @pytest.mark.parametrize("verify", ["", 0])
 def test_nothing_is_no_bundle(verify: str) -> None:
     """The libraries below would take it for: trust anybody."""
-    with pytest.raises(NetworkFailed, match="empty name is no bundle"):
+    with pytest.raises(NetworkFailed, match="empty name is not a bundle"):
         Session("https://127.0.0.1:1", verify=verify)
 
 

@@ -364,7 +364,7 @@ def test_password_of_a_proxy_is_not_shown(
     with (
         Session("https://dss.example.org", retry_for=0) as session,
         pytest.raises(
-            NetworkFailed, match="address of a proxy|address, or that of the|refused"
+            NetworkFailed, match="address of a proxy|URL of the server, or of the proxy|refused"
         ) as e,
     ):
         claim(session)

@@ -58,7 +58,7 @@ def _ticket_of(_provider: Provider, ticket: int, *_more: object) -> int:
 
 
 def _session(*args: Any, **more: Any) -> Session:
-    return Session(*args, **{**more, "patience": 0.5})
+    return Session(*args, **{**more, "retry_for": 0.5})
 
 
 for _name in ("download", "send", "set_status"):

@@ -106,7 +106,7 @@ def test_what_a_service_adds_as_an_array_is_in_its_work_folder_and_its_result(
             "would read: KeyError",
         ),
         ('@service(name="A")\ndef a(job): job.run("false")\n', ServiceError, "false failed"),
-        ('@service(name="A")\ndef a(job): return 42\n', ServiceError, "gave int instead"),
+        ('@service(name="A")\ndef a(job): return 42\n', ServiceError, "returned int instead"),
         (
             'a = service(name="A")(print)\nb = service(name="B")(print)\n',
             ServiceError,
