@@ -70,6 +70,17 @@ def beyond(sources: Iterable[Source], folders: Iterable[Path]) -> tuple[Source, 
     return tuple(found)
 
 
+def read_instead(workspace: Workspace) -> Iterator[str]:
+    """Yield a line for each image in whose place ITK-SNAP reads another file."""
+    from snapws.images import readings
+
+    for layer in workspace.layers():
+        if layer.file and not paths.is_url(layer.file):
+            path = workspace.folder / layer.file
+            if line := readings.read_instead(path):
+                yield f"layer {layer.number:03d}: {path.name} is what is sent: {line}"
+
+
 def told(sources: Iterable[Source]) -> Iterator[str]:
     """Yield lines that name sources from outside: of each folder the first ones, and how many."""
     folders: dict[tuple[str, Path], list[Path]] = {}

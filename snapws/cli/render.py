@@ -59,9 +59,14 @@ def kept_texts(kept: Iterable[KeptText]) -> None:
 
 
 def outside(workspace: Workspace, *, always: bool = False) -> bool:
-    """Remark which files of a workspace are outside of its folder; return whether there are any."""
+    """Remark which files of a workspace are outside of its folder; return whether there are any.
+
+    Images in whose place ITK-SNAP reads another file are remarked, too.
+    """
     from snapws import sources
 
+    for line in sources.read_instead(workspace):
+        note(f"warning: {line}", always=always)
     found = sources.outside(workspace)
     for line in sources.told(found):
         note(line, always=always)

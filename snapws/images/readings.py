@@ -44,12 +44,8 @@ def differences(path: Path, header: ImageHeader) -> Iterator[str]:
         ImageError: The file cannot be read.
     """
     if path.name.lower().endswith(".gz"):
-        plain = path.with_name(path.name[:-3])
-        if plain.exists():
-            yield (
-                f"ITK 5.4, and so ITK-SNAP, reads {plain.name} beside it instead; nibabel reads "
-                f"{path.name}: move one of them to another folder"
-            )
+        if line := read_instead(path):
+            yield line
         if _has_padded_members(header):
             yield (
                 "zeros separate the gzip streams in it: ITK-SNAP shows zeros from the second "
@@ -57,6 +53,17 @@ def differences(path: Path, header: ImageHeader) -> Iterator[str]:
             )
     if not header.no_nifti and header.nifti["dim"][0] > 0:
         yield from _of_place(header)
+
+
+def read_instead(path: Path) -> str:
+    """Return a line on the plain file that ITK reads instead of a gzipped one; empty if none."""
+    plain = path.with_name(path.name[:-3])
+    if not path.name.lower().endswith(".gz") or not plain.exists():
+        return ""
+    return (
+        f"ITK 5.4, and so ITK-SNAP, reads {plain.name} beside it instead; nibabel reads "
+        f"{path.name}: move one of them to another folder"
+    )
 
 
 def _of_place(header: ImageHeader) -> Iterator[str]:

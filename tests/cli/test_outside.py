@@ -1,4 +1,4 @@
-"""What `snapws archive` says of files outside of the workspace's folder."""
+"""What `snapws archive` says of files outside of the folder, and of those read instead."""
 
 from __future__ import annotations
 
@@ -39,3 +39,12 @@ def test_they_are_named_before_an_archive_that_fails(snapws, study, scan):
 def test_of_a_study_in_one_folder_nothing_is_said(snapws):
     result = snapws("archive study.itksnap out --report report.json")
     assert "outside" not in result.stderr
+
+
+def test_an_archive_warns_of_an_image_that_itk_snap_reads_another_file_for(snapws, study):
+    (study / "flair.nii").write_bytes(b"another image")
+    result = snapws("archive study.itksnap out")
+    assert "warning: layer " in result.stderr
+    assert "flair.nii.gz is what is sent: ITK 5.4, and so ITK-SNAP, reads flair.nii beside it" in (
+        result.stderr
+    )
