@@ -431,7 +431,7 @@ class TestXml:
             (b'"2" offset', b'"MARKER" offset', MeshDamaged, "NumberOfComponents is not a number"),
             (b'"2" offset', b'"3" offset', MeshDamaged, "16 bytes of data, where 24 belong"),
             (b'type="Int16"', b'type="Float64"', MeshDamaged, "16 bytes of data, where 64 belong"),
-            (b'format="appended"', b'format="MARKER"', MeshUnsupported, "none of ascii"),
+            (b'format="appended"', b'format="MARKER"', MeshUnsupported, "other than ascii"),
             (b'offset="6"', b'offset="999999"', MeshDamaged, "appended data, byte 999999: 4 bytes"),
             (b"  _", b"  ", MeshDamaged, "have to start with _"),
             (b"</AppendedData>", b"", MeshDamaged, "cut short"),

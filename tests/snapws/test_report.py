@@ -354,7 +354,7 @@ def test_what_no_archive_takes_is_named(ws, tmp_path):
     assert "can be made before this is mended: mesh:1, mesh:2, mesh:0." in page.text_content()
     told = {row[1]: row[2] for row in rows(page, "Files of the archive")[1:]}
     assert told["cortex.ply"].startswith("refused: it cannot be scrubbed (--unscrubbed-meshes")
-    assert told["letter.ply"].startswith("refused: it cannot be scrubbed, and is no mesh")
+    assert told["letter.ply"].startswith("refused: it cannot be scrubbed, and is not a mesh")
     assert told["cut.vtk"] == "refused: it cannot be read"
     with pytest.raises(WorkspaceError):
         archive(ws, tmp_path / "archive")
