@@ -141,7 +141,11 @@ def test_an_image_is_copied_to_another_file(edited, inputs, capsys):
         (["-i", "base.itksnap", "-lp", "0", "-prf", "no/a.nii"], "-prf", "cannot write"),
         (["-i", "base.itksnap", "-lam", "tri.vtk", "x"], "-lam", "not a whole number"),
         (["-i", "base.itksnap", "-lp", "0", "-props-set-alpha", "x"], "-props-set-alpha", "number"),
-        (["-i", "base.itksnap", "-lp", "0", "-props-set-mcd", "x"], "-props-set-mcd", "is not one of"),
+        (
+            ["-i", "base.itksnap", "-lp", "0", "-props-set-mcd", "x"],
+            "-props-set-mcd",
+            "is not one of",
+        ),
         (
             ["-i", "base.itksnap", "-lp", "0", "-props-set-contrast", "x"],
             "-props-set-contrast",
