@@ -320,7 +320,7 @@ class _Packer:
         return content if self._names == "hash" else path.name.partition(".")[0]
 
     def _take(self, header: ImageHeader, copy: Path, number: int) -> str | None:
-        """Copy a layer that was archived before, and give its hash; None where it is none.
+        """Copy a layer that was archived before; return its hash, or None for any other layer.
 
         What is examined are the bytes that are copied.
         """
