@@ -18,7 +18,7 @@ from dss.errors import InvalidResponse, NotLoggedIn, NotPermitted
 from dss.http.retry import RETRY_FOR
 from dss.http.session import COOKIE_NAME, TIMEOUT, Session, server_url
 from dss.text import shown
-from snapws.files import replacing
+from snapws.files import atomic_write
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
 """Variable of the environment that overrides the server kept in the home folder."""
@@ -227,5 +227,5 @@ def _write_private(target: Path, text: str) -> None:
     """Write a file that only its owner reads, from its first byte on."""
     if target.exists() and not target.is_symlink():
         target.chmod(0o600)  # the new file takes over the mode of the old one
-    with replacing(target, 0o600) as aside:
+    with atomic_write(target, 0o600) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")

@@ -52,7 +52,7 @@ _PICTURES_BUDGET = 1_500_000
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}
 
 
-def report(client: Client, ticket: int) -> bytes:
+def ticket_page(client: Client, ticket: int) -> bytes:
     """Return a page of HTML about a ticket.
 
     Attachments and the result are fetched for it and not kept. What the server does not give is

@@ -18,77 +18,102 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snapws.annotations import Annotation, Landmark, LineSegment
-    from snapws.archive import write_archive
-    from snapws.display import ComponentMode, Display
-    from snapws.errors import (
-        AmbiguousLayer,
-        ArchiveError,
-        ImageChanged,
-        ImageDamaged,
-        ImageError,
-        ImageSaysMore,
-        ImageUnsupported,
-        InvalidValue,
-        LayerFileMissing,
-        LayerNotFound,
-        MeshDamaged,
-        MeshError,
-        MeshUnsupported,
-        PictureError,
-        RegistryError,
-        TextFileError,
-        WorkspaceChanged,
-        WorkspaceError,
+    from snapws.annotations import (
+        Annotation as Annotation,
     )
-    from snapws.labels import Label
-    from snapws.layers import Layer, Role
-    from snapws.meshes import MeshLayer, PolyData
-    from snapws.packing import ArchiveReport
-    from snapws.registry import Registry
-    from snapws.relocation import relocate_files
-    from snapws.resampling import resample
-    from snapws.timepoints import TimePoint
-    from snapws.workspace import Workspace
+    from snapws.annotations import (
+        Landmark as Landmark,
+    )
+    from snapws.annotations import (
+        LineSegment as LineSegment,
+    )
+    from snapws.archive import write_archive as write_archive
+    from snapws.check import check_workspace as check_workspace
+    from snapws.comparison import compare_workspaces as compare_workspaces
+    from snapws.display import (
+        ComponentMode as ComponentMode,
+    )
+    from snapws.display import (
+        Display as Display,
+    )
+    from snapws.errors import (
+        AmbiguousLayer as AmbiguousLayer,
+    )
+    from snapws.errors import (
+        ArchiveError as ArchiveError,
+    )
+    from snapws.errors import (
+        ImageChanged as ImageChanged,
+    )
+    from snapws.errors import (
+        ImageDamaged as ImageDamaged,
+    )
+    from snapws.errors import (
+        ImageError as ImageError,
+    )
+    from snapws.errors import (
+        ImageHasMetadata as ImageHasMetadata,
+    )
+    from snapws.errors import (
+        ImageUnsupported as ImageUnsupported,
+    )
+    from snapws.errors import (
+        InvalidValue as InvalidValue,
+    )
+    from snapws.errors import (
+        LayerFileMissing as LayerFileMissing,
+    )
+    from snapws.errors import (
+        LayerNotFound as LayerNotFound,
+    )
+    from snapws.errors import (
+        MeshDamaged as MeshDamaged,
+    )
+    from snapws.errors import (
+        MeshError as MeshError,
+    )
+    from snapws.errors import (
+        MeshUnsupported as MeshUnsupported,
+    )
+    from snapws.errors import (
+        PictureError as PictureError,
+    )
+    from snapws.errors import (
+        RegistryError as RegistryError,
+    )
+    from snapws.errors import (
+        TextFileError as TextFileError,
+    )
+    from snapws.errors import (
+        WorkspaceChanged as WorkspaceChanged,
+    )
+    from snapws.errors import (
+        WorkspaceError as WorkspaceError,
+    )
+    from snapws.labels import Label as Label
+    from snapws.layers import (
+        Layer as Layer,
+    )
+    from snapws.layers import (
+        Role as Role,
+    )
+    from snapws.meshes import (
+        MeshLayer as MeshLayer,
+    )
+    from snapws.meshes import (
+        PolyData as PolyData,
+    )
+    from snapws.packing import ArchiveReport as ArchiveReport
+    from snapws.pictures.scene import draw_picture as draw_picture
+    from snapws.registry import Registry as Registry
+    from snapws.relocation import relocate_files as relocate_files
+    from snapws.report import write_report as write_report
+    from snapws.resampling import resample as resample
+    from snapws.timepoints import TimePoint as TimePoint
+    from snapws.verify import verify_archive as verify_archive
+    from snapws.workspace import Workspace as Workspace
 
-__all__ = [
-    "AmbiguousLayer",
-    "Annotation",
-    "ArchiveError",
-    "ArchiveReport",
-    "ComponentMode",
-    "Display",
-    "ImageChanged",
-    "ImageDamaged",
-    "ImageError",
-    "ImageSaysMore",
-    "ImageUnsupported",
-    "InvalidValue",
-    "Label",
-    "Landmark",
-    "Layer",
-    "LayerFileMissing",
-    "LayerNotFound",
-    "LineSegment",
-    "MeshDamaged",
-    "MeshError",
-    "MeshLayer",
-    "MeshUnsupported",
-    "PictureError",
-    "PolyData",
-    "Registry",
-    "RegistryError",
-    "Role",
-    "TextFileError",
-    "TimePoint",
-    "Workspace",
-    "WorkspaceChanged",
-    "WorkspaceError",
-    "relocate_files",
-    "resample",
-    "write_archive",
-]
-
+#: The module of each name, which is imported with the name's first use.
 _HOME = {
     "AmbiguousLayer": "errors",
     "Annotation": "annotations",
@@ -99,7 +124,7 @@ _HOME = {
     "ImageChanged": "errors",
     "ImageDamaged": "errors",
     "ImageError": "errors",
-    "ImageSaysMore": "errors",
+    "ImageHasMetadata": "errors",
     "ImageUnsupported": "errors",
     "InvalidValue": "errors",
     "Label": "labels",
@@ -122,10 +147,17 @@ _HOME = {
     "Workspace": "workspace",
     "WorkspaceChanged": "errors",
     "WorkspaceError": "errors",
+    "check_workspace": "check",
+    "compare_workspaces": "comparison",
+    "draw_picture": "pictures.scene",
     "relocate_files": "relocation",
     "resample": "resampling",
+    "verify_archive": "verify",
     "write_archive": "archive",
+    "write_report": "report",
 }
+
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from snapws.errors import ImageDamaged
 from snapws.registry import Registry
-from snapws.registry.fields import View, as_tags, flag, integer, tags, text, vector
+from snapws.registry.fields import FolderProxy, as_tags, flag, integer, tags, text, vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ _FORMAT = "ITK-SNAP Annotation File"
 _FORMAT_DATE = "20150624"
 
 
-class Annotation(View):
+class Annotation(FolderProxy):
     """What all annotations have; one of an unknown type is an instance of this class itself."""
 
     __slots__ = ()
@@ -83,7 +83,7 @@ class LineSegment(Annotation):
         return tuple((a + b) / 2 for a, b in zip(self.point1, self.point2, strict=True))
 
 
-class _Annotations(View):
+class _Annotations(FolderProxy):
     format = text("Format")
     format_date = text("FormatDate")
     size = integer("Annotations.ArraySize")

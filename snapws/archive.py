@@ -76,7 +76,7 @@ def write_archive(
         target = target / DEFAULT_NAME
     try:
         _refuse_impossible(workspace, target)
-        with files.appearing(target.parent, last=target.name, instead=as_folder) as aside:
+        with files.atomic_files(target.parent, last=target.name, instead=as_folder) as aside:
             if as_folder:
                 _refuse_other_files(target.parent)
             packing = pack(

@@ -60,9 +60,9 @@ class ImageArray:
         kind = stored[0] if self._fields else stored
         self.dtype = np.dtype(np.float32) if header.scaling else kind.newbyteorder("=")
         points = header.shape[3] if len(header.shape) > 3 else 1
-        self._volumes = (*header.extent, points, header.components)
+        self._volumes = (*header.spatial_shape, points, header.components)
         several = [length for length in self._volumes[3:] if length > 1]
-        self._stored_shape = (*header.extent, *several)
+        self._stored_shape = (*header.spatial_shape, *several)
         self.shape = (
             (*self._stored_shape, len(self._fields)) if self._fields else self._stored_shape
         )
@@ -105,9 +105,9 @@ class ImageArray:
         with voxel_files.open_regular(header.path) as file:
             if file.read(2) == b"\x1f\x8b":
                 return None
-            if os.fstat(file.fileno()).st_size < header.offset + header.size:
+            if os.fstat(file.fileno()).st_size < header.offset + header.nbytes:
                 raise ImageDamaged(
-                    f"{header.path}: cut short, {header.size} bytes of voxels belong"
+                    f"{header.path}: cut short, {header.nbytes} bytes of voxels belong"
                 )
             return np.memmap(
                 file, header.dtype, "r", header.offset, shape=self._stored_shape, order="F"
@@ -315,7 +315,7 @@ def _numbers(array: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def _fitting_shape(shape: tuple[int, ...], header: ImageHeader, like: Layer) -> tuple[int, ...]:
     """Return the shape of a file for an array of values on the grid of a layer."""
-    extent = header.extent
+    extent = header.spatial_shape
     flat = len(shape) == 2 and extent[2] == 1
     whole = (*shape, 1) if flat else shape
     if whole[:3] != extent or len(whole) > 4 or max(whole, default=0) > MAX_LENGTH or 0 in whole:
@@ -349,8 +349,8 @@ def _header_like(header: ImageHeader, shape: tuple[int, ...], dtype: np.dtype[An
         nifti["xyzt_units"] = 2 | int(header.nifti["xyzt_units"]) & 56
     if len(shape) > 4:
         nifti["intent_code"] = _VECTOR_INTENT
-    is_off = geometry.distance(header, of_nifti(nifti).affine, affine)
-    if not is_off <= _MAY_DIFFER * min(geometry.spacing(affine)):
+    is_off = geometry.max_corner_shift(header, of_nifti(nifti).affine, affine)
+    if not is_off <= _MAY_DIFFER * min(geometry.voxel_sizes(affine)):
         raise ImageUnsupported(
             f"{header.path}: a NIfTI header would put it {is_off:.3g} mm off its place"
         )

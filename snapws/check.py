@@ -78,7 +78,9 @@ class Problem:
         return self.severity == "error"
 
 
-def check(workspace: Workspace, layers: Collection[int] | None = None) -> tuple[Problem, ...]:
+def check_workspace(
+    workspace: Workspace, layers: Collection[int] | None = None
+) -> tuple[Problem, ...]:
     """Read all that a workspace names, and give what is wrong with it; nothing, if all is well.
 
     Every file has to be there; every image readable to its last voxel; a segmentation has to have

@@ -32,7 +32,7 @@ _EITHER_FORM = 47  # window bits that take zlib's form and gzip's
 _GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
 
 # Deflate; neither name, comment, extra nor time; a level and a system that the format knows.
-_BARE_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
+_CLEAN_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
 
 
 class GzipDamaged(Exception):
@@ -43,12 +43,12 @@ class ZlibDamaged(Exception):
     """A zlib stream is cut short, its checksum is wrong, or something follows it."""
 
 
-class GzipNotBare(Exception):
+class GzipNotClean(Exception):
     """A gzip file holds more than one stream of content."""
 
 
-def pieces(
-    file: BinaryIO, *, bare: bool = False, copy: BinaryIO | None = None
+def iter_decompressed(
+    file: BinaryIO, *, clean: bool = False, copy: BinaryIO | None = None
 ) -> Generator[bytes, None, None]:
     """Yield the content of a file in pieces, inflated if it is gzip, each of at most `PIECE` bytes.
 
@@ -56,27 +56,27 @@ def pieces(
 
     Args:
         file: Open for reading.
-        bare: Whether the file has to be one gzip stream without a name, a comment or a time in it,
+        clean: Whether the file has to be one gzip stream without a name, a comment or a time in it,
             of a level and a system that are known, and nothing else.
         copy: Where what is read of the file goes, too, as it is.
 
     Raises:
         GzipDamaged: A gzip stream is cut short, damaged or followed by something else.
-        GzipNotBare: The file holds more than it may.
+        GzipNotClean: The file holds more than it may.
         OSError: The file cannot be read.
     """
     if copy:
         file = cast(BinaryIO, _Copying(file, copy))
     start = file.read(PIECE)
-    if bare and not _BARE_START.match(start):
-        raise GzipNotBare("it is not gzip, or has a name, a comment, a time or the like in it")
+    if clean and not _CLEAN_START.match(start):
+        raise GzipNotClean("it is not gzip, or has a name, a comment, a time or the like in it")
     if not start.startswith(GZIP_MAGIC):
         while start:
             yield start
             start = file.read(PIECE)
         return
     try:
-        yield from _inflated(file, start, bare=bare)
+        yield from _inflated(file, start, clean=clean)
     except (zlib.error, _codec.error) as error:
         words = "its checksum is wrong" if "checksum" in str(error).lower() else "it is not deflate"
         raise GzipDamaged(f"the gzip stream is damaged: {words}") from None
@@ -107,7 +107,7 @@ def has_padded_members(file: BinaryIO) -> bool:
     return False
 
 
-def zlib_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
+def iter_zlib_decompressed(file: BinaryIO) -> Generator[bytes, None, None]:
     """Return the content of a stream in zlib's or gzip's form, in pieces of at most `PIECE` bytes.
 
     Raises:
@@ -152,7 +152,7 @@ def gzip_compressor(level: int = LEVEL) -> Any:
     return codec.compressobj(level, zlib.DEFLATED, _GZIP_FORM)
 
 
-def _inflated(file: BinaryIO, deflated: bytes, *, bare: bool) -> Generator[bytes, None, None]:
+def _inflated(file: BinaryIO, deflated: bytes, *, clean: bool) -> Generator[bytes, None, None]:
     member = _codec.decompressobj(_GZIP_FORM)
     while True:
         inflated = member.decompress(deflated, PIECE)
@@ -163,8 +163,8 @@ def _inflated(file: BinaryIO, deflated: bytes, *, bare: bool) -> Generator[bytes
             if not deflated and not inflated:
                 raise GzipDamaged("the gzip stream ends early")
             continue
-        if bare and (member.unused_data or file.read(1)):
-            raise GzipNotBare("something follows the gzip stream")
+        if clean and (member.unused_data or file.read(1)):
+            raise GzipNotClean("something follows the gzip stream")
         # Several gzip streams, one after the other, are one; zeros after the last are padding.
         deflated = member.unused_data.lstrip(b"\0")
         while len(deflated) < len(GZIP_MAGIC) and (more := file.read(_READ)):

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from snapws.errors import InvalidValue
 from snapws.registry import Registry
-from snapws.registry.fields import Field, View, flag, format_number, integer, number, text
+from snapws.registry.fields import Field, FolderProxy, flag, format_number, integer, number, text
 
 _ALPHA = "LayerMetaData.Alpha"
 _MAPPING = "LayerMetaData.DisplayMapping"
@@ -27,12 +27,12 @@ class ComponentMode(str, Enum):
     GRID = "Grid"  #: as a deformation grid
 
 
-class _ControlPoint(View):
+class _ControlPoint(FolderProxy):
     input = number("tValue")
     output = number("xValue")
 
 
-class _Curve(View):
+class _Curve(FolderProxy):
     size = integer("NumberOfControlPoints")
 
 
@@ -93,11 +93,11 @@ class _Opacity(Field[float]):
     def __init__(self) -> None:
         super().__init__(_ALPHA, OPACITY, _read_opacity, format_number)
 
-    def __set__(self, view: View, value: float | str) -> None:
+    def __set__(self, view: FolderProxy, value: float | str) -> None:
         super().__set__(view, parse_opacity(value))
 
 
-class Display(View):
+class Display(FolderProxy):
     """The display settings of one layer.
 
     Attributes:
@@ -120,7 +120,7 @@ class Display(View):
     _representation = text(f"{_MAPPING}.SelectedScalarRep")
 
     @property
-    def beside(self) -> bool:
+    def is_tile(self) -> bool:
         """Whether the file says that the layer is shown beside the main image, not over it."""
         return _STICKY in self.registry and not self.sticky
 

@@ -12,7 +12,7 @@ WorkspaceError                a workspace, or a file that it names, cannot be us
 │   ├── ImageDamaged          it is cut short, or its checksum or header is wrong
 │   ├── ImageUnsupported      it is whole, but of a kind that ITK-SNAP or this package does not read
 │   ├── ImageChanged          it was written to while it was read
-│   └── ImageSaysMore         a layer of an archive holds more than voxels and geometry
+│   └── ImageHasMetadata         a layer of an archive holds more than voxels and geometry
 ├── MeshError                 a mesh cannot be read
 │   ├── MeshDamaged           it is cut short, or not of its form
 │   └── MeshUnsupported       it is of a kind, or has a part, that is not known here
@@ -73,7 +73,7 @@ class ImageChanged(ImageError):
     """An image was written to while it was read."""
 
 
-class ImageSaysMore(ImageError):
+class ImageHasMetadata(ImageError):
     """A layer of an archive holds more than voxels and geometry."""
 
 

@@ -52,13 +52,13 @@ def export(
     names = _names(layers, pattern)
     for layer, name in zip(layers, names, strict=True):
         layer.existing()
-        layer.workspace.refuse_own(folder / name)
+        layer.workspace.refuse_overwriting(folder / name)
         if (folder / name).exists() and not force:
             raise InvalidValue(
                 f"{folder / name} is there already: choose another folder or name, or say --force"
             )
     try:
-        with files.appearing(folder, last=names[-1]) as aside:
+        with files.atomic_files(folder, last=names[-1]) as aside:
             for layer, name in zip(layers, names, strict=True):
                 with (aside / name).open("wb") as file:
                     images.write_nifti(layer.header(), file)

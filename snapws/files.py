@@ -1,7 +1,7 @@
 """Files that are old or new, never half; alone, or several together in a folder.
 
-All that this project writes where a user says goes through `replacing`, `write_bytes` or
-`appearing`. A file takes the place of an old one and of a symbolic link, never of what the link
+All that this project writes where a user says goes through `atomic_write`, `write_bytes` or
+`atomic_files`. A file takes the place of an old one and of a symbolic link, never of what the link
 leads to; a device, a FIFO and an open stream of this process (``/dev/stdout``) are written through.
 """
 
@@ -24,7 +24,7 @@ _TRIES = 100  # to make a folder that others make and remove at the same time
 
 
 @contextmanager
-def replacing(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
+def atomic_write(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
     """Open a new, empty file to write to; at the end it takes the target's place.
 
     The content is on the disk before the name changes. Where the block raises, the new file is
@@ -53,14 +53,14 @@ def replacing(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Pat
 
 
 def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `target` as `replacing` does."""
-    with replacing(target) as aside:
+    """Write `data` to `target` as `atomic_write` does."""
+    with atomic_write(target) as aside:
         aside.write_bytes(data)
 
 
 @contextmanager
 def new(target: Path) -> Iterator[Path]:
-    """Return a new, empty file to write to, as `replacing`; it takes the name where none is there.
+    """Return a new, empty file to write to, as `atomic_write`. It never replaces a file.
 
     Raises:
         FileExistsError: The name is taken, by a link that leads nowhere, too.
@@ -126,7 +126,7 @@ def _take_free(aside: Path, target: Path) -> None:
 
 
 @contextmanager
-def appearing(folder: Path, *, last: str, instead: bool = False) -> Iterator[Path]:
+def atomic_files(folder: Path, *, last: str, instead: bool = False) -> Iterator[Path]:
     """Make an empty folder for files that appear in `folder` together at the end, or not at all.
 
     Whoever else wants to write to `folder` in this way waits until it is done, but not for ever.

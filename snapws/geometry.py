@@ -37,10 +37,10 @@ def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
         ) from None
 
 
-def spacing(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+def voxel_sizes(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the distance of neighbouring voxels along x, y, z of an `affine`, in mm.
 
-    >>> spacing(np.diag([-1.0, -1.0, 2.0, 1.0]))
+    >>> voxel_sizes(np.diag([-1.0, -1.0, 2.0, 1.0]))
     (1.0, 1.0, 2.0)
     """
     # Headers hold it in single precision, which has no more digits.
@@ -60,10 +60,10 @@ def orientation(matrix: npt.NDArray[np.float64]) -> str:
     return "".join(code or "?" for code in codes)
 
 
-def distance(
+def max_corner_shift(
     header: ImageHeader, matrix: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> float:
     """Return by how many mm two affines disagree at most about the corners of an image."""
-    far = np.array(header.extent) - 1
+    far = np.array(header.spatial_shape) - 1
     corners = np.array([[*(far * np.array(corner)), 1] for corner in np.ndindex(2, 2, 2)])
     return float(np.linalg.norm((corners @ (matrix - other).T)[:, :3], axis=1).max())

@@ -11,7 +11,7 @@ from pathlib import Path
 from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.registry import Registry
-from snapws.registry.fields import View, integer, integers, text
+from snapws.registry.fields import FolderProxy, integer, integers, text
 
 #: ITK-SNAP's voxels of a segmentation have 16 bits.
 MAX_INDEX = 65535
@@ -97,7 +97,7 @@ class Label:
             raise InvalidValue(f"label {self.index}: colours and opacity go from 0 to 255")
 
 
-class _Element(View):
+class _Element(FolderProxy):
     """The folder of one label in a registry."""
 
     index = integer("Index")
@@ -107,7 +107,7 @@ class _Element(View):
     flags = integers("Flags", 2)  # mesh, then slices: the other way round than in label files
 
 
-class _Table(View):
+class _Table(FolderProxy):
     size = integer("NumberOfElements")
 
 

@@ -13,7 +13,7 @@ from snapws.errors import ImageUnsupported, InvalidValue, LayerFileMissing, Work
 from snapws.images import hints
 from snapws.images.hints import Hints
 from snapws.registry import Registry
-from snapws.registry.fields import View, tags, text
+from snapws.registry.fields import FolderProxy, tags, text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ class Role(str, Enum):
     OTHER = ""  #: one that is not documented; the text is in the layer's registry
 
 
-class WorkspaceObject(View):
+class WorkspaceObject(FolderProxy):
     """What layers and mesh layers have in common: a number and tags.
 
     Objects stay valid while the workspace is edited; the number of a layer follows the removal of
@@ -374,10 +374,10 @@ class Layer(WorkspaceObject):
         if not target.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidValue(f"{target}: a NIfTI file's name ends in .nii or .nii.gz")
         header = self.header()
-        self.workspace.refuse_own(target)
+        self.workspace.refuse_overwriting(target)
         level = LEVEL if target.name.lower().endswith(".gz") else 0
         try:
-            with files.replacing(target) as aside, aside.open("wb") as file:
+            with files.atomic_write(target) as aside, aside.open("wb") as file:
                 images.write_nifti(header, file, level=level)
         except OSError as error:
             raise WorkspaceError(f"cannot write {target}: {error.strerror}") from None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from snapws import paths
 from snapws.errors import InvalidValue, LayerFileMissing
 from snapws.layers import WorkspaceObject
-from snapws.registry.fields import View, integer, text
+from snapws.registry.fields import FolderProxy, integer, text
 
 #: Formats of surface files as workspaces name them, by the ending of the file's name.
 FORMATS = {
@@ -49,11 +49,11 @@ class PolyData(NamedTuple):
         return _file_key(self.time_point, self.number)
 
 
-class _TimePoint(View):
+class _TimePoint(FolderProxy):
     number = integer("TimePoint")
 
 
-class _PolyData(View):
+class _PolyData(FolderProxy):
     stored_path = text("AbsolutePath")
     format = text("Format")
 

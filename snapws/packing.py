@@ -2,7 +2,7 @@
 
 Layers are packed side by side, each in two threads: one reads and hashes, one compresses and
 writes. Memory does not grow with the size of an image, but for those that have to be in memory as
-a whole (`ImageHeader.whole`), of which there is one at a time.
+a whole (`ImageHeader.needs_whole_image`), of which there is one at a time.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ class _Packer:
             before += _stamps(header.files)
             self.read |= {Source(f"layer {number:03d}", one) for one in (path, *header.files)}
             try:
-                with self._whole_image if header.whole else nullcontext():
+                with self._whole_image if header.needs_whole_image else nullcontext():
                     content = self._take(header, unnamed, number)
                     content = content or self._write(header, unnamed, number)
             except ImageError:
@@ -331,7 +331,7 @@ class _Packer:
         watch = self._watching(header, content, number)
         try:
             with copy.open("wb") as out:
-                for voxels in prefetch.ahead(header.bare_voxels(out)):
+                for voxels in prefetch.prefetched(header.clean_voxels(out)):
                     watch(voxels)
         except ImageError:
             return None  # archiving it afresh says what is wrong with it, if anything is
@@ -362,7 +362,7 @@ class _Packer:
             done += len(voxels)
             if self._progress:
                 with self._telling:
-                    self._progress(Progress(number, done, header.size))
+                    self._progress(Progress(number, done, header.nbytes))
 
         return watch
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _DEPTH = 3
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def prefetched(items: Iterator[T]) -> Iterator[T]:
     """Yield an iterator's items, made in another thread while earlier ones are in use.
 
     What the iterator raises is raised here, in its turn.

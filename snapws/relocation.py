@@ -40,7 +40,7 @@ def relocate_files(workspace: Workspace, old: str, new: str) -> tuple[Relocated,
     Raises:
         LayerFileMissing: No path lies below `old`; the workspace is not changed.
     """
-    stored, now = workspace.registry, workspace.settled(workspace.folder).registry
+    stored, now = workspace.registry, workspace.as_saved_in(workspace.folder).registry
     moved = []
     for key, path in now.walk():
         if key.startswith(("Layers.", "MeshLayers.")) and key.endswith(".AbsolutePath"):

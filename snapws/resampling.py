@@ -51,7 +51,7 @@ def resample(
     nearest = layer.role is Role.SEGMENTATION if labels is None else labels
     dtype = values.dtype if nearest else np.dtype(_floating(values.dtype))
     how = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
-    size = other.header().extent
+    size = other.header().spatial_shape
     result = np.zeros((*size, *values.shape[3:]), dtype, order="F")
     for place in np.ndindex(values.shape[3:]):
         here = (..., *place)

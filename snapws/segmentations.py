@@ -34,7 +34,7 @@ def misfit(header: ImageHeader, main: ImageHeader) -> str:
         header: The segmentation.
         main: The main image.
     """
-    if header.extent != main.extent:
+    if header.spatial_shape != main.spatial_shape:
         return f"its size is {_size(header)}, that of the main image {_size(main)}"
     ours, theirs = time_points(header), time_points(main)
     if ours != theirs:
@@ -71,8 +71,8 @@ def displacement(header: ImageHeader, main: ImageHeader) -> str:
         snapws.ImageDamaged: A header gives no place.
     """
     found, expected = geometry.affine(header), geometry.affine(main)
-    distance = geometry.distance(main, found, expected)
-    if distance <= TOLERANCE * min(geometry.spacing(expected)):
+    distance = geometry.max_corner_shift(main, found, expected)
+    if distance <= TOLERANCE * min(geometry.voxel_sizes(expected)):
         return ""
     return f"it lies up to {distance:.3g} mm off the main image: {_how(found, expected)}"
 
@@ -86,7 +86,7 @@ def _how(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> s
     axes, main_axes = geometry.orientation(found), geometry.orientation(expected)
     if axes != main_axes:
         return f"its axes run {axes}, those of the main image {main_axes}"
-    lengths, main_lengths = geometry.spacing(found), geometry.spacing(expected)
+    lengths, main_lengths = geometry.voxel_sizes(found), geometry.voxel_sizes(expected)
     if not np.allclose(lengths, main_lengths, rtol=1e-3):
         return f"its voxels measure {_by(lengths)} mm, those of the main image {_by(main_lengths)}"
     if not np.allclose(found[:3, :3], expected[:3, :3], atol=1e-3 * min(main_lengths)):
@@ -95,7 +95,7 @@ def _how(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> s
 
 
 def _size(header: ImageHeader) -> str:
-    return " x ".join(str(length) for length in header.extent)
+    return " x ".join(str(length) for length in header.spatial_shape)
 
 
 def _by(numbers: Iterable[float], sign: str = " x ") -> str:

@@ -43,9 +43,9 @@ def image_summary(layer: Layer) -> ImageSummary:
         return ImageSummary(problem=str(error))
     several = len(header.shape) > 3 and header.shape[3] > 1
     return ImageSummary(
-        header.shape[:4] if several else header.extent,
+        header.shape[:4] if several else header.spatial_shape,
         header.components,
-        geometry.spacing(affine),
+        geometry.voxel_sizes(affine),
         header.voxel_type,
         geometry.orientation(affine),
     )

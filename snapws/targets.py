@@ -51,7 +51,7 @@ def is_stream(target: str | os.PathLike[str]) -> bool:
     """Return whether a target is written through: nothing is there that could be lost.
 
     Raises:
-        OSError: As of `replacing`.
+        OSError: As of `atomic_write`.
     """
     return stream(Path(target)) is not None
 

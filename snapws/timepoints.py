@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 from snapws.registry import Registry
-from snapws.registry.fields import View, as_tags, integer, tags, text
+from snapws.registry.fields import FolderProxy, as_tags, integer, tags, text
 
 #: Where a workspace keeps them.
 KEY = "TimePointProperties"
 
 
-class TimePoint(View):
+class TimePoint(FolderProxy):
     """The properties of one time point, counted from 1."""
 
     __slots__ = ()
@@ -25,7 +25,7 @@ class TimePoint(View):
         return f"<TimePoint {self.number} {self.nickname!r}>"
 
 
-class _Properties(View):
+class _Properties(FolderProxy):
     version = integer("FormatVersion")
     size = integer("TimePoints.ArraySize")
 

@@ -13,7 +13,7 @@ from snapws.check import Problem, missing_file
 from snapws.errors import (
     ArchiveError,
     ImageError,
-    ImageSaysMore,
+    ImageHasMetadata,
     MeshError,
     MeshUnsupported,
     WorkspaceError,
@@ -27,7 +27,7 @@ from snapws.registry import xml_format
 from snapws.workspace import Workspace
 
 
-def verify(folder: str | Path, against: Workspace | None = None) -> tuple[Problem, ...]:
+def verify_archive(folder: str | Path, against: Workspace | None = None) -> tuple[Problem, ...]:
     """Hold every file of an archive against its name, and give what is wrong; nothing, if all is.
 
     The folder has to hold one workspace, its layers and nothing else. A layer is named
@@ -135,7 +135,7 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
             continue
         try:
             content = _mesh_hash(path, bare=is_ours) if is_mesh else _hash(path, bare=is_ours)
-        except (ImageSaysMore, MeshUnsupported) as error:
+        except (ImageHasMetadata, MeshUnsupported) as error:
             yield Problem("privacy", where, str(error))
         except (ImageError, MeshError) as error:
             yield Problem("image", where, str(error))
@@ -214,12 +214,12 @@ def _image_difference(path: Path, before: Path, hints: Hints) -> str:
 
 def _hash(path: Path, hints: Hints = NO_HINTS, *, bare: bool) -> str:
     header = images.read_header(path, hints=hints)
-    return _voxel_hash(header, header.bare_voxels() if bare else header.voxels())
+    return _voxel_hash(header, header.clean_voxels() if bare else header.voxels())
 
 
 def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
     content = VoxelHash(header)
-    for piece in prefetch.ahead(voxels):
+    for piece in prefetch.prefetched(voxels):
         content.update(piece)
     return content.hexdigest()
 
@@ -233,6 +233,6 @@ def _mesh_hash(path: Path, *, bare: bool) -> str:
 
 def _md5(pieces: Iterator[bytes]) -> str:
     content = hashlib.md5(usedforsecurity=False)
-    for piece in prefetch.ahead(pieces):
+    for piece in prefetch.prefetched(pieces):
         content.update(piece)
     return content.hexdigest()

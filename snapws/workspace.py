@@ -134,7 +134,7 @@ class Workspace:
         if not os.fspath(path):
             raise WorkspaceError("cannot save the workspace: the name of the file is empty")
         target = Path(os.path.abspath(path))  # noqa: PTH100
-        data = xml_format.to_bytes(self.settled(target.parent).registry, self.comments)
+        data = xml_format.to_bytes(self.as_saved_in(target.parent).registry, self.comments)
         try:
             if not force and not targets.is_stream(target):
                 self._refuse_loss(target)
@@ -146,7 +146,7 @@ class Workspace:
         self.path, self._data_read = target, data
         return target
 
-    def settled(self, folder: Path) -> Workspace:
+    def as_saved_in(self, folder: Path) -> Workspace:
         """Return a copy as it would be saved in `folder`; see `save`."""
         twin = Workspace()
         twin.registry, twin.comments, twin.path = self.registry.copy(), self.comments, self.path
@@ -268,7 +268,7 @@ class Workspace:
         from snapws import images
 
         file = self.local_file(paths.absolute(path), "the main image")
-        dimensions = images.read_header(file).dimensions
+        dimensions = images.read_header(file).stored_shape
         mains = self.layers(role=Role.MAIN)
         if not mains:
             return self._add(path, Role.MAIN, "", (), dimensions)
@@ -557,7 +557,9 @@ class Workspace:
         """Draw the three views through a voxel, layers over each other; see `snapws.pictures`."""
         from snapws.pictures import scene
 
-        return scene.picture(self, layers=layers, slices=slices, size=size, time_point=time_point)
+        return scene.draw_picture(
+            self, layers=layers, slices=slices, size=size, time_point=time_point
+        )
 
     # ------------------------------------------------------------- paths and registry
 
@@ -607,7 +609,7 @@ class Workspace:
         elsewhere = paths.unusable(Path(there)) if there else ""
         return f"{why}; {there} {elsewhere}" if elsewhere not in ("", stand_ins.NOT_THERE) else why
 
-    def refuse_own(self, target: Path) -> None:
+    def refuse_overwriting(self, target: Path) -> None:
         """See to it that a file to be written is neither the workspace nor one that it names.
 
         Raises:

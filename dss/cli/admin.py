@@ -13,21 +13,23 @@ from dss.cli.shared import (
     as_record,
     command,
     find_service,
-    noun,
+    group,
     show_words,
 )
 from dss.errors import NotFound, ServiceError
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
-app = noun("What an administrator does.", example="dss admin tickets list")
-providers = noun("Providers of services.", example="dss admin providers add testlab")
-users = noun(
+app = group("What an administrator does.", example="dss admin tickets list")
+providers = group("Providers of services.", example="dss admin providers add testlab")
+users = group(
     "Who may provide services for a provider.",
     example="dss admin users add testlab jane@example.org",
 )
-services = noun("The services that a provider offers.", example="dss admin services list testlab")
-tickets = noun("The tickets of all users.", example="dss admin tickets purge completed --hours 720")
+services = group("The services that a provider offers.", example="dss admin services list testlab")
+tickets = group(
+    "The tickets of all users.", example="dss admin tickets purge completed --hours 720"
+)
 app.add_typer(providers, name="providers")
 app.add_typer(users, name="users")
 app.add_typer(services, name="services")

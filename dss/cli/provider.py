@@ -19,8 +19,8 @@ from dss.cli.shared import (
     as_record,
     command,
     find_service,
+    group,
     not_unheard,
-    noun,
     remark_texts,
     seconds,
     show_sent,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from dss.provider import Provider
 
-app = noun(
+app = group(
     "What a provider does with tickets.",
     example="dss provider claim RegistrationExample --wait 600",
 )

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from dss.cli.shared import as_record, command, noun, service_file
+from dss.cli.shared import as_record, command, group, service_file
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
 HOWTO = "howto/write-a-service.md"
 
-app = noun("Write a service.", example="dss service init neckcut", more=HOWTO)
+app = group("Write a service.", example="dss service init neckcut", more=HOWTO)
 
 
 @command(app, "init", example="dss service init neckcut --name MRI-NeckCut", more=HOWTO)

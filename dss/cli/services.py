@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dss.cli.shared import Connection, ServiceName, as_record, command, find_service, noun
+from dss.cli.shared import Connection, ServiceName, as_record, command, find_service, group
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
-app = noun("Services that tickets can be made for.", example="dss services list")
+app = group("Services that tickets can be made for.", example="dss services list")
 
 
 @command(app, "list", example="dss services list")

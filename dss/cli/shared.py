@@ -50,8 +50,8 @@ def command(
     return add
 
 
-#: Makes a group of subcommands; see `snapws.cli.frame.noun`.
-noun = functools.partial(frame.noun, more=REFERENCE)
+#: Makes a group of subcommands; see `snapws.cli.frame.group`.
+group = functools.partial(frame.group, more=REFERENCE)
 
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

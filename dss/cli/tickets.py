@@ -17,13 +17,13 @@ from dss.cli.shared import (
     TicketNumbers,
     as_record,
     command,
-    noun,
+    group,
 )
 from snapws.cli import render
 from snapws.cli.frame import Listing
 from snapws.cli.report import ReportFile, html_file
 
-app = noun("Your tickets.", example="dss tickets show 1")
+app = group("Your tickets.", example="dss tickets show 1")
 
 
 @command(app, "list", example="dss tickets list")
@@ -115,12 +115,12 @@ def report(ticket: TicketNumber, output: ReportFile, connection: Connection) -> 
     which is fetched for it and not kept. The page is not anonymous.
     """
     from dss.client import Client
-    from dss.report import report as page
-    from snapws.report import save
+    from dss.report import ticket_page
+    from snapws.report import save_page
 
     target = html_file(output)
     with connection.open() as session:
-        save(page(Client(session), ticket), target)
+        save_page(ticket_page(Client(session), ticket), target)
     render.note(f"saved {target}")
 
 

@@ -229,7 +229,7 @@ def begin(folder: Path, name: str) -> tuple[Path, Path]:
     """
     description = json.dumps(template(name), indent=2) + "\n"
     made = folder / FILE, folder / CODE
-    with files.appearing(folder, last=FILE) as aside:
+    with files.atomic_files(folder, last=FILE) as aside:
         for file in made:
             if os.path.lexists(file):
                 raise ServiceError(

@@ -176,7 +176,7 @@ class Job:
                 f"the service is not installed completely where it runs: {error}"
             ) from error
         file = self.workdir / ".picture.png"
-        scene.save(picture, file)
+        scene.save_picture(picture, file)
         self.attach(description, file, "image/png")
 
     def show_attached(self) -> None:

@@ -49,13 +49,13 @@ class OriginalWorkspace:
         Raises:
             ServiceError: ITK-SNAP does not open one of them; the message names no path.
         """
-        from snapws.check import check
+        from snapws.check import check_workspace
         from snapws.segmentations import misfits
 
         made = self._made(result)
         if not made and dict(result.registry.walk()) == self._entries:
             return ["the service added nothing: its result is the workspace as it came"]
-        found = check(result, {layer.number for layer in made})
+        found = check_workspace(result, {layer.number for layer in made})
         for one in found:
             if one.kind in ("file", "image"):
                 raise ServiceError(f"{_REFUSED}: {_words(one)}")

@@ -35,7 +35,7 @@ from dss.transfer.listing import TRIES, Changed, check_file_name, list_files
 from snapws.archive_names import LAYER_NAME, MESH_NAME
 from snapws.compression import GzipDamaged
 from snapws.errors import WorkspaceError
-from snapws.files import appearing, replacing
+from snapws.files import atomic_files, atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def download_archive(
             continue
         try:
             allowance = Allowance.at(folder, max_size)
-            with appearing(folder, last=workspace.name) as aside:
+            with atomic_files(folder, last=workspace.name) as aside:
                 download = _Download(session, area, listed, folder, aside, allowance)
                 wanted, absent = download.fetch_workspace(workspace)
                 download.fetch_all(wanted, parallel)
@@ -146,7 +146,7 @@ def download_file(
     """
     try:
         allowance = Allowance.at(Path(target).parent, max_size)
-        with replacing(target) as aside:
+        with atomic_write(target) as aside:
             check_framed(session.get_file(path, aside, allowance), Path(target).name)
     except OSError as error:
         raise TransferFailed(f"{target}: {error.strerror or error}") from error

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from dss.errors import TransferFailed
 from dss.text import shown
 from snapws.archive_names import LAYER_NAME, MESH_NAME
-from snapws.compression import GZIP_MAGIC, GzipDamaged, pieces
-from snapws.prefetch import ahead
+from snapws.compression import GZIP_MAGIC, GzipDamaged, iter_decompressed
+from snapws.prefetch import prefetched
 
 if TYPE_CHECKING:
     from dss.http.responses import Received
@@ -108,8 +108,8 @@ def _bare_hash(file: BinaryIO) -> str:
     """
     md5 = hashlib.md5(usedforsecurity=False)
     skip = _HEADER
-    with closing(pieces(file)) as inflated:
-        for piece in ahead(inflated):
+    with closing(iter_decompressed(file)) as inflated:
+        for piece in prefetched(inflated):
             md5.update(memoryview(piece)[skip:])
             skip -= min(skip, len(piece))
     return md5.hexdigest()
@@ -142,7 +142,7 @@ def _ends_well(file: Path) -> bool:
             return True
     if zipped:
         with file.open("rb") as content:
-            _drain(pieces(content))
+            _drain(iter_decompressed(content))
         return True
     return False
 
@@ -177,7 +177,7 @@ def is_nifti(file: Path) -> bool:
 def _first(content: Any) -> bytes:
     start = b""
     with suppress(GzipDamaged):  # as the beginning of a file is
-        for piece in pieces(content):
+        for piece in iter_decompressed(content):
             start += piece[: _HEADER - len(start)]
             if len(start) == _HEADER:
                 break

@@ -10,12 +10,12 @@ import typer
 from snapws import files, markups
 from snapws.annotations import Annotation, Landmark, LineSegment
 from snapws.cli import render
-from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import Tags, WorkspaceFile
 from snapws.errors import InvalidValue
 from snapws.workspace import Workspace
 
-app = noun(
+app = group(
     "Landmarks and lines that a person drew.",
     example="snapws annotations list study.itksnap --json",
 )

@@ -51,7 +51,7 @@ command(
     "compare",
     example="snapws compare study.itksnap archive/workspace.itksnap --picture both.png",
     more=_LOOK,
-    trouble=2,
+    error_exit_code=2,
 )(compare)
 command(
     app,
@@ -76,7 +76,7 @@ app.command(
     epilog=epilog("snapws wt -P -i study.itksnap -llf Target", more="howto/replace-itksnap-wt.md"),
 )(workspaces.wt)
 
-_NOUNS: dict[str, typer.Typer] = {
+_GROUPS: dict[str, typer.Typer] = {
     "layers": layers,
     "meshes": meshes,
     "tags": tags,
@@ -86,5 +86,5 @@ _NOUNS: dict[str, typer.Typer] = {
     "annotations": annotations_app,
     "registry": registry,
 }
-for _name, _noun in _NOUNS.items():
-    app.add_typer(_noun, name=_name)
+for _name, _group in _GROUPS.items():
+    app.add_typer(_group, name=_name)

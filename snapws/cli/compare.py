@@ -58,7 +58,7 @@ def compare(
         from snapws.pictures import scene
 
         scene.checked_format(picture, ours, theirs)  # before images are read
-    found = comparison.compare(ours, theirs, tolerance=tolerance)
+    found = comparison.compare_workspaces(ours, theirs, tolerance=tolerance)
     if listing.json:
         render.as_json([vars(one) for one in found])
     elif found:
@@ -80,7 +80,7 @@ def compare(
     else:
         render.note(f"{a} and {b}: no difference in what is compared")
     if picture:
-        scene.save(comparison.picture(ours, theirs), picture, ours, theirs)
+        scene.save_picture(comparison.draw_comparison(ours, theirs), picture, ours, theirs)
         render.note(f"saved {picture}")
     if found:
         raise typer.Exit(1)

@@ -32,7 +32,7 @@ REFERENCE = "reference/snapws.md"
 
 
 @dataclass
-class Manner:
+class Verbosity:
     """How much is said; any subcommand takes these, and so does the command itself."""
 
     verbose: Annotated[
@@ -91,7 +91,7 @@ class Saving:
         target = self.output or path
         if self.dry_run:
             folder = Path(os.path.abspath(target)).parent  # noqa: PTH100 - not through links
-            _print_changes(before, dict(workspace.settled(folder).registry.walk()))
+            _print_changes(before, dict(workspace.as_saved_in(folder).registry.walk()))
             render.note(f"dry run: {target} is not written")
             return
         workspace.save(target, force=self.force)
@@ -105,7 +105,7 @@ def command(
     example: str,
     more: str = REFERENCE,
     errors: tuple[type[Exception], ...] = (WorkspaceError,),
-    trouble: int = 1,
+    error_exit_code: int = 1,
 ) -> Callable[[Function], Function]:
     """Make a function a subcommand; its docstring, one line what and then the rest, is the help.
 
@@ -114,19 +114,19 @@ def command(
         name: What is typed.
         example: A command line that uses it, or several lines.
         more: The page below docs/ where one reads more.
-        errors: Those that are meant for people, besides `OSError`: one line, and exit `trouble`.
-        trouble: The exit code of errors.
+        errors: Errors that are reported in one line, besides `OSError`.
+        error_exit_code: The exit code after such an error.
     """
 
     def add(function: Function) -> Function:
-        run = _expanded(function, (*errors, OSError), trouble)
+        run = _expanded(function, (*errors, OSError), error_exit_code)
         app.command(name, help=inspect.getdoc(function), epilog=epilog(example, more))(run)
         return function
 
     return add
 
 
-def noun(text: str, *, example: str, more: str = REFERENCE) -> typer.Typer:
+def group(text: str, *, example: str, more: str = REFERENCE) -> typer.Typer:
     """Make a group of subcommands about one noun; for the rest see `command`."""
     return typer.Typer(
         help=text,
@@ -179,9 +179,11 @@ def options(
     """Take the options of a program itself, as the callback of its app; subcommands read them."""
 
 
-def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: int) -> Function:
+def _expanded(
+    function: Function, errors: tuple[type[Exception], ...], error_exit_code: int
+) -> Function:
     """Return a function that takes each group's options one by one, and reports errors."""
-    hints = {**_hints(function), "manner": Manner}
+    hints = {**_hints(function), "verbosity": Verbosity}
     hints.pop("return", None)
     defaults = inspect.signature(function).parameters
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
@@ -205,9 +207,11 @@ def _expanded(function: Function, errors: tuple[type[Exception], ...], trouble: 
             )
         for name, kind in groups.items():
             values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
-        manner, program = values.pop("manner"), context.find_root()
-        render.begin(program.info_name or "", quiet=manner.quiet or program.params["quiet"])
-        with _reporting(errors, trouble, verbose=manner.verbose or program.params["verbose"]):
+        verbosity, program = values.pop("verbosity"), context.find_root()
+        render.begin(program.info_name or "", quiet=verbosity.quiet or program.params["quiet"])
+        with _reporting(
+            errors, error_exit_code, verbose=verbosity.verbose or program.params["verbose"]
+        ):
             function(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -257,9 +261,9 @@ def _hints(function: Function) -> dict[str, Any]:
 
 @contextmanager
 def _reporting(
-    errors: tuple[type[Exception], ...], trouble: int, *, verbose: bool
+    errors: tuple[type[Exception], ...], error_exit_code: int, *, verbose: bool
 ) -> Iterator[None]:
-    """Turn an error that is meant for people into one line and the exit code `trouble`."""
+    """Turn an error that is meant for people into one line and the exit code `error_exit_code`."""
     try:
         yield
     except BrokenPipeError:
@@ -271,7 +275,7 @@ def _reporting(
             render.error(f"{error.filename or 'the system'}: {error.strerror or error}")
         else:
             render.error(str(error))
-        raise typer.Exit(trouble) from None
+        raise typer.Exit(error_exit_code) from None
 
 
 def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -10,12 +10,12 @@ import typer
 
 from snapws import label_edits, labels
 from snapws.cli import render
-from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import WorkspaceFile
 from snapws.label_tables import Labels
 from snapws.workspace import Workspace
 
-app = noun(
+app = group(
     "Segmentation labels: names and colours.",
     example="snapws labels export study.itksnap labels.txt",
 )

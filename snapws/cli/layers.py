@@ -9,7 +9,7 @@ import typer
 
 from snapws import paths
 from snapws.cli import lookup, render
-from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import (
     LayerName,
     LayerNames,
@@ -24,7 +24,7 @@ from snapws.errors import LayerNotFound, TextFileError
 from snapws.layers import Layer
 from snapws.workspace import Workspace
 
-app = noun(
+app = group(
     "Image layers: main image, overlays, segmentations.",
     example="snapws layers list study.itksnap --role overlay",
 )

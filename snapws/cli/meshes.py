@@ -9,11 +9,11 @@ import typer
 
 from snapws import paths
 from snapws.cli import lookup, render
-from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import Nickname, OnlyTag, Tags, WorkspaceFile, existing
 from snapws.workspace import Workspace
 
-app = noun("Mesh layers: surfaces.", example="snapws meshes list study.itksnap")
+app = group("Mesh layers: surfaces.", example="snapws meshes list study.itksnap")
 
 
 @command(app, "list", example="snapws meshes list study.itksnap")

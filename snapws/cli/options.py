@@ -195,7 +195,7 @@ class Properties:
             set_contrast(display, self.contrast)
         if self.opacity is not None:
             display.opacity = self.opacity
-            if layer.role is Role.OVERLAY and not display.beside:
+            if layer.role is Role.OVERLAY and not display.is_tile:
                 display.sticky = True
         if self.sticky is not None:
             display.sticky = self.sticky

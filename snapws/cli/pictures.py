@@ -92,12 +92,12 @@ def show(
         folder = Path(tempfile.mkdtemp(prefix="snapws-"))
         output = folder / workspace.with_suffix(".png").name
         try:
-            scene.save(picture, output, opened)
+            scene.save_picture(picture, output, opened)
         except BaseException:
             folder.rmdir()
             raise
     else:
-        scene.save(picture, output, opened)
+        scene.save_picture(picture, output, opened)
         for line in left_out:
             render.note(f"not drawn: {line}")
     render.result(str(output))

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from snapws.cli import lookup, render
-from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import WorkspaceFile, complete_layer
 from snapws.errors import RegistryError
 from snapws.registry import Registry, text_format
 from snapws.workspace import Workspace
 
-app = noun(
+app = group(
     "All keys and values of a workspace.",
     example="snapws registry get study.itksnap SaveLocation",
 )

@@ -36,13 +36,12 @@ def report(workspace: WorkspaceFile, output: ReportFile) -> None:
     anonymous.
     """
     from snapws.check import missing_file
-    from snapws.report import refuse_loss, save
-    from snapws.report import report as page
+    from snapws.report import refuse_overwriting, write_report
 
     target = html_file(output)
-    refuse_loss(target)  # before images are read
+    refuse_overwriting(target)  # before the workspace is read
     opened = Workspace.open(workspace)
-    save(page(opened), target)
+    write_report(opened, target)
     for layer in opened.layers():
         if missing := missing_file(opened, layer.file, f"layer {layer.number:03d}"):
             render.note(f"warning: {missing.where}: {missing.message}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from snapws.cli import lookup
-from snapws.cli.frame import Saving, command, noun
+from snapws.cli.frame import Saving, command, group
 from snapws.cli.options import LayerName, TagNames, WorkspaceFile
 from snapws.errors import LayerNotFound
 
-app = noun("Tags of layers and mesh layers.", example="snapws tags add study.itksnap O:0 Source")
+app = group("Tags of layers and mesh layers.", example="snapws tags add study.itksnap O:0 Source")
 
 
 @command(app, "add", example="snapws tags add study.itksnap O:0 Source")

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from snapws.cli.frame import Listing, command, noun
+from snapws.cli.frame import Listing, command, group
 from snapws.cli.options import WorkspaceFile
 from snapws.workspace import Workspace
 
-app = noun("Time points of a 4-D workspace.", example="snapws timepoints list study.itksnap")
+app = group("Time points of a 4-D workspace.", example="snapws timepoints list study.itksnap")
 
 
 @command(app, "list", example="snapws timepoints list study.itksnap --tag systole")

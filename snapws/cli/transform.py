@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from snapws.cli import lookup, render
-from snapws.cli.frame import Listing, Saving, command, noun
+from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import LayerName, WorkspaceFile, remark_on
 from snapws.errors import InvalidValue
 from snapws.workspace import Workspace
 
-app = noun(
+app = group(
     "Linear transforms of layers.",
     example="snapws transform set study.itksnap tag:Source affine.mat",
 )

@@ -48,10 +48,12 @@ def check(workspace: WorkspaceFile, listing: Listing) -> None:
     and place, and a description of each label that they use. An error is something that ITK-SNAP
     cannot open, or shows differently; a remark is worth knowing. Exit 1 if there is an error.
     """
-    from snapws.check import check as problems
+    from snapws.check import check_workspace
 
     opened = Workspace.open(workspace)
-    _report(problems(opened), listing, str(workspace), f"{len(opened.layers())} layers, all well")
+    _report(
+        check_workspace(opened), listing, str(workspace), f"{len(opened.layers())} layers, all well"
+    )
 
 
 def relocate(
@@ -162,11 +164,10 @@ def verify(
     there, and nothing else. With --against, voxels and geometry have to be those of the workspace
     that the archive was made from. Exit 1 if anything is wrong.
     """
-    from snapws.verify import is_made_here
-    from snapws.verify import verify as problems
+    from snapws.verify import is_made_here, verify_archive
 
     source = Workspace.open(against) if against else None
-    found = problems(folder, source)
+    found = verify_archive(folder, source)
     if not is_made_here(Workspace.open(next(folder.glob("*.itksnap")))):
         render.note("another program has saved it: only its names were checked, not what it says")
     _report(found, listing, str(folder), "every file is what its name says")

@@ -1,5 +1,5 @@
 """Compare two workspaces."""
 
-from snapws.comparison.differences import TOLERANCE, Difference, compare, picture
+from snapws.comparison.differences import TOLERANCE, Difference, compare_workspaces, draw_comparison
 
-__all__ = ["TOLERANCE", "Difference", "compare", "picture"]
+__all__ = ["TOLERANCE", "Difference", "compare_workspaces", "draw_comparison"]

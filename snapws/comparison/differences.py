@@ -22,8 +22,8 @@ from itertools import compress, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snapws.check import check
-from snapws.comparison.facts import Map, Thing, Unread, far_corners, things
+from snapws.check import check_workspace
+from snapws.comparison.facts import AffineMap, ComparedItem, Unread, compared_items, far_corners
 from snapws.layers import Role
 from snapws.segmentations import misfits
 from snapws.workspace import Workspace
@@ -69,7 +69,9 @@ class Difference:
     distance_mm: float | None = None
 
 
-def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tuple[Difference, ...]:
+def compare_workspaces(
+    a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE
+) -> tuple[Difference, ...]:
     """Return what differs between two workspaces; nothing, if nothing does.
 
     Compared are layers and meshes (which there are, and in which order), their roles, tags,
@@ -93,7 +95,7 @@ def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tupl
         InvalidValue: The number of a time point, or of annotations, is invalid.
     """
     hashes: dict[Path, str] = {}
-    ours, theirs = things(a, hashes), things(b, hashes)
+    ours, theirs = compared_items(a, hashes), compared_items(b, hashes)
     return tuple(
         difference
         for kind, of_kind in ours.items()
@@ -101,7 +103,7 @@ def compare(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> tupl
     )
 
 
-def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
+def draw_comparison(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     """Draw two workspaces side by side, each below its caption.
 
     They are cut at the same slices, those of A, where their main images have the same voxel grid.
@@ -126,7 +128,7 @@ def picture(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     scene, slices = Scene(a, shown[0]), None
     ours, theirs = scene.grid, Scene(b, shown[1]).grid
     corners = far_corners(ours.shape)
-    distance = Map(ours.affine, corners).distance(Map(theirs.affine, corners))
+    distance = AffineMap(ours.affine, corners).distance(AffineMap(theirs.affine, corners))
     if ours.shape == theirs.shape and distance <= TOLERANCE:
         slices = scene.cursor()
     captions = [
@@ -148,7 +150,9 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
     """
     from snapws.pictures.scene import is_tile
 
-    bad = {one.where for one in check(workspace) if one.is_error and one.kind in _UNDRAWABLE}
+    bad = {
+        one.where for one in check_workspace(workspace) if one.is_error and one.kind in _UNDRAWABLE
+    }
     unopened = misfits(workspace)
     shown, left_out = [], []
     for layer in workspace.layers():
@@ -162,7 +166,7 @@ def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
 
 
 def _differences(
-    kind: str, ours: list[Thing], theirs: list[Thing], tolerance: float
+    kind: str, ours: list[ComparedItem], theirs: list[ComparedItem], tolerance: float
 ) -> Iterator[Difference]:
     found = _found_again(ours, theirs)
     # Ranks and not numbers: what stands behind a layer that was removed has not been moved.
@@ -184,21 +188,25 @@ def _differences(
             yield Difference(other.place, kind, None, other.summary)
 
 
-def _found_again(ours: list[Thing], theirs: list[Thing]) -> dict[int, int]:
+def _found_again(ours: list[ComparedItem], theirs: list[ComparedItem]) -> dict[int, int]:
     """Return which of theirs is which of ours."""
     found: dict[int, int] = {}
     taken: set[int] = set()
-    count = len(ours[0].marks) if ours else 0
-    # All marks have to agree, then one less, down to the weakest alone; none is not enough.
+    count = len(ours[0].match_keys) if ours else 0
+    # All keys have to agree, then one less, down to the weakest alone; none is not enough.
     for which in list(product((True, False), repeat=count))[:-1]:
         waiting: defaultdict[tuple[Any, ...], deque[int]] = defaultdict(deque)
         for j, other in enumerate(theirs):
             if j not in taken:
-                waiting[tuple(compress(other.marks, which))].append(j)
+                waiting[tuple(compress(other.match_keys, which))].append(j)
         for i, one in enumerate(ours):
-            marks = tuple(compress(one.marks, which))
-            if i not in found and not any(mark in _NO_MARK for mark in marks) and waiting[marks]:
-                found[i] = waiting[marks].popleft()
+            match_keys = tuple(compress(one.match_keys, which))
+            if (
+                i not in found
+                and not any(mark in _NO_MARK for mark in match_keys)
+                and waiting[match_keys]
+            ):
+                found[i] = waiting[match_keys].popleft()
                 taken.add(found[i])
     return found
 
@@ -212,7 +220,7 @@ def _unlike(
         b = theirs[what]
         if a is None or b is None:
             continue
-        if isinstance(a, Map) and isinstance(b, Map):
+        if isinstance(a, AffineMap) and isinstance(b, AffineMap):
             distance = a.distance(b)
             if not distance <= tolerance:
                 unlike[what] = Difference(place, what, _told(a), _told(b), distance)
@@ -226,6 +234,6 @@ def _unlike(
 def _told(fact: Any) -> Any:
     if isinstance(fact, Unread):
         return fact.told
-    if isinstance(fact, Map):
+    if isinstance(fact, AffineMap):
         return tuple(tuple(row) for row in fact.matrix.tolist())
     return fact.value if isinstance(fact, Enum) else fact

@@ -41,19 +41,20 @@ _CORNERS = tuple(product((0.0, 1.0), repeat=3))
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One thing of a workspace.
+class ComparedItem:
+    """One item of a workspace that is compared.
 
     Attributes:
         place: Its name and number.
-        summary: What it is, told where the other workspace has none.
-        marks: By what it is found again, the strongest first; nothing is found by an empty one.
-        facts: What is compared; None is what is not known.
+        summary: A short text that is shown where the other workspace lacks the item.
+        match_keys: The keys by which the same item is found in the other workspace, the strongest
+            first. An empty key finds nothing.
+        facts: The values that are compared, by name; None is unknown.
     """
 
     place: str
     summary: str
-    marks: tuple[Any, ...]
+    match_keys: tuple[Any, ...]
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,21 +66,21 @@ class Unread:
 
 
 @dataclass(frozen=True)
-class Map:
+class AffineMap:
     """An affine map, and the points (n, 4) that tell how far it is from another."""
 
     matrix: npt.NDArray[np.float64]
     points: npt.NDArray[np.float64]
 
-    def distance(self, other: Map) -> float:
+    def distance(self, other: AffineMap) -> float:
         """Return how far apart the two take a point at most, of the points of both."""
         points = np.vstack([self.points, other.points])
         apart = points @ (self.matrix - other.matrix).T
         return float(np.linalg.norm(apart[:, :3], axis=1).max())
 
 
-def things(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[Thing]]:
-    """Return the things of a workspace by their kind, in their order; images and meshes are read.
+def compared_items(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[ComparedItem]]:
+    """Return the items of a workspace by kind, in their order. Images and meshes are read.
 
     Args:
         workspace: The workspace.
@@ -90,7 +91,7 @@ def things(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, list[Thin
     """
     shown = {"segmentation_opacity": _value(lambda: rendering.segmentation_opacity(workspace))}
     return {
-        "workspace": [Thing("workspace", "", ("workspace",), shown)],
+        "workspace": [ComparedItem("workspace", "", ("workspace",), shown)],
         "layer": _layers(workspace, hashes),
         "mesh": _meshes(workspace),
         "label": _labels(workspace),
@@ -105,10 +106,10 @@ def far_corners(size: Iterable[int]) -> npt.NDArray[np.float64]:
     return np.array([[*(last * corner), 1] for corner in _CORNERS])
 
 
-def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
+def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[ComparedItem]:
     corners = _main_corners(workspace)
 
-    def thing(layer: Layer) -> Thing:
+    def thing(layer: Layer) -> ComparedItem:
         role = layer.registry.get("Role").removesuffix("Role").lower()
         name = PurePosixPath(layer.file).name
         image = _image(layer, hashes)
@@ -118,7 +119,7 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
             "tags": _tags(layer),
             "file": name,
             **image,
-            "transform": _value(lambda: Map(layer.transform, corners)),
+            "transform": _value(lambda: AffineMap(layer.transform, corners)),
             "color_map": _value(lambda: _color_map(layer.display)),
             **_values(layer.display, "contrast"),
             # The main image is opaque, whatever the file says.
@@ -131,8 +132,8 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[Thing]:
             summary += f": {voxels.told}"
             voxels = None
         is_known = role != "main" and (layer.tags or layer.nickname)
-        marks = (voxels, facts["tags"], layer.nickname, name, "" if is_known else role)
-        return Thing(f"layer {layer.number:03d}", summary, marks, facts)
+        match_keys = (voxels, facts["tags"], layer.nickname, name, "" if is_known else role)
+        return ComparedItem(f"layer {layer.number:03d}", summary, match_keys, facts)
 
     return [thing(layer) for layer in workspace.layers()]
 
@@ -165,8 +166,8 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
         facts["size"] = _size(header)
         if layer.role is not Role.SEGMENTATION:  # which has the place of the main image
             affine = geometry.affine(header)
-            facts["spacing"] = geometry.spacing(affine)
-            facts["affine"] = Map(affine, far_corners(header.extent))
+            facts["spacing"] = geometry.voxel_sizes(affine)
+            facts["affine"] = AffineMap(affine, far_corners(header.spatial_shape))
         facts["type"] = header.voxel_type
         if path not in hashes:
             hashes[path] = verify.content_hash(path, layer.hints)
@@ -175,7 +176,7 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
         return {**facts, "voxels": Unread(str(error))}
 
 
-def _meshes(workspace: Workspace) -> list[Thing]:
+def _meshes(workspace: Workspace) -> list[ComparedItem]:
     found = []
     for mesh in workspace.meshes():
         surfaces, known, names = _surfaces(mesh)
@@ -189,9 +190,9 @@ def _meshes(workspace: Workspace) -> list[Thing]:
             "arrays": _arrays(mesh, names),
             "surfaces": surfaces if known else Unread(surfaces),
         }
-        marks = (surfaces if known else None, facts["tags"], mesh.nickname, name, mesh.type)
+        match_keys = (surfaces if known else None, facts["tags"], mesh.nickname, name, mesh.type)
         place = f"mesh:{mesh.number}"
-        found.append(Thing(place, _words(mesh.type, mesh.nickname, name), marks, facts))
+        found.append(ComparedItem(place, _words(mesh.type, mesh.nickname, name), match_keys, facts))
     return found
 
 
@@ -231,15 +232,15 @@ def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool, dict[str, str]]:
     return tuple(found), known, mesh_formats.common_names(names)
 
 
-def _labels(workspace: Workspace) -> list[Thing]:
+def _labels(workspace: Workspace) -> list[ComparedItem]:
     try:
         table = workspace.labels
     except LayerNotFound:
         return []
     except WorkspaceError as error:
-        return [Thing("label table", str(error), ("table",))]
+        return [ComparedItem("label table", str(error), ("table",))]
     return [
-        Thing(
+        ComparedItem(
             f"label {label.index}",
             label.name,
             (label.index,),
@@ -249,9 +250,9 @@ def _labels(workspace: Workspace) -> list[Thing]:
     ]
 
 
-def _time_points(workspace: Workspace) -> list[Thing]:
+def _time_points(workspace: Workspace) -> list[ComparedItem]:
     return [
-        Thing(
+        ComparedItem(
             f"time point {point.number}",
             _words(point.nickname, *point.tags),
             (point.number,),
@@ -261,7 +262,7 @@ def _time_points(workspace: Workspace) -> list[Thing]:
     ]
 
 
-def _annotation(number: int, one: Annotation) -> Thing:
+def _annotation(number: int, one: Annotation) -> ComparedItem:
     facts: dict[str, Any] = {"kind": one.kind, "points": (), "text": "", "offset": ()}
     if isinstance(one, Landmark):
         facts["points"] = _value(lambda: (one.position,))
@@ -271,8 +272,8 @@ def _annotation(number: int, one: Annotation) -> Thing:
     # Which one is selected at the moment is no part of it.
     facts["tags"] = _tags(one)
     facts |= _values(one, "color", "plane", "visible_in_all_slices", "visible_in_all_planes")
-    marks = (facts["points"], facts["text"], facts["tags"], one.kind)
-    return Thing(f"annotation {number}", _words(one.kind, facts["text"]), marks, facts)
+    match_keys = (facts["points"], facts["text"], facts["tags"], one.kind)
+    return ComparedItem(f"annotation {number}", _words(one.kind, facts["text"]), match_keys, facts)
 
 
 def _tags(one: Any) -> tuple[str, ...]:
@@ -314,5 +315,5 @@ def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
         affine = geometry.affine(header)
     except WorkspaceError:
         return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])
-    corners: npt.NDArray[np.float64] = far_corners(header.extent) @ affine.T
+    corners: npt.NDArray[np.float64] = far_corners(header.spatial_shape) @ affine.T
     return corners

@@ -9,21 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snapws.images.header import ImageHeader
-    from snapws.images.reading import read_header
-    from snapws.images.writing import write_nifti
+    from snapws.images.header import ImageHeader as ImageHeader
+    from snapws.images.reading import read_header as read_header
+    from snapws.images.writing import write_nifti as write_nifti
 
+#: The module of each name, which is imported with the name's first use.
 _HOME = {
     "ImageHeader": "header",
     "read_header": "reading",
     "write_nifti": "writing",
 }
 
-__all__ = [
-    "ImageHeader",
-    "read_header",
-    "write_nifti",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header, data_type_codes
 
 from snapws import compression
-from snapws.errors import ImageDamaged, ImageError, ImageSaysMore, ImageUnsupported
+from snapws.errors import ImageDamaged, ImageError, ImageHasMetadata, ImageUnsupported
 from snapws.images import voxel_files
 from snapws.images.nifti import VOXEL_OFFSET
 from snapws.images.placement import Placement
@@ -69,7 +69,7 @@ class ImageHeader:
         return (self.path, self.voxel_path)
 
     @property
-    def whole(self) -> bool:
+    def needs_whole_image(self) -> bool:
         """Whether reading its content takes all of it in memory at once."""
         return self.components > 1
 
@@ -79,9 +79,9 @@ class ImageHeader:
         Raises:
             ImageUnsupported: It is so.
         """
-        if self.whole and self.size > MAX_IN_MEMORY:
+        if self.needs_whole_image and self.nbytes > MAX_IN_MEMORY:
             raise ImageUnsupported(
-                f"{self.path}: {self.size >> 20} MiB of voxels, which have to be in memory as a "
+                f"{self.path}: {self.nbytes >> 20} MiB of voxels, which have to be in memory as a "
                 f"whole: at most {MAX_IN_MEMORY >> 20} MiB can be; divide it into one image for "
                 "each component or time point"
             )
@@ -98,15 +98,15 @@ class ImageHeader:
         return bytes(self.nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0")
 
     @property
-    def dimensions(self) -> tuple[int, int, int]:
+    def stored_shape(self) -> tuple[int, int, int]:
         """Size in voxels along x, y, z; 0 along an axis that the image does not have."""
         x, y, z = (*self.shape, 0, 0, 0)[:3]
         return x, y, z
 
     @property
-    def extent(self) -> tuple[int, int, int]:
+    def spatial_shape(self) -> tuple[int, int, int]:
         """Size in voxels along x, y, z; 1 along an axis that the image does not have."""
-        x, y, z = (max(1, length) for length in self.dimensions)
+        x, y, z = (max(1, length) for length in self.stored_shape)
         return x, y, z
 
     @property
@@ -120,7 +120,7 @@ class ImageHeader:
         return str(data_type_codes.label[int(self.nifti["datatype"])])
 
     @property
-    def size(self) -> int:
+    def nbytes(self) -> int:
         """Size of the stored voxels in bytes."""
         size = self.dtype.itemsize
         for length in self.shape:
@@ -149,16 +149,16 @@ class ImageHeader:
             ImageDamaged: The file holds fewer, or its gzip checksum is wrong; known at the end.
             ImageError: The file cannot be read.
         """
-        return self._voxels(bare=False)
+        return self._voxels(clean=False)
 
-    def bare_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
+    def clean_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
         """Yield the voxels as `voxels` does, of a file that `write_nifti` could have written.
 
         Args:
             copy: Where the bytes of the file go on the way, as they are.
 
         Raises:
-            ImageSaysMore: It says more: text in its header, a name in gzip, anything behind the
+            ImageHasMetadata: It says more: text in its header, a name in gzip, anything behind the
                 voxels; known at the end.
             ImageDamaged: As `voxels`.
             ImageError: The file cannot be read.
@@ -169,31 +169,31 @@ class ImageHeader:
             there in (meant, 0) or (place, there) == _REGULAR
             for place, (there, meant) in enumerate(zip(block, self.block, strict=False))
         ):
-            raise ImageSaysMore(f"{self.path}: its header says more than size and geometry")
-        return self._voxels(bare=True, copy=copy)
+            raise ImageHasMetadata(f"{self.path}: its header says more than size and geometry")
+        return self._voxels(clean=True, copy=copy)
 
-    def _voxels(self, *, bare: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
+    def _voxels(self, *, clean: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
         real = self.voxel_path
         if self.voxel_path != self.path:
             real = voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
         try:
             with (
                 voxel_files.open_voxels(self.path, real) as file,
-                closing(compression.pieces(file, bare=bare, copy=copy)) as pieces,
+                closing(compression.iter_decompressed(file, clean=clean, copy=copy)) as pieces,
             ):
-                yield from self._cut_out(pieces, bare=bare)
-        except compression.GzipNotBare as error:
-            raise ImageSaysMore(f"{self.voxel_path}: {error}") from None
+                yield from self._cut_out(pieces, clean=clean)
+        except compression.GzipNotClean as error:
+            raise ImageHasMetadata(f"{self.voxel_path}: {error}") from None
         except OSError as error:
             raise ImageError(f"{self.voxel_path}: {error.strerror or error}") from None
 
-    def _cut_out(self, pieces: Iterator[bytes], *, bare: bool) -> Iterator[bytes]:
-        skip, missing, rest, more = self.offset, self.size, b"", 0
+    def _cut_out(self, pieces: Iterator[bytes], *, clean: bool) -> Iterator[bytes]:
+        skip, missing, rest, more = self.offset, self.nbytes, b"", 0
         try:
             for piece in self._begun(pieces):
                 body = piece[skip : skip + missing]
-                if bare and len(piece) > skip + missing:
-                    raise ImageSaysMore(f"{self.voxel_path}: something follows the voxels")
+                if clean and len(piece) > skip + missing:
+                    raise ImageHasMetadata(f"{self.voxel_path}: something follows the voxels")
                 more += len(piece) - min(len(piece), skip + missing)
                 self._refuse_more(more)
                 skip -= min(skip, len(piece))
@@ -204,11 +204,11 @@ class ImageHeader:
                 if end:
                     yield self._little_endian(whole[:end])
         except compression.GzipDamaged as error:
-            short = f", {missing} of {self.size} bytes of voxels missing" if missing else ""
+            short = f", {missing} of {self.nbytes} bytes of voxels missing" if missing else ""
             raise ImageDamaged(f"{self.voxel_path}: {error}{short}") from None
         if missing:
             raise ImageDamaged(
-                f"{self.voxel_path}: cut short, {missing} of {self.size} bytes of voxels missing"
+                f"{self.voxel_path}: cut short, {missing} of {self.nbytes} bytes of voxels missing"
             )
 
     def _begun(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -228,7 +228,7 @@ class ImageHeader:
         yield from pieces
 
     def _refuse_more(self, more: int) -> None:
-        row = self.extent[0] * self.dtype.itemsize
+        row = self.spatial_shape[0] * self.dtype.itemsize
         if self.voxel_path != self.path and more >= min(_PADDING, row):
             raise ImageDamaged(
                 f"{self.voxel_path}: it holds more voxels than {self.path.name} tells of"
@@ -250,7 +250,10 @@ def read_start(path: Path) -> bytes:
     """
     block = b""
     try:
-        with voxel_files.open_regular(path) as file, closing(compression.pieces(file)) as pieces:
+        with (
+            voxel_files.open_regular(path) as file,
+            closing(compression.iter_decompressed(file)) as pieces,
+        ):
             for piece in pieces:
                 block += piece[: _HEADER_SIZE - len(block)]
                 if len(block) >= _HEADER_SIZE:

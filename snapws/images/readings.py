@@ -102,13 +102,13 @@ def _of_nibabel(header: ImageHeader) -> Iterator[str]:
         yield "ITK-SNAP takes NaN and infinity in its header for 0 or 1, nibabel as they are"
         return
     ours = geometry.affine(header)
-    distance = geometry.distance(header, theirs, ours)
-    tolerance = _TOLERANCE * min(geometry.spacing(ours))
+    distance = geometry.max_corner_shift(header, theirs, ours)
+    tolerance = _TOLERANCE * min(geometry.voxel_sizes(ours))
     if distance <= tolerance:
         first = placement.qform(header.nifti)
         if first and _takes_sform(header):
             other = placement.Placement(first.lengths, first.offset, first.directions).affine
-            if (distance := geometry.distance(header, other, ours)) > tolerance:
+            if (distance := geometry.max_corner_shift(header, other, ours)) > tolerance:
                 yield (
                     f"its two forms lie up to {distance:.3g} mm apart: ITK-SNAP, nibabel and FSL "
                     "take the sform, ITK before 5.2 the qform"
@@ -155,7 +155,9 @@ def _has_padded_members(header: ImageHeader) -> bool:
             if file.read(len(compression.GZIP_MAGIC)) != compression.GZIP_MAGIC:
                 return False
             file.seek(-4, 2)
-            if int.from_bytes(file.read(4), "little") == (header.offset + header.size) % (1 << 32):
+            if int.from_bytes(file.read(4), "little") == (header.offset + header.nbytes) % (
+                1 << 32
+            ):
                 return False
             file.seek(0)
             return compression.has_padded_members(file)

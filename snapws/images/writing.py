@@ -43,7 +43,7 @@ def write_nifti(
             yield voxels
 
     write(header.block)
-    for voxels in prefetch.ahead(watched()):
+    for voxels in prefetch.prefetched(watched()):
         write(voxels)
     if compressor:
         file.write(compressor.flush())

@@ -253,7 +253,7 @@ def _start(path: Path, *, images_only: bool = False) -> bytes:
     import errno
 
     block, need = bytearray(), MAX_BYTES
-    with paths.open_file(path) as file, closing(compression.pieces(file)) as pieces:
+    with paths.open_file(path) as file, closing(compression.iter_decompressed(file)) as pieces:
         for piece in pieces:
             block += piece
             if len(block) >= 1024:

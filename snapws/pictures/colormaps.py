@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snapws.errors import InvalidValue
-from snapws.registry.fields import View, integer, number, text
+from snapws.registry.fields import FolderProxy, integer, number, text
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -129,16 +129,16 @@ def known_name(name: str) -> str:
     raise InvalidValue(f"{name!r} is not a known colour map: choose one of {', '.join(NAMED)}")
 
 
-class _Points(View):
+class _Points(FolderProxy):
     size = integer("NumberOfControlPoints")
 
 
-class _Point(View):
+class _Point(FolderProxy):
     place = number("Index")
     type = text("Type")
 
 
-class _Color(View):
+class _Color(FolderProxy):
     red = number("R")
     green = number("G")
     blue = number("B")

@@ -18,7 +18,7 @@ from snapws.pictures import sampling
 from snapws.pictures.colormaps import ColorMap, color_map
 from snapws.pictures.sampling import Samples
 from snapws.pictures.views import Grid, Plane
-from snapws.registry.fields import View, number
+from snapws.registry.fields import FolderProxy, number
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -266,7 +266,7 @@ def stored_segmentation_opacity(workspace: Workspace) -> float:
     return stored
 
 
-class _Segmentations(View):
+class _Segmentations(FolderProxy):
     opacity = number(
         "ProjectMetaData.IRIS.LabelState.SegmentationAlpha", default=SEGMENTATION_OPACITY
     )

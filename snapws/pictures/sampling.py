@@ -88,7 +88,7 @@ def sample(
     step = _stride(header, count)
     for volume, first, slab in _slabs(header, volumes, overlap=not nearest):
         # Of slices that come twice, for the sake of interpolation, the second time counts.
-        own = slab if first + len(slab) == header.extent[2] or nearest else slab[:-1]
+        own = slab if first + len(slab) == header.spatial_shape[2] or nearest else slab[:-1]
         where = slice(-first % step, None, step)
         some[volume].append(own[where, ::step, ::step].reshape(-1, parts).astype(np.float32))
         columns = slice(volume * parts, (volume + 1) * parts)
@@ -174,7 +174,7 @@ class _Points:
 
     def __init__(self, plane: Plane, header: ImageHeader, *, nearest: bool) -> None:
         self._plane = plane
-        self._size = np.array(header.extent)
+        self._size = np.array(header.spatial_shape)
         self._nearest = nearest
         found = [self._inside(first) for first in range(0, plane.width * plane.height, _POINTS)]
         numbers, slices = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -278,7 +278,7 @@ def _slabs(
         Which of the volumes, the first slice, and values of shape (z, y, x, parts of a voxel); they
         are good until the next run.
     """
-    width, height, depth = header.extent
+    width, height, depth = header.spatial_shape
     parts = _parts(header.dtype)
     kind = header.dtype.newbyteorder("<")
     slice_size = width * height * kind.itemsize
@@ -331,7 +331,7 @@ def _parts(dtype: np.dtype[Any]) -> int:
 
 
 def _stride(header: ImageHeader, components: int) -> int:
-    voxels = float(np.prod(header.extent)) * components
+    voxels = float(np.prod(header.spatial_shape)) * components
     return max(1, int(np.ceil((voxels / _VALUES) ** (1 / 3))))
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from snapws.pictures.rendering import Colors
     from snapws.workspace import Workspace
 
-__all__ = ["Scene", "View", "picture"]
+__all__ = ["Scene", "View", "draw_picture"]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -85,7 +85,7 @@ class Scene:
         workspace.main.existing()
         self._main = header = workspace.main.header()
         geometry.to_voxels(header)  # or there is nothing to see
-        self.grid = Grid(geometry.affine(header), header.extent)
+        self.grid = Grid(geometry.affine(header), header.spatial_shape)
         self._time_point = time_point
         self._drawn: list[Drawn] = []
         self._labels: tuple[Label, ...] | None = None
@@ -199,7 +199,7 @@ class Scene:
         return i, j, k
 
 
-def picture(
+def draw_picture(
     workspace: Workspace,
     *,
     layers: Iterable[str | int] | None = None,
@@ -288,7 +288,7 @@ def _arranged(pictures: Sequence[tuple[str, Image]], *, across: bool) -> Image:
     return canvas
 
 
-def save(image: Image, path: str | Path, *workspaces: Workspace) -> None:
+def save_picture(image: Image, path: str | Path, *workspaces: Workspace) -> None:
     """Write a picture, in the format that the file's name ends in (``.png``, ``.jpg``, ``.webp``).
 
     The file is the old one or the new one, never half.
@@ -305,15 +305,15 @@ def save(image: Image, path: str | Path, *workspaces: Workspace) -> None:
     """
     target = targets.named(path)
     known = checked_format(target, *workspaces)
-    with files.replacing(target) as aside:
+    with files.atomic_write(target) as aside:
         image.save(aside, known)
 
 
 def checked_format(target: Path, *workspaces: Workspace) -> str:
-    """Return the format that `save` writes to a file, as Pillow names it, if it may be written.
+    """Return the format that `save_picture` writes to a file, as Pillow names it.
 
     Raises:
-        InvalidValue: As of `save`.
+        InvalidValue: As of `save_picture`.
     """
     known = _FORMATS.get(target.suffix.lower())
     if targets.is_stream(target):
@@ -321,7 +321,7 @@ def checked_format(target: Path, *workspaces: Workspace) -> str:
     if known is None:
         raise InvalidValue(f"{target}: the name of a picture ends in {', '.join(_FORMATS)}")
     for workspace in workspaces:
-        workspace.refuse_own(target)
+        workspace.refuse_overwriting(target)
     return known
 
 

@@ -1,6 +1,6 @@
 """Typed attributes over registry entries, each declared once where it belongs.
 
-A `View` declares ``nickname = text("LayerMetaData.CustomNickName")`` and the entry reads and
+A `FolderProxy` declares ``nickname = text("LayerMetaData.CustomNickName")`` and the entry reads and
 writes as an attribute of its Python type. Reading an entry that is not
 there gives the default; assigning always writes it.
 """
@@ -17,7 +17,7 @@ from snapws.registry import Registry
 T = TypeVar("T")
 
 
-class View:
+class FolderProxy:
     """A registry folder seen through typed attributes.
 
     Attributes:
@@ -45,8 +45,8 @@ class Field(Generic[T]):
     @overload
     def __get__(self, view: None, owner: type) -> Field[T]: ...
     @overload
-    def __get__(self, view: View, owner: type) -> T: ...
-    def __get__(self, view: View | None, owner: type) -> Field[T] | T:
+    def __get__(self, view: FolderProxy, owner: type) -> T: ...
+    def __get__(self, view: FolderProxy | None, owner: type) -> Field[T] | T:
         if view is None:
             return self
         if self.key not in view.registry:
@@ -57,7 +57,7 @@ class Field(Generic[T]):
         except ValueError:
             raise InvalidValue(f"the entry {self.key} holds {stored!r}, not its kind") from None
 
-    def __set__(self, view: View, value: T) -> None:
+    def __set__(self, view: FolderProxy, value: T) -> None:
         view.registry[self.key] = self._write(value)
 
 

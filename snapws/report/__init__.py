@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from snapws.check import check
+from snapws.check import check_workspace
 from snapws.errors import WorkspaceError
 from snapws.files import write_bytes
 from snapws.report import contents
@@ -20,7 +20,22 @@ from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
 
-def report(workspace: Workspace) -> bytes:
+def write_report(workspace: Workspace, target: str | Path) -> None:
+    """Write a page of HTML about a workspace to a file, over an earlier page but nothing else.
+
+    Args:
+        workspace: The workspace; what is missing or damaged in it is shown on the page.
+        target: The page, a file, or a stream such as ``/dev/stdout``.
+
+    Raises:
+        WorkspaceError: The file exists and is not a report, or its folder does not exist.
+        OSError: It cannot be written.
+    """
+    refuse_overwriting(Path(target))  # before images are read
+    save_page(report_page(workspace), Path(target))
+
+
+def report_page(workspace: Workspace) -> bytes:
     """Return a page of HTML about a workspace: slices, layers, labels, problems, archive, versions.
 
     All images are read, as streams. What is missing or damaged is told of in the page; it is no
@@ -43,7 +58,7 @@ def report(workspace: Workspace) -> bytes:
 
 def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
     """Return the parts of the page that tell of the workspace itself; the first has a title."""
-    found = check(workspace)
+    found = check_workspace(workspace)
 
     def having(*kinds: str) -> set[int]:
         places = {one.where for one in found if one.is_error and one.kind in kinds}
@@ -62,22 +77,22 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
     ]
 
 
-def save(data: bytes, target: Path) -> None:
-    """Write a page to a file; an earlier page is replaced, and nothing else.
+def save_page(data: bytes, target: Path) -> None:
+    """Write a page to a file, over an earlier page but nothing else.
 
     Raises:
-        WorkspaceError: As of `refuse_loss`.
+        WorkspaceError: As of `refuse_overwriting`.
         OSError: It cannot be written.
     """
-    refuse_loss(target)
+    refuse_overwriting(target)
     write_bytes(target, data)
 
 
-def refuse_loss(target: Path) -> None:
-    """See to it that a page can be saved in a file, and nothing is lost by it.
+def refuse_overwriting(target: Path) -> None:
+    """Raise an error if a page cannot be saved in a file, or would overwrite something else.
 
     Raises:
-        WorkspaceError: The file is there and is no page of ours, or its folder is not there.
+        WorkspaceError: The file exists and is not a report, or its folder does not exist.
         OSError: It cannot be read.
     """
     if is_stream(target):

@@ -62,10 +62,10 @@ def read(path: str | Path) -> Grid:
     """
     header = images.read_header(Path(path))
     affine = geometry.affine(header)
-    sizes = geometry.spacing(affine)
+    sizes = geometry.voxel_sizes(affine)
     if min(sizes) <= 0 or abs(np.linalg.det(affine[:3, :3])) < 1e-9 * np.prod(sizes):
         raise ImageDamaged(f"{path}: the header is invalid: its voxels have no size along an axis")
-    return Grid(Path(path), header.extent, sizes, affine, _is_mirrored(header.nifti))
+    return Grid(Path(path), header.spatial_shape, sizes, affine, _is_mirrored(header.nifti))
 
 
 def _is_mirrored(nifti: Nifti1Header) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from snapws import Label, Workspace, labels
-from snapws.report import report, slices
+from snapws.report import report_page, slices
 from tests.browser.conftest import SCREENSHOTS
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
@@ -42,7 +42,7 @@ def brain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = folder / "brain.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "MOST_SLICES", 6)
-        page.write_bytes(report(ws))
+        page.write_bytes(report_page(ws))
     return page
 
 
@@ -84,7 +84,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = folder / "awkward.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "MOST_SLICES", 5)
-        page.write_bytes(report(ws))
+        page.write_bytes(report_page(ws))
     return page
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dss import Admin, Client, Middleware, Provider
 from dss.middleware import ADMINISTRATOR
-from dss.report import report
+from dss.report import ticket_page
 from snapws import Label, Workspace
 from snapws.report import slices
 
@@ -57,7 +57,7 @@ def ticket(tmp_path_factory: pytest.TempPathFactory):
             provider.succeed(number)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(slices, "MOST_SLICES", 5)
-                page.write_bytes(report(client, number))
+                page.write_bytes(ticket_page(client, number))
     return page
 
 

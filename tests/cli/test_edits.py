@@ -69,7 +69,7 @@ def test_an_opacity_is_meant_for_an_overlay_over_the_main_image(snapws):
     assert opened().layer("O:0").display.sticky
     snapws("layers set study.itksnap O:0 --opacity 0.8 --no-sticky")
     snapws("layers set study.itksnap O:0 --opacity 100%")  # the file says that it is not
-    assert opened().layer("O:0").display.beside
+    assert opened().layer("O:0").display.is_tile
     snapws("layers add study.itksnap flair.nii.gz --nickname FLAIR --opacity 35%")
     assert opened().layer("O:1").display.sticky
     for layer in ("M", "S"):

@@ -64,13 +64,13 @@ def test_a_workspace_without_layers(snapws):
 
 def test_remarks_alone_do_not_change_the_exit_code(snapws, monkeypatch):
     remark = check.Problem("labels", "layer 002", "worth knowing", "remark")
-    monkeypatch.setattr(check, "check", lambda workspace: (remark,))
+    monkeypatch.setattr(check, "check_workspace", lambda workspace: (remark,))
     result = snapws("check study.itksnap")
     assert result.stdout == "remark: layer 002: worth knowing\n"
     assert result.stderr == "snapws: study.itksnap: no errors\n"
     assert json.loads(snapws("check study.itksnap --json").stdout)[0]["severity"] == "remark"
     error = check.Problem("file", "layer 001", "it names no file")
-    monkeypatch.setattr(check, "check", lambda workspace: (remark, error))
+    monkeypatch.setattr(check, "check_workspace", lambda workspace: (remark, error))
     assert "error: layer 001: it names no file\n" in snapws("check study.itksnap", 1).stdout
 
 

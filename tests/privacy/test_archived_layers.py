@@ -11,7 +11,7 @@ import pytest
 
 from snapws import ArchiveError, ImageError, Workspace
 from snapws.archive import archive
-from snapws.verify import verify
+from snapws.verify import verify_archive
 from tests.privacy import markers, voxels
 from tests.privacy.marking import CHANGED, READ, Marks
 from tests.privacy.test_privacy import CONTENT, inflated_alone
@@ -141,7 +141,7 @@ def test_level_and_system_in_gzip_are_none_but_those_that_there_are(clean, tmp_p
     layer = source / f"layer_000_{CONTENT}.nii.gz"
     data = layer.read_bytes()
     layer.write_bytes(data[:8] + ending + data[10:])
-    assert [problem.kind for problem in verify(source)] == ([] if taken else ["privacy"])
+    assert [problem.kind for problem in verify_archive(source)] == ([] if taken else ["privacy"])
     report = archive(Workspace.open(source / "workspace.itksnap"), tmp_path / "out")
     assert (layer.name in [path.name for path in report.taken]) == taken
     assert ((tmp_path / "out" / layer.name).read_bytes()[8:10] == ending) == taken

@@ -93,7 +93,7 @@ def test_a_text_where_another_value_belongs_does_not_stay(small, tmp_path, leaks
     marks = Marks()
     text = marks.put("Zq999Vk", "misfit")
     workspace = Workspace.open(small.workspace)
-    workspace = workspace.settled(small.folder)  # SaveLocation finds no files any more
+    workspace = workspace.as_saved_in(small.folder)  # SaveLocation finds no files any more
     workspace.registry[key.format(text)] = value.format(text)
     for privacy in PRIVACIES:
         try:

@@ -25,7 +25,7 @@ from snapws import (
 )
 from snapws.labels import Label
 from snapws.registry import xml_format
-from snapws.verify import verify
+from snapws.verify import verify_archive
 from tests.conformance.replay import RECORDINGS
 from tests.snapws.images.test_images import ARCHIVED, CUT_SHORT
 
@@ -320,7 +320,7 @@ def test_strict_archives_hold_nothing_typed_but_tags(base, tmp_path):
     assert {text.kind for text in report.kept} == {"tags"}
     assert len(report.kept) == len([one for one in (*base.layers(), *base.meshes()) if one.tags])
     assert ours.layer(tag="Brain").number == 2
-    assert verify(tmp_path / "out", base) == ()
+    assert verify_archive(tmp_path / "out", base) == ()
 
 
 def test_meshes_go_along(base, tmp_path):
@@ -337,7 +337,7 @@ def test_meshes_go_along(base, tmp_path):
         name = f"mesh_000_{one.time_point:03d}_{one.number:03d}_{hashlib.md5(data).hexdigest()}"
         assert Path(one.file) == tmp_path / "moved" / (name + Path(one.file).suffix)
     assert len(report.files) == len(base.layers()) + 3 + 1
-    assert verify(tmp_path / "moved", base) == ()
+    assert verify_archive(tmp_path / "moved", base) == ()
 
 
 def test_a_mesh_that_cannot_be_scrubbed(base, tmp_path):
@@ -349,7 +349,7 @@ def test_a_mesh_that_cannot_be_scrubbed(base, tmp_path):
     report = write_archive(base, tmp_path / "out", unscrubbed_meshes=True)
     (file,) = report.unscrubbed
     assert file.read_text() == "#VRML V2.0 utf8\n# Jane Doe"
-    assert [problem.where for problem in verify(tmp_path / "out")] == ["mesh:0"]
+    assert [problem.where for problem in verify_archive(tmp_path / "out")] == ["mesh:0"]
     base.meshes()[0].registry["MeshTimePoints.TimePoint[001].PolyData[000].AbsolutePath"] = "/no"
     with pytest.raises(LayerFileMissing, match="mesh:0: its file /no is not there"):
         write_archive(base, tmp_path / "new")
@@ -368,7 +368,7 @@ def test_layers_of_an_archive_are_taken_as_they_are(base, tmp_path):
         assert one.read_bytes() == other.read_bytes()
         assert not one.samefile(other)
     assert second.files[3].read_bytes() != first.files[3].read_bytes()
-    assert verify(tmp_path / "second", base) == ()
+    assert verify_archive(tmp_path / "second", base) == ()
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_a_layer_that_only_seems_archived_is_archived_afresh(base, tmp_path, spo
     ticket = Workspace.open(tmp_path / "first" / "workspace.itksnap")
     report = write_archive(ticket, tmp_path / "second")
     assert (report.files[0] in report.taken) is (spoil == "a copy")
-    assert verify(tmp_path / "second") == ()
+    assert verify_archive(tmp_path / "second") == ()
     written = report.files[0].read_bytes()
     assert b"JaneDoe" not in written + gzip.decompress(written)
 
@@ -405,7 +405,7 @@ def test_levels_trade_time_for_size(base, tmp_path):
     for level in (1, 3, 9):
         report = write_archive(base, tmp_path / str(level), level=level)
         contents.append([gzip.decompress(path.read_bytes()) for path in report.files[:-1]])
-        assert verify(tmp_path / str(level), base) == ()
+        assert verify_archive(tmp_path / str(level), base) == ()
     assert contents[0] == contents[1] == contents[2]
 
 

@@ -25,7 +25,7 @@ from snapws import (
 )
 from snapws.archive import archive
 from snapws.packing import Progress
-from snapws.verify import verify
+from snapws.verify import verify_archive
 from tests.snapws.images.test_images import write_nifti
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -136,10 +136,10 @@ def test_a_killed_process(large, tmp_path):
         child.communicate(timeout=300)
     assert [path.suffix for path in out.iterdir() if not path.name.startswith(".")] == []
     with pytest.raises(ArchiveError, match="holds none"):
-        verify(out)
+        verify_archive(out)
     report = archive(large, out)
     assert sorted(out.iterdir()) == sorted(report.files)
-    assert verify(out, large) == ()
+    assert verify_archive(out, large) == ()
 
 
 @posix
@@ -149,7 +149,7 @@ def test_a_killed_process_leaves_the_earlier_archive_whole(base, large, tmp_path
         wait_for_a_layer(tmp_path / "out", child)
         os.kill(child.pid, signal.SIGKILL)
         child.communicate(timeout=300)
-    (left,) = verify(tmp_path / "out", base)
+    (left,) = verify_archive(tmp_path / "out", base)
     assert left.message.startswith(".appearing-")
 
 
@@ -169,7 +169,7 @@ def test_a_folder_that_is_not_empty(base, tmp_path):
 def test_an_earlier_archive_is_replaced_as_a_whole(base, large, tmp_path):
     archive(large, tmp_path / "out")
     archive(base, tmp_path / "out")
-    assert verify(tmp_path / "out", base) == ()
+    assert verify_archive(tmp_path / "out", base) == ()
     base.layers()[1].file = base.folder / "truncated.nii.gz"
     before = content(tmp_path / "out")
     with pytest.raises(ImageDamaged):
@@ -294,7 +294,7 @@ def test_what_only_looks_like_an_archive_stays(base, tmp_path, name):
     path = tmp_path / "out" / name
     path.parent.mkdir(parents=True)
     if path.suffix == ".itksnap":
-        base.settled(path.parent).save(path)
+        base.as_saved_in(path.parent).save(path)
     else:
         path.touch()
     before = listing(tmp_path / "out")
@@ -323,7 +323,7 @@ def test_two_archives_into_one_folder_take_turns(base, large, tmp_path):
             assert report.workspace.name == "workspace.itksnap"
         child.communicate(timeout=300)
     assert child.returncode == 0
-    assert verify(tmp_path / "out") == ()
+    assert verify_archive(tmp_path / "out") == ()
 
 
 def test_one_fails_while_another_waits_for_the_folder(base, tmp_path):
@@ -348,7 +348,7 @@ def test_one_fails_while_another_waits_for_the_folder(base, tmp_path):
     archive(base, tmp_path / "new" / "out")
     thread.join(300)
     assert len(errors) == 1
-    assert verify(tmp_path / "new" / "out") == ()
+    assert verify_archive(tmp_path / "new" / "out") == ()
 
 
 @pytest.mark.parametrize("change", ["written", "shortened", "replaced"])

@@ -258,7 +258,8 @@ def test_a_refusal_after_the_file_was_written_removes_it(tmp_path):
     with pytest.raises(InvalidValue, match="does not open it"):
         workspace.add_segmentation(np.zeros((3, 3, 3), bool), like="Other")
     assert not (tmp_path / "segmentation.nii.gz").exists()
-    assert workspace.add_overlay(np.zeros((3, 3, 3)), like="Other").header().extent == (3, 3, 3)
+    overlay = workspace.add_overlay(np.zeros((3, 3, 3)), like="Other")
+    assert overlay.header().spatial_shape == (3, 3, 3)
 
 
 def test_like_and_file_are_for_arrays_and_like_has_to_be_there(tmp_path):

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from snapws import InvalidValue, Label, RegistryError, Role, Workspace
-from snapws.check import check
+from snapws.check import check_workspace
 from snapws.images import read_header
 from snapws.pictures import scene as scenes
 from snapws.pictures.scene import Scene, View
 from snapws.privacy import kept_texts, scrubbed
 from snapws.registry import Registry, xml_format
 from snapws.registry.tree import MAX_KEY
-from snapws.report import contents, report, slices
+from snapws.report import contents, report_page, slices
 from snapws.verify import named_files
 from snapws.volumes import label_volumes
 
@@ -72,7 +72,7 @@ def steps(monkeypatch) -> Callable[[Callable[[], object]], int]:
         pytest.param(lambda ws: [one.existing() for one in ws.layers()], id="files"),
         pytest.param(lambda ws: list(named_files(ws)), id="named files"),
         pytest.param(lambda ws: scrubbed(ws, "strict"), id="scrubbed"),
-        pytest.param(check, id="check"),
+        pytest.param(check_workspace, id="check"),
         pytest.param(lambda ws: ws.set_segmentation(ws.main.path), id="set segmentation"),
     ],
 )
@@ -185,7 +185,7 @@ def test_few_layers_wait_to_be_drawn_at_a_time():
 
 
 def test_a_page_of_many_layers_shows_the_main_image_and_says_so(tmp_path):
-    page = report(many(tmp_path, scenes.MOST_LAYERS + 1)).decode()
+    page = report_page(many(tmp_path, scenes.MOST_LAYERS + 1)).decode()
     assert "The pictures show the main image alone: of 101 layers" in page
     assert page.count("data:image/webp") == 6
 
@@ -194,15 +194,15 @@ def test_a_page_of_more_components_has_fewer_slices(tmp_path, monkeypatch):
     monkeypatch.setattr(slices, "SIZE", 16)  # how many there are has nothing to do with it
     ws = Workspace()
     ws.set_main(image(tmp_path / "a.nii", np.ones((60, 60, 60), np.uint8)))
-    assert report(ws).count(b"data:image/webp") == 3 * 30  # every second slice
+    assert report_page(ws).count(b"data:image/webp") == 3 * 30  # every second slice
     for _ in range(3 * slices.MOST_WHOLE - 1):
         ws.add_overlay(ws.main.path).display.sticky = True
-    assert report(ws).count(b"data:image/webp") == 3 * 15
+    assert report_page(ws).count(b"data:image/webp") == 3 * 15
 
 
 def test_a_page_lists_the_labels_of_as_many_segmentations_as_it_says(tmp_path, monkeypatch):
     monkeypatch.setattr(contents, "MOST_TABLES", 3)
-    page = report(many(tmp_path, 6, Role.SEGMENTATION)).decode()
+    page = report_page(many(tmp_path, 6, Role.SEGMENTATION)).decode()
     assert page.count("Segmentation, layer") == 2 * 3  # once as a table's name
     assert "2 more segmentations are not listed." in page
 

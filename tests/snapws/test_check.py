@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from snapws import Label, LayerFileMissing, Workspace
-from snapws.check import Problem, check
+from snapws.check import Problem, check_workspace
 from tests.conformance.replay import RECORDINGS
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0, 2, 20], [0, 1, 0, 30], [0, 0, 0, 1.0]])
@@ -48,7 +48,7 @@ def test_all_well(scan, tmp_path):
     scan.add_segmentation(image(tmp_path / "float.nii", voxels(1, 2, dtype=np.float32)))
     other_place = image(tmp_path / "o.nii.gz", np.ones((9, 9, 9), np.float32), np.eye(4))
     scan.add_overlay(other_place)
-    assert check(scan) == ()
+    assert check_workspace(scan) == ()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_all_well(scan, tmp_path):
 )
 def test_labels(scan, tmp_path, values, message):
     scan.add_segmentation(image(tmp_path / "seg.nii.gz", values))
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("labels", "layer 001")
     assert message in problem.message
 
@@ -79,7 +79,7 @@ def test_labels_are_scaled_values(scan, tmp_path):
     header[112:116] = np.float32(5).tobytes()  # scl_slope
     path.write_bytes(header)
     scan.add_segmentation(path)
-    assert check(scan) == (
+    assert check_workspace(scan) == (
         Problem("labels", "layer 001", "its labels 5 are not in the label table"),
     )
 
@@ -95,7 +95,7 @@ def test_labels_are_whole_where_scaling_is_not_exact(scan, tmp_path, slope, stor
     data[112:120] = np.array([slope, 0], "<f4").tobytes()
     path.write_bytes(data)
     scan.add_segmentation(path)
-    assert check(scan) == ()
+    assert check_workspace(scan) == ()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_settings(scan, entry, stored, message):
     overlay.transform = np.diag([1.0, 1, 2, 1])
     overlay.display.set_linear_contrast(0, 10)
     overlay.registry[entry] = stored
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("settings", "layer 001")
     assert message in problem.message
 
@@ -120,7 +120,7 @@ def test_settings(scan, entry, stored, message):
 def test_a_matrix_that_is_not_used(scan):
     overlay = scan.add_overlay(scan.main.path)
     overlay.registry["ImageTransform.Offset.Element[0]"] = "3"
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("settings", "layer 001")
     assert "a matrix that is not used: without IsIdentity" in problem.message
 
@@ -129,7 +129,7 @@ def test_a_matrix_without_an_inverse(scan):
     overlay = scan.add_overlay(scan.main.path)
     overlay.registry["ImageTransform.IsIdentity"] = "0"
     overlay.registry["ImageTransform.Matrix.Element[2][2]"] = "0"
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("settings", "layer 001")
     assert "has no inverse" in problem.message
 
@@ -149,20 +149,20 @@ def test_settings_that_itksnap_takes_otherwise_are_remarks(scan, entry, stored, 
     overlay = scan.add_overlay(scan.main.path)
     key = "LayerMetaData." + ("DisplayMapping." if "." in entry else "") + entry
     overlay.registry[key] = stored
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where, problem.is_error) == ("settings", "layer 001", False)
     assert re.search(message, problem.message)
 
 
 def test_the_opacity_of_the_main_image_does_not_count(scan):
     scan.main.registry["LayerMetaData.Alpha"] = "255"
-    assert check(scan) == ()
+    assert check_workspace(scan) == ()
 
 
 def test_an_opacity_of_segmentations_beyond_1_is_a_remark(scan, tmp_path):
     scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
     scan.main.registry["ProjectMetaData.IRIS.LabelState.SegmentationAlpha"] = "128"
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert not problem.is_error
     assert problem.message.startswith("the opacity of the segmentations is 128, but goes from 0")
 
@@ -171,7 +171,7 @@ def test_an_opacity_of_segmentations_beyond_1_is_a_remark(scan, tmp_path):
 def test_files_out_of_reach(scan, tmp_path):
     scan.add_overlay(tmp_path / ("long" * 64))
     scan.add_overlay(tmp_path)
-    said = [one.message for one in check(scan)]
+    said = [one.message for one in check_workspace(scan)]
     assert said[0].endswith("cannot be reached: File name too long")
     assert said[1].endswith("is no file")
     with pytest.raises(LayerFileMissing, match="File name too long"):
@@ -185,7 +185,7 @@ def test_a_folder_that_one_may_not_enter(scan, tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     scan.add_overlay(closed / "scan.nii")
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert problem.message.endswith("cannot be reached: Permission denied")
 
 
@@ -197,13 +197,13 @@ def test_an_origin_that_is_no_number(scan, tmp_path):
     data[292:296] = np.array([np.nan], "<f4").tobytes()
     path.write_bytes(data)
     scan.add_overlay(path)
-    (found,) = check(scan)
+    (found,) = check_workspace(scan)
     assert (found.kind, found.where) == ("image", "layer 001")
     assert "its origin or its axes contain NaN or infinity" in found.message
     data[252:256] = np.array([1, 0], "<i2").tobytes()
     data[268:280] = np.array([np.nan] * 3, "<f4").tobytes()
     path.write_bytes(data)
-    assert "image" not in {one.kind for one in check(scan)}
+    assert "image" not in {one.kind for one in check_workspace(scan)}
 
 
 def test_the_opacity_of_segmentations(scan):
@@ -213,14 +213,14 @@ def test_the_opacity_of_segmentations(scan):
         "settings",
         "layer 001",
         "the opacity of the segmentations is not a number: set another one",
-    ) in check(scan)
+    ) in check_workspace(scan)
 
 
 def test_settings_that_are_not_used_are_no_problem(scan, tmp_path):
     scan.main.registry["LayerMetaData.Alpha"] = "nan"
     drawn = scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1, 2, 0)))
     drawn.display.color_map = "Jett"
-    assert check(scan) == ()
+    assert check_workspace(scan) == ()
     assert scan.picture(size=32).width
 
 
@@ -229,7 +229,7 @@ def test_more_values_than_there_are_labels(scan, tmp_path):
     scan.set_main(image(tmp_path / "big.nii", np.zeros(size, np.int16)))
     noise = np.arange(100_000, dtype=np.float32).reshape(size) + 0.5
     scan.add_segmentation(image(tmp_path / "noise.nii.gz", noise))
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert problem.kind == "labels"
     assert len(problem.message) < 300
 
@@ -245,17 +245,17 @@ def test_a_segmentation_that_itksnap_does_not_open(scan, tmp_path, size, message
     path = image(tmp_path / "seg.nii.gz", np.ones(size, np.uint8))
     scan.add_segmentation(path, any_size=True)
     said = f"{message}: ITK-SNAP does not open it"
-    assert list(check(scan)) == [Problem("geometry", "layer 001", said)]
+    assert list(check_workspace(scan)) == [Problem("geometry", "layer 001", said)]
 
 
 def test_a_still_segmentation_of_a_series_does_not_fit(scan, tmp_path):
     scan.set_main(image(tmp_path / "cine.nii.gz", np.zeros((4, 3, 2, 7), np.int16)))
     scan.labels = [Label(1, "one"), Label(2, "two")]
     scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1)), any_size=True)
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert problem.message.startswith("it has 1 time point, the main image 7")
     scan.set_segmentation(image(tmp_path / "seg.nii.gz", np.zeros((4, 3, 2, 7), np.uint8)))
-    assert check(scan) == ()
+    assert check_workspace(scan) == ()
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_segmentation_whose_header_puts_it_elsewhere(scan, tmp_path, change, h
     moved = AFFINE.copy()
     change(moved)
     scan.add_segmentation(image(tmp_path / "seg.nii.gz", np.ones((4, 3, 2), np.uint8), moved))
-    found = check(scan)
+    found = check_workspace(scan)
     assert [(one.kind, one.where) for one in found] == [("geometry", "layer 001")] * bool(how)
     if how:
         assert re.search(how, found[0].message)
@@ -302,7 +302,7 @@ def test_a_segmentation_before_the_main_image_is_held_against_it(inputs, scan, t
     layers.rename_folder("Layer[000]", "Layer[002]")
     layers.rename_folder("Layer[001]", "Layer[000]")
     layers.rename_folder("Layer[002]", "Layer[001]")
-    assert [problem.where for problem in check(scan)] == ["layer 000"]
+    assert [problem.where for problem in check_workspace(scan)] == ["layer 000"]
 
 
 @pytest.mark.parametrize("name", ["rgb.nii.gz", "vec3.nii.gz"])
@@ -310,7 +310,7 @@ def test_colours_are_no_labels(inputs, name):
     workspace = Workspace()
     workspace.set_main(inputs / name)
     workspace.add_segmentation(inputs / name)
-    (problem, *_) = check(workspace)
+    (problem, *_) = check_workspace(workspace)
     assert (problem.kind, problem.where) == ("geometry", "layer 001")
 
 
@@ -322,7 +322,7 @@ def test_files(base, inputs):
     base.add_overlay("https://example.org/x.nii.gz")
     base.add_overlay(inputs / "notanimage.nii.gz")
     base.add_mesh(inputs / "none.vtk")
-    found = [(problem.kind, problem.where, problem.message) for problem in check(base)]
+    found = [(problem.kind, problem.where, problem.message) for problem in check_workspace(base)]
     file = (inputs / "b.nii.gz").as_posix()
     assert found[0] == ("file", "layer 001", f"its file {file} is not there")
     assert found[1][:2] == ("image", "layer 003")
@@ -344,7 +344,7 @@ def test_voxels_from_elsewhere_are_not_read(scan, tmp_path, detached):
     header = "ObjectType = Image\nNDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\n"
     (folder / "a.mhd").write_text(f"{header}ElementDataFile = {detached}\n")
     scan.add_overlay(folder / "a.mhd")
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("image", "layer 001")
     assert ("which is not beside it" in problem.message) == (detached == "../secret.raw")
 
@@ -354,17 +354,21 @@ def test_a_checksum_is_checked_where_voxels_are_not_looked_at(base, inputs):
     damaged = bytearray((inputs / "b.nii.gz").read_bytes())
     damaged[-6] ^= 1
     (inputs / "b.nii.gz").write_bytes(damaged)
-    assert [(problem.kind, problem.where) for problem in check(base)] == [("image", "layer 001")]
+    assert [(problem.kind, problem.where) for problem in check_workspace(base)] == [
+        ("image", "layer 001")
+    ]
 
 
 def test_a_label_table_that_cannot_be_read(base):
     table = base.main.registry.make_folder("ProjectMetaData.IRIS.LabelTable")
     table["NumberOfElements"] = "many"
-    assert [(problem.kind, problem.where) for problem in check(base)] == [("labels", "label table")]
+    assert [(problem.kind, problem.where) for problem in check_workspace(base)] == [
+        ("labels", "label table")
+    ]
 
 
 def test_no_main_image():
-    (problem,) = check(Workspace())
+    (problem,) = check_workspace(Workspace())
     assert problem.kind == "no-main"
 
 
@@ -379,10 +383,10 @@ def test_memory_is_flat(scan, tmp_path):
             file.write(bytes(1_000_000))
     scan.set_main(tmp_path / "big.nii.gz")
     scan.add_segmentation(tmp_path / "big.nii.gz")
-    check(scan)  # what is imported on the way does not count
+    check_workspace(scan)  # what is imported on the way does not count
     tracemalloc.start()
     try:
-        assert check(scan) == ()
+        assert check_workspace(scan) == ()
         assert tracemalloc.get_traced_memory()[1] < 16_000_000
     finally:
         tracemalloc.stop()
@@ -393,7 +397,7 @@ def test_a_damaged_mesh(scan, tmp_path):
     (tmp_path / "scene.vrml").write_text("#VRML V2.0 utf8\n")
     scan.add_mesh(tmp_path / "tri.vtk")
     scan.add_mesh(tmp_path / "scene.vrml")
-    problem, _ = check(scan)
+    problem, _ = check_workspace(scan)
     assert (problem.kind, problem.where) == ("mesh", "mesh:0")
 
 
@@ -423,7 +427,7 @@ GRID_XML = '<VTKFile type="UnstructuredGrid" version="1.0"></VTKFile>'
 def test_a_mesh_that_itk_snap_cannot_open(scan, tmp_path, name, content):
     (tmp_path / name).write_text(content)
     scan.add_mesh(tmp_path / name)
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where, problem.is_error) == ("mesh", "mesh:0", True)
     assert name in problem.message
     if name != "ply.vtk":  # of which it is said that it is no VTK file
@@ -435,6 +439,6 @@ def test_a_mesh_that_itk_snap_cannot_open(scan, tmp_path, name, content):
 def test_what_is_no_mesh_at_all(scan, tmp_path, name):
     (tmp_path / name).write_text("no mesh at all\n")
     scan.add_mesh(tmp_path / name)
-    (problem,) = check(scan)
+    (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("mesh", "mesh:0")
     assert "this is not a mesh" in problem.message

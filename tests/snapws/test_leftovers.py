@@ -13,7 +13,7 @@ import pytest
 
 from snapws import Workspace, files, leftovers
 from snapws.archive import archive
-from snapws.verify import verify
+from snapws.verify import verify_archive
 from snapws.wt import main as wt
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -30,7 +30,7 @@ def moving(path, target):
     if path.parent.name == "new":
         {DIE}
 Path.replace = moving
-with files.appearing(folder, last="last.txt") as aside:
+with files.atomic_files(folder, last="last.txt") as aside:
     for name in ("first.txt", "last.txt"):
         (aside / name).write_text("new")
 """
@@ -46,13 +46,13 @@ def undoing(path, target):
     if not left:
         {DIE}
 Path.replace = undoing
-with files.appearing(folder, last="last.txt"):
+with files.atomic_files(folder, last="last.txt"):
     {DIE}
 """
 
 #: Dies while a file is written.
 WRITING = f"""{BEGIN}
-with files.replacing(Path(sys.argv[1], "picture.png")) as aside:
+with files.atomic_write(Path(sys.argv[1], "picture.png")) as aside:
     aside.write_text("half")
     {DIE}
 """
@@ -98,7 +98,7 @@ def folder(tmp_path: Path) -> Path:
 
 def use(folder: Path) -> None:
     """Use the folder again, without success."""
-    with pytest.raises(InterruptedError), files.appearing(folder, last="last.txt"):
+    with pytest.raises(InterruptedError), files.atomic_files(folder, last="last.txt"):
         raise InterruptedError
 
 
@@ -260,7 +260,7 @@ def test_a_planted_leftover_does_not_stop_an_archive_of_a_folder(base, tmp_path)
     archive(base, tmp_path / "out")
     plant(tmp_path / "out", tmp_path / "home" / "letter.txt", "parent")
     archive(base, tmp_path / "out")
-    assert [one.message[:11] for one in verify(tmp_path / "out", base)] == [".appearing-"]
+    assert [one.message[:11] for one in verify_archive(tmp_path / "out", base)] == [".appearing-"]
 
 
 @posix

@@ -13,8 +13,8 @@ import pytest
 
 from snapws import Workspace, mesh_formats
 from snapws.archive import archive
-from snapws.comparison import compare
-from snapws.verify import verify
+from snapws.comparison import compare_workspaces
+from snapws.verify import verify_archive
 
 MESH = """# vtk DataFile Version 4.2
 {title}
@@ -203,10 +203,10 @@ def test_an_archive_with_keys_of_meshes_is_verified_and_archived_again(study, tm
     study.save()
     archive(study, tmp_path / "out")
     path = tmp_path / "out" / "workspace.itksnap"
-    assert verify(path, study) == ()
+    assert verify_archive(path, study) == ()
     archive(Workspace.open(path), tmp_path / "again")
     assert (tmp_path / "again" / "workspace.itksnap").read_bytes() == path.read_bytes()
-    assert compare(study, Workspace.open(path)) == ()
+    assert compare_workspaces(study, Workspace.open(path)) == ()
 
 
 def test_an_array_whose_name_stays_a_persons_is_a_problem_of_an_archive(study, tmp_path):
@@ -214,7 +214,7 @@ def test_an_array_whose_name_stays_a_persons_is_a_problem_of_an_archive(study, t
     archive(study, tmp_path / "out")
     path = tmp_path / "out" / "workspace.itksnap"
     path.write_text(path.read_text().replace('"array_0"', '"Jane Doe"'))
-    kinds = {problem.kind for problem in verify(path)}
+    kinds = {problem.kind for problem in verify_archive(path)}
     assert kinds == {"privacy"}
 
 
@@ -240,7 +240,7 @@ def test_names_on_which_the_files_of_a_mesh_do_not_agree_are_left_out(study, tmp
 def test_compare_sees_keys_of_meshes(study, key, value):
     described(study, mesh(study.folder / "a.vtk"), ["Dr Jones area", "Normals"])
     other = Workspace.open(study.save())
-    assert compare(study, other) == ()
+    assert compare_workspaces(study, other) == ()
     other.meshes()[0].registry[key] = value
-    (difference,) = compare(study, other)
+    (difference,) = compare_workspaces(study, other)
     assert difference.place == "mesh:0"

@@ -13,7 +13,7 @@ import pytest
 
 from snapws import mesh_formats
 from snapws.archive import archive
-from snapws.check import check
+from snapws.check import check_workspace
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
 from snapws.mesh_formats import kinds
 from tests.snapws.mesh_samples import TRIANGLE, Vtp, binary_stl, f4, i4, legacy
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_mesh_is_never_taken(base, tmp_path, name):
             assert str(refused.value).startswith(f"mesh:0: {path}")
             assert isinstance(refused.value, MeshDamaged) == (name in DAMAGED)
             assert not (tmp_path / "out").exists()
-    assert [one.where for one in check(base) if one.kind == "mesh"] == ["mesh:0"]
+    assert [one.where for one in check_workspace(base) if one.kind == "mesh"] == ["mesh:0"]
 
 
 @pytest.mark.parametrize("name", ["a.byu", "b.y", "A.BYU"])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from snapws import Label, Workspace, WorkspaceError
 from snapws.archive import archive
-from snapws.report import report, save, slices
+from snapws.report import report_page, save_page, slices
 from snapws.report.document import MOST_ROWS, MOST_TEXT, element, table, typed
 
 
@@ -48,7 +48,7 @@ def ws(tmp_path) -> Workspace:
 
 
 def made(workspace: Workspace) -> html.HtmlElement:
-    return html.document_fromstring(report(workspace))
+    return html.document_fromstring(report_page(workspace))
 
 
 def rows(page, caption: str) -> list[list[str]]:
@@ -430,15 +430,15 @@ def test_much_is_cut():
 
 def test_a_page_replaces_a_page_and_nothing_else(ws, tmp_path):
     target = tmp_path / "page.html"
-    save(report(Workspace()), target)
-    save(data := report(ws), target)
+    save_page(report_page(Workspace()), target)
+    save_page(data := report_page(ws), target)
     assert target.read_bytes() == data
     target.write_text("mine")
     with pytest.raises(WorkspaceError, match=r"page.html exists and is not a report: choose anoth"):
-        save(data, target)
+        save_page(data, target)
     assert target.read_text() == "mine"
 
 
 def test_a_folder_that_is_not_there_is_named_before_images_are_read(ws, tmp_path):
     with pytest.raises(WorkspaceError, match=r"there is no such folder: make it first"):
-        save(b"", tmp_path / "none" / "page.html")
+        save_page(b"", tmp_path / "none" / "page.html")

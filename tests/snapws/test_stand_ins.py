@@ -13,7 +13,7 @@ import pytest
 
 from snapws import Workspace, images, labels, mesh_formats, paths, transform_files
 from snapws.archive import archive
-from snapws.check import check
+from snapws.check import check_workspace
 from snapws.errors import (
     ImageError,
     LayerFileMissing,
@@ -163,7 +163,7 @@ def test_a_missing_file_of_voxels_is_named_and_not_its_header(
     with pytest.raises(ImageError) as refusal:
         list(images.read_header(path).voxels())
     assert str(refusal.value) == expected
-    (problem,) = check(workspace)
+    (problem,) = check_workspace(workspace)
     assert (problem.kind, problem.message) == ("image", expected)
     with pytest.raises(WorkspaceError) as failure:
         archive(workspace, tmp_path / "out")
@@ -185,7 +185,7 @@ def test_a_missing_header_of_a_pair_is_named(tmp_path):
 def missing(workspace: Workspace, file: str) -> str:
     """Return what check says of the main image's file, and that `layer` says the same."""
     workspace.main.stored_path = file
-    (problem,) = check(workspace)
+    (problem,) = check_workspace(workspace)
     assert problem.kind == "file"
     with pytest.raises(LayerFileMissing) as refusal:
         workspace.layer("M")
@@ -303,7 +303,7 @@ def test_a_layer_with_a_file_url_is_read(workspace, scan, tmp_path):
     spaced = scan.rename(tmp_path / "my scan.nii.gz")
     workspace.main.stored_path = spaced.as_uri()
     assert workspace.layer("M").path == spaced
-    assert check(workspace) == ()
+    assert check_workspace(workspace) == ()
     assert workspace.add_overlay(spaced.as_uri()).stored_path == spaced.as_posix()
     workspace.save(tmp_path / "w.itksnap")
     assert Workspace.open(tmp_path / "w.itksnap").main.stored_path == spaced.as_posix()

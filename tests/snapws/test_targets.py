@@ -264,7 +264,7 @@ def test_a_stranger_does_not_choose_where_a_picture_goes(study, tmp_path, kind):
         target.symlink_to(tmp_path / "fifo")
         os.chown(target, 65534, 65534, follow_symlinks=False)
     with pytest.raises(PermissionError, match="another user made"):
-        scenes.save(Workspace.open(study).picture(size=32), target)
+        scenes.save_picture(Workspace.open(study).picture(size=32), target)
 
 
 @posix
@@ -305,12 +305,12 @@ def test_a_link_to_a_disk_is_refused(tmp_path):
 
 def test_a_report_that_is_a_link_to_a_report_is_replaced(study, tmp_path):
     page = tmp_path / "page.html"
-    reports.save(reports.report(Workspace.open(study)), page)
+    reports.save_page(reports.report_page(Workspace.open(study)), page)
     before = page.read_bytes()
     try:
         (tmp_path / "link.html").symlink_to(page)
     except OSError:
         pytest.skip("links take a privilege on Windows")
-    reports.save(before + b"<!-- new -->", tmp_path / "link.html")
+    reports.save_page(before + b"<!-- new -->", tmp_path / "link.html")
     assert page.read_bytes() == before
     assert not (tmp_path / "link.html").is_symlink()

@@ -73,7 +73,7 @@ def _mapped(folder, reslice, file):
 
 def _expected(layer, ras):
     header = images.read_header(layer.workspace.main.path)
-    points = np.moveaxis(np.indices(header.extent), 0, -1)
+    points = np.moveaxis(np.indices(header.spatial_shape), 0, -1)
     to_layer = ras @ geometry.affine(header)
     return points @ to_layer[:3, :3].T + to_layer[:3, 3]
 
@@ -147,7 +147,7 @@ def test_flirts_first_voxels_are_at_the_end_of_x_where_x_runs_to_the_right(
     zero = []
     for one, hand in ((layer, moving), (layer.workspace.main, reference)):
         header = images.read_header(one.path)
-        x = header.extent[0] - 1 if hand == "neurological" else 0
+        x = header.spatial_shape[0] - 1 if hand == "neurological" else 0
         zero.append(geometry.affine(header) @ [x, 0, 0, 1])
     assert np.abs(layer.transform @ zero[1] - zero[0]).max() < 1e-6
 
@@ -266,7 +266,7 @@ def test_a_register_dat_maps_mm_of_freesurfer_as_nibabel_has_them(tmp_path):
     to_own = []
     for one in (layer, layer.workspace.main):
         header = images.read_header(one.path)
-        made = nib.MGHImage(np.zeros(header.extent, np.float32), geometry.affine(header))
+        made = nib.MGHImage(np.zeros(header.spatial_shape, np.float32), geometry.affine(header))
         to_own.append(made.header.get_vox2ras_tkr() @ np.linalg.inv(made.header.get_vox2ras()))
     expected = np.linalg.inv(to_own[0]) @ RAS @ to_own[1]
     assert apart(layer, expected) < 1e-3  # MGH is in single precision

@@ -12,7 +12,7 @@ from nibabel.nifti1 import Nifti1Header
 
 from snapws import ArchiveError, RegistryError, Workspace
 from snapws.archive import archive
-from snapws.verify import verify
+from snapws.verify import verify_archive
 from tests.snapws.images.test_images import write_nifti
 
 
@@ -28,13 +28,13 @@ def layer(sent: Path, number: int) -> Path:
 
 
 def only_problem(folder: Path) -> tuple[str, str, str]:
-    (problem,) = verify(folder)
+    (problem,) = verify_archive(folder)
     return problem.kind, problem.where, problem.message
 
 
 def test_an_archive_is_what_it_says(sent, tmp_path):
-    assert verify(sent) == ()
-    assert verify(str(sent.rename(tmp_path / "moved"))) == ()
+    assert verify_archive(sent) == ()
+    assert verify_archive(str(sent.rename(tmp_path / "moved"))) == ()
 
 
 @pytest.mark.parametrize("name", ["scaled_i16.nii.gz", "vec3.nii.gz", "rgb.nii.gz", "t4d.nii.gz"])
@@ -42,7 +42,7 @@ def test_every_kind_of_voxel_is_hashed_as_the_archive_names_it(inputs, tmp_path,
     workspace = Workspace()
     workspace.set_main(inputs / name)
     archive(workspace, tmp_path / "sent")
-    assert verify(tmp_path / "sent") == ()
+    assert verify_archive(tmp_path / "sent") == ()
 
 
 def test_a_changed_voxel(sent):
@@ -75,12 +75,12 @@ def test_two_layers_exchanged(sent):
     one, two = first.read_bytes(), second.read_bytes()
     first.write_bytes(two)
     second.write_bytes(one)
-    assert [problem.where for problem in verify(sent)] == ["layer 000", "layer 002"]
+    assert [problem.where for problem in verify_archive(sent)] == ["layer 000", "layer 002"]
 
 
 def test_names_that_are_not_the_content(base, tmp_path):
     archive(base, tmp_path / "kept", names="keep")
-    found = verify(tmp_path / "kept")
+    found = verify_archive(tmp_path / "kept")
     assert {problem.kind for problem in found} == {"file"}
     assert len(found) == 4
 
@@ -117,33 +117,33 @@ def test_meshes_are_named_by_their_bytes(sent, inputs):
     path.write_bytes(data)
     workspace.add_mesh(path)
     workspace.save()
-    assert verify(sent) == ()
+    assert verify_archive(sent) == ()
     path.write_bytes(data + b"\n")
     assert only_problem(sent)[:2] == ("image", "mesh:0")
 
 
 def test_what_is_no_archive(sent, tmp_path):
     with pytest.raises(ArchiveError, match="cannot read the archive .*none: No such file"):
-        verify(tmp_path / "none")
+        verify_archive(tmp_path / "none")
     (sent / "second.itksnap").write_bytes(b"")
     with pytest.raises(ArchiveError, match=r"holds second.itksnap, workspace.itksnap"):
-        verify(sent)
+        verify_archive(sent)
     (sent / "workspace.itksnap").unlink()
     with pytest.raises(RegistryError, match=r"second.itksnap"):
-        verify(sent)
+        verify_archive(sent)
 
 
 def test_an_archive_is_held_against_its_source(base, sent, inputs):
-    assert verify(sent, base) == ()
+    assert verify_archive(sent, base) == ()
     base.layers()[1].file = inputs / "t4d.nii.gz"
     base.layers()[2].file = inputs / "nothing.nii.gz"
-    problems = {problem.where: problem for problem in verify(sent, base)}
+    problems = {problem.where: problem for problem in verify_archive(sent, base)}
     assert set(problems) == {"layer 001", "layer 002"}
     assert problems["layer 001"].kind == "source"
     assert "t4d.nii.gz: dim is" in problems["layer 001"].message
     assert "nothing.nii.gz" in problems["layer 002"].message
     base.remove(base.layers()[3])
-    (problem,) = verify(sent, base)
+    (problem,) = verify_archive(sent, base)
     assert problem.message == "it has 4 layers and surfaces, the source has 3"
 
 
@@ -156,13 +156,13 @@ def test_another_geometry_or_scaling_than_the_source(base, sent, tmp_path, field
     before = tmp_path / "same.nii"
     before.write_bytes(header.binaryblock + bytes(4) + voxels)
     base.layers()[2].file = before
-    assert verify(sent, base) == ()
+    assert verify_archive(sent, base) == ()
     if field == "pixdim":
         header["pixdim"][2] = value
     else:
         header[field] = value
     before.write_bytes(header.binaryblock + bytes(4) + voxels)
-    (problem,) = verify(sent, base)
+    (problem,) = verify_archive(sent, base)
     assert f"{field} is" in problem.message
 
 
@@ -171,7 +171,7 @@ def test_other_voxels_than_the_source(base, sent, tmp_path):
     content[-1] ^= 1
     (tmp_path / "other.nii").write_bytes(content)
     base.layers()[2].file = tmp_path / "other.nii"
-    (problem,) = verify(sent, base)
+    (problem,) = verify_archive(sent, base)
     assert problem.message.endswith("other.nii: voxels")
 
 
@@ -206,7 +206,7 @@ def test_another_programs_archive_may_say_more(sent):
     path.write_bytes(gzip.compress(content))
     workspace = Workspace.open(sent / "workspace.itksnap")
     workspace.save()
-    assert verify(sent) == ()
+    assert verify_archive(sent) == ()
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_a_path_that_says_more_than_the_name(sent, path):
     put = f'<entry key="AbsolutePath" value="{path.format(name)}" />' if path else ""
     workspace.write_text(text.replace(line, put))
     (sent / "jane").rmdir()
-    assert "privacy" in {problem.kind for problem in verify(sent)} or path is None
-    assert verify(sent) != ()
+    assert "privacy" in {problem.kind for problem in verify_archive(sent)} or path is None
+    assert verify_archive(sent) != ()
 
 
 @pytest.mark.parametrize("spoil", ["twin", "three", "padding"])
@@ -256,8 +256,8 @@ def test_stored_voxels_count_and_not_only_scaled_ones(tmp_path):
         workspace.set_main(write_nifti(tmp_path / f"{value}.nii", voxels, scl_slope=2, scl_inter=0))
         workspaces.append(workspace)
     archive(workspaces[0], tmp_path / "out")
-    assert verify(tmp_path / "out", workspaces[0]) == ()
-    (problem,) = verify(tmp_path / "out", workspaces[1])
+    assert verify_archive(tmp_path / "out", workspaces[0]) == ()
+    (problem,) = verify_archive(tmp_path / "out", workspaces[1])
     assert problem.message.endswith(": voxels")
 
 
@@ -268,4 +268,4 @@ def test_what_is_archived_is_what_verify_allows(base, tmp_path):
     base.registry["TimePointProperties.TimePoints.TimePoint[1].Tags"] = "Jane"
     for privacy in ("standard", "strict"):
         archive(base, tmp_path / privacy, privacy=privacy)
-        assert verify(tmp_path / privacy, base) == ()
+        assert verify_archive(tmp_path / privacy, base) == ()

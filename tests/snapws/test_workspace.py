@@ -374,7 +374,7 @@ def test_any_bytes_give_a_workspace_or_a_workspace_error(tmp_path_factory, data)
             view()
         except WorkspaceError as error:
             assert "\n" not in str(error)
-    settled = workspace.settled(path.parent)
+    settled = workspace.as_saved_in(path.parent)
     assert xml_format.parse(xml_format.to_bytes(settled.registry), "x").registry == settled.registry
 
 

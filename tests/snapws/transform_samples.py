@@ -63,7 +63,7 @@ def corners(layer: Layer) -> np.ndarray:
 
     header = images.read_header(layer.workspace.main.path)
     ends = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)])
-    return ends * [*np.array(header.extent) - 1, 1] @ geometry.affine(header).T
+    return ends * [*np.array(header.spatial_shape) - 1, 1] @ geometry.affine(header).T
 
 
 def apart(layer: Layer, expected: np.ndarray) -> float:

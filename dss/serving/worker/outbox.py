@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dss.serving.job import Attached
-from snapws.files import replacing, write_bytes
+from snapws.files import atomic_write, write_bytes
 
 if TYPE_CHECKING:
     from dss.provider import Category
@@ -53,7 +53,7 @@ class Outbox:
         number = self._last = self._last + 1
         words = item._asdict()
         if isinstance(item, Attached):
-            with replacing(self._file(number, "data")) as data:
+            with atomic_write(self._file(number, "data")) as data:
                 shutil.copyfile(item.file, data)
             del words["file"]
         write_bytes(self._file(number, "json"), json.dumps(words).encode("ascii"))

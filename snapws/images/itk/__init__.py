@@ -85,7 +85,7 @@ class DecodedImageHeader(ImageHeader):
         return self.slices if len(self.slices) > 1 else super().files
 
     @property
-    def whole(self) -> bool:
+    def needs_whole_image(self) -> bool:
         """Whether reading its content takes all of it in memory at once."""
         return self.components > 1 or len(self.slices) == 1
 
@@ -104,10 +104,10 @@ class DecodedImageHeader(ImageHeader):
         for component in range(self.components):
             for path, image in zip(self.slices, images, strict=True):
                 values = sitk.GetArrayViewFromImage(image).ravel()
-                if values.nbytes * len(self.slices) != self.size:
+                if values.nbytes * len(self.slices) != self.nbytes:
                     raise ImageDamaged(
                         f"{path}: {values.nbytes} bytes of voxels, where its header says "
-                        f"{self.size // len(self.slices)}"
+                        f"{self.nbytes // len(self.slices)}"
                     )
                 values = values.view(_RGB) if self.dtype == _RGB else values
                 yield from _component(values, self, self.components, component)
@@ -132,7 +132,7 @@ class StoredImageHeader(ImageHeader):
         return (self.path, *self.stored.named)
 
     @property
-    def whole(self) -> bool:
+    def needs_whole_image(self) -> bool:
         """Whether reading its content takes all of it in memory at once."""
         return self.interleaved > 1
 
@@ -146,8 +146,10 @@ class StoredImageHeader(ImageHeader):
                 opened, or too large to be in memory.
             ImageError: A file cannot be read.
         """
-        row_size = self.extent[0] * self.interleaved * self.dtype.itemsize
-        pieces = StoredVoxels(self.stored, self._parts(), self.dtype, self.size, row_size).pieces()
+        row_size = self.spatial_shape[0] * self.interleaved * self.dtype.itemsize
+        pieces = StoredVoxels(
+            self.stored, self._parts(), self.dtype, self.nbytes, row_size
+        ).pieces()
         if self.interleaved == 1:
             yield from pieces
             return

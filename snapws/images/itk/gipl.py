@@ -25,7 +25,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
     try:
         is_gzip = file.read(2) == compression.GZIP_MAGIC
         file.seek(0)
-        with closing(compression.pieces(file)) as pieces:
+        with closing(compression.iter_decompressed(file)) as pieces:
             for piece in pieces:
                 block += piece[: _SIZE - len(block)]
                 if len(block) == _SIZE:

@@ -220,12 +220,12 @@ class StoredVoxels:
 
     def _stream(self, file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
         if self.stored.encoding == "zlib":
-            return compression.zlib_pieces(file)
+            return compression.iter_zlib_decompressed(file)
         begin = file.tell()
         if file.read(2) != compression.GZIP_MAGIC:
             raise ImageDamaged(f"{path}: its voxels are said to be gzip, and are not")
         file.seek(begin)
-        return compression.pieces(file)
+        return compression.iter_decompressed(file)
 
     def _refuse_other_header(self, path: Path, head: bytes, offset: int) -> None:
         """Refuse voxels that begin within a header which is not that of this image."""

@@ -20,7 +20,7 @@ from dss.serving.description import problems
 from dss.serving.job import Attached, Job
 from snapws import Label, Workspace
 from snapws.archive import archive
-from snapws.verify import verify
+from snapws.verify import verify_archive
 from tests.dss.examples import phantom
 
 ROOT = Path(__file__).parents[3]
@@ -235,7 +235,7 @@ def test_the_result_has_both_layers_and_their_labels(cut: Any, tmp_path: Path) -
     assert len({label.color for label in workspace.labels}) == 3
     assert outcome.told.progress_values[-1] == 1.0
     archive(workspace, tmp_path / "archive")
-    assert verify(tmp_path / "archive") == ()
+    assert verify_archive(tmp_path / "archive") == ()
 
 
 @pytest.mark.parametrize("dtype", ["u1", ">i2", "u2", "f4"])

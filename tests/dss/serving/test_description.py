@@ -23,7 +23,7 @@ from dss.serving.declaration import load
 from dss.serving.description import Problem, begin, missing, problems, template
 from dss.serving.job import Job
 from snapws import Role, Workspace
-from snapws.check import check as check_workspace
+from snapws.check import check_workspace
 
 _numbers = count(1)
 

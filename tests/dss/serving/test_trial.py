@@ -15,7 +15,7 @@ from nibabel.nifti1 import Nifti1Image
 from dss.errors import ServiceError
 from dss.serving.trial import run
 from snapws import Workspace
-from snapws.verify import verify
+from snapws.verify import verify_archive
 
 HEADER = "import pathlib\nfrom dss import service\n"
 SERVICE = (
@@ -49,7 +49,7 @@ def test_result(workspace: Workspace, tmp_path: Path) -> None:
     result = run(service(tmp_path, SERVICE), given, tmp_path / "out", tell=lines.append)
     assert Path.cwd() == before
     assert given.read_bytes() == bytes_before
-    verify(result)
+    verify_archive(result)
     found = Workspace.open(result)
     voxels = [
         numpy.asarray(Nifti1Image.from_filename(found.layer(tag=tag).path).dataobj)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from snapws import ComponentMode, Label, Workspace, WorkspaceError, labels
 from snapws.archive import archive
-from snapws.comparison import Difference, compare, picture
+from snapws.comparison import Difference, compare_workspaces, draw_comparison
 from snapws.layers import Layer, Role
 from tests.conformance import replay
 
@@ -78,8 +78,8 @@ def _mirrored_place(place: str) -> str:
 
 def found(a: Workspace, b: Workspace, **options: Any) -> set[tuple[str, str]]:
     """Compare both ways, and give what differs where."""
-    differences = compare(a, b, **options)
-    assert mirrored(differences) == set(compare(b, a, **options))
+    differences = compare_workspaces(a, b, **options)
+    assert mirrored(differences) == set(compare_workspaces(b, a, **options))
     assert len(set(differences)) == len(differences)
     return {(one.place, one.what) for one in differences}
 
@@ -88,8 +88,8 @@ def found(a: Workspace, b: Workspace, **options: Any) -> set[tuple[str, str]]:
 
 
 def test_a_workspace_does_not_differ_from_itself(study, edited):
-    assert compare(study, study) == ()
-    assert compare(study, edited) == ()
+    assert compare_workspaces(study, study) == ()
+    assert compare_workspaces(study, edited) == ()
 
 
 @pytest.mark.parametrize("names", ["hash", "keep"])
@@ -161,7 +161,7 @@ def test_layers_that_were_added_and_removed(study, edited):
         *{("layer 002 / 001", "number"), ("layer 003 / 002", "number")},
     }
     edited.layers()[3].file = study.folder / "target_edited.nii.gz"
-    differences = compare(study, edited)
+    differences = compare_workspaces(study, edited)
     assert [(one.place, one.what) for one in differences] == [
         ("layer 001", "layer"),
         ("layer 003", "layer"),
@@ -234,7 +234,7 @@ def test_transforms_differ_by_what_they_do_to_a_corner(study, edited):
     angle = math.radians(1)
     turned[:2, :2] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     edited.layers()[1].transform = SHIFT @ turned
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert (difference.place, difference.what) == ("layer 001", "transform")
     assert difference.a == tuple(map(tuple, SHIFT.tolist()))
     main = nibabel.load(study.main.path)
@@ -269,7 +269,7 @@ def own_map(layer: Layer, *reds: int) -> None:
 def test_colour_maps_differ_by_what_is_drawn(study, edited):
     before = Workspace.open(study.path)
     own_map(edited.layers()[1], 0, 255)
-    (difference,) = compare(before, edited)
+    (difference,) = compare_workspaces(before, edited)
     assert (difference.place, difference.what, difference.a) == ("layer 001", "color_map", "")
     assert difference.b == ((0, 0, 0, 0, 255), (1, 255, 0, 0, 255))
     own_map(before.layers()[1], 0, 255)
@@ -285,7 +285,7 @@ def test_colour_maps_differ_by_what_is_drawn(study, edited):
     key = "LayerMetaData.DisplayMapping.ColorMap.ControlPoint[0001]"
     edited.layers()[1].registry[f"{key}.Type"] = "Discontinuous"
     edited.layers()[1].registry[f"{key}.Right.A"] = "51"
-    (difference,) = compare(before, edited)
+    (difference,) = compare_workspaces(before, edited)
     assert difference.b == ((0, 0, 0, 0, 255), (1, 255, 0, 0, 255, 255, 0, 0, 51))
     edited.layers()[1].registry[f"{key}.Right.A"] = "much"
     assert found(before, edited) == {("layer 001", "color_map")}
@@ -324,7 +324,7 @@ def test_the_opacity_of_the_segmentations(study, edited):
     edited.main.registry[key] = "0.5"
     assert found(study, edited) == set()
     edited.main.registry[key] = "0.2"
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert difference == Difference("workspace", "segmentation_opacity", 0.5, 0.2)
     assert found(study, edited) == {("workspace", "segmentation_opacity")}
     edited.main.registry[key] = "much"
@@ -339,7 +339,7 @@ def test_size_and_place_of_an_image(study, edited, tmp_path):
     moved[0, 3] += 0.5
     nibabel.save(nibabel.Nifti1Image(voxels, moved), tmp_path / "moved.nii.gz")
     edited.layers()[1].file = tmp_path / "moved.nii.gz"
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert (difference.what, difference.distance_mm) == ("affine", pytest.approx(0.5, rel=1e-4))
     nibabel.save(
         nibabel.Nifti1Image(voxels, image.affine @ np.diag([2, 1, 1, 1])), tmp_path / "wide.nii.gz"
@@ -350,7 +350,7 @@ def test_size_and_place_of_an_image(study, edited, tmp_path):
     flat = voxels.reshape((y, x, z), order="F")
     nibabel.save(nibabel.Nifti1Image(flat, image.affine), tmp_path / "flat.nii.gz")
     edited.layers()[1].file = tmp_path / "flat.nii.gz"
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert (difference.what, difference.a, difference.b) == ("size", (x, y, z), (y, x, z))
 
 
@@ -376,7 +376,7 @@ def test_the_corners_of_both_main_images_count(study, edited, tmp_path):
     nibabel.save(nibabel.Nifti1Image(larger, image.affine), tmp_path / "larger.nii.gz")
     edited.main.file = tmp_path / "larger.nii.gz"
     edited.layers()[1].transform = SHIFT @ np.diag([1.01, 1, 1, 1])
-    distances = {one.what: one.distance_mm for one in compare(study, edited)}
+    distances = {one.what: one.distance_mm for one in compare_workspaces(study, edited)}
     far = (image.affine @ (larger.shape[0] - 1, 0, 0, 1))[0]
     assert distances["transform"] == pytest.approx(0.01 * far)
     assert {what for _, what in found(study, edited)} == {"voxels", "file", "size", "transform"}
@@ -447,20 +447,20 @@ def test_what_is_compared_of_annotations(study, edited, number, what, value):
 def test_what_is_compared_of_labels(study, edited, what, value):
     first, *rest = edited.labels
     edited.labels = (replace(first, **{what: value}), *rest)
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert difference == Difference("label 1", what, getattr(first, what), value)
 
 
 def test_what_cannot_be_read_differs_and_is_told(study, edited, tmp_path):
     here, there = Workspace.open(study.path), edited
     there.layers()[1].file = tmp_path / "gone.nii.gz"
-    (name, voxels) = compare(here, there)
+    (name, voxels) = compare_workspaces(here, there)
     assert (name.what, name.b) == ("file", "gone.nii.gz")
     gone = f"its file {(tmp_path / 'gone.nii.gz').as_posix()} is not there"
     assert (voxels.place, voxels.what, voxels.b) == ("layer 001", "voxels", gone)
     assert len(voxels.a) == 32
     here.layers()[1].file = tmp_path / "gone.nii.gz"
-    (both,) = compare(here, there)
+    (both,) = compare_workspaces(here, there)
     assert (both.what, both.a, both.b) == ("voxels", gone, gone)
     for one in (here, there):
         one.layers()[1].file = "https://example.org/mri.nii.gz"
@@ -473,7 +473,7 @@ def test_damaged_images_and_missing_surfaces(study, edited, tmp_path):
     data = (study.folder / "source.nii.gz").read_bytes()
     (tmp_path / "source.nii.gz").write_bytes(data[: len(data) // 2])
     edited.layers()[1].file = tmp_path / "source.nii.gz"
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert "bytes of voxels missing" in difference.b
     (tmp_path / "source.nii.gz").write_bytes(b"none")
     edited.layers()[2].stored_path = ""
@@ -481,14 +481,14 @@ def test_damaged_images_and_missing_surfaces(study, edited, tmp_path):
     edited = Workspace.open(study.path)
     edited.remove(edited.meshes()[0])
     edited.add_mesh(tmp_path / "cortex.vtk", nickname="Cortex", tags=["Surface"])
-    (difference,) = compare(study, edited)
+    (difference,) = compare_workspaces(study, edited)
     assert (difference.place, difference.what) == ("mesh:0", "surfaces")
     assert difference.b[0].endswith("cortex.vtk is not there")
     assert found(edited, edited) == {("mesh:0", "surfaces")}
 
 
 def test_workspaces_without_layers_and_values_that_are_none(study, edited):
-    assert compare(Workspace(), Workspace()) == ()
+    assert compare_workspaces(Workspace(), Workspace()) == ()
     kinds = {what for _, what in found(Workspace(), study)}
     assert kinds == {"layer", "mesh", "label", "time_point", "annotation"}
     table = "Layers.Layer[000].ProjectMetaData.IRIS.LabelTable"
@@ -506,7 +506,7 @@ def test_a_main_image_that_cannot_be_read_is_taken_for_a_head(study, edited, tmp
     before = Workspace.open(study.path)
     before.main.file = edited.main.file = tmp_path / "gone.nii.gz"
     edited.layers()[1].transform = SHIFT + np.pad([[0.5]], ((0, 3), (3, 0)))
-    differences = {one.what: one for one in compare(before, edited)}
+    differences = {one.what: one for one in compare_workspaces(before, edited)}
     assert differences["transform"].distance_mm == pytest.approx(0.5)
 
 
@@ -717,8 +717,8 @@ def test_any_order_of_the_layers_is_told(study, order):
 def test_both_are_drawn_at_the_same_slices(study, edited):
     edited.layers()[3].file = study.folder / "target_edited.nii.gz"  # its centre is elsewhere
     edited.remove(edited.layers()[2])
-    both = picture(study, edited, size=64)
-    same = picture(study, study, size=64)
+    both = draw_comparison(study, edited, size=64)
+    same = draw_comparison(study, study, size=64)
     assert both.size == same.size
     half = both.width // 2
     assert np.array_equal(np.asarray(both)[:, :half], np.asarray(same)[:, :half])
@@ -730,14 +730,14 @@ def test_both_are_drawn_at_the_same_slices(study, edited):
 def test_main_images_of_another_grid_are_cut_through_their_own_middle(study, tmp_path):
     other = Workspace()
     other.set_main(study.folder / "source.nii.gz")
-    assert _is_on_the_right(other.picture(size=64), picture(study, other, size=64))
+    assert _is_on_the_right(other.picture(size=64), draw_comparison(study, other, size=64))
     image = nibabel.load(study.main.path)
     moved = image.affine.copy()
     moved[2, 3] += 3  # of the same size, at another place
     voxels = np.roll(np.asanyarray(image.dataobj), 9, 0)
     nibabel.save(nibabel.Nifti1Image(voxels, moved), tmp_path / "moved.nii.gz")
     other.set_main(tmp_path / "moved.nii.gz")
-    assert _is_on_the_right(other.picture(size=64), picture(study, other, size=64))
+    assert _is_on_the_right(other.picture(size=64), draw_comparison(study, other, size=64))
 
 
 def _is_on_the_right(one, both) -> bool:

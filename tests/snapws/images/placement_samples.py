@@ -39,7 +39,7 @@ def ours(path: Path) -> Place | None:
         header = images.read_header(path)
     except ImageError:
         return None
-    return Place(np.array(header.extent), *header.placement)
+    return Place(np.array(header.spatial_shape), *header.placement)
 
 
 def itks(path: Path, kind: str) -> Place | None:

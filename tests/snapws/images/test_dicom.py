@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snapws import ImageDamaged, ImageUnsupported, Workspace, images
-from snapws.check import check
+from snapws.check import check_workspace
 
 pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
 pydicom = pytest.importorskip("pydicom", reason="needs the extra 'formats'")
@@ -87,7 +87,7 @@ def test_a_localizer_in_the_series_is_set_aside(tmp_path):
     )
     assert values(images.read_header(file)) == [2, 3, 4, 5, 6]
     header = images.read_header(tmp_path / "scan" / "a.dcm")
-    assert header.dimensions == (10, 10, 1)
+    assert header.stored_shape == (10, 10, 1)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_the_series_is_the_one_that_the_workspace_names(tmp_path, kind, identifi
     other = write_series(tmp_path / "scan", first=10, SeriesNumber=77)
     found = workspace_of(other, identifier)
     assert values(found.main.header()) == [0, 1, 2, 3, 4]
-    assert not check(found)
+    assert not check_workspace(found)
     assert values(workspace_of(other, f"{SERIES}.9999").main.header()) == [10, 11, 12, 13, 14]
 
 
 def test_an_archive_has_the_series_that_the_workspace_names(tmp_path):
     from snapws.archive import archive
-    from snapws.verify import verify
+    from snapws.verify import verify_archive
 
     write_series(tmp_path / "scan")
     other = write_series(tmp_path / "scan", first=10, SeriesNumber=77)
@@ -141,7 +141,7 @@ def test_an_archive_has_the_series_that_the_workspace_names(tmp_path):
     packed = archive(made, tmp_path / "out")
     assert values(Workspace.open(packed.workspace).main.header()) == [0, 1, 2, 3, 4]
     assert SERIES not in packed.workspace.read_text(encoding="utf-8")
-    verify(packed.workspace, against=made)
+    verify_archive(packed.workspace, against=made)
 
 
 @pytest.mark.parametrize("has_preamble", [True, False], ids=["preamble", "no preamble"])

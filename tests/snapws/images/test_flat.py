@@ -13,8 +13,8 @@ import pytest
 
 from snapws import ImageDamaged, ImageUnsupported, Workspace, images
 from snapws.archive import archive
-from snapws.check import check
-from snapws.verify import verify
+from snapws.check import check_workspace
+from snapws.verify import verify_archive
 
 sitk = pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
 pillow = pytest.importorskip("PIL.Image", reason="needs the extra 'pictures'")
@@ -59,7 +59,7 @@ def test_an_image_is_what_simpleitk_reads(tmp_path, name):
     meant = sitk.ReadImage(str(path))
     assert np.array_equal(presented(path), sitk.GetArrayFromImage(meant))
     header = images.read_header(path)
-    assert header.dimensions == (60, 40, 0)
+    assert header.stored_shape == (60, 40, 0)
     assert np.allclose(header.nifti["pixdim"][1:3], meant.GetSpacing())
 
 
@@ -67,9 +67,9 @@ def test_an_image_is_what_simpleitk_reads(tmp_path, name):
 def test_it_is_archived(tmp_path, name):
     made = Workspace()
     made.set_main(written(tmp_path, name))
-    assert not [one for one in check(made) if one.kind == "image"]
+    assert not [one for one in check_workspace(made) if one.kind == "image"]
     packed = archive(made, tmp_path / "out").workspace
-    verify(packed, against=made)
+    verify_archive(packed, against=made)
     kept = sitk.GetArrayFromImage(sitk.ReadImage(Workspace.open(packed).main.path))
     assert np.array_equal(kept.ravel(), presented(tmp_path / name).ravel())
 
@@ -187,7 +187,7 @@ def test_an_archive_has_the_time_points_of_a_sequence(tmp_path):
     made = Workspace()
     made.set_main(write_sequence(tmp_path / "beat.seq.nrrd", first=True))
     packed = archive(made, tmp_path / "out").workspace
-    verify(packed, against=made)
+    verify_archive(packed, against=made)
     kept = sitk.ReadImage(Workspace.open(packed).main.path)
     assert kept.GetSize() == (6, 5, 4, 3)
     assert kept.GetOrigin()[:3] == (1, 2, 3)
@@ -213,12 +213,12 @@ def raw_workspace(path: Path, data: bytes = RAW.tobytes(), **hints: str) -> Work
 
 def test_raw_voxels_are_read_as_the_workspace_says(tmp_path):
     made = raw_workspace(tmp_path / "x.raw")
-    assert not check(made)
+    assert not check_workspace(made)
     header = made.main.header()
     assert np.array_equal(np.frombuffer(b"".join(header.voxels()), "<i2").reshape(RAW.shape), RAW)
     assert header.nifti["pixdim"][1:4].tolist() == [1, 1, 2]
     packed = archive(made, tmp_path / "out").workspace
-    verify(packed, against=made)
+    verify_archive(packed, against=made)
     kept = sitk.GetArrayFromImage(sitk.ReadImage(Workspace.open(packed).main.path))
     assert np.array_equal(kept, RAW)
 
@@ -238,13 +238,13 @@ def test_raw_voxels_are_as_many_as_the_workspace_says(tmp_path, more):
 )
 def test_hints_that_are_invalid_are_told(tmp_path, hints):
     made = raw_workspace(tmp_path / "x.raw", **hints)
-    (problem,) = check(made)
+    (problem,) = check_workspace(made)
     assert "hints for its raw voxels are invalid" in problem.message
 
 
 def test_hints_that_are_not_known_are_told(tmp_path):
     made = raw_workspace(tmp_path / "x.raw", SomethingElse="4")
-    (problem,) = check(made)
+    (problem,) = check_workspace(made)
     assert "SomethingElse" in problem.message
 
 

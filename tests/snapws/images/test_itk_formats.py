@@ -53,7 +53,7 @@ def test_the_hash_is_the_references(name):
     recorded = ARCHIVED[name]
     assert recorded["layer"] == f"layer_000_{content_hash(INPUTS / name)}.nii.gz"
     header = images.read_header(INPUTS / name)
-    assert recorded["dimensions"] == " ".join(map(str, header.dimensions))
+    assert recorded["dimensions"] == " ".join(map(str, header.stored_shape))
     assert np.allclose(header.nifti.get_sform(), recorded["affine"], atol=1e-6)
 
 
@@ -119,9 +119,9 @@ def test_every_type_and_shape(tmp_path, suffix, compressed):
             sitk.WriteImage(made, path, useCompression=compressed)
             header = images.read_header(path)
             assert hash_of_header(header) == hash_of(voxels), (shape, dtype)
-            assert header.size == voxels.nbytes
+            assert header.nbytes == voxels.nbytes
             assert header.shape[:2] == shape[:-3:-1]
-            assert header.dimensions[2] in ((shape[-3],) if len(shape) > 2 else (0, 1))
+            assert header.stored_shape[2] in ((shape[-3],) if len(shape) > 2 else (0, 1))
             if voxels.dtype.kind != "c" or "n" in suffix:  # others: a vector of two numbers
                 assert (header.components, header.dtype) == (components, voxels.dtype)
 

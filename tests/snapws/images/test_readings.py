@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 from nibabel.spatialimages import HeaderDataError
 
 from snapws import ImageDamaged, Workspace, geometry, images
-from snapws.check import check
+from snapws.check import check_workspace
 from tests.snapws.images import placement_samples as samples
 from tests.snapws.images.test_placement import BOTH, QFORM, SFORM, write
 
@@ -20,7 +20,7 @@ from tests.snapws.images.test_placement import BOTH, QFORM, SFORM, write
 def found(path: Path) -> list[tuple[str, str, str]]:
     workspace = Workspace()
     workspace.set_main(path)
-    return [(one.severity, one.kind, one.message) for one in check(workspace)]
+    return [(one.severity, one.kind, one.message) for one in check_workspace(workspace)]
 
 
 #: Fields of the header, and a part of the line that check prints.

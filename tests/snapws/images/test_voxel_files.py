@@ -253,7 +253,7 @@ import sys
 from pathlib import Path
 from snapws import Workspace, images, ImageError
 from snapws.archive import archive
-from snapws.check import check
+from snapws.check import check_workspace
 path = Path(sys.argv[1])
 ws = Workspace()
 for use in (lambda: b"".join(images.read_header(path).voxels()),

@@ -624,13 +624,13 @@ def test_the_scale_is_of_the_length_that_it_says(ws):
 def test_a_picture_is_saved_whole_or_not_at_all(ws, tmp_path):
     image = ws.picture(size=64)
     for suffix in (".png", ".jpg", ".webp"):
-        scenes.save(image, tmp_path / f"a{suffix}")
+        scenes.save_picture(image, tmp_path / f"a{suffix}")
         with Image.open(tmp_path / f"a{suffix}") as saved:
             assert saved.size == image.size
     with pytest.raises(InvalidValue, match=r"ends in \.png"):
-        scenes.save(image, tmp_path / "a.itksnap")
+        scenes.save_picture(image, tmp_path / "a.itksnap")
     with pytest.raises(OSError, match="No such file"):
-        scenes.save(image, tmp_path / "nowhere" / "a.png")
+        scenes.save_picture(image, tmp_path / "nowhere" / "a.png")
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
 
 
@@ -680,14 +680,14 @@ def test_an_image_of_the_workspace_is_not_overwritten(ws, tmp_path):
     ws.add_overlay(photo)
     before = photo.read_bytes()
     with pytest.raises(InvalidValue, match=r"photo\.png is the image of layer 001"):
-        scenes.save(ws.picture(layers=["M"], size=32), photo, ws)
+        scenes.save_picture(ws.picture(layers=["M"], size=32), photo, ws)
     assert photo.read_bytes() == before
     ws.save(tmp_path / "ws.png")
     ws.add_mesh(shutil.copy(RECORDINGS / "inputs" / "tri.vtk", tmp_path / "mesh.jpg"))
     for name, said in (("ws.png", "the workspace itself"), ("mesh.jpg", "surface 0 of mesh:0")):
         before = (tmp_path / name).read_bytes()
         with pytest.raises(InvalidValue, match=f"{name} is {said}: choose another name"):
-            scenes.save(ws.picture(layers=["M"], size=32), tmp_path / name, ws)
+            scenes.save_picture(ws.picture(layers=["M"], size=32), tmp_path / name, ws)
         assert (tmp_path / name).read_bytes() == before
 
 
@@ -707,7 +707,7 @@ def test_no_file_that_an_image_is_read_from_is_overwritten(ws, tmp_path, name, o
     (tmp_path / "out.nii").symlink_to(tmp_path / other)
     before = (tmp_path / other).read_bytes()
     with pytest.raises(InvalidValue, match=r"out.png is the image of layer 001"):
-        scenes.save(ws.picture(layers=["M"], size=32), tmp_path / "out.png", ws)
+        scenes.save_picture(ws.picture(layers=["M"], size=32), tmp_path / "out.png", ws)
     with pytest.raises(InvalidValue, match=r"out.nii is the image of layer 001"):
         ws.layer(1).copy_image(tmp_path / "out.nii")
     assert (tmp_path / other).read_bytes() == before
