@@ -141,7 +141,7 @@ def _refuse_other_files(folder: Path) -> None:
             raise ArchiveError(
                 f"{earlier} is not an archive, or has been edited since: choose an empty folder"
             )
-        known = {earlier.name, *(Path(one.file).name for one in verify.named_files(archived))}
+        known = {earlier.name, *(Path(one.file).name for one in archived.files())}
     other = [
         path.name for path in files.listed(folder) if path.name not in known or not path.is_file()
     ]
@@ -155,7 +155,7 @@ def _refuse_other_files(folder: Path) -> None:
 
 def _refuse_own_images(workspace: Workspace, folder: Path, aside: Path, *, as_folder: bool) -> None:
     """Refuse to write over what is archived."""
-    for named in verify.named_files(workspace):
+    for named in workspace.files():
         own = workspace.folder / named.file
         if own.parent.samefile(folder) and (as_folder or (aside / own.name).exists()):
             raise ArchiveError(f"{own} is part of the workspace itself: archive to another folder")

@@ -29,10 +29,9 @@ from snapws.errors import (
 )
 from snapws.images import voxel_files
 from snapws.images.header import ImageHeader
-from snapws.images.hints import NO_HINTS, Hints
 from snapws.images.voxel_hash import VoxelHash
-from snapws.layers import Layer, folder_key
-from snapws.meshes import FORMATS, MeshLayer
+from snapws.meshes import FORMATS
+from snapws.named_files import NamedFile
 from snapws.privacy import (
     NEUTRAL_ROOT,
     KeptText,
@@ -165,18 +164,10 @@ def pack(
     draft = scrubbed(workspace, privacy)
     packer = _Packer(folder, names, level, unscrubbed_meshes, progress)
     works: list[tuple[str, Callable[[], Path]]] = []
-    for number, layer in enumerate(workspace.layers()):
-        _refuse_missing(layer.path, f"layer {number:03d}")
-        key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
-        works.append((key, partial(packer.image, layer.path, number, layer.hints)))
-    for number, mesh in enumerate(workspace.meshes()):
-        for surface in mesh.polydata():
-            path = workspace.local_file(surface.file, f"mesh:{number}")
-            _refuse_missing(path, f"mesh:{number}")
-            folder_of_mesh = folder_key(MeshLayer.SECTION, number)
-            key = f"{folder_of_mesh}.{surface.key}.{Layer.stored_path.key}"
-            place = (number, surface.time_point, surface.number)
-            works.append((key, partial(packer.mesh, path, place)))
+    for one in workspace.files():
+        path = workspace.local_file(one.file, one.where)
+        _refuse_missing(path, one.where)
+        works.append((one.key, partial(packer.image if one.image else packer.mesh, path, one)))
     written = []
     kept: list[KeptText] = []
     with packer.working() as submit:
@@ -188,7 +179,8 @@ def pack(
             written.append(file)
             yield file
     for number, mesh in enumerate(workspace.meshes()):
-        set_arrays(draft, mesh, mesh_formats.common_names(packer.arrays.get(number, ())))
+        arrays = packer.arrays.get(f"mesh:{number}", ())
+        set_arrays(draft, mesh, mesh_formats.common_names(arrays))
     written.append(folder / name)
     written[-1].write_bytes(xml_format.to_bytes(draft.registry))
     yield written[-1]
@@ -215,7 +207,7 @@ class _Packer:
         taken: As in the report.
         unscrubbed: As in the report.
         read: The files that were read.
-        arrays: The neutral names of the arrays in each file of a mesh layer, by its number.
+        arrays: The neutral names of the arrays in each file of a mesh layer, by the layer.
     """
 
     def __init__(
@@ -224,7 +216,7 @@ class _Packer:
         self.taken: set[Path] = set()
         self.unscrubbed: set[Path] = set()
         self.read: set[Source] = set()
-        self.arrays: dict[int, list[Mapping[str, str]]] = {}
+        self.arrays: dict[str, list[Mapping[str, str]]] = {}
         self._folder = folder
         self._names = names
         self._level = level
@@ -273,17 +265,18 @@ class _Packer:
                 raise self._failure from None
             raise
 
-    def image(self, path: Path, number: int, hints: Hints = NO_HINTS) -> Path:
+    def image(self, path: Path, named: NamedFile) -> Path:
         """Write the file of a layer."""
-        unnamed = self._folder / f"layer_{number:03d}"
+        assert named.image  # noqa: S101 - it is not a surface
+        number, unnamed = named.image.number, self._folder / f"layer_{named.number}"
         try:
             before = _stamps([path])
-            header = images.read_header(path, "send", hints)
+            header = images.read_header(path, "send", named.image.hints)
             for file in header.files:
                 if file != header.path:
                     voxel_files.refuse_missing(header.path, file)
             before += _stamps(header.files)
-            self.read |= {Source(f"layer {number:03d}", one) for one in (path, *header.files)}
+            self.read |= {Source(named.where, one) for one in (path, *header.files)}
             try:
                 with self._whole_image if header.needs_whole_image else nullcontext():
                     content = self._take(header, unnamed, number)
@@ -293,24 +286,23 @@ class _Packer:
                 raise
             _refuse_changed(path, header, before)
         except ImageError as error:
-            raise type(error)(f"layer {number:03d}: {error}") from None
+            raise type(error)(f"{named.where}: {error}") from None
         return unnamed.rename(f"{unnamed}_{self._called(path, content)}.nii.gz")
 
-    def mesh(self, path: Path, place: tuple[int, int, int]) -> Path:
-        """Write the file of a surface: of which mesh layer, of which time point, which of them."""
-        self.read.add(Source(f"mesh:{place[0]}", path))
+    def mesh(self, path: Path, named: NamedFile) -> Path:
+        """Write the file of a surface."""
+        self.read.add(Source(named.where, path))
         try:
             mesh = mesh_formats.content(path)
             if mesh.refusal and not self._as_they_are:
                 raise mesh.refusal
         except MeshError as error:
-            raise type(error)(f"mesh:{place[0]}: {error}") from None
-        self.arrays.setdefault(place[0], []).append(mesh.names)
+            raise type(error)(f"{named.where}: {error}") from None
+        self.arrays.setdefault(named.where, []).append(mesh.names)
         content = hashlib.md5(mesh.data, usedforsecurity=False).hexdigest()
-        name = "mesh_{:03d}_{:03d}_{:03d}".format(*place)
         # Of an ending that is none of a mesh, nobody knows what it says.
         ending = path.suffix.lower() if path.suffix.lower() in FORMATS else ".mesh"
-        file = self._folder / f"{name}_{self._called(path, content)}{ending}"
+        file = self._folder / f"mesh_{named.number}_{self._called(path, content)}{ending}"
         file.write_bytes(mesh.data)
         if mesh.refusal:
             self.unscrubbed.add(file)

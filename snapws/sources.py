@@ -74,11 +74,9 @@ def read_instead(workspace: Workspace) -> Iterator[str]:
     """Yield a line for each image in whose place ITK-SNAP reads another file."""
     from snapws.images import readings
 
-    for layer in workspace.layers():
-        if layer.file and not paths.is_url(layer.file):
-            path = workspace.folder / layer.file
-            if line := readings.read_instead(path):
-                yield f"layer {layer.number:03d}: {path.name} is what is sent: {line}"
+    for one in workspace.files():
+        if one.image and one.is_local and (line := readings.read_instead(one.path)):
+            yield f"{one.where}: {one.path.name} is what is sent: {line}"
 
 
 def told(sources: Iterable[Source]) -> Iterator[str]:
@@ -94,24 +92,14 @@ def told(sources: Iterable[Source]) -> Iterator[str]:
 
 
 def _sources(workspace: Workspace) -> Iterator[Source]:
-    from snapws import images
-
-    for layer in workspace.layers():
-        where, file = f"layer {layer.number:03d}", layer.file
-        if not file or paths.is_url(file):
-            continue
-        path = workspace.folder / file
-        if paths.unusable(path):
+    for one in workspace.files():
+        if not one.is_local or paths.unusable(one.path):
             continue  # nothing is read of it: packing it says so
-        yield Source(where, path)
-        with suppress(ImageError):  # packing it says what is wrong
-            header = images.read_header(path, "send", layer.hints)
-            yield from (Source(where, one) for one in header.files)
-    for mesh in workspace.meshes():
-        for surface in mesh.polydata():
-            path = workspace.folder / surface.file
-            if surface.file and not paths.is_url(surface.file) and not paths.unusable(path):
-                yield Source(f"mesh:{mesh.number}", path)
+        yield Source(one.where, one.path)
+        if one.image:
+            with suppress(ImageError):  # packing it says what is wrong
+                header = one.image.header("send")
+                yield from (Source(one.where, file) for file in header.files)
 
 
 def _is_inside(real: Path, place: Path, root: Path) -> bool:

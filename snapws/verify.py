@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from snapws import images, mesh_formats, paths, prefetch, privacy
 from snapws.archive_names import LAYER_NAME, MESH_NAME
@@ -22,7 +21,6 @@ from snapws.images import voxel_files
 from snapws.images.header import ImageHeader
 from snapws.images.hints import NO_HINTS, Hints
 from snapws.images.voxel_hash import VoxelHash
-from snapws.layers import Layer
 from snapws.registry import xml_format
 from snapws.workspace import Workspace
 
@@ -68,7 +66,7 @@ def content_hash(path: Path, hints: Hints = NO_HINTS) -> str:
     Raises:
         ImageError: The image is damaged or cannot be read.
     """
-    return _hash(path, hints, bare=False)
+    return _hash(path, hints, clean=False)
 
 
 def is_made_here(workspace: Workspace) -> bool:
@@ -76,45 +74,12 @@ def is_made_here(workspace: Workspace) -> bool:
     return workspace.registry.get("SaveLocation") == privacy.NEUTRAL_ROOT
 
 
-class NamedFile(NamedTuple):
-    """A file that a workspace names.
-
-    Attributes:
-        where: What it is the file of, ``layer 000`` or ``mesh:0``.
-        number: Its number as names of archived files have it.
-        file: Where it is now, as text.
-        key: The registry key that holds its path.
-        is_mesh: Whether it is the file of a mesh, and not of an image.
-        hints: What the workspace says of how to read it.
-    """
-
-    where: str
-    number: str
-    file: str
-    key: str
-    is_mesh: bool
-    hints: Hints = NO_HINTS
-
-
-def named_files(workspace: Workspace) -> Iterator[NamedFile]:
-    """Return the files of layers and meshes that a workspace names, in their order."""
-    path = Layer.stored_path.key
-    for layer in workspace.layers():
-        number = f"{layer.number:03d}"
-        where, key = f"layer {number}", f"{layer.key}.{path}"
-        yield NamedFile(where, number, layer.file, key, is_mesh=False, hints=layer.hints)
-    for mesh in workspace.meshes():
-        for one in mesh.polydata():
-            number = f"{mesh.number:03d}_{one.time_point:03d}_{one.number:03d}"
-            key = f"{mesh.key}.{one.key}.{path}"
-            yield NamedFile(f"mesh:{mesh.number}", number, one.file, key, is_mesh=True)
-
-
 def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
     assert workspace.path  # noqa: S101 - it has been opened
     is_ours = is_made_here(workspace)
     unused = found - {workspace.path.name}
-    for where, number, file, _key, is_mesh, _hints in named_files(workspace):
+    for named in workspace.files():
+        where, file = named.where, named.file
         if is_ours and not (workspace.folder / file).exists():
             file = str(workspace.folder / Path(file).name)  # where it was, and should be
         missing = missing_file(workspace, file, where)
@@ -128,13 +93,13 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
         if not is_here or path.is_symlink():
             yield Problem("file", where, f"its file {file} is not in the archive's folder")
             continue
-        name = (MESH_NAME if is_mesh else LAYER_NAME).fullmatch(path.name)
-        if name is None or name["number"] != number:
+        name = (LAYER_NAME if named.image else MESH_NAME).fullmatch(path.name)
+        if name is None or name["number"] != named.number:
             message = f"{path.name} is not named by its number and its content"
             yield Problem("file", where, message)
             continue
         try:
-            content = _mesh_hash(path, bare=is_ours) if is_mesh else _hash(path, bare=is_ours)
+            content = (_hash if named.image else _mesh_hash)(path, clean=is_ours)
         except (ImageHasMetadata, MeshUnsupported) as error:
             yield Problem("privacy", where, str(error))
         except (ImageError, MeshError) as error:
@@ -158,7 +123,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
     except WorkspaceError as error:
         yield Problem("privacy", "archive", f"{name}: {error}")
         return
-    for named in named_files(workspace):
+    for named in workspace.files():
         meant[named.key] = f"{privacy.NEUTRAL_ROOT}/{Path(named.file).name}"
     foreign = [key for key, value in registry.walk() if meant.get(key) != value]
     for key in foreign:
@@ -169,7 +134,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
 
 def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
     """Yield where an archive differs from the workspace that it was made from."""
-    ours, theirs = list(named_files(archived)), list(named_files(source))
+    ours, theirs = list(archived.files()), list(source.files())
     if [one.where for one in ours] != [one.where for one in theirs]:
         message = f"it has {len(ours)} layers and surfaces, the source has {len(theirs)}"
         yield Problem("source", "archive", message)
@@ -183,10 +148,10 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
         try:
             for file in (path, before):
                 voxel_files.open_regular(file).close()  # and no FIFO, which would be waited for
-            if one.is_mesh:
-                difference = _mesh_difference(path, before)
+            if other.image:
+                difference = _image_difference(path, before, other.image.hints)
             else:
-                difference = _image_difference(path, before, other.hints)
+                difference = _mesh_difference(path, before)
         except (ImageError, MeshError) as error:
             difference = str(error)
         except OSError as error:
@@ -212,9 +177,9 @@ def _image_difference(path: Path, before: Path, hints: Hints) -> str:
     return "" if _md5(ours.voxels()) == _md5(theirs.voxels()) else "voxels"
 
 
-def _hash(path: Path, hints: Hints = NO_HINTS, *, bare: bool) -> str:
+def _hash(path: Path, hints: Hints = NO_HINTS, *, clean: bool) -> str:
     header = images.read_header(path, hints=hints)
-    return _voxel_hash(header, header.clean_voxels() if bare else header.voxels())
+    return _voxel_hash(header, header.clean_voxels() if clean else header.voxels())
 
 
 def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
@@ -224,9 +189,9 @@ def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
     return content.hexdigest()
 
 
-def _mesh_hash(path: Path, *, bare: bool) -> str:
+def _mesh_hash(path: Path, *, clean: bool) -> str:
     data = mesh_formats.read(path)
-    if bare and mesh_formats.scrub(data, path) != data:
+    if clean and mesh_formats.scrub(data, path) != data:
         raise MeshUnsupported(f"{path}: it says more than points, cells and numbers")
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 

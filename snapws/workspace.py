@@ -20,6 +20,7 @@ from snapws.errors import (
 )
 from snapws.layers import Layer, Role, folder_key
 from snapws.meshes import MeshLayer
+from snapws.named_files import NamedFile
 from snapws.registry import Registry, xml_format
 from snapws.registry.fields import as_tags
 from snapws.specifications import by_specification, by_text
@@ -609,6 +610,19 @@ class Workspace:
         elsewhere = paths.unusable(Path(there)) if there else ""
         return f"{why}; {there} {elsewhere}" if elsewhere not in ("", stand_ins.NOT_THERE) else why
 
+    def files(self) -> Iterator[NamedFile]:
+        """Yield every file that the workspace names: images, then surfaces of meshes, in order."""
+        path, folder = Layer.stored_path.key, self.folder
+        for layer in self.layers():
+            number, key = f"{layer.number:03d}", f"{layer.key}.{path}"
+            yield NamedFile(f"layer {number}", number, key, layer.file, folder, image=layer)
+        for mesh in self.meshes():
+            where = f"mesh:{mesh.number}"
+            for one in mesh.polydata():
+                number = f"{mesh.number:03d}_{one.time_point:03d}_{one.number:03d}"
+                key = f"{mesh.key}.{one.key}.{path}"
+                yield NamedFile(where, number, key, one.file, folder, surface=one)
+
     def refuse_overwriting(self, target: Path) -> None:
         """See to it that a file to be written is neither the workspace nor one that it names.
 
@@ -623,18 +637,13 @@ class Workspace:
         """Return its files, each with a description."""
         if self.path:
             yield "the workspace itself", self.path
-        for layer in self.layers():
-            what, named = f"the image of layer {layer.number:03d}", layer.file
-            if not named or paths.is_url(named):
-                continue
-            yield what, layer.path
-            with suppress(ImageError):  # then the named one is all that is known
-                yield from ((what, file) for file in layer.header().files)
-        for mesh in self.meshes():
-            for surface in mesh.polydata():
-                if surface.file and not paths.is_url(surface.file):
-                    what = f"surface {surface.number} of mesh:{mesh.number}"
-                    yield what, self.folder / surface.file
+        for one in filter(lambda one: one.is_local, self.files()):
+            part = f"surface {one.surface.number}" if one.surface else "the image"
+            yield f"{part} of {one.where}", one.path
+            if one.image:
+                with suppress(ImageError):  # then the named file is all that is known
+                    for file in one.image.header().files:
+                        yield f"{part} of {one.where}", file
 
     def numbered(self, section: str) -> list[Registry]:
         """Return the folders of ``Layers`` or ``MeshLayers`` in order, up to the first gap."""

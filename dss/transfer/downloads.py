@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from dss.http.session import Session
     from snapws import Workspace
-    from snapws.verify import NamedFile
+    from snapws.named_files import NamedFile
 
 _START = 64 * 2**10
 _WORKSPACE = ".itksnap"
@@ -160,9 +160,8 @@ def archive_names(workspace: Path) -> set[str]:
         snapws.WorkspaceError: It cannot be read.
     """
     from snapws import Workspace
-    from snapws.verify import named_files
 
-    found = {Path(named.file).name for named in named_files(Workspace.open(workspace))}
+    found = {Path(named.file).name for named in Workspace.open(workspace).files()}
     return {workspace.name, *found}
 
 
@@ -246,12 +245,11 @@ def _named_beside(workspace: Workspace) -> Iterator[tuple[NamedFile, str]]:
     Archives have images of one file, NIfTI, only.
     """
     from snapws.paths import is_url, moved
-    from snapws.verify import named_files
 
     saved_in = workspace.registry.get("SaveLocation")
     # A folder that nobody can name: what leads into it is beside the workspace, wherever that is.
     nowhere = Path(os.path.abspath(f"{os.sep}{secrets.token_hex(16)}"))  # noqa: PTH100
-    for named in named_files(workspace):
+    for named in workspace.files():
         stored = workspace.registry.get(named.key)
         parts = re.split(r"[/\\]", stored)
         known = f"{named.where} of {workspace.path and workspace.path.name}, {shown(parts[-1])!r},"
@@ -259,9 +257,9 @@ def _named_beside(workspace: Workspace) -> Iterator[tuple[NamedFile, str]]:
         # Two dots may lead through a link, where the folder is the one that it was saved in.
         if place is None or ".." in parts or Path(place) != nowhere / parts[-1]:
             raise TransferFailed(f"{known} is said to be elsewhere than beside the workspace")
-        if not named.is_mesh and not parts[-1].lower().endswith(_IMAGES):
+        if named.image and not parts[-1].lower().endswith(_IMAGES):
             raise TransferFailed(f"{known} is no NIfTI image, as all images of an archive are")
-        _refuse_name(parts[-1], _MESHES if named.is_mesh else _IMAGES, known.rstrip(","))
+        _refuse_name(parts[-1], _IMAGES if named.image else _MESHES, known.rstrip(","))
         yield named, parts[-1]
 
 

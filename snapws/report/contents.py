@@ -19,7 +19,7 @@ from snapws.check import Problem
 from snapws.errors import InvalidValue, MeshError, MeshUnsupported, WorkspaceError
 from snapws.images.header import ImageHeader
 from snapws.labels import Label
-from snapws.layers import Layer, Role, folder_key
+from snapws.layers import Layer, Role
 from snapws.meshes import MeshLayer
 from snapws.privacy import NEUTRAL_ROOT, KeptText, dropped_keys, kept_texts, scrubbed
 from snapws.report.document import (
@@ -393,24 +393,20 @@ class _Archived(NamedTuple):
 
 
 def _archived(workspace: Workspace, hindered: dict[str, str]) -> Iterator[_Archived]:
-    for number, layer in enumerate(workspace.layers()):
-        where = f"layer {number:03d}"
-        key = f"{folder_key(Layer.SECTION, number)}.{Layer.stored_path.key}"
-        name = f"layer_{number:03d}_<hash of the voxels>.nii.gz"
-        yield _Archived(where, key, layer.file, name, hindered.get(where, ""))
-    for number, mesh in enumerate(workspace.meshes()):
-        for one in mesh.polydata():
-            key = f"{folder_key(MeshLayer.SECTION, number)}.{one.key}.{Layer.stored_path.key}"
-            name = f"mesh_{number:03d}_{one.time_point:03d}_{one.number:03d}_<hash>"
-            try:
-                found = mesh_formats.content(workspace.folder / one.file)
-                refused = "it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
-                why = refused if found.refusal else ""
-            except MeshUnsupported:
-                why = "it cannot be scrubbed, and is not a mesh that an archive takes as it is"
-            except MeshError:
-                why = "it cannot be read"
-            yield _Archived(f"mesh:{number}", key, one.file, name, why)
+    for one in workspace.files():
+        if one.image:
+            name = f"layer_{one.number}_<hash of the voxels>.nii.gz"
+            yield _Archived(one.where, one.key, one.file, name, hindered.get(one.where, ""))
+            continue
+        try:
+            found = mesh_formats.content(one.path)
+            refused = "it cannot be scrubbed (--unscrubbed-meshes takes it as it is)"
+            why = refused if found.refusal else ""
+        except MeshUnsupported:
+            why = "it cannot be scrubbed, and is not a mesh that an archive takes as it is"
+        except MeshError:
+            why = "it cannot be read"
+        yield _Archived(one.where, one.key, one.file, f"mesh_{one.number}_<hash>", why)
 
 
 def _in_order(one: KeptText) -> tuple[str, list[tuple[int, str]]]:

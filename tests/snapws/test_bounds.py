@@ -20,7 +20,6 @@ from snapws.privacy import kept_texts, scrubbed
 from snapws.registry import Registry, xml_format
 from snapws.registry.tree import MAX_KEY
 from snapws.report import contents, report_page, slices
-from snapws.verify import named_files
 from snapws.volumes import label_volumes
 
 
@@ -70,7 +69,7 @@ def steps(monkeypatch) -> Callable[[Callable[[], object]], int]:
     [
         pytest.param(lambda ws: [one.number for one in ws.layers()], id="numbers"),
         pytest.param(lambda ws: [one.existing() for one in ws.layers()], id="files"),
-        pytest.param(lambda ws: list(named_files(ws)), id="named files"),
+        pytest.param(lambda ws: list(ws.files()), id="named files"),
         pytest.param(lambda ws: scrubbed(ws, "strict"), id="scrubbed"),
         pytest.param(check_workspace, id="check"),
         pytest.param(lambda ws: ws.set_segmentation(ws.main.path), id="set segmentation"),
