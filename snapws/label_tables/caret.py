@@ -11,6 +11,7 @@ import struct
 from lxml import etree
 
 from snapws.label_tables.entries import Collector, Entry
+from snapws.xml_parser import safe_parser
 
 _CODES = (0, 30)
 _EXTENDER = 4
@@ -76,11 +77,8 @@ def parse(document: bytes, into: Collector) -> None:
     if b"<!DOCTYPE" in document or b"<!ENTITY" in document:
         raise into.error("extension", "a document type, which no label table needs")
     # In an encoding of two bytes a document type would hide from that search.
-    parser = etree.XMLParser(
-        encoding="UTF-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False
-    )
     try:
-        root = etree.fromstring(document.strip(), parser)
+        root = etree.fromstring(document.strip(), safe_parser("UTF-8"))
     except etree.XMLSyntaxError as error:
         raise into.error(f"extension, line {error.lineno or 1}", "not well-formed XML") from None
     tables = list(root.iter("LabelTable"))

@@ -7,6 +7,7 @@ import re
 from lxml import etree
 
 from snapws.errors import MeshDamaged
+from snapws.xml_parser import safe_parser
 
 _MARKUP = re.compile(rb"<(!--|!\[CDATA\[|\?|AppendedData\b)")
 _MARKUP_ENDS = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
@@ -47,16 +48,7 @@ def parse(document: bytes, source: str) -> etree._Element:
     # none can hide from the search. Texts in other encodings are only ever compared or dropped.
     if b"<!DOCTYPE" in document:
         raise MeshDamaged(f"{source}: a document type, which no mesh needs: remove it")
-    parser = etree.XMLParser(
-        encoding="ISO-8859-1",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=True,
-        recover=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    parser = safe_parser("ISO-8859-1", huge_texts=True, markup_only=True)
     try:
         return etree.fromstring(document, parser)
     except etree.XMLSyntaxError as error:

@@ -1,4 +1,4 @@
-"""The XML form of a registry: the only place that parses XML, and its canonical writer.
+"""The XML form of a registry: its reader, and its canonical writer.
 
 The form is that of ITK-SNAP's workspace files: ``<registry>`` with ``<folder key="…">`` and
 ``<entry key="…" value="…"/>``, element and attribute names in any case, text between them ignored.
@@ -13,6 +13,7 @@ from lxml import etree
 from snapws.errors import RegistryError
 from snapws.registry import Registry
 from snapws.registry.tree import MAX_LEVELS
+from snapws.xml_parser import safe_parser
 
 #: What a file may have: bytes, and elements and attributes together. A workspace of 4,000 layers
 #: with all that ITK-SNAP writes of each has half of them; the parser takes up to a gigabyte.
@@ -70,11 +71,7 @@ def parse(data: bytes, source: str) -> RegistryFile:
     if not data.strip():
         raise RegistryError(f"{source}: the file is empty, not a registry")
     _refuse_huge(data, source)
-    # Entities are expanded in attribute values whatever is asked of the parser; its limits on
-    # depth, size and amplification hold as long as huge_tree is off.
-    parser = etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, recover=False
-    )
+    parser = safe_parser()
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
