@@ -10,6 +10,8 @@ from nibabel.orientations import aff2axcodes
 from snapws.errors import ImageDamaged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
     from snapws.images.header import ImageHeader
@@ -64,6 +66,11 @@ def max_corner_shift(
     header: ImageHeader, matrix: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> float:
     """Return by how many mm two affines disagree at most about the corners of an image."""
-    far = np.array(header.spatial_shape) - 1
-    corners = np.array([[*(far * np.array(corner)), 1] for corner in np.ndindex(2, 2, 2)])
-    return float(np.linalg.norm((corners @ (matrix - other).T)[:, :3], axis=1).max())
+    apart = corners(header.spatial_shape) @ (matrix - other).T
+    return float(np.linalg.norm(apart[:, :3], axis=1).max())
+
+
+def corners(shape: Iterable[int]) -> npt.NDArray[np.float64]:
+    """Return the voxel indices of an image's eight corners, each with a 1 behind it: 8 x 4."""
+    last = np.array(tuple(shape)[:3]) - 1
+    return np.array([[*(last * side), 1.0] for side in np.ndindex(2, 2, 2)])

@@ -22,8 +22,9 @@ from itertools import compress, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snapws import geometry
 from snapws.check import check_workspace
-from snapws.comparison.facts import AffineMap, ComparedItem, Unread, compared_items, far_corners
+from snapws.comparison.facts import AffineMap, ComparedItem, Unread, compared_items
 from snapws.layers import Role
 from snapws.segmentations import misfits
 from snapws.workspace import Workspace
@@ -127,7 +128,7 @@ def draw_comparison(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     shown, left_out = zip(*(_drawable(one) for one in (a, b)), strict=True)
     scene, slices = Scene(a, shown[0]), None
     ours, theirs = scene.grid, Scene(b, shown[1]).grid
-    corners = far_corners(ours.shape)
+    corners = geometry.corners(ours.shape)
     distance = AffineMap(ours.affine, corners).distance(AffineMap(theirs.affine, corners))
     if ours.shape == theirs.shape and distance <= TOLERANCE:
         slices = scene.cursor()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from snapws.display import Display
-
-# Of a box, in parts of its sides.
-_CORNERS = tuple(product((0.0, 1.0), repeat=3))
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,6 @@ def compared_items(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, l
         "time_point": _time_points(workspace),
         "annotation": [_annotation(i, one) for i, one in enumerate(workspace.annotations)],
     }
-
-
-def far_corners(size: Iterable[int]) -> npt.NDArray[np.float64]:
-    """Return the voxel coordinates (8, 4) of the corner voxels of an image of a size (x, y, z)."""
-    last = np.maximum(np.array([*size]) - 1, 0)
-    return np.array([[*(last * corner), 1] for corner in _CORNERS])
 
 
 def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[ComparedItem]:
@@ -167,7 +157,7 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
         if layer.role is not Role.SEGMENTATION:  # which has the place of the main image
             affine = geometry.affine(header)
             facts["spacing"] = geometry.voxel_sizes(affine)
-            facts["affine"] = AffineMap(affine, far_corners(header.spatial_shape))
+            facts["affine"] = AffineMap(affine, geometry.corners(header.spatial_shape))
         facts["type"] = header.voxel_type
         if path not in hashes:
             hashes[path] = verify.content_hash(path, layer.hints)
@@ -314,6 +304,6 @@ def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
         header = workspace.main.header()
         affine = geometry.affine(header)
     except WorkspaceError:
-        return np.array([[*(200 * np.array(corner) - 100), 1] for corner in _CORNERS])
-    corners: npt.NDArray[np.float64] = far_corners(header.spatial_shape) @ affine.T
+        return geometry.corners((2, 2, 2)) * [200, 200, 200, 1] - [100, 100, 100, 0]
+    corners: npt.NDArray[np.float64] = geometry.corners(header.spatial_shape) @ affine.T
     return corners

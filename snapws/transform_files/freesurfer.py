@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snapws import geometry
 from snapws.errors import TextFileError
 from snapws.registry.fields import format_number
 from snapws.transform_files.itk import printable
@@ -48,8 +49,7 @@ class Volume:
         """Return whether an image has this grid, to a tenth of a voxel at its corners."""
         if self.shape != grid.shape:
             return False
-        corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*grid.shape, 1]
-        apart = np.linalg.norm(corners @ (self.affine - grid.affine).T, axis=1)
+        apart = np.linalg.norm(geometry.corners(grid.shape) @ (self.affine - grid.affine).T, axis=1)
         return bool(apart.max() < 0.1 * min(grid.sizes))
 
 
