@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snapws.cli import render
+from snapws import cohort
+from snapws.cli import many, render
 from snapws.cli.frame import Listing
 from snapws.workspace import Workspace
+
+if TYPE_CHECKING:
+    from snapws.comparison import Difference
 
 _MICROMETRE = 0.001  # that of the library, which is not loaded for a help text
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A workspace.", show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help="The other one.", show_default=False)],
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="A workspace, or a folder.", show_default=False)
+    ],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="The other workspace or folder.", show_default=False)
+    ],
     listing: Listing,
     picture: Annotated[
         Path | None,
@@ -50,9 +58,16 @@ def compare(
     Exit as with diff: 0 if nothing differs, 1 if something does, 2 if a workspace cannot be read or
     the picture not be made. An image or a mesh that cannot be read differs; the picture is without
     it, and says so.
+
+    Of two folders, the workspaces of the same names below them are compared.
     """
     from snapws import comparison
 
+    if a.is_dir() and b.is_dir():
+        if picture:
+            raise typer.BadParameter("--picture is for two workspaces")
+        _compare_folders(a, b, tolerance, as_json=listing.json)
+        return
     ours, theirs = Workspace.open(a), Workspace.open(b)
     if picture:
         from snapws.pictures import scene
@@ -61,7 +76,53 @@ def compare(
     found = comparison.compare_workspaces(ours, theirs, tolerance=tolerance)
     if listing.json:
         render.as_json([vars(one) for one in found])
-    elif found:
+    else:
+        _show(found, f"{a} and {b}")
+    if picture:
+        scene.save_picture(comparison.draw_comparison(ours, theirs), picture, ours, theirs)
+        render.note(f"saved {picture}")
+    if found:
+        raise typer.Exit(1)
+
+
+def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> None:
+    """Compare the workspaces below two folders, and exit as for two workspaces."""
+    from snapws.comparison import compare_workspaces
+
+    ours, theirs = ({one.relative_to(top) for one in cohort.expand([top])} for top in (a, b))
+    for name, place, alone in (("A", a, ours - theirs), ("B", b, theirs - ours)):
+        for one in sorted(alone):
+            if as_json:
+                render.as_json_line({"workspace": str(one), "only_in": name})
+            else:
+                render.result(render.plain(f"only in {place}: {one}"))
+
+    def work(name: Path) -> tuple[Difference, ...]:
+        first, second = Workspace.open(a / name), Workspace.open(b / name)
+        return compare_workspaces(first, second, tolerance=tolerance)
+
+    both = sorted(ours & theirs)
+    failed, differing = 0, len(ours ^ theirs)
+    for outcome in many.outcomes(both, work, as_json=as_json):
+        failed += outcome.error is not None
+        for found in outcome.values:
+            differing += bool(found)
+            if as_json:
+                differences = [vars(one) for one in found]
+                record = {"workspace": str(outcome.path), "differences": differences}
+                render.as_json_line(record)
+            elif found:
+                render.result(render.plain(f"{outcome.path}:"))
+                _show(found, str(outcome.path))
+                render.result("")
+    parts = [f"{len(ours | theirs)} workspaces", f"{differing} differ"]
+    render.note(", ".join([*parts, *([f"{failed} failed"] if failed else [])]), always=True)
+    if failed or differing:
+        raise typer.Exit(2 if failed else 1)
+
+
+def _show(found: tuple[Difference, ...], about: str) -> None:
+    if found:
         columns = ["place", "what", "a", "b", "distance_mm"]
         if all(one.distance_mm is None for one in found):
             columns.pop()
@@ -78,12 +139,7 @@ def compare(
             columns,
         )
     else:
-        render.note(f"{a} and {b}: no difference in what is compared")
-    if picture:
-        scene.save_picture(comparison.draw_comparison(ours, theirs), picture, ours, theirs)
-        render.note(f"saved {picture}")
-    if found:
-        raise typer.Exit(1)
+        render.note(f"{about}: no difference in what is compared")
 
 
 def _short(value: Any) -> Any:

@@ -271,10 +271,7 @@ def _reporting(
     except errors as error:
         if verbose:
             typer.echo(render.readable(traceback.format_exc()), err=True, nl=False)
-        if isinstance(error, OSError):
-            render.error(f"{error.filename or 'the system'}: {error.strerror or error}")
-        else:
-            render.error(str(error))
+        render.error(render.message(error))
         raise typer.Exit(error_exit_code) from None
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from snapws.cli import layers, render
+from pathlib import Path
+from typing import Any
+
+from snapws import cohort
+from snapws.cli import layers, many, render
 from snapws.cli.frame import Listing
-from snapws.cli.options import WorkspaceFile
+from snapws.cli.many import WorkspaceFiles
 from snapws.layers import Role
 from snapws.workspace import Workspace
 
@@ -14,17 +18,29 @@ _COLUMNS = (
 )
 
 
-def info(workspace: WorkspaceFile, listing: Listing) -> None:
-    """Show a workspace on one screen.
+def info(workspaces: WorkspaceFiles, listing: Listing) -> None:
+    """Show a workspace on one screen, or many one after the other.
 
     Of each image: size, spacing in mm, voxel type, and where its axes run to (RAS: right, anterior,
     superior). Only headers are read.
     """
+    many.show_each(
+        cohort.expand(workspaces),
+        _content,
+        _show,
+        data=dict,
+        key="",
+        alone=cohort.is_one(workspaces),
+        as_json=listing.json,
+    )
+
+
+def _content(workspace: Path) -> dict[str, Any]:
     from snapws.summary import image_summary
 
     opened = Workspace.open(workspace)
     records = [{**layers.record(layer), **vars(image_summary(layer))} for layer in opened.layers()]
-    content = {
+    return {
         "workspace": str(opened.path),
         "saved_in": opened.registry.get("SaveLocation"),
         "version": opened.registry.get("Version"),
@@ -32,12 +48,15 @@ def info(workspace: WorkspaceFile, listing: Listing) -> None:
         "meshes": len(opened.meshes()),
         "annotations": len(opened.annotations),
         "time_points": len(opened.time_points),
+        "layers": records,
     }
-    if listing.json:
-        render.as_json({**content, "layers": records})
-        return
+
+
+def _show(content: dict[str, Any]) -> None:
+    records = content["layers"]
     for name, value in content.items():
-        render.result(render.plain(f"{name.replace('_', ' ')}: {value}"))
+        if name != "layers":
+            render.result(render.plain(f"{name.replace('_', ' ')}: {value}"))
     render.result("")
     render.table(records, _COLUMNS)
     for record in records:

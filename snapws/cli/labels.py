@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from snapws import label_edits, labels
-from snapws.cli import render
+from snapws import cohort, label_edits, labels
+from snapws.cli import many, render
 from snapws.cli.frame import Listing, Saving, command, group
+from snapws.cli.many import WorkspaceFiles
 from snapws.cli.options import WorkspaceFile
 from snapws.label_tables import Labels
 from snapws.workspace import Workspace
@@ -176,10 +177,7 @@ def remap(
 
 @command(app, "volumes", example="snapws labels volumes study.itksnap --csv > volumes.csv")
 def volumes(
-    workspaces: Annotated[
-        list[Path],
-        typer.Argument(metavar="WORKSPACE...", help="The .itksnap files.", show_default=False),
-    ],
+    workspaces: WorkspaceFiles,
     listing: Listing,
     csv: Annotated[bool, typer.Option("--csv", help="Print a table of values and commas.")] = False,
 ) -> None:
@@ -190,18 +188,31 @@ def volumes(
     """
     if csv and listing.json:
         raise typer.BadParameter("say --csv or --json")
-    records = [
-        {"workspace": str(path), **asdict(one)}
-        for path in workspaces
-        for one in Workspace.open(path).volumes()
-    ]
+
+    def work(path: Path) -> list[dict[str, Any]]:
+        found = Workspace.open(path).volumes()
+        return [{"workspace": str(path), **asdict(one)} for one in found]
+
+    found, alone = cohort.expand(workspaces), cohort.is_one(workspaces)
     columns = ["layer", "time_point", "label", "voxels", "volume_mm3", "mean", "name"]
-    if len(workspaces) > 1 or csv:
-        columns.insert(0, "workspace")
-    if csv:
-        render.as_csv(records, columns)
-    else:
-        listing.show(records, columns)
+    if listing.json or (alone and not csv):
+        many.show_each(
+            found,
+            work,
+            lambda records: render.table(records, columns),
+            data=list,
+            key="volumes",
+            alone=alone,
+            as_json=listing.json,
+        )
+        return
+    if alone:
+        render.as_csv(work(found[0]), ["workspace", *columns])
+        return
+    outcomes = list(many.outcomes(found, work))
+    records = [record for outcome in outcomes for value in outcome.values for record in value]
+    (render.as_csv if csv else render.table)(records, ["workspace", *columns])
+    many.summary(len(found), failed=sum(outcome.error is not None for outcome in outcomes))
 
 
 @command(app, "clear", example="snapws labels clear study.itksnap")

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from snapws import paths
-from snapws.cli import lookup, render
+from snapws import cohort, paths
+from snapws.cli import lookup, many, render
 from snapws.cli.frame import Listing, Saving, command, group
+from snapws.cli.many import WorkspaceFiles
 from snapws.cli.options import (
     LayerName,
     LayerNames,
@@ -36,6 +37,8 @@ FromFile = Annotated[
 ]
 File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_default=False)]
 
+_LISTED = ("number", "role", "nickname", "tags", "exists", "file")
+
 
 def record(layer: Layer) -> dict[str, Any]:
     """Return what lists say of a layer."""
@@ -51,12 +54,23 @@ def record(layer: Layer) -> dict[str, Any]:
 
 @command(app, "list", example="snapws layers list study.itksnap")
 def list_(
-    workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None, role_: OnlyRole = None
+    workspaces: WorkspaceFiles, listing: Listing, tag: OnlyTag = None, role_: OnlyRole = None
 ) -> None:
     """List the layers, and whether their files are there."""
-    found = Workspace.open(workspace).layers(tag=tag, role=role(role_))
-    listing.show(
-        [record(layer) for layer in found], ("number", "role", "nickname", "tags", "exists", "file")
+
+    def work(workspace: Path) -> list[dict[str, Any]]:
+        return [
+            record(layer) for layer in Workspace.open(workspace).layers(tag=tag, role=role(role_))
+        ]
+
+    many.show_each(
+        cohort.expand(workspaces),
+        work,
+        lambda records: render.table(records, _LISTED),
+        data=list,
+        key="layers",
+        alone=cohort.is_one(workspaces),
+        as_json=listing.json,
     )
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snapws.cli import render, terminal
+from snapws import cohort
+from snapws.cli import many, render, terminal
 from snapws.cli.lookup import find_image
-from snapws.cli.options import WorkspaceFile
+from snapws.cli.many import WorkspaceFiles
 from snapws.errors import InvalidValue
 from snapws.workspace import Workspace
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PictureLayers = Annotated[
     str | None,
@@ -29,14 +34,15 @@ PictureLayers = Annotated[
 
 
 def show(
-    workspace: WorkspaceFile,
+    workspaces: WorkspaceFiles,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="PICTURE",
-            help="Save the picture here: .png, .jpg, .jpeg or .webp.",
+            help="Save the picture here: .png, .jpg, .jpeg or .webp; of several workspaces, the "
+            "folder for their pictures.",
             show_default=False,
         ),
     ] = None,
@@ -62,33 +68,29 @@ def show(
         int, typer.Option(min=1, metavar="N", help="The time point of images that have several.")
     ] = 1,
 ) -> None:
-    """Draw the three views of a workspace.
+    """Draw the three views of a workspace, or of many.
 
     The main image, with sticky overlays and segmentations over it; below it, each other overlay as
     a tile. Right is on the left, as ITK-SNAP shows it. Without -o the picture is drawn on the
     terminal, if that can (kitty, iTerm2, sixel); else it is saved in a new folder for temporary
     files, and its name is printed.
     """
-    from snapws.pictures import scene, tiles
+    from snapws.pictures import scene
 
+    request = _Request(layers, _voxel(slices) if slices is not None else None, size, time_point)
+    if not cohort.is_one(workspaces):
+        _show_many(cohort.expand(workspaces), output, request)
+        return
+    (workspace,) = workspaces
     opened = Workspace.open(workspace)
     if output is not None:
         scene.checked_format(output, opened)  # before images are read
-    voxel = _voxel(slices) if slices is not None else None
-    left_out: list[str] = []
-    if layers is None:
-        picture, left_out = tiles.picture(opened, slices=voxel, size=size, time_point=time_point)
-    else:
-        numbers = _numbers(opened, layers)
-        picture = opened.picture(layers=numbers, slices=voxel, size=size, time_point=time_point)
+    picture, left_out = request.draw(opened)
     protocol = terminal.drawing() if output is None else None
     if protocol:
         sys.stdout.write(terminal.encoded(picture, protocol))
         sys.stdout.flush()
-        if layers is None:
-            _remark_meshes(opened)
-        return
-    if output is None:
+    elif output is None:
         folder = Path(tempfile.mkdtemp(prefix="snapws-"))
         output = folder / workspace.with_suffix(".png").name
         try:
@@ -96,19 +98,72 @@ def show(
         except BaseException:
             folder.rmdir()
             raise
+        render.result(str(output))
     else:
         scene.save_picture(picture, output, opened)
         for line in left_out:
             render.note(f"not drawn: {line}")
-    render.result(str(output))
-    if layers is None:
-        _remark_meshes(opened)
+        render.result(str(output))
+    for line in request.meshes(opened):
+        render.note(f"not drawn: {line}")
 
 
-def _remark_meshes(workspace: Workspace) -> None:
-    if meshes := workspace.meshes():
+@dataclass(frozen=True)
+class _Request:
+    """The part of a workspace that is drawn, and how large."""
+
+    layers: str | None
+    voxel: list[int] | None
+    size: int
+    time_point: int
+
+    def draw(self, workspace: Workspace) -> tuple[Image, list[str]]:
+        """Return the picture, and a line for each layer that cannot be drawn."""
+        from snapws.pictures import tiles
+
+        options: dict[str, Any] = {
+            "slices": self.voxel,
+            "size": self.size,
+            "time_point": self.time_point,
+        }
+        if self.layers is not None:
+            return workspace.picture(layers=_numbers(workspace, self.layers), **options), []
+        return tiles.picture(workspace, **options)
+
+    def meshes(self, workspace: Workspace) -> list[str]:
+        """Return a line that names the meshes, unless layers were asked for."""
+        if self.layers is not None or not (meshes := workspace.meshes()):
+            return []
         names = ", ".join(f"mesh:{mesh.number}" for mesh in meshes)
-        render.note(f"not drawn: {names}: pictures show no meshes")
+        return [f"{names}: pictures show no meshes"]
+
+
+def _show_many(workspaces: list[Path], output: Path | None, request: _Request) -> None:
+    """Save a picture of each workspace in a folder."""
+    from snapws.pictures import scene
+
+    if output is None or output.suffix.lower() in scene.FORMATS:
+        raise typer.BadParameter("several workspaces: name the folder of their pictures with -o")
+    output.mkdir(exist_ok=True)
+    files = {
+        path: output / f"{name}.png"
+        for path, name in zip(workspaces, cohort.names(workspaces), strict=True)
+    }
+
+    def work(path: Path) -> tuple[Path, list[str]]:
+        opened = Workspace.open(path)
+        picture, left_out = request.draw(opened)
+        scene.save_picture(picture, files[path], opened)
+        return files[path], [*left_out, *request.meshes(opened)]
+
+    failed = 0
+    for outcome in many.outcomes(workspaces, work):
+        failed += outcome.error is not None
+        for file, left_out in outcome.values:
+            render.result(str(file))
+            for line in left_out:
+                render.note(f"{outcome.path}: not drawn: {line}")
+    many.summary(len(workspaces), failed=failed)
 
 
 def _numbers(workspace: Workspace, layers: str) -> list[int]:

@@ -73,6 +73,13 @@ def outside(workspace: Workspace, *, always: bool = False) -> bool:
     return bool(found)
 
 
+def message(error: Exception) -> str:
+    """Return the line of an error that is reported; the system's errors get the file's name."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return str(error)
+
+
 def error(text: str) -> None:
     """Print an error."""
     passing("")

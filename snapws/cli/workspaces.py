@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snapws.cli import render
+from snapws import cohort
+from snapws.cli import many, render
 from snapws.cli.frame import Listing, Saving
+from snapws.cli.many import WorkspaceFiles
 from snapws.cli.options import Properties, WorkspaceFile, existing
 from snapws.compression import LEVEL
 from snapws.errors import WorkspaceError
@@ -19,7 +23,9 @@ from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
     from snapws.check import Problem
-    from snapws.packing import Progress
+    from snapws.packing import ArchiveReport, Progress
+
+_ELSEWHERE = "another program has saved it: only its names were checked, not what it says"
 
 
 def new(
@@ -41,8 +47,8 @@ def new(
     render.note(f"saved {workspace}")
 
 
-def check(workspace: WorkspaceFile, listing: Listing) -> None:
-    """List what is wrong with the files of a workspace.
+def check(workspaces: WorkspaceFiles, listing: Listing) -> None:
+    """List what is wrong with the files of workspaces.
 
     All of them are read. They have to be there and whole; segmentations need the main image's size
     and place, and a description of each label that they use. An error is something that ITK-SNAP
@@ -50,10 +56,14 @@ def check(workspace: WorkspaceFile, listing: Listing) -> None:
     """
     from snapws.check import check_workspace
 
-    opened = Workspace.open(workspace)
-    _report(
-        check_workspace(opened), listing, str(workspace), f"{len(opened.layers())} layers, all well"
-    )
+    def work(path: Path) -> _Checked:
+        opened = Workspace.open(path)
+        return _Checked(
+            check_workspace(opened), str(path), f"{len(opened.layers())} layers, all well"
+        )
+
+    found = cohort.expand(workspaces)
+    _report(found, work, listing, alone=cohort.is_one(workspaces))
 
 
 def relocate(
@@ -79,11 +89,14 @@ def relocate(
 
 
 def archive(
-    workspace: WorkspaceFile,
+    workspaces: WorkspaceFiles,
     destination: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR|FILE", help="A folder, or an .itksnap file in one.", show_default=False
+            metavar="DIR|FILE",
+            help="A folder, or an .itksnap file in one; of several workspaces, the folder "
+            "for their archives.",
+            show_default=False,
         ),
     ],
     listing: Listing,
@@ -112,7 +125,7 @@ def archive(
         ),
     ] = False,
 ) -> None:
-    """Write a copy that names no person.
+    """Write copies that name no person.
 
     The workspace, its images and meshes, named by their content. Texts that somebody typed,
     nicknames for example, are kept and shown, or replaced (--strict). Files outside of the
@@ -123,29 +136,60 @@ def archive(
 
     if report:
         _refuse_report(report, destination)
-    opened = Workspace.open(workspace)
-    render.outside(opened)
-    made = write_archive(
-        opened,
-        destination,
-        names="keep" if keep_names else "hash",
-        privacy="strict" if strict else "standard",
-        level=level,
-        unscrubbed_meshes=unscrubbed_meshes,
-        progress=_Bar(),
-    )
-    if report:
-        write_bytes(report, (json.dumps(made.record(), indent=2) + "\n").encode())
-    listing.show_lines([str(file) for file in made.files])
-    render.kept_texts(made.kept)
-    for file in made.unscrubbed:
-        render.note(f"warning: {file.name} is as it was, whatever it says")
+    found, alone = cohort.expand(workspaces), cohort.is_one(workspaces)
+    folders = [destination]
+    if not alone:
+        folders = [destination / name for name in cohort.names(found)]
+        destination.mkdir(exist_ok=True)
+    targets = dict(zip(found, folders, strict=True))
+    made: dict[str, ArchiveReport] = {}
+
+    def work(path: Path) -> ArchiveReport:
+        opened = Workspace.open(path)
+        if not alone:
+            render.note(f"archiving {path}")
+        render.outside(opened)
+        made[targets[path].name] = one = write_archive(
+            opened,
+            targets[path],
+            names="keep" if keep_names else "hash",
+            privacy="strict" if strict else "standard",
+            level=level,
+            unscrubbed_meshes=unscrubbed_meshes,
+            progress=_Bar(),
+        )
+        render.kept_texts(one.kept)
+        for file in one.unscrubbed:
+            render.note(f"warning: {file.name} is as it was, whatever it says")
+        return one
+
+    try:
+        many.show_each(
+            found,
+            work,
+            lambda one: listing.show_lines([str(file) for file in one.files]),
+            data=lambda one: [str(file) for file in one.files],
+            key="files",
+            alone=alone,
+            as_json=listing.json,
+            threads=1,  # each archive is made on all cores
+        )
+    finally:
+        if report and made:
+            records = [{"archive": name, **one.record()} for name, one in made.items()]
+            content = made[destination.name].record() if alone else records
+            write_bytes(report, (json.dumps(content, indent=2) + "\n").encode())
     render.note("voxels are as they were: a scan of a head can still show a face")
 
 
 def verify(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The archive's folder.", show_default=False)
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="The archives' folders; one without a workspace stands for those below it.",
+            show_default=False,
+        ),
     ],
     listing: Listing,
     against: Annotated[
@@ -166,11 +210,19 @@ def verify(
     """
     from snapws.verify import is_made_here, verify_archive
 
+    found = cohort.archives(folders)
+    alone = found == folders and len(found) == 1
+    if against and len(found) > 1:
+        raise typer.BadParameter("--against is for one archive")
     source = Workspace.open(against) if against else None
-    found = verify_archive(folder, source)
-    if not is_made_here(Workspace.open(next(folder.glob("*.itksnap")))):
-        render.note("another program has saved it: only its names were checked, not what it says")
-    _report(found, listing, str(folder), "every file is what its name says")
+
+    def work(folder: Path) -> _Checked:
+        problems = verify_archive(folder, source)
+        if not is_made_here(Workspace.open(next(folder.glob("*.itksnap")))):
+            render.note(f"{_ELSEWHERE}{'' if alone else f' ({folder})'}")
+        return _Checked(problems, str(folder), "every file is what its name says")
+
+    _report(found, work, listing, alone=alone)
 
 
 def wt(context: typer.Context) -> None:
@@ -210,13 +262,35 @@ class _Bar:
         render.passing(f"archiving [{signs:20}] {100 * done // total} %")
 
 
-def _report(problems: tuple[Problem, ...], listing: Listing, about: str, well: str) -> None:
-    if listing.json:
-        render.as_json([vars(problem) for problem in problems])
-    else:
-        for problem in problems:
+@dataclass(frozen=True)
+class _Checked:
+    """The problems of a workspace or an archive, and the words that say it has none."""
+
+    problems: tuple[Problem, ...]
+    about: str
+    well: str
+
+    def show(self) -> None:
+        for problem in self.problems:
             line = f"{problem.severity}: {problem.where}: {problem.message}"
             render.result(render.plain(line))
-    if any(problem.is_error for problem in problems):
-        raise typer.Exit(1)
-    render.note(f"{about}: {'no errors' if problems else well}")
+        if not self.is_bad():
+            render.note(f"{self.about}: {'no errors' if self.problems else self.well}")
+
+    def is_bad(self) -> bool:
+        return any(problem.is_error for problem in self.problems)
+
+
+def _report(
+    found: list[Path], work: Callable[[Path], _Checked], listing: Listing, *, alone: bool
+) -> None:
+    many.show_each(
+        found,
+        work,
+        _Checked.show,
+        data=lambda checked: [vars(problem) for problem in checked.problems],
+        key="problems",
+        alone=alone,
+        as_json=listing.json,
+        is_bad=_Checked.is_bad,
+    )

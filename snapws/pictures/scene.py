@@ -43,7 +43,8 @@ SIZE = 320
 MOST_LAYERS = 100
 MOST_VALUES = 200_000_000
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+#: Pillow's name of the format of each ending.
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _THREADS = 4  # that read layers, beside each other
 _AT_ONCE = 50_000_000  # numbers of layers that wait to be drawn, but for one layer
 _FRONT = (235, 235, 235)
@@ -315,11 +316,11 @@ def checked_format(target: Path, *workspaces: Workspace) -> str:
     Raises:
         InvalidValue: As of `save_picture`.
     """
-    known = _FORMATS.get(target.suffix.lower())
+    known = FORMATS.get(target.suffix.lower())
     if targets.is_stream(target):
         return known or "PNG"
     if known is None:
-        raise InvalidValue(f"{target}: the name of a picture ends in {', '.join(_FORMATS)}")
+        raise InvalidValue(f"{target}: the name of a picture ends in {', '.join(FORMATS)}")
     for workspace in workspaces:
         workspace.refuse_overwriting(target)
     return known

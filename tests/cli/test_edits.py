@@ -260,10 +260,10 @@ def test_a_mesh_that_itk_snap_cannot_open_is_added_with_a_remark(snapws, study):
 
 
 def test_volumes_as_csv_and_json_name_what_the_table_shows(snapws):
-    records = json.loads(snapws("labels volumes study.itksnap study.itksnap --json").stdout)
+    records = json.loads(snapws("labels volumes study.itksnap --json").stdout)
     lines = list(csv.DictReader(snapws("labels volumes study.itksnap --csv").stdout.splitlines()))
-    assert len(records) == 2 * len(lines) > 0
-    for record, line in zip(records, lines, strict=False):
+    assert len(records) == len(lines) > 0
+    for record, line in zip(records, lines, strict=True):
         assert {name: str(value) for name, value in record.items()} == line
     assert "Workspace" not in snapws("labels volumes study.itksnap").stdout
     snapws("labels volumes study.itksnap --csv --json", code=2)
@@ -272,8 +272,13 @@ def test_volumes_as_csv_and_json_name_what_the_table_shows(snapws):
 
 def test_volumes_of_several_workspaces_name_the_one_that_fails(snapws):
     failed = snapws("labels volumes study.itksnap cardiac.itksnap", code=1)
-    assert "cardiac.itksnap" in failed.stderr
-    assert failed.stdout == ""
+    assert "error: layer 002 of cardiac.itksnap: its file" in failed.stderr
+    assert failed.stderr.endswith("snapws: 2 workspaces, 1 failed\n")
+    assert failed.stdout.count("study.itksnap") == 2  # labels
+    csv_lines = snapws("labels volumes cardiac.itksnap study.itksnap --csv", code=1).stdout
+    assert [line["workspace"] for line in csv.DictReader(csv_lines.splitlines())] == [
+        *("study.itksnap", "study.itksnap")
+    ]
 
 
 def test_labels_are_renumbered_in_the_workspace_and_a_dry_run_writes_nothing(snapws, study):

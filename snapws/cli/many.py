@@ -1,0 +1,122 @@
+"""What the commands that read have in common: one workspace, or many, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from snapws import cohort
+from snapws.cli import render
+
+T = TypeVar("T")
+
+WorkspaceFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="WORKSPACE...",
+        help="The .itksnap files; a folder or a pattern stands for all in it.",
+        show_default=False,
+    ),
+]
+
+
+def show_each(
+    workspaces: Sequence[Path],
+    work: Callable[[Path], T],
+    show: Callable[[T], None],
+    *,
+    data: Callable[[T], Any],
+    key: str,
+    alone: bool,
+    as_json: bool = False,
+    is_bad: Callable[[T], bool] = lambda _: False,
+    threads: int | None = None,
+) -> None:
+    """Work on one workspace and show the result, or on many and show each as soon as it is there.
+
+    Of many, one that cannot be read does not stop the others, and a last line says how many went
+    well. The JSON of many is a line each.
+
+    Args:
+        workspaces: Their files, or the folders of archives.
+        work: Reads a workspace; called in several threads.
+        show: Prints a result.
+        data: Turns a result into what JSON knows.
+        key: The name of `data` in a line of JSON; empty if `data` is itself a record.
+        alone: Whether one workspace was named, and nothing that stands for many.
+        as_json: Whether to print JSON.
+        is_bad: Whether a result says that something is wrong.
+        threads: How many workspaces at a time; by default as many as there are cores.
+
+    Raises:
+        typer.Exit: With 1, if something is wrong with a workspace, or one of many cannot be read.
+        WorkspaceError: A workspace that was named alone cannot be read.
+    """
+    if alone:
+        result = work(workspaces[0])
+        if as_json:
+            render.as_json(data(result))
+        else:
+            show(result)
+        if is_bad(result):
+            raise typer.Exit(1)
+        return
+    bad = failed = 0
+    for outcome in outcomes(workspaces, work, as_json=as_json, threads=threads):
+        failed += outcome.error is not None
+        for value in outcome.values:
+            bad += is_bad(value)
+            if as_json:
+                record = {key: data(value)} if key else data(value)
+                name = {"workspace": str(outcome.path)}
+                render.as_json_line({**name, **record, **name})  # as it was typed, and first
+            else:
+                render.result(render.plain(f"{outcome.path}:"))
+                show(value)
+                render.result("")
+    summary(len(workspaces), bad=bad, failed=failed)
+
+
+def outcomes(
+    workspaces: Sequence[Path],
+    work: Callable[[Path], T],
+    *,
+    as_json: bool = False,
+    threads: int | None = None,
+) -> Iterator[cohort.Outcome[T]]:
+    """Yield the outcome of the work on each workspace, with errors and progress shown.
+
+    Args:
+        workspaces: As for `show_each`, like all that follow.
+        work: Reads a workspace.
+        as_json: Whether an error is a line of JSON, too.
+        threads: How many workspaces at a time.
+    """
+    for number, outcome in enumerate(cohort.each(workspaces, work, threads=threads), 1):
+        if outcome.error:
+            message = render.message(outcome.error)
+            if as_json:
+                render.as_json_line({"workspace": str(outcome.path), "error": message})
+            is_named = str(outcome.path) in message
+            render.error(message if is_named else f"{outcome.path}: {message}")
+        yield outcome
+        render.passing(f"{number} of {len(workspaces)} workspaces")
+
+
+def summary(count: int, *, bad: int = 0, failed: int = 0) -> None:
+    """Print the last line of a command on many workspaces.
+
+    Raises:
+        typer.Exit: With 1, if one of them is bad or has failed.
+    """
+    parts = [f"{count} workspaces"]
+    if bad:
+        parts.append(f"something is wrong with {bad}")
+    if failed:
+        parts.append(f"{failed} failed")
+    render.note(", ".join(parts) if bad or failed else f"{parts[0]}, all well", always=True)
+    if bad or failed:
+        raise typer.Exit(1)
