@@ -297,6 +297,8 @@ def _bad_labels(
 ) -> Iterator[Problem]:
     labels = [value for value in values if 0 <= value <= MAX_INDEX and value == int(value)]
     others = sorted(set(values) - set(labels))
+    if set(values) <= {0}:
+        yield Problem("labels", where, "it is empty: no voxel has a label", "remark")
     if others:
         message = (
             f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}: "

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from snapws import cohort
 from snapws.cli import render
-from snapws.cli.options import WorkspaceFile
+from snapws.cli.many import WorkspaceFiles
 from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
@@ -28,17 +29,36 @@ ReportFile = Annotated[
 ]
 
 
-def report(workspace: WorkspaceFile, output: ReportFile) -> None:
-    """Write a page that shows a workspace, for the browser.
+def report(
+    workspaces: WorkspaceFiles,
+    output: ReportFile,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            "--pages",
+            metavar="DIR",
+            help="Of several workspaces, write the page of each into this folder, too.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a page that shows workspaces, for the browser.
 
     One file: slices to go through, layers, labels with their volumes, missing files, what an
     archive would keep and remove. All images are read. The page shows paths and names: it is not
-    anonymous.
+    anonymous. Of several workspaces: slices of each, problems, empty segmentations, volumes that
+    stand out from the others, and a column for decisions, which the page saves as a table.
     """
     from snapws.check import missing_file
     from snapws.report import refuse_overwriting, write_report
 
     target = html_file(output)
+    if not cohort.is_one(workspaces):
+        _report_many(cohort.expand(workspaces), target, pages)
+        return
+    if pages:
+        raise typer.BadParameter("--pages is for several workspaces")
+    (workspace,) = workspaces
     refuse_overwriting(target)  # before the workspace is read
     opened = Workspace.open(workspace)
     write_report(opened, target)
@@ -46,3 +66,13 @@ def report(workspace: WorkspaceFile, output: ReportFile) -> None:
         if missing := missing_file(opened, layer.file, f"layer {layer.number:03d}"):
             render.note(f"warning: {missing.where}: {missing.message}")
     render.note(f"saved {target}")
+
+
+def _report_many(workspaces: list[Path], target: Path, pages: Path | None) -> None:
+    from snapws.report import write_cohort_report
+
+    cases = write_cohort_report(workspaces, target, pages)
+    render.note(f"saved {target}")
+    bad = sum(any(one.is_error for one in case.problems) for case in cases)
+    if bad:
+        render.note(f"{len(cases)} workspaces, errors in {bad}", always=True)

@@ -158,9 +158,8 @@ def archive(
             unscrubbed_meshes=unscrubbed_meshes,
             progress=_Bar(),
         )
-        render.kept_texts(one.kept)
-        for file in one.unscrubbed:
-            render.note(f"warning: {file.name} is as it was, whatever it says")
+        if not alone:
+            _remark(one)
         return one
 
     try:
@@ -179,7 +178,15 @@ def archive(
             records = [{"archive": name, **one.record()} for name, one in made.items()]
             content = made[destination.name].record() if alone else records
             write_bytes(report, (json.dumps(content, indent=2) + "\n").encode())
+    if alone:
+        _remark(made[destination.name])
     render.note("voxels are as they were: a scan of a head can still show a face")
+
+
+def _remark(made: ArchiveReport) -> None:
+    render.kept_texts(made.kept)
+    for file in made.unscrubbed:
+        render.note(f"warning: {file.name} is as it was, whatever it says")
 
 
 def verify(

@@ -6,13 +6,16 @@ its script are files beside them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from snapws import cohort
 from snapws.check import check_workspace
 from snapws.errors import WorkspaceError
 from snapws.files import write_bytes
 from snapws.report import contents
+from snapws.report.cohort_page import Case, cohort_page, read_case, relative
 from snapws.report.document import MARK, Element, element, instant, page, section, typed
 from snapws.report.slices import viewer
 from snapws.segmentations import misfits
@@ -33,6 +36,52 @@ def write_report(workspace: Workspace, target: str | Path) -> None:
     """
     refuse_overwriting(Path(target))  # before images are read
     save_page(report_page(workspace), Path(target))
+
+
+def write_cohort_report(
+    workspaces: Sequence[Path], target: str | Path, pages: str | Path | None = None
+) -> tuple[Case, ...]:
+    """Write one page of HTML about many workspaces, and maybe a page of each.
+
+    A workspace that cannot be read is shown as such. The workspaces are read side by side.
+
+    Args:
+        workspaces: Their files.
+        target: The page, written as by `write_report`.
+        pages: A folder for the page of each case, made if it does not exist, or None.
+
+    Returns:
+        The cases, in the order of the workspaces.
+
+    Raises:
+        PictureError: Pillow is not installed.
+        WorkspaceError: A file exists and is not a report, or its folder does not exist.
+        OSError: A page cannot be written.
+    """
+    target = Path(target)
+    refuse_overwriting(target)
+    names = dict(zip(workspaces, cohort.names(workspaces), strict=True))
+    files = {}
+    if pages is not None:
+        Path(pages).mkdir(exist_ok=True)
+        files = {path: Path(pages) / f"{name}.html" for path, name in names.items()}
+
+    def work(path: Path) -> Case:
+        case = read_case(path, names[path])
+        if path in files and all(one.where != "workspace" for one in case.problems):
+            save_page(report_page(Workspace.open(path)), files[path])
+        return case
+
+    cases: list[Case] = []
+    for outcome in cohort.each(workspaces, work):
+        if outcome.error:
+            raise outcome.error
+        cases += outcome.values
+    addresses = {
+        names[path]: relative(file, target) for path, file in files.items() if file.exists()
+    }
+    save_page(cohort_page(cases, addresses), target)
+    return tuple(cases)
 
 
 def report_page(workspace: Workspace) -> bytes:

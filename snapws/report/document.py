@@ -145,15 +145,22 @@ def table(
     )
 
 
-def page(title: str, header: Sequence[Element], sections: Sequence[Element]) -> bytes:
+def page(
+    title: str,
+    header: Sequence[Element],
+    sections: Sequence[Element],
+    parts: Sequence[str] = ("report",),
+) -> bytes:
     """Return the file of a page.
 
     Args:
         title: Its title.
         header: What stands above all sections, its main heading first.
         sections: Its sections.
+        parts: The names of its style sheets and scripts in this package, without their endings.
     """
-    style, script = _part("report.css"), _part("report.js")
+    style = "".join(_part(f"{name}.css") for name in parts)
+    script = "".join(_part(f"{name}.js") for name in parts)
     allowed = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"

@@ -14,6 +14,7 @@ from tests.docs.reader import LANGUAGES
 SCENES = {
     "tutorial.md": partial(scenes.home, work="dss-tutorial"),
     "howto/anonymise.md": scenes.empty,
+    "howto/check-a-cohort.md": scenes.empty,
     "howto/labels-from-freesurfer.md": scenes.empty,
     "howto/local-middleware.md": partial(scenes.home, work="dss-trial"),
     "howto/look-at-a-workspace.md": scenes.empty,

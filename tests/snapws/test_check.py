@@ -254,7 +254,7 @@ def test_a_still_segmentation_of_a_series_does_not_fit(scan, tmp_path):
     scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(1)), any_size=True)
     (problem,) = check_workspace(scan)
     assert problem.message.startswith("it has 1 time point, the main image 7")
-    scan.set_segmentation(image(tmp_path / "seg.nii.gz", np.zeros((4, 3, 2, 7), np.uint8)))
+    scan.set_segmentation(image(tmp_path / "seg.nii.gz", np.ones((4, 3, 2, 7), np.uint8)))
     assert check_workspace(scan) == ()
 
 
@@ -372,6 +372,17 @@ def test_no_main_image():
     assert problem.kind == "no-main"
 
 
+EMPTY = "it is empty: no voxel has a label"
+
+
+def test_an_empty_segmentation_is_remarked(scan, tmp_path):
+    scan.add_segmentation(image(tmp_path / "seg.nii.gz", voxels(0)))
+    (problem,) = check_workspace(scan)
+    assert (problem.where, problem.message, problem.severity) == ("layer 001", EMPTY, "remark")
+    scan.set_segmentation(image(tmp_path / "seg.nii.gz", voxels(0, 1)))
+    assert EMPTY not in {one.message for one in check_workspace(scan)}
+
+
 def test_memory_is_flat(scan, tmp_path):
     size = (400, 400, 200)  # 64 MB
     nifti = nibabel.Nifti1Image(np.zeros((1, 1, 1), np.int16), AFFINE)
@@ -386,7 +397,7 @@ def test_memory_is_flat(scan, tmp_path):
     check_workspace(scan)  # what is imported on the way does not count
     tracemalloc.start()
     try:
-        assert check_workspace(scan) == ()
+        assert [one.message for one in check_workspace(scan)] == [EMPTY]
         assert tracemalloc.get_traced_memory()[1] < 16_000_000
     finally:
         tracemalloc.stop()

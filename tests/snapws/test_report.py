@@ -127,7 +127,8 @@ def test_several_components_are_told_of(ws, tmp_path):
 def test_an_image_of_two_axes(ws, tmp_path):
     flat = Workspace()
     flat.set_main(image(tmp_path / "flat.nii.gz", np.zeros((30, 20, 1), np.int16)))
-    flat.add_segmentation(image(tmp_path / "plane.nii.gz", np.zeros((30, 20), np.uint8)))
+    flat.add_segmentation(image(tmp_path / "plane.nii.gz", np.ones((30, 20), np.uint8)))
+    flat.labels = [Label(1, "one")]
     page = made(flat)
     assert [row[5] for row in rows(page, "Image layers")[1:]] == ["30 × 20 × 1"] * 2
     assert "Every file is there" in page.text_content()
