@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
+from snapws.spreadsheets import guarded, unguarded
 
 #: Axes that run right, anterior, superior; or left, posterior, superior.
 System = Literal["ras", "lps"]
@@ -264,7 +265,7 @@ def _read_csv(words: str, path: str | Path, wanted: System | None) -> list[Marku
         points = [_point([one.get(axis) for axis in "xyz"], path)]
         if any(one.get(f"{axis}2") for axis in "xyz"):
             points.append(_point([one.get(f"{axis}2") for axis in "xyz"], path))
-        text = one.get("text") or one.get("label") or one.get("name") or ""
+        text = unguarded(one.get("text") or one.get("label") or one.get("name") or "")
         found.append(Markup(tuple(turned(point, system) for point in points), text))
     return found
 
@@ -275,7 +276,7 @@ def _format_csv(markups: Sequence[Markup], system: System) -> str:
     for one in markups:
         ends = [number for point in one.points for number in point]
         kind = "landmark" if len(one.points) == 1 else "line"
-        rows.append([kind, one.text, *ends, *[""] * (6 - len(ends))])
+        rows.append([kind, guarded(one.text), *ends, *[""] * (6 - len(ends))])
     return _table(rows)
 
 

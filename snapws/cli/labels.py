@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +17,9 @@ from snapws.cli.many import WorkspaceFiles
 from snapws.cli.options import WorkspaceFile
 from snapws.label_tables import Labels
 from snapws.workspace import Workspace
+
+if TYPE_CHECKING:
+    from snapws.volumes import LabelVolume
 
 app = group(
     "Segmentation labels: names and colours.",
@@ -185,13 +190,14 @@ def volumes(
 
     Of each segmentation, by time point; the background is left out. The mean is that of the main
     image's voxels that are finite numbers; it is empty for a main image of several components.
+    Volume and mean have seven significant digits.
     """
     if csv and listing.json:
         raise typer.BadParameter("say --csv or --json")
 
     def work(path: Path) -> list[dict[str, Any]]:
         found = Workspace.open(path).volumes()
-        return [{"workspace": str(path), **asdict(one)} for one in found]
+        return [{"workspace": str(path), **_measured(one)} for one in found]
 
     found, alone = cohort.expand(workspaces), cohort.is_one(workspaces)
     columns = ["layer", "time_point", "label", "voxels", "volume_mm3", "mean", "name"]
@@ -199,7 +205,7 @@ def volumes(
         many.show_each(
             found,
             work,
-            lambda records: render.table(records, columns),
+            lambda records: _volume_table(records, columns),
             data=list,
             key="volumes",
             alone=alone,
@@ -211,8 +217,29 @@ def volumes(
         return
     outcomes = list(many.outcomes(found, work))
     records = [record for outcome in outcomes for value in outcome.values for record in value]
-    (render.as_csv if csv else render.table)(records, ["workspace", *columns])
+    (render.as_csv if csv else _volume_table)(records, ["workspace", *columns])
     many.summary(len(found), failed=sum(outcome.error is not None for outcome in outcomes))
+
+
+def _measured(volume: LabelVolume) -> dict[str, Any]:
+    """Return the fields of a measured label, without digits that a header does not carry."""
+    mean = None if volume.mean is None else _seven_digits(volume.mean)
+    return asdict(volume) | {"volume_mm3": _seven_digits(volume.volume_mm3), "mean": mean}
+
+
+def _seven_digits(value: float) -> float:
+    """Return a number with seven significant digits, and all that stand before the point.
+
+    Sizes of voxels are stored in single precision, which has no more.
+    """
+    if not value:
+        return value
+    return round(value, max(0, 6 - math.floor(math.log10(abs(value)))))
+
+
+def _volume_table(records: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+    shown = [one | {"volume_mm3": f"{one['volume_mm3']:.15g}"} for one in records]
+    render.table(shown, columns)
 
 
 @command(app, "clear", example="snapws labels clear study.itksnap")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from snapws.spreadsheets import guarded
+
 if TYPE_CHECKING:
     from snapws.privacy import KeptText
     from snapws.workspace import Workspace
@@ -123,12 +125,15 @@ def _json(value: object, indent: int | None = None) -> str:
 
 
 def as_csv(records: Iterable[Record], columns: Sequence[str]) -> None:
-    """Print records as CSV, the fields `columns`, each under its own name; None is empty."""
+    """Print records as CSV, the fields `columns`, each under its own name; None is empty.
+
+    No text is a formula to a spreadsheet.
+    """
     passing("")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([record[column] for column in columns] for record in records)
+    writer.writerows([guarded(record[column]) for column in columns] for record in records)
     result(text.getvalue().removesuffix("\n"))
 
 

@@ -49,6 +49,7 @@ class ImageHeader:
         placement: Where ITK puts the voxels.
         no_nifti: Why no NIfTI-1 file can hold the image; empty if one can.
         itk_snap_refuses: Why ITK-SNAP does not open the image; empty if it does.
+        remarks: What a person should know of how its format is read, a line each.
         purpose: What is done with the voxels, on which depends what may be opened.
     """
 
@@ -61,6 +62,7 @@ class ImageHeader:
     placement: Placement = field(kw_only=True)
     no_nifti: str = field(default="", kw_only=True)
     itk_snap_refuses: str = field(default="", kw_only=True)
+    remarks: tuple[str, ...] = field(default=(), kw_only=True)
     purpose: Purpose = field(default="show", kw_only=True)
 
     @property

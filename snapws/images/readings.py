@@ -51,6 +51,7 @@ def differences(path: Path, header: ImageHeader) -> Iterator[str]:
                 "zeros separate the gzip streams in it: ITK-SNAP shows zeros from the second "
                 "stream on, nibabel all of the voxels: compress it anew"
             )
+    yield from header.remarks
     if not header.no_nifti and header.nifti["dim"][0] > 0:
         yield from _of_place(header)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from snapws import compression, files, paths
 from snapws.errors import InvalidValue, TextFileError
-from snapws.label_tables import caret, formats, itksnap, nnunet, seg_nrrd
+from snapws.label_tables import caret, formats, itksnap, nnunet, seg_nrrd, slicer
 from snapws.label_tables.entries import Collector, Entry, entry_of, named
 from snapws.labels import Label
 from snapws.labels import parse as parse_itksnap
@@ -110,6 +110,11 @@ class Labels:
             _parse_image(kind, data, into)
             return cls._collected(into, kind)
         text = _decode(data)
+        if slicer.is_continuous(text):
+            raise TextFileError(
+                f"{source}: a continuous colour map of 3D Slicer, which has points and no labels: "
+                "save a colour table there"
+            )
         name = format or _only(formats.recognised(text), source)
         # The reader of label files has rules of its own for encodings.
         if name == "itksnap" and not itksnap.has_beyond(text):

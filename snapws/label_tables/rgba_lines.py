@@ -1,10 +1,21 @@
-"""Lines of the form ``ID NAME R G B A``: FreeSurfer's, and 3D Slicer's, whose A is another."""
+"""Lines of the form ``ID NAME R G B A``: FreeSurfer's, and 3D Slicer's, whose A is another.
+
+3D Slicer computes with colours from 0 to 1 and writes 255 times that: 127.5, for example.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
-from snapws.label_tables.entries import Collector, Color, comments, data_lines, is_whole
+from snapws.label_tables.entries import (
+    Collector,
+    Color,
+    comments,
+    data_lines,
+    is_number,
+    is_whole,
+)
 
 
 class Row(NamedTuple):
@@ -20,9 +31,12 @@ class Row(NamedTuple):
 def fits(text: str) -> bool:
     """Return whether all lines have that form, as far as words tell."""
     found = False
+    is_part = is_number if _is_of_slicer(text) else is_whole
     for _, line in data_lines(text):
         words = line.split()
-        if len(words) < 6 or not all(map(is_whole, (words[0], *words[-4:]))) or '"' in line:
+        if len(words) < 6 or not is_whole(words[0]) or '"' in line:
+            return False
+        if not all(map(is_part, words[-4:])):
             return False
         found = True
     return found
@@ -35,10 +49,13 @@ def rows(text: str, into: Collector) -> list[Row]:
         TextFileError: One is of another form.
     """
     found = []
+    is_of_slicer = _is_of_slicer(text)
     for number, line in data_lines(text):
         place, words = f"line {number}", line.split()
         if len(words) < 6:
             raise into.error(place, "not of the form ID NAME R G B A")
+        if is_of_slicer:
+            words[-4:] = map(_rounded, words[-4:])
         found.append(
             Row(
                 place,
@@ -58,9 +75,21 @@ def opaque(text: str) -> int | None:
     None where neither does.
     """
     top = " ".join(comments(text)).lower()
-    if "color table file" in top:
+    if _is_of_slicer(text):
         return 255
     if "freesurfer" in top or "label name" in top:
         return 0
     said = {line.split()[-1] for _, line in data_lines(text) if line.split()[0] != "0"}
     return int(said.pop()) if said in ({"0"}, {"255"}) else None
+
+
+def _is_of_slicer(text: str) -> bool:
+    """Return whether the comments at the top say that 3D Slicer wrote a table."""
+    return any("color table file" in line.lower() for line in comments(text))
+
+
+def _rounded(word: str) -> str:
+    """Return a number as a whole one; any other word as it is."""
+    if is_whole(word) or not is_number(word):
+        return word
+    return str(math.floor(float(word) + 0.5))

@@ -12,9 +12,14 @@ import re
 
 from snapws.label_tables import rgba_lines
 from snapws.label_tables.columns import Columns
-from snapws.label_tables.entries import Collector, Entry, lost, named
+from snapws.label_tables.entries import Collector, Entry, comments, lost, named
 
 _COLORS = ("Color_R", "Color_G", "Color_B")
+
+
+def is_continuous(text: str) -> bool:
+    """Return whether a text is a continuous colour map, which has points and no labels."""
+    return any("color procedural file" in line.lower() for line in comments(text))
 
 
 def fits(text: str) -> bool:

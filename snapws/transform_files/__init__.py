@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from snapws import paths, stand_ins, transforms
 from snapws.errors import ImageError, InvalidValue, LayerFileMissing, TextFileError
+from snapws.hdf5 import SIGNATURE as HDF5
 from snapws.transform_files import hdf5, itk, matlab
 from snapws.transforms import Matrix
 
@@ -171,7 +172,7 @@ def _content(path: str | Path) -> bytes:
     try:
         with paths.open_file(path) as file:
             data = file.read(_MAX_TEXT + 1)
-            is_hdf5 = data.startswith(hdf5.SIGNATURE)
+            is_hdf5 = data.startswith(HDF5)
             most = _MAX_HDF5 if is_hdf5 else _MAX_TEXT
             data += file.read(most + 1 - len(data))
     except OSError as error:
@@ -200,7 +201,7 @@ def _recognised(data: bytes) -> Format:
 
 
 def _is_itk(data: bytes) -> bool:
-    signatures = (hdf5.SIGNATURE, itk.SIGNATURE.encode())
+    signatures = (HDF5, itk.SIGNATURE.encode())
     return data.startswith(signatures) or matlab.matches(data)
 
 
@@ -246,7 +247,7 @@ def _matrix(
 
 
 def _itk(data: bytes, path: str | Path) -> Matrix:
-    if data.startswith(hdf5.SIGNATURE):
+    if data.startswith(HDF5):
         return hdf5.read(data, path)
     if matlab.matches(data):
         return itk.to_ras(matlab.parse(data, path), path)

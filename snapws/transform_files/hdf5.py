@@ -1,38 +1,26 @@
-"""ITK transforms in HDF5, which SimpleITK reads, in a process of its own.
-
-A stranger's HDF5 file can ask its reader for any amount of memory, or end it: that process has
-a limit of both time and memory, and nothing to lose.
-"""
+"""ITK transforms in HDF5, which SimpleITK reads, in a process of its own."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from snapws.errors import ImageUnsupported, InvalidValue, TextFileError, WorkspaceError
+from snapws.hdf5 import process, structure
 from snapws.transform_files import itk
 from snapws.transforms import Matrix, checked, swap_axes
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-_SECONDS = 120
-_MEMORY = 4 << 30  # of addresses; the library itself takes less than 1 GiB
-# The folders of modules are this process's; the current folder is not among them.
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from snapws.transform_files.hdf5 import main; main(sys.argv[1])"
-)
 
 
 def read(data: bytes, path: str | Path) -> Matrix:
     """Read a file as a RAS matrix.
 
     Raises:
-        TextFileError: It is damaged, or not of one linear transform in 3-D.
+        TextFileError: It is damaged, has its reader open other files, or is not of one linear
+            transform in 3-D.
         WorkspaceError: SimpleITK is not installed, or there is no room for a temporary file.
     """
     from snapws.images.itk import reading
@@ -41,6 +29,10 @@ def read(data: bytes, path: str | Path) -> Matrix:
         reading.simpleitk(path)
     except ImageUnsupported:
         raise itk.no_library(path, "an ITK transform in HDF5") from None
+    try:
+        structure.refuse_other_files(BytesIO(data))
+    except (structure.OutsideError, structure.InvalidError) as error:
+        raise TextFileError(f"{path}: SimpleITK cannot read a transform in it: {error}") from None
     answer = _ask(data, path)
     if answer["dimension"] != 3 or not answer["is_linear"]:
         raise itk.not_linear(path, itk.printable(str(answer["kind"])))
@@ -50,9 +42,8 @@ def read(data: bytes, path: str | Path) -> Matrix:
         raise TextFileError(f"{path}: {error}") from None
 
 
-def main(file: str) -> None:
-    """Print what SimpleITK reads in a file, as JSON."""
-    _limit_memory()
+def print_transform(file: str) -> None:
+    """Print the transform that SimpleITK reads in a file, as JSON."""
     from snapws.images.itk import reading
 
     transform = reading.simpleitk().ReadTransform(file)
@@ -71,27 +62,12 @@ def _ask(data: bytes, path: str | Path) -> dict[str, Any]:
         with TemporaryDirectory(prefix="snapws-") as folder:
             file = Path(folder, "transform.h5")
             file.write_bytes(data)
-            run = subprocess.run(  # noqa: S603 - this interpreter, and a file of our own name
-                [sys.executable, "-c", _PROGRAM, str(file), *filter(None, sys.path)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=True,
-            )
-        answer: dict[str, Any] = json.loads(run.stdout)
+            with process.answer(__name__, print_transform.__name__, str(file)) as printed:
+                answer: dict[str, Any] = json.load(printed)
     except OSError as error:
         raise WorkspaceError(
             f"{path}: it cannot be copied to a temporary folder: {error.strerror}"
         ) from None
-    except (subprocess.SubprocessError, ValueError):
+    except (process.ProcessError, ValueError):
         raise TextFileError(f"{path}: SimpleITK cannot read a transform in it") from None
     return answer
-
-
-def _limit_memory() -> None:
-    if sys.platform != "win32":
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        if hard == resource.RLIM_INFINITY or hard > _MEMORY:
-            resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, hard))

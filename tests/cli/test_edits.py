@@ -7,10 +7,11 @@ import json
 import os
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
-from snapws import ComponentMode, Role, Workspace
+from snapws import ComponentMode, Label, Role, Workspace
 from snapws.cli.frame import Saving
 
 
@@ -268,6 +269,53 @@ def test_volumes_as_csv_and_json_name_what_the_table_shows(snapws):
     assert "Workspace" not in snapws("labels volumes study.itksnap").stdout
     snapws("labels volumes study.itksnap --csv --json", code=2)
     assert "it is empty" in snapws(["labels", "volumes", "study.itksnap", ""], code=2).stderr
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-5", "@SUM(A1)", "\t=1", "'=1"])
+def test_a_name_is_never_a_formula_in_csv_and_numbers_stay_numbers(snapws, study, name):
+    workspace = Workspace.open(study / "study.itksnap")
+    first = workspace.volumes()[0].label
+    workspace.labels = [Label(first, name, (1, 2, 3))]
+    workspace.save()
+    lines = csv.DictReader(snapws("labels volumes study.itksnap --csv").stdout.splitlines())
+    (line, *_) = lines
+    assert line["name"] == f"'{name}"
+    assert float(line["volume_mm3"]) > 0
+    (record, *_) = json.loads(snapws("labels volumes study.itksnap --json").stdout)
+    assert record["name"] == name
+
+
+def test_a_mean_below_zero_stays_a_number_in_csv(snapws, study):
+    main = Workspace.open(study / "study.itksnap").main.path
+    image = nibabel.load(main)
+    nibabel.Nifti1Image(np.asarray(image.dataobj) * 0 - 7, image.affine).to_filename(main)
+    (line, *_) = csv.DictReader(snapws("labels volumes study.itksnap --csv").stdout.splitlines())
+    assert line["mean"] == "-7.0"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "volume"),
+    [
+        ((0.7, 0.7, 0.7), 1000, 343.0),
+        ((0.1, 0.1, 0.1), 7, 0.007),
+        ((1.1, 1.3, 0.9), 1729, 2225.223),
+        ((200.0, 200.0, 300.5), 3, 36060000.0),
+    ],
+)
+def test_a_volume_has_the_digits_that_are_meant(
+    snapws, tmp_path, monkeypatch, sizes, count, volume
+):
+    voxels = np.zeros((13, 14, 15), np.uint8)
+    voxels.flat[:count] = 1
+    nibabel.Nifti1Image(voxels, np.diag([*sizes, 1])).to_filename(tmp_path / "a.nii")
+    workspace = Workspace.new(tmp_path / "a.nii")
+    workspace.add_segmentation(tmp_path / "a.nii")
+    path = workspace.save(tmp_path / "a.itksnap")
+    (record,) = json.loads(snapws(["labels", "volumes", str(path), "--json"]).stdout)
+    assert record["volume_mm3"] == volume
+    (line,) = csv.DictReader(snapws(["labels", "volumes", str(path), "--csv"]).stdout.splitlines())
+    assert line["volume_mm3"] == str(volume)
+    assert f"  {volume:.15g}  " in snapws(["labels", "volumes", str(path)]).stdout
 
 
 def test_volumes_of_several_workspaces_name_the_one_that_fails(snapws):

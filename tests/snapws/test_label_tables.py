@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from snapws import geometry
 from snapws.errors import InvalidValue, TextFileError
+from snapws.images import read_header
 from snapws.label_tables import Labels, carried
 from snapws.labels import Label
 
@@ -63,6 +65,88 @@ def test_a_table_is_recognised_by_content_and_its_alpha_read_by_the_rule(name, t
         found = read(content)
         assert found.format == name
         assert list(found) == [Label(17, "Left-Hippo", (220, 216, 20), label)]
+
+
+def test_a_table_of_slicer_may_have_fractions_and_any_opacity():
+    """It writes 255 times what it computes with, to six digits."""
+    text = (
+        "# Color table file C:/Users/some body/Segmentation.ctbl\n# 4 values\n"
+        "0 Background 0 0 0 0\n1 half 127.5 12.75 0.4 255\n2 thin 1 2 3 63.75\n3 (none) 0 0 0 0\n"
+    )
+    for content in (text, text.replace("\n", "\r\n")):
+        found = read(content)
+        assert found.format == "slicer"
+        assert [(one.name, one.color, one.alpha) for one in found] == [
+            ("half", (128, 13, 0), 255),
+            ("thin", (1, 2, 3), 64),
+            ("(none)", (0, 0, 0), 0),
+        ]
+    with pytest.raises(TextFileError, match="line 2: a colour"):
+        read("# Color table file x\n1 a 1 2 256.5 255\n")
+
+
+@pytest.mark.parametrize("chosen", [None, "fsleyes", "slicer"])
+def test_a_continuous_colour_map_of_slicer_is_no_table_of_labels(chosen):
+    """Its lines have the form of FSLeyes: VALUE R G B, the colours from 0 to 1."""
+    text = (
+        b"# Color procedural file /some/where.txt\n# 3 points\n0 0 0 0\n63 0 0.5 0.49\n255 1 1 1\n"
+    )
+    with pytest.raises(TextFileError, match="a continuous colour map of 3D Slicer"):
+        Labels.parse(text, "t", chosen)
+
+
+def test_a_table_of_slicer_with_terms_is_read_by_its_columns():
+    text = (
+        "LabelValue,Name,Color_R,Color_G,Color_B,Color_A,Category_CodingScheme,Type_CodeMeaning\r\n"
+        '1,left_kidney,185,102,83,255,SCT,Kidney\r\n5,"mass, right",144,238,144,128,,\r\n'
+    )
+    found = read(text)
+    assert found.format == "slicer-csv"
+    assert [(one.index, one.name, one.color, one.alpha) for one in found] == [
+        (1, "left_kidney", (185, 102, 83), 255),
+        (5, "mass, right", (144, 238, 144), 128),
+    ]
+
+
+def segmentation(path, *segments):
+    """Write segments, each a slab of voxels with what is said of it, by the library for them."""
+    slicerio = pytest.importorskip("slicerio", reason="needs slicerio, of the extra 'test'")
+    affine = np.array([[0.8, 0.6, 0, 10], [-0.6, 0.8, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1.0]])
+    made = slicerio.create_segmentation((6, 5, 4), affine)
+    for slab, said in segments:
+        mask = np.zeros((6, 5, 4), bool)
+        mask[slab] = True
+        slicerio.add_segment(made, mask, dict(said))
+    slicerio.write_segmentation(str(path), made)
+    return path
+
+
+LEFT = (slice(0, 2), {"name": "Left kidney", "color": [0.5, 0.25, 1.0]})
+RIGHT = (slice(3, 6), {"id": "S_7", "name": "a \\ b", "color": [0.1, 0.2, 0.3]})
+OVER = (slice(1, 4), {"name": "Both", "color": [1.0, 1.0, 0.0]})
+
+
+def test_segments_that_slicerio_wrote_are_read_with_their_image(tmp_path):
+    path = segmentation(tmp_path / "a.seg.nrrd", LEFT, RIGHT)
+    found = Labels.read(path)
+    assert found.format == "seg-nrrd"
+    assert [(one.index, one.name, one.color) for one in found][:1] == [
+        (1, "Left kidney", (128, 64, 255))
+    ]
+    assert [(one.index, one.color) for one in found][1:] == [(2, (26, 51, 76))]
+    header = read_header(path)
+    values = np.frombuffer(b"".join(header.voxels()), header.dtype).reshape(header.shape, order="F")
+    assert (values[:2] == 1).all()
+    assert (values[2] == 0).all()
+    assert (values[3:] == 2).all()
+    to_ras = np.diag([-1.0, -1, 1, 1])
+    assert np.allclose(geometry.affine(header)[:, 3], to_ras @ [10, -20, 30, 1])
+
+
+def test_overlapping_segments_that_slicerio_wrote_are_refused_in_words(tmp_path):
+    path = segmentation(tmp_path / "a.seg.nrrd", LEFT, RIGHT, OVER)
+    with pytest.raises(TextFileError, match="overlap, and lie in 2 layers"):
+        Labels.read(path)
 
 
 def test_a_table_that_freesurfer_and_slicer_read_differently_is_refused():

@@ -144,3 +144,14 @@ def test_a_text_that_no_workspace_can_hold_is_refused(tmp_path):
     workspace = study(tmp_path).workspace
     with pytest.raises(RegistryError):
         workspace.add_markups([Markup((_RAS,), "\x1b")])
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+AC", "-5", "@a", "'=1", "''-1", "'AC'", "AC"])
+def test_a_text_is_never_a_formula_in_a_table_and_comes_back_as_it_was(tmp_path, text):
+    """A spreadsheet takes for one what begins with =, +, - or @."""
+    path = tmp_path / "points.csv"
+    path.write_text(markups.format_file([Markup((_RAS,), text)], "csv", "ras"), encoding="utf-8")
+    line = path.read_text(encoding="utf-8").splitlines()[1]
+    assert line.split(",")[1][0] not in "=+-@"
+    assert line.split(",")[2:5] == ["-3.5", "12.25", "40.0"]
+    assert markups.read_file(path) == [Markup((_RAS,), text)]

@@ -1,6 +1,6 @@
-"""MetaImage, NRRD, GIPL, VTK, DICOM, PNG, JPEG, TIFF (extra ``formats``), and raw voxels.
+"""MetaImage, NRRD, GIPL, VTK, DICOM, MINC, PNG, JPEG, TIFF (extra ``formats``), and raw voxels.
 
-SimpleITK reads DICOM, PNG, JPEG and TIFF, a file as a whole, so that one file's voxels are in
+SimpleITK reads DICOM, MINC, PNG, JPEG and TIFF, a file as a whole, so that one file's voxels are in
 memory while they are streamed. Of the others it reads a header in our words alone: their own
 headers and their voxels are read by `snapws.images.itk.stored`. Of vector images whose components
 lie voxel by voxel, which NIfTI keeps apart, all voxels are in memory at once: one copy of them.
@@ -22,7 +22,7 @@ from snapws.errors import ImageDamaged, ImageUnsupported
 from snapws.images import voxel_files
 from snapws.images.header import ImageHeader
 from snapws.images.hints import NO_HINTS, Hints, Raw
-from snapws.images.itk import flat, gipl, metaimage, nrrd, vtk_image
+from snapws.images.itk import flat, gipl, metaimage, minc, nrrd, vtk_image
 from snapws.images.itk.reading import (
     DICOM,
     Grid,
@@ -54,7 +54,7 @@ _FLAT = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _SEQUENCES = (".seq.nrrd", ".seq.nhdr")
 
 #: Endings of the names of these images. DICOM has none: its files are told by their content.
-SUFFIXES = (*_PARSERS, *_FLAT)
+SUFFIXES = (*_PARSERS, *_FLAT, minc.ENDING)
 
 _Array = npt.NDArray[Any]
 _VECTOR_INTENT = 1007
@@ -97,13 +97,11 @@ class DecodedImageHeader(ImageHeader):
             ImageUnsupported: They are too large to be in memory.
         """
         self.refuse_too_large()
-        sitk = simpleitk(self.path)
-        images: Iterable[Any] = (read(path, self.reader) for path in self.slices)
+        images: Iterable[tuple[_Array, Any]] = map(self._decoded, self.slices)
         if self.components > 1:
             images = tuple(images)
         for component in range(self.components):
-            for path, image in zip(self.slices, images, strict=True):
-                values = sitk.GetArrayViewFromImage(image).ravel()
+            for path, (values, _) in zip(self.slices, images, strict=True):
                 if values.nbytes * len(self.slices) != self.nbytes:
                     raise ImageDamaged(
                         f"{path}: {values.nbytes} bytes of voxels, where its header says "
@@ -111,6 +109,18 @@ class DecodedImageHeader(ImageHeader):
                     )
                 values = values.view(_RGB) if self.dtype == _RGB else values
                 yield from _component(values, self, self.components, component)
+
+    def _decoded(self, path: Path) -> tuple[_Array, Any]:
+        """Return the numbers of a file, and the image that has them in memory."""
+        image = read(path, self.reader)
+        return simpleitk(path).GetArrayViewFromImage(image).ravel(), image
+
+
+class MincImageHeader(DecodedImageHeader):
+    """The header of a MINC image, which a process of its own decodes."""
+
+    def _decoded(self, path: Path) -> tuple[_Array, Any]:
+        return minc.read_values(path, self.dtype, self.nbytes), None
 
 
 @dataclass(frozen=True)
@@ -204,6 +214,8 @@ def read_header(path: Path, purpose: Purpose, hints: Hints = NO_HINTS) -> ImageH
             return _stored(path, parse, purpose)
         if name.endswith(_FLAT):
             return _flat(path, purpose)
+        if name.endswith(minc.ENDING):
+            return _minc(path, purpose)
         return _dicom(path, purpose, hints.series)
     except ValueError as error:
         raise ImageUnsupported(f"{path}: {error}") from None
@@ -249,11 +261,19 @@ def _sequence(grid: Grid) -> Grid:
     )
 
 
-def _dicom(path: Path, purpose: Purpose, series: str) -> DecodedImageHeader:
-    slices, grid = find_series(path, purpose, series)
-    shown = _described(path, grid, has_colours=True)
+def _dicom(path: Path, purpose: Purpose, identifier: str) -> DecodedImageHeader:
+    series = find_series(path, purpose, identifier)
+    shown = _described(path, series.grid, has_colours=True)
     return DecodedImageHeader(
-        path, path, 0, shown.dtype, shown.nifti, slices, **shown.named, purpose=purpose
+        path,
+        path,
+        0,
+        shown.dtype,
+        shown.nifti,
+        series.slices,
+        **shown.named,
+        remarks=series.remarks,
+        purpose=purpose,
     )
 
 
@@ -263,6 +283,22 @@ def _flat(path: Path, purpose: Purpose) -> DecodedImageHeader:
     shown = _described(path, grid, has_colours=True)
     return DecodedImageHeader(
         path, path, 0, shown.dtype, shown.nifti, (path,), kind, **shown.named, purpose=purpose
+    )
+
+
+def _minc(path: Path, purpose: Purpose) -> MincImageHeader:
+    shown = _described(path, minc.read_grid(path))
+    return MincImageHeader(
+        path,
+        path,
+        0,
+        shown.dtype,
+        shown.nifti,
+        (path,),
+        minc.READER,
+        **shown.named,
+        remarks=(minc.REMARK,),
+        purpose=purpose,
     )
 
 

@@ -43,9 +43,32 @@ _SLICE_TOLERANCE = 1e-4  # of the slices' cosines, and of their spacing in mm
 _Array = npt.NDArray[np.float64]
 
 
-def find_series(
-    path: Path, purpose: Purpose, identifier: str = ""
-) -> tuple[tuple[Path, ...], Grid]:
+class Series(NamedTuple):
+    """An image of a DICOM series.
+
+    Attributes:
+        slices: Its files, in order of place.
+        grid: Size and place of the image that they make up.
+        set_aside: How many files of the same UID are of other images.
+    """
+
+    slices: tuple[Path, ...]
+    grid: Grid
+    set_aside: int = 0
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A line on the files that were set aside, if there are any."""
+        if not self.set_aside:
+            return ()
+        files = "1 file" if self.set_aside == 1 else f"{self.set_aside} files"
+        return (
+            f"{files} of its DICOM series, of another number, sequence, slice thickness or size "
+            f"(a localizer, for example), set aside: the image is of the other {len(self.slices)}",
+        )
+
+
+def find_series(path: Path, purpose: Purpose, identifier: str = "") -> Series:
     """Find the slices of the series that a DICOM file is of, in order, and what they make up.
 
     Images of one ``SeriesInstanceUID`` that differ in series number, sequence, slice thickness or
@@ -72,14 +95,14 @@ def find_series(
     grid, series = grid_of(reader), _text(reader, _SERIES)
     if grid.size[2] > 1:
         frames.refuse_unstacked(path, grid)
-        return (path,), grid
+        return Series((path,), grid)
     members = {member.path: member for member in _members(path, reader, purpose)}
     kinds = {member.kind for member in members.values() if identifier in member.identifiers(series)}
     kind = kinds.pop() if len(kinds) == 1 else members[path].kind
     found = {file: member.grid for file, member in members.items() if member.kind == kind}
     if len(found) == 1:
         (file,) = found
-        return (file,), found[file]
+        return Series((file,), found[file], len(members) - 1)
     normal = np.reshape(found[min(found)].direction, (3, 3))[:, 2]
     slices = tuple(sorted(found, key=lambda file: float(normal @ found[file].origin)))
     first = found[slices[0]]
@@ -90,9 +113,10 @@ def find_series(
                 f"{slices[0].name} of the same series: convert the series to NIfTI first"
             )
     distance = _distance(slices, np.array([found[file].origin for file in slices]), normal)
-    return slices, first._replace(
+    whole = first._replace(
         size=(*first.size[:2], len(slices)), spacing=(*first.spacing[:2], distance)
     )
+    return Series(slices, whole, len(members) - len(slices))
 
 
 class _Member(NamedTuple):

@@ -90,6 +90,25 @@ def test_a_localizer_in_the_series_is_set_aside(tmp_path):
     assert header.stored_shape == (10, 10, 1)
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "1 file"), (3, "3 files")])
+def test_check_remarks_in_one_line_how_many_files_are_set_aside(tmp_path, count, words):
+    file = write_series(tmp_path / "scan")
+    workspace = Workspace.new(file)
+    assert check_workspace(workspace) == ()
+    for number in range(count):
+        write_slice(tmp_path / "scan" / f"scout{number}.dcm", number, 9, Rows=10, Columns=10)
+    (problem,) = check_workspace(workspace)
+    assert (problem.kind, problem.where, problem.is_error) == ("reading", "layer 000", False)
+    assert f"{words} of its DICOM series" in problem.message
+    assert "set aside: the image is of the other 5" in problem.message
+
+
+def test_a_file_of_another_series_is_not_remarked(tmp_path):
+    file = write_series(tmp_path / "scan")
+    write_slice(tmp_path / "scan" / "scout.dcm", 0, 9, Rows=10, SeriesInstanceUID=f"{SERIES}.7")
+    assert check_workspace(Workspace.new(file)) == ()
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -126,7 +145,8 @@ def test_the_series_is_the_one_that_the_workspace_names(tmp_path, kind, identifi
     other = write_series(tmp_path / "scan", first=10, SeriesNumber=77)
     found = workspace_of(other, identifier)
     assert values(found.main.header()) == [0, 1, 2, 3, 4]
-    assert not check_workspace(found)
+    (remark,) = check_workspace(found)
+    assert "5 files of its DICOM series" in remark.message
     assert values(workspace_of(other, f"{SERIES}.9999").main.header()) == [10, 11, 12, 13, 14]
 
 

@@ -362,6 +362,36 @@ CT, SECONDARY = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
 SERIES = "1.2.826.0.1.99.1"
 
 
+NUMBERS = random_voxels("complex64", (5, 4, 3))
+VECTORS = random_voxels("float32", (5, 4, 3, 1, 3))
+COLOURS = random_voxels("uint8", (5, 4, 3, 3)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("voxels", "intent", "slope", "is_same"),
+    [
+        pytest.param(VECTORS, 1007, 1, True, id="vectors"),
+        pytest.param(VECTORS, 1006, 1, False, id="displacements"),
+        pytest.param(NUMBERS, 0, 1, True, id="complex"),
+        pytest.param(NUMBERS, 0, 2, False, id="complex with a slope"),
+        pytest.param(COLOURS, 0, 1, True, id="RGB"),
+        pytest.param(COLOURS, 0, 2, False, id="RGB with a slope"),
+    ],
+)
+def test_the_hash_is_not_that_of_itks_reading_in_three_cases(
+    tmp_path, voxels, intent, slope, is_same
+):
+    """Those that docs/reference/formats.md names."""
+    image = nibabel.Nifti1Image(voxels, np.eye(4))
+    image.header["intent_code"] = intent
+    data = bytearray(image.to_bytes())
+    data[112:120] = np.array([slope, 0], "<f4").tobytes()
+    path = tmp_path / "a.nii"
+    path.write_bytes(data)
+    theirs = sitk.GetArrayFromImage(sitk.ReadImage(path))
+    assert (hash_of_header(images.read_header(path)) == hash_of(theirs)) is is_same
+
+
 def rotation(turns: Sequence[float]) -> np.ndarray:
     """Return the matrix of turns, in radians, about z, y and x."""
     (a, b, c), (s, t, u) = np.cos(turns), np.sin(turns)

@@ -1,13 +1,4 @@
-"""`DSSClient` as of the package `itksnap-dss` 0.2.0, for provider scripts that are written for it.
-
-Such a script changes one line, its import:
-
->>> from dss.compat import DSSClient
-
-Names, arguments and results are those of that package: tables are DataFrames of pandas, which the
-extra `compat` installs (``pip install 'snapws[compat]'``). What differs is told by `DSSClient`. New
-scripts are better off with `dss.Provider`, or with a service.
-"""
+"""`DSSClient` as of `itksnap-dss`: the calls of a provider, with tables of pandas."""
 
 from __future__ import annotations
 

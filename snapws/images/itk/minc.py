@@ -1,0 +1,130 @@
+"""MINC 2 images, which are HDF5: SimpleITK reads them, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.hdf5 import SIGNATURE, process, structure
+from snapws.images import voxel_files
+from snapws.images.itk import reading
+from snapws.images.itk.reading import Grid
+
+READER = "MINCImageIO"
+"""What reads them in SimpleITK, where it was built with it."""
+
+ENDING = ".mnc"
+
+REMARK = (
+    "ITK-SNAP opens MINC only where its ITK was built with it, and takes the file's mm for LPS, "
+    "half a turn about z from where nibabel and the MINC tools put it: to have all agree, convert "
+    "it to NIfTI"
+)
+"""What a person should know of any such image."""
+
+_NETCDF = b"CDF"
+
+
+def read_grid(path: Path) -> Grid:
+    """Read size and place of an image, once its file is known to have no other opened.
+
+    Raises:
+        ImageUnsupported: It is of MINC 1, it has its reader open other files, or SimpleITK is not
+            installed or was built without MINC.
+        ImageDamaged: It is cut short, or SimpleITK cannot read it.
+        ImageError: It cannot be read.
+    """
+    _refuse(path)
+    try:
+        with process.answer(__name__, print_grid.__name__, str(path)) as printed:
+            size, spacing, origin, direction, voxel, components = json.load(printed)
+    except (process.ProcessError, ValueError):
+        raise _unread(path) from None
+    except OSError as error:
+        raise ImageError(f"{path}: SimpleITK cannot be run on it: {error}") from None
+    return Grid(
+        tuple(size), tuple(spacing), tuple(origin), tuple(direction), voxel, int(components)
+    )
+
+
+def read_values(path: Path, dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]:
+    """Read the voxels of an image, components voxel by voxel.
+
+    Args:
+        path: The file.
+        dtype: The type of a number.
+        size: How many bytes they are by the header.
+
+    Raises:
+        ImageUnsupported: As `read_grid`.
+        ImageDamaged: They are fewer or more, or SimpleITK cannot read them.
+        ImageError: They cannot be read.
+    """
+    _refuse(path)
+    values = np.empty(size // dtype.itemsize, dtype)
+    try:
+        with process.answer(__name__, print_values.__name__, str(path), size) as printed:
+            count = printed.readinto(values.data.cast("B"))  # type: ignore[attr-defined]
+            if count != size or printed.read(1):
+                raise ImageDamaged(f"{path}: its voxels are not as many as its header says")
+    except process.ProcessError:
+        raise _unread(path) from None
+    except OSError as error:
+        raise ImageError(f"{path}: SimpleITK cannot be run on it: {error}") from None
+    return values
+
+
+def print_grid(file: str) -> None:
+    """Print size and place of the image in a file, as JSON."""
+    reader = _reader(file)
+    reader.ReadImageInformation()
+    sys.stdout.write(json.dumps(reading.grid_of(reader)))
+
+
+def print_values(file: str) -> None:
+    """Print the voxels of the image in a file, as bytes."""
+    image = _reader(file).Execute()
+    sys.stdout.buffer.write(reading.simpleitk().GetArrayViewFromImage(image).data)
+
+
+def _reader(file: str) -> Any:
+    reader = reading.simpleitk(file).ImageFileReader()
+    reader.SetImageIO(READER)
+    reader.SetFileName(file)
+    return reader
+
+
+def _refuse(path: Path) -> None:
+    with voxel_files.open_regular(path) as file:
+        start = file.read(len(SIGNATURE))
+        if start.startswith(_NETCDF):
+            raise ImageUnsupported(
+                f"{path}: MINC 1, which is not read: convert it with mincconvert -2, or to NIfTI "
+                "with mnc2nii"
+            )
+        if start != SIGNATURE:
+            raise ImageDamaged(f"{path}: by its name it is MINC, and by its content it is not")
+        if READER not in reading.simpleitk(path).ImageFileReader().GetRegisteredImageIOs():
+            raise ImageUnsupported(
+                f"{path}: this SimpleITK was built without MINC: convert it to NIfTI (mnc2nii)"
+            )
+        try:
+            structure.refuse_other_files(file)
+        except structure.OutsideError as error:
+            raise ImageUnsupported(
+                f"{path}: {error}: no file is taken from elsewhere; convert it to NIfTI (mnc2nii)"
+            ) from None
+        except structure.InvalidError as error:
+            raise ImageDamaged(f"{path}: {error}") from None
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror or error}") from None
+
+
+def _unread(path: Path) -> ImageDamaged:
+    return ImageDamaged(f"{path}: SimpleITK cannot read an image in it: it is damaged, or not MINC")
