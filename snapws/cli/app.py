@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from snapws.cli import workspaces
 from snapws.cli.annotations import app as annotations_app
+from snapws.cli.build import build
 from snapws.cli.compare import compare
 from snapws.cli.frame import REFERENCE, command, epilog, program
 from snapws.cli.info import info
 from snapws.cli.labels import app as labels
 from snapws.cli.layers import app as layers
 from snapws.cli.meshes import app as meshes
+from snapws.cli.open import open_
 from snapws.cli.pictures import show
 from snapws.cli.registry import app as registry
 from snapws.cli.report import report
@@ -42,9 +44,11 @@ _LOOK = "howto/look-at-a-workspace.md"
 app = program(_HELP, example=_EXAMPLE, more=REFERENCE)
 
 command(app, "new", example="snapws new new.itksnap t1.nii.gz --nickname T1")(workspaces.new)
+command(app, "build", example="snapws build cohort.tsv", more="howto/check-a-cohort.md")(build)
 command(app, "info", example="snapws info study.itksnap")(info)
 command(app, "show", example="snapws show study.itksnap -o picture.png", more=_LOOK)(show)
 command(app, "report", example="snapws report study.itksnap -o report.html", more=_LOOK)(report)
+command(app, "open", example="snapws open study.itksnap", more=_LOOK)(open_)
 command(app, "check", example="snapws check study.itksnap")(workspaces.check)
 command(
     app,

@@ -77,7 +77,7 @@ def compare(
     if listing.json:
         render.as_json([vars(one) for one in found])
     else:
-        _show(found, f"{a} and {b}")
+        show(found, f"{a} and {b}")
     if picture:
         scene.save_picture(comparison.draw_comparison(ours, theirs), picture, ours, theirs)
         render.note(f"saved {picture}")
@@ -113,7 +113,7 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
                 render.as_json_line(record)
             elif found:
                 render.result(render.plain(f"{outcome.path}:"))
-                _show(found, str(outcome.path))
+                show(found, str(outcome.path))
                 render.result("")
     parts = [f"{len(ours | theirs)} workspaces", f"{differing} differ"]
     render.note(", ".join([*parts, *([f"{failed} failed"] if failed else [])]), always=True)
@@ -121,7 +121,8 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
         raise typer.Exit(2 if failed else 1)
 
 
-def _show(found: tuple[Difference, ...], about: str) -> None:
+def show(found: tuple[Difference, ...], about: str) -> None:
+    """Print differences in a table, or that there are none."""
     if found:
         columns = ["place", "what", "a", "b", "distance_mm"]
         if all(one.distance_mm is None for one in found):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: By how many mm places may lie apart and count as the same, if nothing else is said: far less than
 #: a voxel, and more than what numbers lose where they are written down.
+Items = dict[str, list[ComparedItem]]
+
 TOLERANCE = 0.001
 
 # What is worth telling only where something else differs.
@@ -96,7 +98,19 @@ def compare_workspaces(
         InvalidValue: The number of a time point, or of annotations, is invalid.
     """
     hashes: dict[Path, str] = {}
-    ours, theirs = compared_items(a, hashes), compared_items(b, hashes)
+    return compare_items(compared_items(a, hashes), compared_items(b, hashes), tolerance)
+
+
+def compare_items(
+    ours: Items, theirs: Items, tolerance: float = TOLERANCE
+) -> tuple[Difference, ...]:
+    """Return the differences between the items of two workspaces, read at times of their own.
+
+    Args:
+        ours: Those of A, as `snapws.comparison.facts.compared_items` returns them.
+        theirs: Those of B.
+        tolerance: As for `compare_workspaces`.
+    """
     return tuple(
         difference
         for kind, of_kind in ours.items()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def place_study(folder: Path) -> None:
 
     ``study.itksnap`` has a main image, an overlay with a transform, a segmentation and labels;
     ``archive`` is an archive of it; ``cardiac.itksnap`` has annotations, time points and two
-    missing files; beside them are the recorded inputs.
+    missing files; ``cohort.tsv`` is a table of two workspaces; beside them are the recorded inputs.
     """
     replay.place_inputs(folder)
     for name, source in {
@@ -45,6 +46,17 @@ def place_study(folder: Path) -> None:
     annotations = Workspace.open(folder / "cardiac.itksnap").registry.folder("Annotations")
     assert annotations
     (folder / "annotations.txt").write_bytes(text_format.to_bytes(annotations))
+    rows = ("workspace\tmain\tsegmentation", "one\tt1.nii.gz\tseg.nii.gz", "two\tt2.nii.gz\t")
+    (folder / "cohort.tsv").write_text("".join(f"{row}\n" for row in rows))
+    program = folder / "bin" / "itksnap"  # in the place of ITK-SNAP: it ends at once
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+
+
+def path_with(folder: Path) -> str:
+    """Return a PATH that begins with the programs of a study."""
+    return os.pathsep.join((str(folder / "bin"), os.environ["PATH"]))
 
 
 @pytest.fixture
@@ -52,6 +64,7 @@ def study(tmp_path, monkeypatch) -> Path:
     """The current folder, with what docs and help texts speak of."""
     folder = tmp_path / "study"
     place_study(folder)
+    monkeypatch.setenv("PATH", path_with(folder))
     monkeypatch.chdir(folder)
     return folder
 

@@ -113,3 +113,14 @@ def test_two_folders_are_compared_by_the_names_below_them(snapws, cohort):
     assert [one["what"] for one in found[2]["differences"]] == ["nickname"]
     changed.path.write_text("<registry>")
     assert "3 workspaces, 2 differ, 1 failed" in snapws("compare cohort other", 2).stderr
+
+
+def test_build_makes_the_workspaces_of_a_table_once(snapws, study):
+    Path("all.tsv").write_text("workspace\tmain\tsite\na\tt1.nii.gz\tx\nb\tnone.nii.gz\tx\n")
+    result = snapws("build all.tsv -o built", 1)
+    assert result.stdout == f"made  {Path('built/a.itksnap')}\n"
+    assert "not used: column site" in result.stderr
+    assert "all.tsv, line 3: its file" in result.stderr
+    assert result.stderr.endswith("2 workspaces, 1 failed\n")
+    assert "unchanged" in snapws("build all.tsv -o built", 1).stdout
+    assert "name a table, or a dataset" in snapws("build", 2).stderr.replace("\n", " ")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import nibabel
 import numpy
+import pytest
 
 from dss import Admin, Client, Credentials, Middleware, Provider, demo
 from dss.middleware import ADMINISTRATOR
 from snapws import Workspace
-from tests.cli.conftest import place_study
+from tests.cli.conftest import path_with, place_study
 from tests.docs.reader import VARYING, Reader
 from tests.dss.cli.conftest import Account
 
@@ -37,7 +38,9 @@ def _port(shown: str) -> dict[str, str]:
 def study(folder: Path) -> Iterator[Reader]:
     """Workspaces of small images with noise in them, in /data/study; nothing varies."""
     place_study(folder)
-    yield Reader(folder, shown=_names(folder, "/data/study"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path_with(folder))
+        yield Reader(folder, shown=_names(folder, "/data/study"))
 
 
 @contextmanager
