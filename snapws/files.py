@@ -66,7 +66,7 @@ def new(target: Path) -> Iterator[Path]:
         OSError: The folder is missing, full or not writable.
     """
     if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "it is there already", str(target))
+        raise FileExistsError(errno.EEXIST, "it already exists", str(target))
     place = Path(os.path.realpath(target.parent), target.name)
     with _beside(place, 0o666, is_new=True) as aside:
         yield aside
@@ -115,7 +115,7 @@ def _take_free(aside: Path, target: Path) -> None:
         raise
     except (OSError, NotImplementedError):  # the file system has no hard links
         if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "it is there already", str(target)) from None
+            raise FileExistsError(errno.EEXIST, "it already exists", str(target)) from None
         aside.rename(target)
     else:
         aside.unlink()

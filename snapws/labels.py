@@ -175,8 +175,7 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise TextFileError(
-            f"{source}, line 1: the file is UTF-16 or binary; label files are UTF-8: "
-            "save it as UTF-8"
+            f"{source}, line 1: UTF-16 or binary data, but label files are UTF-8: save it as UTF-8"
         )
     try:
         content = data.decode("utf-8-sig")

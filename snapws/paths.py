@@ -87,7 +87,7 @@ def unusable(path: Path) -> str:
         return stand_ins.of_missing(path)
     except OSError as error:  # no permission for the folder, or the name is too long
         return f"cannot be reached: {error.strerror}"
-    return "" if stat.S_ISREG(mode) else "is no file"
+    return "" if stat.S_ISREG(mode) else "is not a file"
 
 
 class StandIn(OSError):

@@ -40,7 +40,7 @@ def new(
 ) -> None:
     """Make a new workspace with a main image."""
     if workspace.exists() and not force and not is_stream(workspace):
-        raise WorkspaceError(f"{workspace} is there already: choose another name, or --force")
+        raise WorkspaceError(f"{workspace} already exists: choose another name, or --force")
     made = Workspace.new(existing(file))
     properties.apply(made.main)
     made.save(workspace)
