@@ -31,7 +31,7 @@ IDENTITY: Matrix = tuple(tuple(float(i == j) for j in range(4)) for i in range(4
 _NEARLY = 1e-6
 
 #: The volume of the box of a matrix' rows, each made of length 1, below which it has no inverse:
-#: above rounding, and far below what a registration finds.
+#: above rounding, and far below the results of registrations.
 _FLAT = 1e-12
 
 

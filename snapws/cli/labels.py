@@ -274,7 +274,7 @@ def export(
 
 
 def _read(file: Path, format_: str | None) -> Labels:
-    """Read a table, and remark what a workspace does not hold of it."""
+    """Read a table, and print remarks about properties that a workspace cannot store."""
     found = Labels.read(file, format_)
     for line in found.notes:
         render.note(line)
