@@ -8,8 +8,7 @@
 ['T1']
 
 `Workspace.open` reads a file, `Workspace.layer` finds a layer by its tag, `Workspace.save` writes.
-Importing this package loads no array or image library; each comes with the first use of what
-needs it.
+Importing this package loads no array or image library; they are loaded on first use.
 """
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ if TYPE_CHECKING:
     from snapws.verify import verify_archive as verify_archive
     from snapws.workspace import Workspace as Workspace
 
-#: The module of each name, which is imported with the name's first use.
+#: The module of each name, which is imported when the name is first used.
 _HOME = {
     "AmbiguousLayer": "errors",
     "Annotation": "annotations",

@@ -1,6 +1,6 @@
-"""Annotations: landmarks and line segments that a person drew on the slices.
+"""Annotations: landmarks and line segments that a person drew on slices.
 
-Points are in voxel coordinates of the main image, as stored.
+Points are stored in voxel coordinates of the main image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from snapws.markups import Markup
 
-#: Where a workspace keeps them.
+#: The registry folder of annotations.
 KEY = "Annotations"
 
 _FORMAT = "ITK-SNAP Annotation File"
@@ -26,7 +26,7 @@ _FORMAT_DATE = "20150624"
 
 
 class Annotation(FolderProxy):
-    """What all annotations have; one of an unknown type is an instance of this class itself."""
+    """The base of annotations. An annotation of an unknown type is of this class itself."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class Annotation(FolderProxy):
 
     @property
     def kind(self) -> str:
-        """The type in a word: ``Landmark``, ``LineSegment``, or as stored."""
+        """The type as one word, ``Landmark`` or ``LineSegment``; any other type as stored."""
         return self.type.removesuffix("Annotation")
 
     @property
@@ -129,10 +129,10 @@ def add_line(
 
 
 def to_markups(annotations: Iterable[Annotation], affine: npt.NDArray[np.float64]) -> list[Markup]:
-    """Convert landmarks and lines to RAS mm; annotations of an unknown type have no place.
+    """Convert landmarks and lines to RAS mm. Annotations of an unknown type are left out.
 
     Args:
-        annotations: Those of a workspace.
+        annotations: The annotations of a workspace.
         affine: 4x4, from voxels of the main image to RAS mm.
     """
     from snapws.markups import Markup
@@ -174,7 +174,7 @@ def add_markups(
 
 
 def _mapped(matrix: npt.NDArray[np.float64], point: Iterable[float]) -> tuple[float, float, float]:
-    # Adding 0 turns -0 into 0; the ninth digit is below what headers hold.
+    # Adding 0 turns -0 into 0; headers hold fewer than nine digits.
     x, y, z, _ = (round(float(value), 9) + 0.0 for value in matrix @ [*point, 1])
     return x, y, z
 

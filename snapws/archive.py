@@ -1,12 +1,12 @@
 """Archives: a workspace and its images in one folder, named by content, naming no person.
 
-Every image becomes ``layer_NNN_<hash>.nii.gz``, the hash being that of its voxels (`VoxelHash`),
-with a header that holds voxel type, scaling and geometry and nothing else; every mesh
-``mesh_NNN_NNN_NNN_<hash>.EXT`` (layer, time point, number; the MD5 of the file), with points,
-cells and numbers and no text. The workspace keeps what is documented of its format; paths, history,
-comments and unknown keys go. The same input gives the same bytes.
+An image is stored as ``layer_NNN_<hash>.nii.gz`` with the hash of its voxels (`VoxelHash`). Its
+header holds only voxel type, scaling and geometry. A mesh file is stored as
+``mesh_NNN_NNN_NNN_<hash>.EXT`` (layer, time point, number, MD5 of the file). It holds points, cells
+and numbers, but no text. The workspace keeps the documented entries of its format. Paths, history,
+comments and unknown keys are removed. The same input gives the same bytes.
 
-What makes the files is `snapws.packing`; here is where they go.
+`snapws.packing` makes the files; this module puts them into their folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from snapws.packing import ArchiveReport, Names, Packing, Watcher, pack
 from snapws.privacy import Privacy
 from snapws.workspace import Workspace
 
-#: Name of the workspace where none is asked for: its own name may be a person's.
+#: The name of an archive's workspace, unless the user chooses one: the original name may be a
+#: person's.
 DEFAULT_NAME = "workspace.itksnap"
 
 _MOST_NAMED = 3
@@ -40,32 +41,33 @@ def write_archive(
 ) -> ArchiveReport:
     """Write an archive of a workspace and its images.
 
-    The files appear in the destination's folder when all of them are complete, the workspace last;
-    after an error none does. While another archive is being written to the same folder, it waits.
+    The write is atomic: the files appear in the destination when all are complete, the workspace
+    last; after an error, none appears. An archive that another process writes to the same folder is
+    waited for.
 
     Args:
-        workspace: What to archive; it is not changed.
-        destination: A folder that is empty, not there yet, or holds an earlier archive, which is
-            replaced as a whole; its workspace is ``workspace.itksnap``. Or the ``.itksnap`` file to
-            write, its images beside it: files of the same names are replaced, others stay.
+        workspace: The workspace to archive; it is not changed.
+        destination: A folder that is missing, empty, or holds an earlier archive, which is replaced
+            completely; the workspace is ``workspace.itksnap`` in it. Or the ``.itksnap`` file to
+            write: its images are written beside it, and only files of the same names are replaced.
         names: ``hash`` names images and meshes by their content; ``keep`` by their file name up to
             its first dot, which may be a person's.
         privacy: ``standard`` keeps the texts that a person typed to be read: nicknames of layers,
             meshes and time points, label names, annotation texts. ``strict`` replaces them by
             ``Layer 000``, ``Label 1`` and so on. Tags of layers stay, since services need them.
-        level: Of compression, one of `snapws.compression.LEVELS`.
-        unscrubbed_meshes: Whether meshes of a kind that cannot be scrubbed are taken as they are;
-            else they are refused.
-        progress: Is called whenever a piece of a layer has been read; from other threads, but never
-            twice at once.
+        level: The compression level, one of `snapws.compression.LEVELS`.
+        unscrubbed_meshes: Whether to copy meshes that cannot be scrubbed unchanged; else they are
+            refused.
+        progress: Called after each read piece of a layer; from other threads, but never from two
+            at once.
 
     Raises:
         LayerNotFound: The workspace has no main image.
         LayerFileMissing: The file of a layer or mesh is not on this machine.
-        ImageDamaged: An image is cut short or its header impossible; the message names the layer.
-        ImageUnsupported: An image is of a kind that ITK-SNAP or this package does not read.
+        ImageDamaged: An image is truncated or has an invalid header; the message names the layer.
+        ImageUnsupported: ITK-SNAP or this package does not support the format of an image.
         ImageChanged: An image was written to while it was read.
-        MeshError: A mesh is damaged, or cannot be scrubbed.
+        MeshError: A mesh is corrupt, or cannot be scrubbed.
         ArchiveError: The folder holds other files, or the archive cannot be written.
     """
     if not os.fspath(destination):
@@ -108,11 +110,11 @@ def write_archive(
 
 
 archive = write_archive
-"""The name that scripts know it by."""
+"""The name of `write_archive` in older scripts."""
 
 
 def _report(packing: Packing) -> ArchiveReport:
-    """Let all files be written, and give the report that comes after them."""
+    """Write all files, and return the report."""
     try:
         while True:
             next(packing)
@@ -122,7 +124,7 @@ def _report(packing: Packing) -> ArchiveReport:
 
 
 def _refuse_impossible(workspace: Workspace, target: Path) -> None:
-    """Refuse to write over the workspace that is archived, and where no file can be."""
+    """Refuse to overwrite the archived workspace, and paths that cannot be a file."""
     own = workspace.path
     if own and own.exists() and target.exists() and target.samefile(own):
         raise ArchiveError(f"{target} is the workspace itself: archive to another folder")
@@ -133,7 +135,7 @@ def _refuse_impossible(workspace: Workspace, target: Path) -> None:
 
 
 def _refuse_other_files(folder: Path) -> None:
-    """Refuse a folder that holds anything but an earlier archive: it would be lost."""
+    """Refuse a folder with files that are not of an earlier archive: they would be lost."""
     earlier, known = folder / DEFAULT_NAME, set()
     if earlier.is_file():
         archived = Workspace.open(earlier)
@@ -154,7 +156,7 @@ def _refuse_other_files(folder: Path) -> None:
 
 
 def _refuse_own_images(workspace: Workspace, folder: Path, aside: Path, *, as_folder: bool) -> None:
-    """Refuse to write over what is archived."""
+    """Refuse to overwrite the archived files."""
     for named in workspace.files():
         own = workspace.folder / named.file
         if own.parent.samefile(folder) and (as_folder or (aside / own.name).exists()):

@@ -1,4 +1,4 @@
-"""Names of the files of an archive, which say what is in them."""
+"""Names of the files of an archive, which hold hashes of their content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MESH_NAME = re.compile(
     r"mesh_(?P<number>[0-9]{3,}_[0-9]{3,}_[0-9]{3,})_(?P<hash>[0-9a-f]{32})\.[^.]+"
 )
 
-#: Names of arrays of meshes that VTK itself gives, and acts on or looks for; no others are kept.
+#: Names of mesh arrays that VTK itself gives or looks for; archives keep no other names.
 STANDARD_ARRAYS = frozenset(
     {
         "Normals",

@@ -1,4 +1,4 @@
-"""Images as arrays: of layers, and from arrays to layers."""
+"""Images of layers as arrays, and arrays as new images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from snapws.workspace import Workspace
 
 _VECTOR_INTENT = 1007
-_MAY_DIFFER = 1e-3  # in widths of a voxel, by the single precision of a header
+_MAY_DIFFER = 1e-3  # as a fraction of the voxel size; headers have single precision
 _INTEGERS = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8")
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -38,14 +38,14 @@ _MAX_NAME = 100
 
 
 class ImageArray:
-    """The values of an image, read when they are asked for.
+    """The values of an image, read on access.
 
-    Of a NIfTI file that is not compressed, no more is read than what is sliced; of any other file
-    all, once. ``numpy.asarray`` reads all.
+    Only the requested slices of an uncompressed NIfTI file are read; any other file is read
+    completely, once. ``numpy.asarray`` reads all values.
 
-    The axes are x, y, z; then time, where the image has several time points; then the component,
-    where a voxel has several (the three of a colour, too). What a slope and an intercept of the
-    header make of the values is applied, as ITK-SNAP does.
+    The axes are x, y, z; then time, if the image has several time points; then the component, if a
+    voxel has several (the three of a colour, too). Slope and intercept of the header are applied,
+    as in ITK-SNAP.
 
     Attributes:
         shape: The length of each axis.
@@ -69,19 +69,19 @@ class ImageArray:
 
     @property
     def ndim(self) -> int:
-        """How many axes it has."""
+        """The number of axes."""
         return len(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        """Return values as numpy does; they are the caller's own.
+        """Return a copy of the values at an index of numpy's form.
 
         Raises:
-            IndexError: There are none.
-            ImageDamaged: The image is cut short or its checksum is wrong.
-            ImageError: It cannot be read.
+            IndexError: The index is out of range.
+            ImageDamaged: The image is truncated or its checksum is wrong.
+            ImageError: The image cannot be read.
         """
         mapped = self._mapped() if self._all is None else None
         if mapped is None:
@@ -98,7 +98,7 @@ class ImageArray:
         return f"<ImageArray {self.shape} {self.dtype} of {self._header.path}>"
 
     def _mapped(self) -> npt.NDArray[Any] | None:
-        """Return the file as an array that is read where it is sliced; None if it cannot be."""
+        """Return the voxels as a memory-mapped array; None if the file cannot be mapped."""
         header = self._header
         if type(header) is not ImageHeader or header.voxel_path != header.path or self._fields:
             return None
@@ -126,11 +126,11 @@ class ImageArray:
 
 
 def to_nibabel(header: ImageHeader) -> Nifti1Image:
-    """Return an image as one of nibabel: where ITK-SNAP shows it, by both forms of the header.
+    """Return an image as a nibabel image. Its sform and qform have the affine of ITK-SNAP.
 
     Raises:
-        ImageUnsupported: A NIfTI header cannot say where it is.
-        ImageError: It cannot be read.
+        ImageUnsupported: A NIfTI header cannot hold the geometry.
+        ImageError: The image cannot be read.
     """
     from nibabel.nifti1 import Nifti1Image
 
@@ -143,10 +143,10 @@ def to_nibabel(header: ImageHeader) -> Nifti1Image:
 
 
 def to_simpleitk(header: ImageHeader) -> Any:
-    """Return an image as one of SimpleITK, four-dimensional if it has several time points.
+    """Return an image as a SimpleITK image: four-dimensional if it has several time points.
 
     Raises:
-        ImageUnsupported: SimpleITK is not installed, or has no such voxels.
+        ImageUnsupported: SimpleITK is not installed, or does not support the voxel type.
         ImageError: The image cannot be read.
     """
     sitk = _simpleitk(header.path)
@@ -187,7 +187,7 @@ def label_values(array: npt.ArrayLike) -> npt.NDArray[Any]:
     """Convert an array to labels of the smallest type that holds them: uint8 or uint16.
 
     Raises:
-        InvalidValue: A value is no label: not a whole number from 0 to 65535.
+        InvalidValue: A value is not a label: a whole number from 0 to 65535.
     """
     values = _numbers(array)
     if values.dtype.kind == "b" or not values.size:
@@ -206,13 +206,13 @@ def label_values(array: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def intensity_values(array: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Convert an array to the smallest type that holds it.
+    """Convert an array to the smallest type that holds its values.
 
-    Whole numbers of an integer type get the smallest of these; ``float32`` and ``float64`` stay,
-    NaN with them; ``bool`` becomes ``uint8``.
+    Integers get the smallest integer type; ``float32`` and ``float64`` stay, NaN with them;
+    ``bool`` becomes ``uint8``.
 
     Raises:
-        InvalidValue: It has not one real number a voxel.
+        InvalidValue: The array does not have one real number per voxel.
     """
     values = _numbers(array)
     if values.dtype.kind == "b" or not values.size:
@@ -237,22 +237,22 @@ def write(
     name: str,
     file: str | Path | None = None,
 ) -> Path:
-    """Write values as a NIfTI file with the geometry of a layer.
+    """Write values to a new NIfTI file with the geometry of a layer.
 
     Args:
-        workspace: In whose `image_folder` it is written, from where `file` is understood.
-        values: The values, axes x, y, z and time, as `ImageArray` has them.
-        like: The layer on whose grid they are.
-        name: The name of the file without its ending; a number is added where one is there.
-        file: The file to write instead; one that is there is refused.
+        workspace: The workspace; the file is written to its `image_folder`.
+        values: The values, axes x, y, z and time, as in `ImageArray`.
+        like: The layer with the same grid.
+        name: The name of the file without extension; a number is added if it already exists.
+        file: The file to write instead, relative to `image_folder`; must not exist.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        InvalidValue: The shape is not that of the layer, or the file is there.
+        InvalidValue: The shape is not that of the layer, or the file already exists.
         LayerFileMissing: The file of the layer is missing.
-        ImageError: Its header cannot be read, or says nothing that NIfTI can.
+        ImageError: The layer's header cannot be read, or NIfTI cannot hold its geometry.
         WorkspaceError: The file cannot be written.
     """
     like.existing()
@@ -269,7 +269,7 @@ def write(
             _write_new(path, bytes(nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0"), values)
         except FileExistsError:
             if target:
-                raise InvalidValue(f"{target} is there already: choose another name") from None
+                raise InvalidValue(f"{target} already exists: choose another name") from None
             number += 1
         except OSError as error:
             raise WorkspaceError(f"cannot write {path}: {error.strerror}") from None
@@ -278,10 +278,10 @@ def write(
 
 
 def named_labels(workspace: Workspace, names: Mapping[int, str]) -> list[Label]:
-    """Return the label table of a workspace with names for some labels, whose looks stay.
+    """Return the label table of a workspace with new names for some labels; colours stay.
 
     Raises:
-        InvalidValue: A label is not 1 to 65535.
+        InvalidValue: A label is not a number from 1 to 65535.
     """
     from dataclasses import replace
 
@@ -295,9 +295,9 @@ def named_labels(workspace: Workspace, names: Mapping[int, str]) -> list[Label]:
 
 
 def safe_name(text: str) -> str:
-    """Return a text as it can be the name of a file on any system, without an ending.
+    """Convert a text to a file name, without extension, that is valid on any system.
 
-    Signs that cannot be are replaced; what is empty then stays empty.
+    Invalid characters are replaced. The result may be empty.
 
     >>> safe_name("T1/T2: result."), safe_name("nul")
     ('T1_T2_ result', '_nul')
@@ -309,7 +309,7 @@ def safe_name(text: str) -> str:
 def _numbers(array: npt.ArrayLike) -> npt.NDArray[Any]:
     values = np.asarray(array)
     if values.dtype.kind not in "biuf":
-        raise InvalidValue(f"an array of type {values.dtype} has not one real number a voxel")
+        raise InvalidValue(f"an array of {values.dtype} does not have one real number per voxel")
     return values
 
 
@@ -328,7 +328,7 @@ def _fitting_shape(shape: tuple[int, ...], header: ImageHeader, like: Layer) -> 
 
 
 def _nifti_shape(header: ImageHeader, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape in NIfTI of an image's values, whose fifth axis is the component."""
+    """Return the NIfTI shape of an image's values; components are the fifth axis."""
     points = header.shape[3] if len(header.shape) > 3 else 1
     components = shape[-1] if header.components > 1 or header.dtype.names else 1
     if components > 1:
@@ -365,11 +365,11 @@ def _given_file(workspace: Workspace, file: str | Path) -> Path:
 
 
 def _write_new(path: Path, block: bytes, values: npt.NDArray[Any]) -> None:
-    """Write a file that is not there yet, whole or not at all.
+    """Write a new file in one atomic step.
 
     Raises:
-        FileExistsError: It is there.
-        OSError: It cannot be written.
+        FileExistsError: The file already exists.
+        OSError: The file cannot be written.
     """
     is_zipped = path.name.lower().endswith(".gz")
     compressor = compression.gzip_compressor(compression.LEVEL) if is_zipped else None
@@ -382,7 +382,7 @@ def _write_new(path: Path, block: bytes, values: npt.NDArray[Any]) -> None:
 
 
 def _planes(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> Iterator[bytes]:
-    """Return the bytes of values, the first axis fastest, plane by plane."""
+    """Yield the bytes of values plane by plane; the first axis varies fastest."""
     for place in np.ndindex(values.shape[:1:-1]):  # time slowest
         here = (..., *reversed(place))
         plane = values[here]

@@ -1,4 +1,4 @@
-"""How a command of this project ends: its exit code, and no noise when nobody listens any more."""
+"""Exit codes of commands, and a quiet end after signals and closed pipes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ _ENDING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 def run(command: Callable[[], int | None], *, encoding: str | None = None) -> int:
-    """Run a command and give its exit code: what it returns or exits with.
+    """Run a command and return its exit code.
 
-    An interrupt from the keyboard ends it quietly with 130, a closed pipe with 1. So do SIGTERM and
-    SIGHUP, with 143 and 129: all that an interrupt cleans up, they do; where they are ignored, as
-    under nohup, they stay so. A letter that the terminal lacks is printed as its number rather than
-    ending the command. Where there is no standard output or error at all (``>&-``), what is printed
-    is lost.
+    An interrupt from the keyboard ends the command quietly with 130, a closed pipe with 1, SIGTERM
+    with 143 and SIGHUP with 129. These signals clean up as an interrupt does; ignored ones stay
+    ignored, as under nohup. A character that the terminal cannot print is escaped. If standard
+    output or error is closed (``>&-``), its text is discarded.
 
     Args:
-        command: What to run.
-        encoding: Of the output; the terminal's own if None.
+        command: The function to run; it returns the exit code, or None for 0.
+        encoding: The encoding of the output; by default the terminal's.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -43,7 +42,7 @@ def run(command: Callable[[], int | None], *, encoding: str | None = None) -> in
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:
-            # What is still buffered would fail once more when the process ends.
+            # Writing the rest of the buffer would fail again when the process ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
         except OSError:
@@ -55,12 +54,12 @@ def run(command: Callable[[], int | None], *, encoding: str | None = None) -> in
 
 @contextmanager
 def _ending() -> Iterator[list[int]]:
-    """Let SIGTERM and SIGHUP interrupt the block, the first of them; it gives which has come."""
+    """Let the first SIGTERM or SIGHUP interrupt the block. Yields the list of received signals."""
     received: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) == 1:  # a shell repeats what the terminal sends: clean up in peace
+        if len(received) == 1:  # a shell repeats the terminal's signals: do not disturb cleaning up
             raise KeyboardInterrupt
 
     numbers = [number for name in _ENDING if (number := getattr(signal, name, None)) is not None]
@@ -68,7 +67,7 @@ def _ending() -> Iterator[list[int]]:
     try:
         for number in changed:
             signal.signal(number, interrupt)
-    except ValueError:  # signals are for the main thread
+    except ValueError:  # only the main thread can handle signals
         changed = []
     try:
         yield received

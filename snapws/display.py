@@ -1,4 +1,4 @@
-"""How a layer is shown: colour map, contrast, opacity, multi-component mode."""
+"""Display settings of a layer: colour map, contrast, opacity, multi-component mode."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _STICKY = "LayerMetaData.Sticky"
 
 
 class ComponentMode(str, Enum):
-    """How a layer with several components a voxel is shown."""
+    """The display mode of a layer with several components per voxel."""
 
-    COMPONENT = "Component"  #: one of them; which one is `Display.component`
+    COMPONENT = "Component"  #: one component, `Display.component`
     MAGNITUDE = "Magnitude"  #: the length of the vector
-    MAXIMUM = "Maximum"  #: the greatest of them
-    AVERAGE = "Average"  #: their mean
-    RGB = "RGB"  #: three of them as red, green and blue
+    MAXIMUM = "Maximum"  #: the greatest component
+    AVERAGE = "Average"  #: the mean of the components
+    RGB = "RGB"  #: three components as red, green and blue
     GRID = "Grid"  #: as a deformation grid
 
 
@@ -36,21 +36,21 @@ class _Curve(FolderProxy):
     size = integer("NumberOfControlPoints")
 
 
-#: How opaque a layer is that does not say.
+#: The opacity of a layer without a stored opacity.
 OPACITY = 0.5
 
 
 def parse_opacity(value: float | str) -> float:
-    """Return an opacity from 0 (nothing) to 1 (opaque).
+    """Convert a number or text to an opacity from 0 (transparent) to 1 (opaque).
 
     Args:
-        value: A number from 0 to 1, or a text with one, or with a percentage.
+        value: A number from 0 to 1, as a number or text, or a percentage.
 
     >>> parse_opacity("35%"), parse_opacity("0.35"), parse_opacity(1)
     (0.35, 0.35, 1.0)
 
     Raises:
-        InvalidValue: The value is neither, or is out of range.
+        InvalidValue: The value is not a number or percentage, or is out of range.
     """
     words = str(value).strip()
     is_percentage = words.endswith("%")
@@ -66,7 +66,7 @@ def parse_opacity(value: float | str) -> float:
 
 
 def percentage_of_255(stored: float) -> str:
-    """Return an opacity on the scale from 0 to 255 as a percentage, to be told to a user.
+    """Convert an opacity from 0 to 255 to a percentage, for messages.
 
     >>> percentage_of_255(90)
     '35%'
@@ -88,7 +88,7 @@ def _read_opacity(stored: str) -> float:
 
 
 class _Opacity(Field[float]):
-    """The entry of an opacity: numbers beyond 0 to 1 count as ITK-SNAP takes them."""
+    """The entry of an opacity. Numbers out of range are clipped to 0 and 1, as in ITK-SNAP."""
 
     def __init__(self) -> None:
         super().__init__(_ALPHA, OPACITY, _read_opacity, format_number)
@@ -101,11 +101,11 @@ class Display(FolderProxy):
     """The display settings of one layer.
 
     Attributes:
-        opacity: 0 (nothing) to 1 (opaque), 0.5 where the file does not say; more than 1 in a file
-            is opaque, too. Assigning takes a number from 0 to 1 or a percentage (``"35%"``). It
-            counts for a layer that lies over the main image: set `sticky`, too.
-        stored_opacity: The same number as the file has it.
-        sticky: Shown over the main image rather than beside it, as a tile of its own.
+        opacity: 0 (transparent) to 1 (opaque), 0.5 if not stored; greater stored numbers mean 1.
+            Assigning takes a number from 0 to 1 or a percentage (``"35%"``). It affects only a
+            layer that is shown over the main image: set `sticky`, too.
+        stored_opacity: The number in the file.
+        sticky: Whether the layer is shown over the main image; else beside it, as a tile.
         component: The component shown in mode `ComponentMode.COMPONENT`, from 0.
     """
 
@@ -126,7 +126,7 @@ class Display(FolderProxy):
 
     @property
     def mode(self) -> ComponentMode:
-        """How several components are shown; the first component where nothing is said.
+        """The mode for several components; `ComponentMode.COMPONENT` if not stored.
 
         Raises:
             InvalidValue: The stored mode is unknown.
@@ -142,8 +142,8 @@ class Display(FolderProxy):
             raise InvalidValue(f"SelectedScalarRep holds {stored!r}, not a known mode") from None
 
     def show(self, mode: ComponentMode, component: int = 0) -> None:
-        """Set how several components are shown, and which one in mode COMPONENT."""
-        # ITK-SNAP takes a grid from an image that is shown as colours.
+        """Set the mode for several components; `component` is for mode COMPONENT."""
+        # ITK-SNAP shows a grid only if the flag for colours is set, too.
         self._rgb = mode in (ComponentMode.RGB, ComponentMode.GRID)
         self._grid = mode is ComponentMode.GRID
         scalar = mode not in (ComponentMode.RGB, ComponentMode.GRID)
@@ -152,10 +152,10 @@ class Display(FolderProxy):
 
     @property
     def mapping(self) -> str:
-        """The key of the folder that holds colour map and contrast curve.
+        """The key of the folder with colour map and contrast curve.
 
-        Of several components each way to make one number of them may have its own, as in files that
-        ITK-SNAP saves; colours and grids go with that of a component.
+        In files saved by ITK-SNAP, each scalar mode (component, magnitude …) can have its own
+        folder. Modes RGB and GRID use that of COMPONENT.
         """
         if self._rgb or self._grid or not self._representation:
             own = f"{_MAPPING}.{ComponentMode.COMPONENT.value}"
@@ -165,10 +165,10 @@ class Display(FolderProxy):
 
     @property
     def color_map(self) -> str:
-        """The name of the colour map as it is stored, ``Grayscale`` or ``Jet`` for example.
+        """The stored name of the colour map, ``Grayscale`` or ``Jet`` for example.
 
-        ITK-SNAP tells capitals from small letters, and shows a name that it does not know in grey.
-        Assigning removes the points of a map of the user's own.
+        Names are case-sensitive, and ITK-SNAP shows an unknown name in grey. Assigning removes the
+        control points of a custom map.
         """
         return self.registry.get(f"{self.mapping}.ColorMap.Preset")
 
@@ -180,10 +180,10 @@ class Display(FolderProxy):
 
     @property
     def contrast(self) -> tuple[tuple[float, float], ...]:
-        """The contrast curve as (input, output) points, output from 0 to 1; none: automatic.
+        """The contrast curve as (input, output) points, output from 0 to 1; empty: automatic.
 
-        The input is an intensity, or, in files of the program, a part of the intensity range: it is
-        read so where all inputs are within 0 to 1.
+        The input is an intensity. If all inputs are within 0 to 1, as in files of ITK-SNAP, they
+        are fractions of the intensity range.
         """
         folder = self.registry.folder(f"{self.mapping}.Curve")
         if folder is None:
@@ -199,7 +199,7 @@ class Display(FolderProxy):
 
     @contrast.setter
     def contrast(self, points: Iterable[tuple[float, float]]) -> None:
-        """Set the curve; no points: ITK-SNAP chooses it.
+        """Set the curve; without points, ITK-SNAP chooses one.
 
         Raises:
             InvalidValue: The inputs do not rise from point to point, or there is only one point.
@@ -207,7 +207,7 @@ class Display(FolderProxy):
         curve = [(float(value), float(output)) for value, output in points]
         inputs = [value for value, _ in curve]
         if len(curve) == 1 or not all(a < b for a, b in pairwise(inputs)):
-            raise InvalidValue("a contrast curve has two or more points of rising input")
+            raise InvalidValue("a contrast curve needs two or more points with rising inputs")
         self._store_curve(curve)
 
     def _store_curve(self, curve: Sequence[tuple[float, float]]) -> None:
@@ -219,14 +219,14 @@ class Display(FolderProxy):
         self._replace("Curve", draft if curve else None)
 
     def set_linear_contrast(self, low: float, high: float, *, check: bool = True) -> None:
-        """Map intensity `low` to black and `high` to white, straight in between.
+        """Set a linear contrast curve, from black at `low` to white at `high`.
 
-        Where both are within 0 to 1, they are parts of the intensity range: see `contrast`.
+        If both are within 0 to 1, they are fractions of the intensity range; see `contrast`.
 
         Args:
-            low: The intensity that is black.
-            high: The intensity that is white.
-            check: Whether a curve that does not rise is refused; ITK-SNAP cannot show one.
+            low: The intensity of black.
+            high: The intensity of white.
+            check: Whether to refuse a curve that does not rise, which ITK-SNAP cannot show.
 
         Raises:
             InvalidValue: `low` is not below `high`.
@@ -238,7 +238,7 @@ class Display(FolderProxy):
             self._store_curve(curve)
 
     def _replace(self, name: str, draft: Registry | None) -> None:
-        """Put a folder of the mapping in the place of the one that is there, or none."""
+        """Replace a folder of the mapping, or remove it if `draft` is None."""
         key = f"{self.mapping}.{name}"
         self.registry.remove_folder(key)
         if draft is not None:

@@ -1,21 +1,21 @@
-"""What can go wrong with a workspace, as one tree.
+"""All errors of this package, as one tree.
 
 WorkspaceError                a workspace, or a file that it names, cannot be used as asked
-├── RegistryError             a registry file is damaged or none, or a key or value is unwritable
-├── WorkspaceChanged          the file has been changed by another program since it was read
-├── InvalidValue              a key holds, or is given, a value that is not of its kind
-├── LayerNotFound             no layer answers the specification or the tag
-├── AmbiguousLayer            several layers do where one is asked for
-├── LayerFileMissing          the layer is there, its file is not (or is on another machine)
-├── TextFileError             a label or transform file is not of its form
+├── RegistryError             a registry file is corrupt, or a key or value cannot be written
+├── WorkspaceChanged          another program has changed the workspace file since it was read
+├── InvalidValue              a value is invalid
+├── LayerNotFound             no layer matches the specification, the tag or the nickname
+├── AmbiguousLayer            several layers match, but exactly one is needed
+├── LayerFileMissing          the file of a layer is missing, or on another machine
+├── TextFileError             a label or transform file is invalid
 ├── ImageError                an image cannot be read
-│   ├── ImageDamaged          it is cut short, or its checksum or header is wrong
-│   ├── ImageUnsupported      it is whole, but of a kind that ITK-SNAP or this package does not read
-│   ├── ImageChanged          it was written to while it was read
-│   └── ImageHasMetadata         a layer of an archive holds more than voxels and geometry
+│   ├── ImageDamaged          the image is truncated, or its checksum or header is invalid
+│   ├── ImageUnsupported      ITK-SNAP or this package does not support the format of the image
+│   ├── ImageChanged          the image was written to while it was read
+│   └── ImageHasMetadata      a layer of an archive holds more than voxels and geometry
 ├── MeshError                 a mesh cannot be read
-│   ├── MeshDamaged           it is cut short, or not of its form
-│   └── MeshUnsupported       it is of a kind, or has a part, that is not known here
+│   ├── MeshDamaged           the mesh is truncated or corrupt
+│   └── MeshUnsupported       the format of the mesh, or a part of it, is not supported
 ├── PictureError              a picture cannot be drawn on this machine
 └── ArchiveError              an archive cannot be made
 
@@ -30,31 +30,31 @@ class WorkspaceError(Exception):
 
 
 class RegistryError(WorkspaceError):
-    """A registry file is damaged or not a registry, or a key or value cannot be written."""
+    """A registry file is corrupt or not a registry, or a key or value cannot be written."""
 
 
 class WorkspaceChanged(WorkspaceError):
-    """A workspace file has been changed by another program since it was read."""
+    """Another program has changed the workspace file since it was read."""
 
 
 class InvalidValue(WorkspaceError):
-    """A key holds, or is given, a value that is not of its kind."""
+    """A value in a file or of an argument is invalid."""
 
 
 class LayerNotFound(WorkspaceError):
-    """No layer answers the specification or the tag."""
+    """No layer matches the specification, the tag or the nickname."""
 
 
 class AmbiguousLayer(WorkspaceError):
-    """Several layers answer where exactly one is asked for."""
+    """Several layers match, but exactly one is needed."""
 
 
 class LayerFileMissing(WorkspaceError):
-    """A layer's file is not on this machine."""
+    """The file of a layer is missing, or on another machine."""
 
 
 class TextFileError(WorkspaceError):
-    """A label file or a transform file is not of its form."""
+    """A label file or a transform file is invalid."""
 
 
 class ImageError(WorkspaceError):
@@ -62,11 +62,11 @@ class ImageError(WorkspaceError):
 
 
 class ImageDamaged(ImageError):
-    """An image is cut short, or its checksum or header is wrong."""
+    """An image is truncated, or its checksum or header is invalid."""
 
 
 class ImageUnsupported(ImageError):
-    """An image is whole, but of a kind that ITK-SNAP or this package does not read."""
+    """ITK-SNAP or this package does not support the format of an image."""
 
 
 class ImageChanged(ImageError):
@@ -82,11 +82,11 @@ class MeshError(WorkspaceError):
 
 
 class MeshDamaged(MeshError):
-    """A mesh is cut short, or not of its form."""
+    """A mesh is truncated or corrupt."""
 
 
 class MeshUnsupported(MeshError):
-    """A mesh is of a kind, or has a part, that is not known here."""
+    """The format of a mesh, or a part of it, is not supported."""
 
 
 class PictureError(WorkspaceError):

@@ -1,4 +1,4 @@
-"""Layers' images as files with speaking names; the workspace stays as it is."""
+"""Export of layers' images to files that are named by a pattern. The workspace is not changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from snapws.layers import Layer
 
 FIELDS = ("number", "nickname", "role", "tag", "file")
-"""What a pattern can name, in braces."""
+"""The fields of a pattern, which stand in braces."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _SUFFIX = re.compile(
@@ -27,22 +27,22 @@ _SUFFIX = re.compile(
 def export(
     layers: Sequence[Layer], folder: Path, pattern: str = "{nickname}", *, force: bool = False
 ) -> list[Path]:
-    """Write the images of layers as ``.nii.gz`` files: all of them, or none.
+    """Write the images of layers to ``.nii.gz`` files, in one atomic step.
 
     Args:
         layers: Layers of one workspace.
-        folder: Where to; it is made where it is missing.
-        pattern: The name of a file without its ending, with ``{number}`` (three digits),
+        folder: The folder of the files; made if missing.
+        pattern: The name of a file without extension, with ``{number}`` (three digits),
             ``{nickname}``, ``{role}``, ``{tag}`` (the first one) or ``{file}`` (the name of the
-            layer's own file). Signs that a name cannot have on any system are replaced.
-        force: Whether files that are there are replaced.
+            layer's own file). Characters that are invalid on any system are replaced.
+        force: Whether to overwrite existing files.
 
     Returns:
-        The files, in the order of the layers.
+        The paths of the files, in the order of the layers.
 
     Raises:
-        InvalidValue: The pattern is invalid, a name is empty or that of two layers, or a file is
-            there or is one of the workspace.
+        InvalidValue: The pattern is invalid, a name is empty or used by two layers, or a file
+            already exists or is one of the workspace.
         LayerFileMissing: The file of a layer is missing.
         ImageError: An image cannot be read, or NIfTI cannot hold it.
         WorkspaceError: A file cannot be written.
@@ -55,7 +55,7 @@ def export(
         layer.workspace.refuse_overwriting(folder / name)
         if (folder / name).exists() and not force:
             raise InvalidValue(
-                f"{folder / name} is there already: choose another folder or name, or say --force"
+                f"{folder / name} already exists: choose another folder or name, or use --force"
             )
     try:
         with files.atomic_files(folder, last=names[-1]) as aside:
@@ -72,14 +72,14 @@ def _names(layers: Sequence[Layer], pattern: str) -> list[str]:
     """Return a file name for each layer.
 
     Raises:
-        InvalidValue: The pattern is invalid, or a name is empty or that of two layers.
+        InvalidValue: The pattern is invalid, or a name is empty or used by two layers.
     """
     literal = _FIELD.sub("", pattern)
     if set(literal) & set("{}/\\"):
         raise InvalidValue(f"{pattern!r} is not a valid name: it holds a brace or a separator")
     if unknown := set(_FIELD.findall(pattern)) - set(FIELDS):
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
-        raise InvalidValue(f"{pattern!r}: {{{min(unknown)}}} is not a valid field: say {known}")
+        raise InvalidValue(f"{pattern!r}: {{{min(unknown)}}} is not a valid field: use {known}")
     names: list[str] = []
     taken: dict[str, Layer] = {}
     for layer in layers:
@@ -90,20 +90,20 @@ def _names(layers: Sequence[Layer], pattern: str) -> list[str]:
             "tag": next(iter(layer.tags), ""),
             "file": _SUFFIX.sub("", Path(layer.file).name),
         }
-        parts = _FIELD.split(pattern)  # every other one is a field
+        parts = _FIELD.split(pattern)  # every second part is a field
         parts[1::2] = [values[field] for field in parts[1::2]]
         name = safe_name("".join(parts))
         if not name:
             raise InvalidValue(
-                f"layer {layer.number:03d} would get an empty name by {pattern!r}: give it what "
-                "the name is made of, or add {number}"
+                f"{pattern!r} gives layer {layer.number:03d} an empty name: add {{number}} to the "
+                "pattern, or set the nickname or tag that it names"
             )
-        # As file systems compare that know neither capitals nor the form of an accent.
+        # Some file systems ignore case and Unicode normalization.
         key = unicodedata.normalize("NFC", name).casefold()
         if (other := taken.setdefault(key, layer)) is not layer:
             raise InvalidValue(
                 f"layers {other.number:03d} and {layer.number:03d} would both be {name!r}: "
-                "add {number} to the name"
+                "add {number} to the pattern"
             )
         names.append(f"{name}.nii.gz")
     return names

@@ -1,8 +1,8 @@
-"""Files that are old or new, never half; alone, or several together in a folder.
+"""Atomic writes: of one file, or of several files in a folder together.
 
-All that this project writes where a user says goes through `atomic_write`, `write_bytes` or
-`atomic_files`. A file takes the place of an old one and of a symbolic link, never of what the link
-leads to; a device, a FIFO and an open stream of this process (``/dev/stdout``) are written through.
+This project writes every file that a user names with `atomic_write`, `write_bytes` or
+`atomic_files`. An existing file is replaced at the end. A symbolic link is replaced itself; its
+target stays. A device, a FIFO or an open stream of this process (``/dev/stdout``) is written to.
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ from pathlib import Path
 from snapws import targets
 
 _ASIDE = ".appearing-"
-_PATIENCE = 60.0  # seconds, for whoever else holds a folder
-_TRIES = 100  # to make a folder that others make and remove at the same time
+_PATIENCE = 60.0  # seconds to wait for the lock of a folder
+_TRIES = 100  # to make a folder that other processes make and remove at the same time
 
 
 @contextmanager
 def atomic_write(target: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
-    """Open a new, empty file to write to; at the end it takes the target's place.
+    """Make a new, empty file for the block to write; at the end it replaces the target.
 
-    The content is on the disk before the name changes. Where the block raises, the new file is
-    removed and the target is as it was. A target that is a symbolic link is replaced; what it leads
-    to stays. An existing target's permissions are kept; a new one gets `mode`, but for what the
-    process masks. A device, a FIFO or an open stream gets the whole content at the end, also where
-    a link leads there.
+    The content is on the disk before the target is replaced. If the block raises, the new file is
+    removed and the target is unchanged. A symbolic link is replaced itself; its target stays.
+    Permissions of an existing file are kept; a new file gets `mode`, less the process's umask.
+    A device, a FIFO or an open stream, also behind a link, gets the complete content at the end.
 
     Raises:
-        OSError: The folder is missing, full or not writable; the target is a folder; or it is the
-            way of another user to a device or FIFO.
+        OSError: The folder is missing, full or not writable; the target is a folder; or another
+            user made the link or FIFO.
     """
     target = targets.named(target)
     through = targets.stream(target)
@@ -60,14 +59,14 @@ def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def new(target: Path) -> Iterator[Path]:
-    """Return a new, empty file to write to, as `atomic_write`. It never replaces a file.
+    """Make a new, empty file for the block to write; see `atomic_write`. Nothing is overwritten.
 
     Raises:
-        FileExistsError: The name is taken, by a link that leads nowhere, too.
+        FileExistsError: A file, a folder or a link (a broken one, too) already has the name.
         OSError: The folder is missing, full or not writable.
     """
     if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "it is there already", str(target))
+        raise FileExistsError(errno.EEXIST, "it already exists", str(target))
     place = Path(os.path.realpath(target.parent), target.name)
     with _beside(place, 0o666, is_new=True) as aside:
         yield aside
@@ -75,7 +74,7 @@ def new(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _beside(target: Path, mode: int, *, is_new: bool = False) -> Iterator[Path]:
-    """Return a new file beside a target, whose place it takes at the end, if that `is_new`."""
+    """Make a file beside a target that it replaces at the end; `is_new`: only if none exists."""
     from snapws import leftovers
 
     if target.is_dir() and not target.is_symlink():
@@ -109,14 +108,14 @@ def _beside(target: Path, mode: int, *, is_new: bool = False) -> Iterator[Path]:
 
 
 def _take_free(aside: Path, target: Path) -> None:
-    """Move a file to a name that is free, as far as the system can say so in one step."""
+    """Move a file to a name that is not in use; atomically, where the file system can."""
     try:
         os.link(aside, target)
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):  # the file system has no hard links
         if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "it is there already", str(target)) from None
+            raise FileExistsError(errno.EEXIST, "it already exists", str(target)) from None
         aside.rename(target)
     else:
         aside.unlink()
@@ -127,25 +126,25 @@ def _take_free(aside: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_files(folder: Path, *, last: str, instead: bool = False) -> Iterator[Path]:
-    """Make an empty folder for files that appear in `folder` together at the end, or not at all.
+    """Make an empty folder for the block to write files, which all move to `folder` at the end.
 
-    Whoever else wants to write to `folder` in this way waits until it is done, but not for ever.
-    Where the block raises, or the files cannot be moved, `folder` is as it was, or is not there if
-    it was not. A process that is killed leaves no file named `last`, or all files; the next call of
-    the same user on the same machine puts back what was there before. Of that, nothing is believed
-    that is in `folder`: the proof is in a note elsewhere (`snapws.leftovers`).
+    Another process that calls this for `folder` waits, for at most a minute. If the block raises,
+    or the files cannot be moved, `folder` is as it was before; a folder that was made is removed.
+    If the process is killed, `folder` holds either all files or none named `last`. The next call of
+    the same user on the same machine restores the old files. It trusts no file in `folder`: the
+    proof is a note in another place (`snapws.leftovers`).
 
     Args:
-        folder: Where they appear; it and those above it are made where they are missing.
-        last: Name of the file that means nothing without the others. It comes last, and an old one
-            goes first.
-        instead: Whether they come in place of everything that is in `folder`, but for folders; else
-            only of files of the same names.
+        folder: The folder of the files. Missing folders are made.
+        last: Name of the file that is useless without the others. The new one is moved last; an old
+            one is removed first.
+        instead: Whether to replace all files that are in `folder`; else only files of the same
+            names.
 
     Raises:
-        OSError: The folder cannot be made, is full or not writable; or, with `instead`, something
-            has come into it meanwhile.
-        TimeoutError: Another process has held the folder for a minute.
+        OSError: The folder cannot be made, is full or not writable; or, with `instead`, another
+            program has added a file to it meanwhile.
+        TimeoutError: Another process has held the lock of the folder for a minute.
     """
     from snapws import leftovers
 
@@ -154,7 +153,7 @@ def atomic_files(folder: Path, *, last: str, instead: bool = False) -> Iterator[
     with _locked(folder) as alone:
         try:
             for left in leftovers.found(folder, "move") if alone else ():
-                with suppress(OSError):  # a folder is in the way: it stays, and stops nothing
+                with suppress(OSError):  # a folder is in the way: leave it, and go on
                     _Move(folder, left).undo_if_unchanged()
             before = listed(folder)
             aside = folder / f"{_ASIDE}{os.urandom(6).hex()}"
@@ -168,25 +167,26 @@ def atomic_files(folder: Path, *, last: str, instead: bool = False) -> Iterator[
                     move.undo()
                     raise
         except BaseException:
-            with suppress(OSError):  # a folder in which another program has put something stays
+            with suppress(OSError):  # a folder that another program has used meanwhile stays
                 for made in missing:
                     made.rmdir()
             raise
 
 
 def listed(folder: Path) -> list[Path]:
-    """List what is in a folder, but for what is on its way to it, or was when its process died."""
+    """Return the entries of a folder, without the temporary folders of `atomic_files`."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith(_ASIDE))
 
 
 class _Move:
-    """Files on their way from a folder aside to their place.
+    """A move of files from a temporary folder to their destination.
 
-    What they replace is kept aside until all are there. A list of their names says that they have
-    begun to move: whoever finds it can undo what was done, whenever the process died.
+    The files that they replace are kept in the temporary folder until all have moved. The list
+    `_begun` of their names is written before the first file moves: with it, a later process can
+    undo the move, whenever this process was killed.
 
     Attributes:
-        new: The folder aside of the files that come.
+        new: The temporary folder of the new files.
     """
 
     def __init__(self, folder: Path, aside: Path) -> None:
@@ -197,11 +197,11 @@ class _Move:
         self._begun = aside / "begun"
 
     def do(self, last: str, before: list[Path] | None) -> None:
-        """Move all files, that named `last` at the end.
+        """Move all files, the one named `last` at the end.
 
         Args:
-            last: That which means nothing without the others.
-            before: What was in the folder, and goes; None if only files of the same names do.
+            last: The file that is useless without the others.
+            before: The files to remove from the folder; None: only files of the same names.
         """
         names = sorted(
             (path.name for path in self.new.iterdir()), key=lambda one: (one == last, one)
@@ -224,14 +224,14 @@ class _Move:
         self._remove()
 
     def undo(self) -> None:
-        """Put everything back as it was, unless all files are in their place; again is no error."""
+        """Restore the folder, unless all files have moved. A second call is no error."""
         names = self._read_names()
         if names and os.path.lexists(self.new / names[-1]):
             old = {path.name for path in self._old.iterdir()}
             for name in names:
                 if name not in old and not (self.new / name).exists():
                     (self._folder / name).unlink(missing_ok=True)
-            # What is kept stays there until all is back: this may be cut short, too.
+            # Old files stay aside until all are restored: this process may be killed, too.
             for name in sorted(old, key=lambda name: name == names[-1]):
                 back = self._aside / "back"
                 back.unlink(missing_ok=True)
@@ -240,7 +240,7 @@ class _Move:
         self._remove()
 
     def undo_if_unchanged(self) -> None:
-        """Undo what a killed process did, unless the file that came last has come since."""
+        """Undo the move of a killed process, unless the last file was written again since."""
         from filecmp import cmp
 
         for last in self._read_names()[-1:]:
@@ -253,7 +253,7 @@ class _Move:
     def _read_names(self) -> list[str]:
         """Return the names of the files that have begun to move, the last one at the end.
 
-        None if it cannot be of ours, whatever file system lost it: the folder aside is private.
+        Empty if the move has not begun, or the list is corrupt.
         """
         if not all(map(_is_real_folder, (self._aside, self.new, self._old))):
             return []
@@ -266,20 +266,20 @@ class _Move:
     def _remove(self) -> None:
         from shutil import rmtree
 
-        # From here on there is nothing to undo.
+        # Without the list, nothing is undone any more.
         self._begun.unlink(missing_ok=True)
         rmtree(self._aside, ignore_errors=True)
 
 
 def _keep(file: Path, copy: Path) -> None:
-    """Keep a file under another name, while its own stays in use."""
+    """Keep a file under a second name, by a hard link or a copy."""
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, f"{file.name} in it is a folder")
     if not (file.is_file() or file.is_symlink()):  # a FIFO could not be copied back
         raise FileExistsError(errno.EEXIST, f"{file.name} in it is not a regular file")
     try:
         os.link(file, copy, follow_symlinks=False)
-    except (OSError, NotImplementedError):  # not everywhere are there links
+    except (OSError, NotImplementedError):  # the file system has no hard links
         from shutil import copy2
 
         copy2(file, copy, follow_symlinks=False)
@@ -294,12 +294,12 @@ def _is_real_folder(path: Path) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold a folder, which is made where it is missing, until the end of the block.
+    """Lock a folder for the block; a missing folder is made.
 
-    It gives whether nobody else can hold it: some file systems know no locks.
+    Yields whether the folder is really locked: some file systems have no locks.
 
     Raises:
-        TimeoutError: Another process holds it, and goes on to.
+        TimeoutError: Another process has held the lock for too long.
     """
     from snapws import locks
 
@@ -310,7 +310,7 @@ def _locked(folder: Path) -> Iterator[bool]:
             folder.mkdir(parents=True, exist_ok=True)
             held = _open_lock(folder)
         except (FileExistsError, FileNotFoundError):
-            # Whoever made it may have failed, and removed it between two looks at it.
+            # The process that made the folder may have failed and removed it just now.
             tries -= 1
             if not tries or (os.path.lexists(folder) and not folder.is_dir()):
                 raise
@@ -328,7 +328,7 @@ def _locked(folder: Path) -> Iterator[bool]:
                 if not locks.is_unknown(error):
                     raise
                 alone = False
-            # Whoever made the folder may have failed and removed it while we waited.
+            # The process that made the folder may have failed and removed it meanwhile.
             if sys.platform == "win32":
                 folder.mkdir(parents=True, exist_ok=True)
             elif not (folder.exists() and os.path.samestat(os.fstat(held), folder.stat())):
@@ -340,7 +340,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _open_lock(folder: Path) -> int | None:
-    """Open what is locked for a folder: itself; on Windows, a file that only this user writes."""
+    """Open the file to lock for a folder: the folder itself; on Windows, a file in our state."""
     if sys.platform != "win32":
         return os.open(folder, os.O_RDONLY)
     import hashlib

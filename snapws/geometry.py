@@ -1,4 +1,4 @@
-"""Where an image's voxels lie, as ITK-SNAP takes it from a header."""
+"""The geometry of images: affine, voxel sizes and orientation, as ITK-SNAP reads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def affine(header: ImageHeader) -> npt.NDArray[np.float64]:
     """Return the 4x4 matrix from voxel indices (x, y, z from 0) to RAS mm.
 
-    ITK's reading of the header, and so where ITK-SNAP shows the image (`snapws.images.placement`).
+    This is the place where ITK-SNAP shows the image; see `snapws.images.placement`.
     """
     return header.placement.affine
 
@@ -29,31 +29,31 @@ def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
     """Return the 4x4 matrix from RAS mm to voxel indices (x, y, z from 0): the inverse of `affine`.
 
     Raises:
-        ImageDamaged: There is none, because voxels have no extent along an axis.
+        ImageDamaged: The affine has no inverse, because voxels have no size along an axis.
     """
     try:
         return np.asarray(np.linalg.inv(affine(header)))
     except np.linalg.LinAlgError:
         raise ImageDamaged(
-            f"{header.path}: the header is impossible: its voxels have no size along an axis"
+            f"{header.path}: the header is invalid: its voxels have no size along an axis"
         ) from None
 
 
 def voxel_sizes(matrix: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the distance of neighbouring voxels along x, y, z of an `affine`, in mm.
+    """Return the voxel sizes of an `affine` along x, y, z, in mm.
 
     >>> voxel_sizes(np.diag([-1.0, -1.0, 2.0, 1.0]))
     (1.0, 1.0, 2.0)
     """
-    # Headers hold it in single precision, which has no more digits.
+    # Headers have single precision: more digits mean nothing.
     x, y, z = (round(float(length), 6) for length in np.linalg.norm(matrix[:3, :3], axis=0))
     return x, y, z
 
 
 def orientation(matrix: npt.NDArray[np.float64]) -> str:
-    """Return where the axes of an `affine` run to: ``RAS`` is right, anterior, superior.
+    """Return the directions of the axes of an `affine`: ``RAS`` is right, anterior, superior.
 
-    An axis along which nothing lies is ``?``.
+    An axis without a direction is ``?``.
 
     >>> orientation(np.diag([-1.0, -1.0, 2.0, 1.0]))
     'LPS'
@@ -65,12 +65,12 @@ def orientation(matrix: npt.NDArray[np.float64]) -> str:
 def max_corner_shift(
     header: ImageHeader, matrix: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> float:
-    """Return by how many mm two affines disagree at most about the corners of an image."""
+    """Return the greatest distance, in mm, between an image's corners by two affines."""
     apart = corners(header.spatial_shape) @ (matrix - other).T
     return float(np.linalg.norm(apart[:, :3], axis=1).max())
 
 
 def corners(shape: Iterable[int]) -> npt.NDArray[np.float64]:
-    """Return the voxel indices of an image's eight corners, each with a 1 behind it: 8 x 4."""
+    """Return the homogeneous voxel indices of an image's eight corners: 8 x 4."""
     last = np.array(tuple(shape)[:3]) - 1
     return np.array([[*(last * side), 1.0] for side in np.ndindex(2, 2, 2)])

@@ -1,4 +1,4 @@
-"""Many labels at once: which ones a condition means, and what changes of them."""
+"""Edits of many labels at once: conditions that select labels, and their changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_PATTERN = 1000
 
 @dataclass(frozen=True)
 class Changes:
-    """What changes of a label; None changes nothing."""
+    """Changes of a label; None leaves a property unchanged."""
 
     color: tuple[int, int, int] | None = None
     opacity: int | None = None
@@ -42,7 +42,7 @@ class Changes:
     mesh_visible: bool | None = None
 
     def apply(self, label: Label) -> Label:
-        """Return the label, changed.
+        """Return the changed label.
 
         Raises:
             InvalidValue: A value is out of range.
@@ -57,12 +57,12 @@ class Changes:
 
 
 def condition(text: str) -> Callable[[Label], bool]:
-    """Return what a condition asks of a label.
+    """Convert the text of a condition to a function that checks a label.
 
     Args:
-        text: ``FIELD OPERATOR VALUE``. ``name ~ TEXT`` searches for a regular expression, in
-            capitals or not; ``index`` and ``opacity`` are compared with ``=``, ``!=``, ``<``,
-            ``<=``, ``>`` and ``>=``; ``visible`` and ``mesh_visible`` are ``yes`` or ``no``.
+        text: ``FIELD OPERATOR VALUE``. ``name ~ TEXT`` searches for a regular expression and
+            ignores case; ``index`` and ``opacity`` are compared with ``=``, ``!=``, ``<``, ``<=``,
+            ``>`` and ``>=``; ``visible`` and ``mesh_visible`` are ``yes`` or ``no``.
 
     >>> condition("name ~ ^left")(Label(1, "Left hippocampus"))
     True
@@ -70,7 +70,7 @@ def condition(text: str) -> Callable[[Label], bool]:
     False
 
     Raises:
-        InvalidValue: The text is not of that form.
+        InvalidValue: The text is not a valid condition.
     """
     found = _CONDITION.fullmatch(text)
     if found is None:
@@ -113,10 +113,11 @@ def _on_name(sign: str, value: str) -> Callable[[Label], bool]:
 def edited(
     labels: Iterable[Label], conditions: Sequence[str], changes: Changes
 ) -> tuple[tuple[Label, ...], int]:
-    """Return labels with changes to those that meet all conditions, and how many these are.
+    """Return all labels, changed where they meet all conditions, and the number of changed ones.
 
     Raises:
-        InvalidValue: A condition is invalid, a value is out of range, or no label meets them.
+        InvalidValue: A condition is invalid, a value is out of range, or no label meets the
+            conditions.
     """
     asked = [condition(text) for text in conditions]
     result, count = [], 0
@@ -136,7 +137,7 @@ def color_of(text: str) -> tuple[int, int, int]:
     ((255, 128, 0), (255, 128, 0))
 
     Raises:
-        InvalidValue: It is of neither form.
+        InvalidValue: The text is not a valid colour.
     """
     if found := re.fullmatch("#?([0-9a-fA-F]{6})", text):
         red, green, blue = bytes.fromhex(found[1])

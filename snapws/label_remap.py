@@ -1,8 +1,7 @@
 """Labels renumbered and merged: the images of all segmentations and the label table together.
 
-Images are written anew, under new names beside the workspace; the old files stay. So the workspace
-file, which is replaced at once, decides: it names the old images and has the old table, or the new
-ones.
+New images are written under new names beside the workspace; the old files stay. So one atomic
+write, that of the workspace file, switches from the old images and table to the new ones.
 """
 
 from __future__ import annotations
@@ -35,17 +34,17 @@ _SUFFIX = re.compile(
     r"(\.seg)?\.(nii|hdr|img|mgh|mgz|mha|mhd|nrrd|nhdr|gipl|vtk|dcm)(\.gz)?$", re.IGNORECASE
 )
 _AGAIN = re.compile(r"_remapped(-[0-9]+)?$")
-_FLOAT32_WHOLE = 1 << 24  # above, whole numbers are rounded
+_FLOAT32_WHOLE = 1 << 24  # greater whole numbers are rounded in float32
 
 
 @dataclass(frozen=True)
 class Renumbered:
-    """A label that has another number now.
+    """A label with a new number.
 
     Attributes:
-        old: Its number before.
-        new: Its number now; 0 if it was cleared.
-        name: Its name; empty if it has none.
+        old: The old number.
+        new: The new number; 0 if the label was cleared.
+        name: The name of the label; may be empty.
     """
 
     old: int
@@ -58,7 +57,7 @@ class NewImages:
     """The images that a renumbering has written.
 
     Attributes:
-        paths: Their files.
+        paths: The files of the images.
         notes: Remarks, one line each.
     """
 
@@ -68,9 +67,9 @@ class NewImages:
 
 @contextmanager
 def new_images() -> Iterator[NewImages]:
-    """Keep the images that are written in the block, unless it raises: then they are removed.
+    """Remove the images written in the block if the block raises.
 
-    The workspace that names them is to be saved in it.
+    Save the workspace that names the images inside of the block.
     """
     made = NewImages()
     try:
@@ -85,7 +84,7 @@ def pairs(texts: Iterable[str]) -> dict[int, int]:
     """Convert texts ``OLD:NEW`` to a mapping.
 
     Raises:
-        InvalidValue: One is of another form, out of range, or maps what another one maps elsewhere.
+        InvalidValue: A pair is invalid or out of range, or two pairs map one label differently.
     """
     mapping: dict[int, int] = {}
     for text in texts:
@@ -115,19 +114,19 @@ def remap(
 
     Args:
         workspace: The workspace; save it in the block of `new_images`.
-        mapping: From old to new labels; others stay. None: 1, 2, 3 … in the order of the old ones,
-            those of the images and of the table.
-        made: What `new_images` gives.
-        folder: Where the new images are written, under names that are free.
-        table: The labels of the old numbers; without it, those of the workspace.
-        dry_run: Whether no image is written; the layers then keep their files.
+        mapping: Old to new labels; other labels stay. None: renumber all labels of the images and
+            of the table to 1, 2, 3 … in their order.
+        made: The `NewImages` of the surrounding `new_images` block.
+        folder: The folder for the new images, which get unused names.
+        table: The label table of the old numbers; by default that of the workspace.
+        dry_run: Whether to write no image; the layers then keep their files.
 
     Returns:
-        The labels that have another number now, by the old one.
+        The labels with a new number, sorted by the old one.
 
     Raises:
-        InvalidValue: There is no segmentation, or a label would be above 65535.
-        ImageUnsupported: The voxels of a segmentation are no labels.
+        InvalidValue: The workspace has no segmentation, or a label would be above 65535.
+        ImageUnsupported: The voxels of a segmentation are not labels.
         ImageError: A segmentation cannot be read.
         LayerFileMissing: The file of a segmentation is missing.
         WorkspaceError: A new image cannot be written.
@@ -160,7 +159,7 @@ def remap(
 
 def _compact(old: set[int]) -> dict[int, int]:
     if len(old) > MAX_INDEX:
-        raise InvalidValue(f"{len(old):,} labels, of which ITK-SNAP holds {MAX_INDEX}")
+        raise InvalidValue(f"{len(old):,} labels are too many: ITK-SNAP holds {MAX_INDEX}")
     return {label: new for new, label in enumerate(sorted(old), 1)}
 
 
@@ -181,7 +180,7 @@ def _unused(numbers: Mapping[int, int], known: set[int]) -> list[str]:
 def _renumbered_table(
     entries: Mapping[int, Entry], numbers: Mapping[int, int], made: NewImages
 ) -> list[Label]:
-    """Return the table: of labels that are merged, the one that kept its number names them."""
+    """Return the new table. Merged labels get the name of the one that keeps its number."""
     found: dict[int, Entry] = {}
     stayed = [entry for old, entry in sorted(entries.items()) if numbers.get(old, old) == old]
     order = {old: place for place, old in enumerate(numbers)}
@@ -220,7 +219,7 @@ def _write_all(
             made.paths.append(target)
             written[header.path] = target
         layer.file = written[header.path]
-        # They said how to read the old file.
+        # The hints are for reading the old file.
         layer.registry.remove_folder("IOHints")
         layer.registry.make_folder("IOHints")
 
@@ -233,7 +232,7 @@ def _header(layer: Layer) -> ImageHeader:
 def _write(
     header: ImageHeader, folder: Path, old: npt.NDArray[np.int64], new: npt.NDArray[Any]
 ) -> Path:
-    """Write a renumbered image under a name that is free, and return its file."""
+    """Write a renumbered image under an unused name, and return its path."""
     stem = _AGAIN.sub("", _SUFFIX.sub("", header.path.name))
     number = 1
     while True:
@@ -265,9 +264,7 @@ def _fill(
 def _present(header: ImageHeader) -> npt.NDArray[np.int64]:
     """Return the labels in an image, sorted."""
     if header.components > 1 or header.dtype.kind not in "iuf":
-        raise ImageUnsupported(
-            f"{header.path}: it has not one real number a voxel, as a segmentation has"
-        )
+        raise ImageUnsupported(f"{header.path}: a segmentation needs one real number per voxel")
     found = np.zeros(0, np.int64)
     for values in _labels(header):
         found = np.union1d(found, values)
@@ -278,24 +275,25 @@ def _labels(header: ImageHeader) -> Iterator[npt.NDArray[np.int64]]:
     """Return the labels of an image, piece by piece.
 
     Raises:
-        ImageUnsupported: A voxel is no label.
+        ImageUnsupported: A voxel is not a valid label.
     """
     dtype = header.dtype.newbyteorder("<")
     for piece in header.voxels():
         values = as_labels(scaled(np.frombuffer(piece, dtype), header))
         least, most = values.min(), values.max()
-        if not (least >= 0 and most <= MAX_ID):  # so written, NaN is refused
+        if not (least >= 0 and most <= MAX_ID):  # this form refuses NaN, too
             raise ImageUnsupported(
-                f"{header.path}: voxels from {least} to {most} are no labels, which go from 0 on"
+                f"{header.path}: voxels from {least} to {most} are not labels: labels go from 0 "
+                f"to {MAX_ID}"
             )
         if values.dtype.kind == "f":
             if header.scaling and most > _FLOAT32_WHOLE:
                 raise ImageUnsupported(
-                    f"{header.path}: labels above {_FLOAT32_WHOLE} that are scaled are not exact: "
-                    "save it as whole numbers"
+                    f"{header.path}: scaled labels above {_FLOAT32_WHOLE} are not exact: save the "
+                    "image as whole numbers"
                 )
             if not np.array_equal(values, np.rint(values)):
                 raise ImageUnsupported(
-                    f"{header.path}: voxels are not whole numbers, as labels are"
+                    f"{header.path}: voxels are not whole numbers, as labels must be"
                 )
         yield values.astype(np.int64)

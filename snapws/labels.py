@@ -13,12 +13,12 @@ from snapws.errors import InvalidValue, TextFileError
 from snapws.registry import Registry
 from snapws.registry.fields import FolderProxy, integer, integers, text
 
-#: ITK-SNAP's voxels of a segmentation have 16 bits.
+#: The greatest label: voxels of a segmentation have 16 bits in ITK-SNAP.
 MAX_INDEX = 65535
 
 _WHOLE = "[0-9]{1,9}"
 
-#: The words of a line before the name: what each is, its form and the greatest value.
+#: The columns of a label file before the name: their pattern and greatest value.
 _COLUMNS = {
     "index": (_WHOLE, MAX_INDEX),
     **{f"{color} (0 to 255)": (_WHOLE, 255) for color in ("red", "green", "blue")},
@@ -28,7 +28,7 @@ _COLUMNS = {
 }
 _FORM = 'a line is IDX R G B A VIS MSH "LABEL"'
 _MOST_TOLD = 40
-#: The colours that ITK-SNAP gives to labels 1, 2, …; after the last it begins again.
+#: The colours that ITK-SNAP gives to labels 1, 2, …, repeated after the last one.
 _NEW_COLORS = bytes.fromhex(
     "ff0000 00ff00 0000ff ffff00 00ffff ff00ff ffefd5 0000cd cd853f d2b48c 66cdaa 000080 "
     "008b8b 2e8b57 ffe4e1 6a5acd dda0dd e9967a a52a2a fffafa 9370db da70d6 4b0082 ffb6c1 "
@@ -43,7 +43,7 @@ _NEW_COLORS = bytes.fromhex(
     "5f9ea0 008000 ff4500 e0ffff b0c4de 8a2be2 1e90ff f08080 98fb98 a0522d"
 )
 
-_BY_INDEX = (-1, -1, -1)  # the colour of a label that is given none
+_BY_INDEX = (-1, -1, -1)  # no colour given: use that of `new_color`
 
 _FILE_HEADER = """\
 ################################################
@@ -74,8 +74,8 @@ class Label:
 
     Attributes:
         index: The voxel value, 1 to 65535; 0, the background, is never in a table.
-        name: What it stands for.
-        color: Red, green, blue, each 0 to 255; by default those that ITK-SNAP gives to a new label.
+        name: The name, of a structure for example.
+        color: Red, green, blue, each 0 to 255; by default the colour of `new_color`.
         alpha: Opacity, 0 to 255.
         visible: Whether slices show it.
         mesh_visible: Whether the 3-D view shows it.
@@ -104,7 +104,7 @@ class _Element(FolderProxy):
     name = text("Label")
     color = integers("Color", 3)
     alpha = integer("Alpha", 255)
-    flags = integers("Flags", 2)  # mesh, then slices: the other way round than in label files
+    flags = integers("Flags", 2)  # mesh, then slices: label files have them in reverse order
 
 
 class _Table(FolderProxy):
@@ -115,7 +115,7 @@ def read_table(folder: Registry | None) -> tuple[Label, ...]:
     """Read the labels of a ``LabelTable`` folder, in order of their index.
 
     Raises:
-        InvalidValue: A value is not of its kind or out of range.
+        InvalidValue: A value is invalid or out of range.
     """
     if folder is None:
         return ()
@@ -135,7 +135,7 @@ def read_table(folder: Registry | None) -> tuple[Label, ...]:
 
 
 def write_table(folder: Registry, labels: Iterable[Label]) -> None:
-    """Make a ``LabelTable`` folder hold just these labels, 0 left out; an index's last one wins."""
+    """Replace the labels of a ``LabelTable`` folder, without label 0. The last of an index wins."""
     draft = Registry()
     table = [label for label in _in_order(labels) if label.index != 0]
     _Table(draft).size = len(table)
@@ -152,10 +152,10 @@ def write_table(folder: Registry, labels: Iterable[Label]) -> None:
 
 
 def read_file(path: str | Path) -> tuple[Label, ...]:
-    """Read a label file, ``IDX R G B A VIS MSH "LABEL"`` a line, in order of the index.
+    """Read a label file with lines ``IDX R G B A VIS MSH "LABEL"``. Labels are sorted by index.
 
     Raises:
-        TextFileError: The file cannot be read, or a line is not of that form; the message names it.
+        TextFileError: The file cannot be read, or a line is invalid; the message names the line.
     """
     try:
         data = paths.read_file(path)
@@ -170,12 +170,12 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
     Lines end with LF, CR LF or CR.
 
     Raises:
-        TextFileError: It is not a label file, or has no label; the message names line and word.
+        TextFileError: The file is not a label file, or has no label; the message names line and
+            word.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise TextFileError(
-            f"{source}, line 1: UTF-16, or no text at all, where label files are UTF-8: "
-            "save it as UTF-8"
+            f"{source}, line 1: UTF-16 or binary data, but label files are UTF-8: save it as UTF-8"
         )
     try:
         content = data.decode("utf-8-sig")
@@ -192,22 +192,22 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
 
 
 def format_file(labels: Iterable[Label]) -> str:
-    """Write labels in the form of a label file.
+    """Return labels as the text of a label file.
 
     Raises:
-        InvalidValue: A name has a quotation mark or a line break, which the form cannot hold.
+        InvalidValue: A name has a quotation mark or a line break; the format cannot store these.
     """
     lines = [_FILE_HEADER]
     for label in _in_order(labels):
         if label.index == 0:
             continue
-        for sign, what in (("\n", "line break"), ("\r", "line break"), ('"', "quotation mark")):
+        for sign, word in (("\n", "line break"), ("\r", "line break"), ('"', "quotation mark")):
             if sign in label.name:
                 raise InvalidValue(
-                    f"label {label.index}: a label file cannot hold a {what} in a name: "
+                    f"label {label.index}: a label file cannot hold a {word} in a name: "
                     "rename the label"
                 )
-        # Readers take int(255 * A): round up, so that the same opacity comes back.
+        # Readers compute int(255 * A): round up, so that they get the same opacity.
         alpha = math.ceil(label.alpha * 10000 / 255) / 10000
         red, green, blue = label.color
         lines.append(
@@ -218,11 +218,11 @@ def format_file(labels: Iterable[Label]) -> str:
 
 
 def shifted(labels: Iterable[Label], offset: int, pattern: str = "%s") -> tuple[Label, ...]:
-    """Return labels with their index moved by `offset` and renamed, 0 left out.
+    """Return labels with a shifted index and a new name, without label 0.
 
     Args:
         labels: The labels.
-        offset: What is added to each index.
+        offset: The number to add to each index.
         pattern: A C ``printf`` pattern with one ``%s`` for the old name; ``%%`` is a percent sign.
 
     >>> (label,) = shifted([Label(3, "Hippocampus", (255, 0, 0))], 100, "left %s")
@@ -230,7 +230,7 @@ def shifted(labels: Iterable[Label], offset: int, pattern: str = "%s") -> tuple[
     (103, 'left Hippocampus')
 
     Raises:
-        InvalidValue: The pattern is not of that form, or an index leaves its range.
+        InvalidValue: The pattern is invalid, or an index is out of range.
     """
     pieces = pattern.replace("%%", "\0").split("%")
     if len(pieces) != 2 or not pieces[1].startswith("s"):
@@ -266,12 +266,12 @@ def _parse_line(line: str, where: str) -> Label:
 
 
 def _parse_name(text: str, where: str) -> str:
-    """Read the name, which ends at the second quotation mark, as for ITK-SNAP."""
+    """Return the name between the first two quotation marks of a text, as ITK-SNAP reads it."""
     before, opened, rest = text.partition('"')
     name, closed, behind = rest.partition('"')
     if before or not opened or not closed:
         raise TextFileError(f"{where}: {_word(text)} is not a name in quotation marks; {_FORM}")
-    # What follows is of no use to ITK-SNAP; but a label must not be lost.
+    # ITK-SNAP ignores the rest of the line; but a second label there must not be lost.
     if re.match(r"\s*[0-9]+(\s+[0-9.]+){6}\s", behind):
         word = behind.split()[0]
         raise TextFileError(f"{where}: {_word(word)} begins a second label; a line has one")

@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 
 class Role(str, Enum):
-    """What an image is in the workspace, by the name that the file gives it."""
+    """The role of an image in the workspace, as the file names it."""
 
     MAIN = "MainRole"  #: the main image, whose voxels are the grid of the workspace
-    OVERLAY = "OverlayRole"  #: an image shown over it or beside it, on a grid of its own
+    OVERLAY = "OverlayRole"  #: an image shown over or beside the main image, on its own grid
     SEGMENTATION = "SegmentationRole"  #: labels on the grid of the main image
-    OTHER = ""  #: one that is not documented; the text is in the layer's registry
+    OTHER = ""  #: an undocumented role; the layer's registry has its text
 
 
 class WorkspaceObject(FolderProxy):
-    """What layers and mesh layers have in common: a number and tags.
+    """A layer or mesh layer: a number and tags.
 
-    Objects stay valid while the workspace is edited; the number of a layer follows the removal of
-    others before it.
+    Objects stay valid while the workspace is edited. When an earlier layer is removed, the number
+    decreases.
     """
 
     __slots__ = ("_place", "workspace")
@@ -54,7 +54,7 @@ class WorkspaceObject(FolderProxy):
     def __init__(self, workspace: Workspace, registry: Registry, place: int = 0) -> None:
         super().__init__(registry)
         self.workspace = workspace
-        self._place = place  # where it was last seen: to search thousands for each would be slow
+        self._place = place  # last known number: searching thousands of layers each time is slow
 
     @property
     def number(self) -> int:
@@ -78,7 +78,7 @@ class WorkspaceObject(FolderProxy):
         return folder_key(self.SECTION, self.number)
 
     def add_tag(self, tag: str) -> None:
-        """Add a tag; one that is there already stays as it is.
+        """Add a tag, if the layer does not have it yet.
 
         Raises:
             InvalidValue: The tag is empty, or has a comma or white space around it.
@@ -86,14 +86,11 @@ class WorkspaceObject(FolderProxy):
         self.tags = (*self.tags, tag)
 
     def remove_tag(self, tag: str) -> None:
-        """Remove a tag; one that is not there is no error."""
+        """Remove a tag. A missing tag is not an error."""
         self.tags = tuple(other for other in self.tags if other != tag)
 
     def take_tag(self, tag: str) -> None:
-        """Add a tag and remove it from all else in the workspace that has one.
-
-        That is every other layer and mesh layer, the time points and the annotations.
-        """
+        """Add a tag, and remove it from every other layer, time point and annotation."""
         workspace = self.workspace
         for other in (*workspace.layers(), *workspace.meshes()):
             if tag in other.tags and other.registry is not self.registry:
@@ -110,21 +107,21 @@ class Layer(WorkspaceObject):
     """One image layer of a workspace.
 
     Attributes:
-        nickname: The name that the user gave it; empty if none.
-        tags: Its tags, in stored order; assigning sorts them.
+        nickname: The name that the user gave the layer; may be empty.
+        tags: The tags in stored order; assigning sorts them.
     """
 
     __slots__ = ()
 
     SECTION = "Layers"
     nickname = text("LayerMetaData.CustomNickName")
-    stored_path = text("AbsolutePath")  #: the path as the file has it, which may have moved since
+    stored_path = text("AbsolutePath")  #: the path in the workspace file; see `file` for today's
     _role = text("Role")
     _dimensions = text("ProjectMetaData.Files.Grey.Dimensions")
 
     @property
     def role(self) -> Role:
-        """What the image is in the workspace."""
+        """The role of the image in the workspace."""
         try:
             return Role(self._role)
         except ValueError:
@@ -132,13 +129,12 @@ class Layer(WorkspaceObject):
 
     @property
     def file(self) -> str:
-        """Where its file is now, as text: a path, or the address of a file on a server.
+        """The present path of the image file, or its URL on a server.
 
-        A path that leads nowhere on this machine is given as stored. Assigning makes a path
-        absolute.
+        If no file is found, the stored path. Assigning makes a path absolute.
 
         Raises:
-            InvalidValue: The path assigned is empty.
+            InvalidValue: The assigned path is empty.
         """
         return self.workspace.resolve(self.stored_path)
 
@@ -150,19 +146,19 @@ class Layer(WorkspaceObject):
 
     @property
     def path(self) -> Path:
-        """Where its file should be on this machine; see `existing`.
+        """The path of the image file on this machine. The file may be missing; see `existing`.
 
         Raises:
-            LayerFileMissing: It is on a server, or the layer names no file.
+            LayerFileMissing: The file is on a server, or the layer names no file.
         """
         return self.workspace.local_file(self.file, f"layer {self.number:03d}")
 
     @property
     def hints(self) -> Hints:
-        """What the workspace says of how to read its file.
+        """The hints of the workspace on how to read the image file.
 
         Raises:
-            ImageUnsupported: What it says of raw voxels is invalid, or not known here.
+            ImageUnsupported: The hints for raw voxels are invalid, or not supported.
         """
         try:
             return hints.read(self.registry)
@@ -173,18 +169,18 @@ class Layer(WorkspaceObject):
         """Read the header of its image, and no voxels (see `snapws.images.read_header`).
 
         Raises:
-            LayerFileMissing: It is on a server, or the layer names no file.
-            ImageError: It cannot be read.
+            LayerFileMissing: The file is on a server, or the layer names no file.
+            ImageError: The header cannot be read.
         """
         from snapws import images
 
         return images.read_header(self.path, purpose, self.hints)
 
     def existing(self) -> Path:
-        """Return where its file is on this machine.
+        """Return the path of the image file on this machine. The file must exist.
 
         Raises:
-            LayerFileMissing: It is not there, is on a server, or the layer names no file.
+            LayerFileMissing: The file is missing or on a server, or the layer names no file.
         """
         path = self.path
         if why := self.workspace.why_missing(self.file):
@@ -197,15 +193,15 @@ class Layer(WorkspaceObject):
         return path
 
     def array(self) -> ImageArray:
-        """Open its image as an array, whose values are read when they are asked for.
+        """Open the image as an array. Its values are read on access.
 
-        Of a NIfTI file that is not compressed, ``layer.array()[:, :, 40]`` reads no more than that
-        slice; of any other file all, once. The axes are x, y, z; then time, where the image has
-        several time points; then the component, where a voxel has several.
+        ``layer.array()[:, :, 40]`` reads only that slice of an uncompressed NIfTI file. Any other
+        file is read completely, once. The axes are x, y, z; then time, if the image has several
+        time points; then the component, if a voxel has several.
 
         Raises:
-            LayerFileMissing: Its file is not there.
-            ImageError: Its header cannot be read.
+            LayerFileMissing: The file does not exist.
+            ImageError: The header cannot be read.
         """
         from snapws.arrays import ImageArray
 
@@ -213,11 +209,11 @@ class Layer(WorkspaceObject):
         return ImageArray(self.header())
 
     def nibabel(self) -> Nifti1Image:
-        """Read its image as one of nibabel, where ITK-SNAP shows it; axes are those of NIfTI.
+        """Read the image as a nibabel image with ITK-SNAP's affine and the axes of NIfTI.
 
         Raises:
-            LayerFileMissing: Its file is not there.
-            ImageError: It cannot be read, or a NIfTI header cannot say where it is.
+            LayerFileMissing: The file does not exist.
+            ImageError: The image cannot be read, or a NIfTI header cannot hold its geometry.
         """
         from snapws import arrays
 
@@ -225,11 +221,12 @@ class Layer(WorkspaceObject):
         return arrays.to_nibabel(self.header())
 
     def simpleitk(self) -> Any:
-        """Read its image as a ``SimpleITK.Image``, of four dimensions if it has time points.
+        """Read the image as a ``SimpleITK.Image``: four-dimensional if it has time points.
 
         Raises:
-            LayerFileMissing: Its file is not there.
-            ImageError: It cannot be read, or SimpleITK is not installed or has no such voxels.
+            LayerFileMissing: The file does not exist.
+            ImageError: The image cannot be read, or SimpleITK is not installed or does not support
+                its voxels.
         """
         from snapws import arrays
 
@@ -238,19 +235,19 @@ class Layer(WorkspaceObject):
 
     @property
     def transform(self) -> npt.NDArray[np.float64]:
-        """Its affine transform: 4x4 float64, from main-image RAS mm to RAS mm of this layer.
+        """The affine transform: 4x4 float64, from main-image RAS mm to RAS mm of this layer.
 
         Assigning takes any 4x4 array of numbers, or nested sequences.
 
         Raises:
-            InvalidValue: An element is not a number, or the value assigned is not 4x4, not finite
-                or not affine.
+            InvalidValue: An element is not a number, or the assigned value is not 4x4, finite and
+                affine.
         """
         import numpy as np
 
         from snapws import transforms
 
-        # Adding 0 turns the -0 that come of reversed axes into 0.
+        # Reversed axes give -0; adding 0 makes it 0.
         return np.array(transforms.read(self.registry.folder("ImageTransform"))) + 0.0
 
     @transform.setter
@@ -275,28 +272,28 @@ class Layer(WorkspaceObject):
         reference: str | Path | None = None,
         inverse: bool = False,
     ) -> TransformFile:
-        """Read its transform from a file of another program.
+        """Set the transform of the layer from a file of another program.
 
-        Forms are recognised by content: a 4x4 matrix, linear transforms of ITK and ANTs (text,
-        ``.mat``, ``.h5``), LTA and ``register.dat`` of FreeSurfer. A 4x4 matrix is taken as RAS,
-        the form of ``c3d`` and ``greedy``, where nothing speaks against it.
+        The format is recognised by content: a 4x4 matrix, linear transforms of ITK and ANTs (text,
+        ``.mat``, ``.h5``), LTA and ``register.dat`` of FreeSurfer. A 4x4 matrix is read as RAS, the
+        format of ``c3d`` and ``greedy``, unless there is a sign of another one.
 
         Args:
             path: The file.
-            format: Its form, where the content does not say enough: ``ras`` or ``flirt``.
+            format: The format of a 4x4 matrix: ``ras`` or ``flirt``.
             moving: The image that was registered, if it is not this layer's.
-            reference: The image that it was registered to, if it is not the main image.
+            reference: The image that `moving` was registered to, if it is not the main image.
             inverse: The main image was registered to this layer.
 
         Returns:
-            The matrix and the form of the file, and a remark where the form was not said.
+            The matrix and the format of the file, and a remark if the format was assumed.
 
         Raises:
-            TextFileError: The file is damaged, not of a linear transform, without an inverse, or
+            TextFileError: The file is corrupt, holds no linear or no invertible transform, or is
                 not plausible as RAS.
-            ImageError: An image that the form depends on cannot be read.
-            LayerFileMissing: Such an image does not exist.
-            WorkspaceError: The file cannot be read, or takes SimpleITK, which is not installed.
+            ImageError: An image that the format depends on cannot be read.
+            LayerFileMissing: An image that the format depends on does not exist.
+            WorkspaceError: The file cannot be read, or needs SimpleITK, which is not installed.
         """
         from snapws import transform_files
 
@@ -312,17 +309,17 @@ class Layer(WorkspaceObject):
         *,
         inverse: bool = False,
     ) -> str:
-        """Return its transform as the text of a file of another program.
+        """Return the transform of the layer as text, in the file format of another program.
 
         Args:
             format: ``ras`` (c3d, greedy), ``itk`` (ITK, ANTs, 3D Slicer), ``fsl`` (FLIRT), ``lta``
                 (FreeSurfer).
-            inverse: The map from the layer to the main image, as if that had been registered.
+            inverse: Write the transform of a registration of the main image to the layer.
 
         Raises:
-            TextFileError: The transform has no inverse, which the form or the direction needs.
-            ImageError: An image that the form depends on cannot be read.
-            LayerFileMissing: Such an image does not exist.
+            TextFileError: The format or the direction needs an inverse, and the transform has none.
+            ImageError: An image that the format depends on cannot be read.
+            LayerFileMissing: An image that the format depends on does not exist.
         """
         from snapws import transform_files
 
@@ -330,7 +327,7 @@ class Layer(WorkspaceObject):
 
     @property
     def display(self) -> Display:
-        """How it is shown."""
+        """The display settings of the layer."""
         from snapws.display import Display
 
         return Display(self.registry)
@@ -338,11 +335,11 @@ class Layer(WorkspaceObject):
     def set_image(
         self, path: str | os.PathLike[str], role: Role, dimensions: Iterable[int] = ()
     ) -> None:
-        """Make the layer one of another image: nothing but its file, role and size stays.
+        """Replace the image of the layer, and discard all of its settings.
 
         Args:
             path: The image file.
-            role: What it is.
+            role: The role of the image.
             dimensions: For the main image, its size in voxels (x, y, z).
         """
         draft = Layer(self.workspace, Registry())
@@ -355,13 +352,13 @@ class Layer(WorkspaceObject):
         self.registry.update(draft.registry)
 
     def copy_image(self, path: str | Path) -> None:
-        """Copy its image to another NIfTI file, voxels and geometry as they are, and use that.
+        """Copy the image, voxels and geometry unchanged, to a NIfTI file that the layer then names.
 
         Args:
-            path: The file to write, ``.nii`` or ``.nii.gz``; one that is there is replaced.
+            path: The file to write, ``.nii`` or ``.nii.gz``; an existing file is overwritten.
 
         Raises:
-            InvalidValue: The name does not end so, or is that of a file of the workspace.
+            InvalidValue: The name ends otherwise, or the workspace names that file.
             ImageError: The image cannot be read.
             WorkspaceError: The file cannot be written.
         """
@@ -382,7 +379,7 @@ class Layer(WorkspaceObject):
         except OSError as error:
             raise WorkspaceError(f"cannot write {target}: {error.strerror}") from None
         self.file = str(target)
-        # They said how to read the old file; ITK-SNAP leaves the folder behind, empty.
+        # The hints belong to the old file; ITK-SNAP, too, leaves an empty folder.
         self.registry.remove_folder("IOHints")
         self.registry.make_folder("IOHints")
 

@@ -1,9 +1,9 @@
-"""What killed processes leave behind: files and folders on their way, found and proved by notes.
+"""Temporary files and folders that killed processes left behind, recognised by notes.
 
-No name on the disk makes anything a leftover: whoever packs a folder chooses the names in it. For
-each file or folder on its way there is a note in a folder that only its user writes, locked for as
-long as its process lives. A note names host, path and inode; what differs in any of them, or is
-another user's, stays as it is.
+A name proves nothing: anybody can choose the names in a folder. So for each temporary file or
+folder, a note is written to a folder that only this user can write, and locked as long as the
+process lives. A note holds host, path and inode. A file that differs in any of them, or belongs to
+another user, is not touched.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Literal, NamedTuple
 
 from snapws import locks
 
-#: What a note is of: a file that takes another one's place, files that move together
-#: (`snapws.files`), a temporary folder.
+#: The kind of a note: a file that replaces another one, files that move together
+#: (`snapws.files`), or a temporary folder.
 Kind = Literal["file", "move", "temporary"]
 
 _staying = False  # see `staying`
@@ -30,10 +30,10 @@ class _Note(NamedTuple):
     kind: str
     host: str
     path: str
-    inode: int | None  # None until it is made
+    inode: int | None  # None until the file or folder is made
 
     def proves(self) -> bool:
-        """Return whether what the note is of is still in its place, and nothing else is."""
+        """Return whether the file or folder of the note still exists, and is the same one."""
         try:
             found = os.lstat(self.path)
             is_kind = stat.S_ISREG if self.kind == "file" else stat.S_ISDIR
@@ -51,12 +51,12 @@ def is_own(found: os.stat_result) -> bool:
 
 @contextmanager
 def made(path: Path, kind: Kind, mode: int = 0o700) -> Iterator[None]:
-    """Make a file or folder on its way, with a note of it that lasts until the end of the block.
+    """Make a temporary file or folder, with a note of it until the end of the block.
 
-    Where the user has no folder for notes, there is none: then what a killed process leaves stays.
+    If the user has no folder for notes, no note is written: leftovers of a killed process stay.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The file or folder cannot be made.
     """
     path = Path(os.path.realpath(path.parent), path.name)
     note = _Note(kind, host(), str(path), None)
@@ -83,9 +83,10 @@ def made(path: Path, kind: Kind, mode: int = 0o700) -> Iterator[None]:
 
 
 def found(folder: Path, kind: Kind) -> Iterator[Path]:
-    """Find what killed processes of this user have left in a folder, for the caller to remove.
+    """Yield the leftovers of this user's killed processes in a folder, for the caller to remove.
 
-    Nobody else finds the same until the next is asked for. Notes of what is gone are removed.
+    Until the next one is requested, the note is locked against other processes. Notes of files that
+    no longer exist are removed.
     """
     state = state_folder()
     if state is None or _staying:
@@ -105,7 +106,7 @@ def found(folder: Path, kind: Kind) -> Iterator[Path]:
 
 @contextmanager
 def staying() -> Iterator[None]:
-    """Find no leftovers, and so remove none, until the end of the block."""
+    """Keep all leftovers until the end of the block: `found` finds none."""
     global _staying
     before, _staying = _staying, True
     try:
@@ -116,12 +117,12 @@ def staying() -> Iterator[None]:
 
 @contextmanager
 def temporary(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Make a private temporary folder, which goes at the end of the block.
+    """Make a private temporary folder, which is removed at the end of the block.
 
-    Those that killed processes have left in the same place go, too.
+    Temporary folders that killed processes left in `parent` are removed, too.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be made.
     """
     import shutil
     import tempfile
@@ -138,7 +139,7 @@ def temporary(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def state_folder() -> Path | None:
-    """Return the folder that only this user writes, made if need be; None where there is none."""
+    """Return the folder that only this user can write, made if missing; None if impossible."""
     try:
         home = Path.home()
         named = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or ""
@@ -146,7 +147,7 @@ def state_folder() -> Path | None:
         folder = base / "snapws"
         if not folder.is_dir():
             if not is_own((base if base.is_dir() else home).stat()):
-                return None  # somebody else's, as under sudo: he could not use it any more
+                return None  # under sudo, the owner of this home could not use the folder later
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
     except (OSError, RuntimeError):
@@ -156,15 +157,15 @@ def state_folder() -> Path | None:
 
 
 def remember(folder: Path) -> None:
-    """Keep a lasting note that this user has begun what is in a folder, in this place."""
+    """Write a lasting note that this user started the work in a folder, at this path."""
     note = _lasting(folder)
-    with suppress(OSError):  # then it is not remembered
+    with suppress(OSError):  # without a note, the folder is not remembered
         if note:
             note.write_text(str(folder.stat().st_ino), encoding="ascii")
 
 
 def is_remembered(folder: Path) -> bool:
-    """Return whether this user has begun what is in a folder, in this place."""
+    """Return whether this user started the work in a folder, at this path."""
     note = _lasting(folder)
     try:
         known = note.read_text(encoding="ascii") if note else ""
@@ -183,7 +184,7 @@ def _lasting(folder: Path) -> Path | None:
 
 
 def host() -> str:
-    """Return what tells this machine from others that the same home folder is on."""
+    """Return a name that distinguishes this machine from others with the same home folder."""
     if sys.platform == "win32":
         return os.environ.get("COMPUTERNAME", "")
     name = os.uname().nodename
@@ -193,7 +194,7 @@ def host() -> str:
 
 
 def _begin(note: _Note) -> tuple[Path, int | None]:
-    """Write a note, and hold it locked."""
+    """Write and lock a note."""
     state = state_folder()
     if state is None:
         return Path(), None
@@ -201,11 +202,11 @@ def _begin(note: _Note) -> tuple[Path, int | None]:
     descriptor = None
     try:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        # It is empty until it is locked: so nobody takes it for that of a process that has died.
+        # An empty note is ignored: before it is locked, it would look like that of a dead process.
         while not locks.take(descriptor):
             time.sleep(0.01)
         _write(descriptor, note)
-    except OSError:  # a full disk, or one without locks: as if there were no such folder
+    except OSError:  # a full disk, or a file system without locks: go on without a note
         if descriptor is not None:
             os.close(descriptor)
             file.unlink(missing_ok=True)
@@ -215,7 +216,8 @@ def _begin(note: _Note) -> tuple[Path, int | None]:
 
 def _write(descriptor: int, note: _Note) -> None:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    # None is nothing: so a note that becomes one of an inode is longer, and none of the old stays.
+    # None is written as an empty text. So the second text, with an inode, is longer than the first
+    # and overwrites it completely.
     inode = "" if note.inode is None else str(note.inode)
     os.write(descriptor, os.fsencode("\0".join((note.kind, note.host, note.path, inode))))
 
@@ -234,7 +236,7 @@ def _remove_empty(path: Path) -> None:
 
 @contextmanager
 def _taken(file: Path) -> Iterator[_Note | None]:
-    """Lock a note whose process has died, and read it; None if it lives, or the note is damaged."""
+    """Lock and read the note of a dead process; None if the process lives or it is corrupt."""
     try:
         descriptor = os.open(file, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     except OSError:

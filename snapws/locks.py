@@ -1,4 +1,4 @@
-"""Locks on open files, which end with the process that holds them."""
+"""File locks, which are released when their process ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 if sys.platform == "win32":
     import msvcrt
 
-    _BYTE = 2**20  # past the text of any file that is locked: that stays readable
+    _BYTE = 2**20  # behind the text of any locked file, so that the text stays readable
 else:
     import errno
     import fcntl
@@ -16,12 +16,14 @@ else:
 
 
 def take(descriptor: int, *, alone: bool = True) -> bool:
-    """Lock an open file for as long as it is open; False where another process has.
+    """Lock an open file until it is closed. Return False if another process holds the lock.
 
-    Those who do not want it alone do not shut each other out, where the system knows such locks.
+    Args:
+        descriptor: The open file.
+        alone: Whether the lock is exclusive. Shared locks do not exist on Windows.
 
     Raises:
-        OSError: The file system knows no locks (see `is_unknown`).
+        OSError: The file system has no locks (see `is_unknown`).
     """
     if sys.platform == "win32":
         import os
@@ -43,5 +45,5 @@ def take(descriptor: int, *, alone: bool = True) -> bool:
 
 
 def is_unknown(error: OSError) -> bool:
-    """Return whether a lock failed because the file system knows none."""
+    """Return whether a lock failed because the file system has no locks."""
     return sys.platform != "win32" and error.errno in _UNKNOWN

@@ -1,4 +1,4 @@
-"""Mesh layers: surfaces, in one or more files a time point."""
+"""Mesh layers: surfaces, in one or more files per time point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snapws.errors import InvalidValue, LayerFileMissing
 from snapws.layers import WorkspaceObject
 from snapws.registry.fields import FolderProxy, integer, text
 
-#: Formats of surface files as workspaces name them, by the ending of the file's name.
+#: Formats of surface files as workspaces name them, by extension.
 FORMATS = {
     ".vtk": "VTK Mesh",
     ".vtp": "VTP Mesh",
@@ -21,7 +21,7 @@ FORMATS = {
     ".vrml": "VRML Scene",
 }
 
-#: What stands there for files of other names.
+#: The format of files with other extensions.
 INVALID_FORMAT = "INVALID FORMAT"
 
 _TIME_POINT = re.compile(r"TimePoint\[([0-9]{3,6})\]")
@@ -32,10 +32,10 @@ class PolyData(NamedTuple):
     """One surface file of a mesh layer.
 
     Attributes:
-        time_point: The time point that it belongs to, from 1.
-        number: Its place among the files of that time point, from 0.
-        file: Where the file is now, as text; as stored where it leads nowhere on this machine.
-        format: The format as stored, ``VTK Mesh`` for example.
+        time_point: The time point of the file, from 1.
+        number: The number of the file among those of the time point, from 0.
+        file: The present path of the file, as text; the stored path if no file is found.
+        format: The stored format, ``VTK Mesh`` for example.
     """
 
     time_point: int
@@ -45,7 +45,7 @@ class PolyData(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The key of its registry folder, below that of its layer."""
+        """The key of its registry folder, relative to the folder of the layer."""
         return _file_key(self.time_point, self.number)
 
 
@@ -62,9 +62,9 @@ class MeshLayer(WorkspaceObject):
     """One mesh layer of a workspace.
 
     Attributes:
-        nickname: The name that the user gave it; empty if none.
+        nickname: The name that the user gave the layer; may be empty.
         type: ``StandaloneMesh`` or ``SegmentationMesh``.
-        tags: Its tags, in stored order; assigning sorts them.
+        tags: The tags in stored order; assigning sorts them.
     """
 
     __slots__ = ()
@@ -74,7 +74,7 @@ class MeshLayer(WorkspaceObject):
     type = text("MeshType")
 
     def polydata(self) -> tuple[PolyData, ...]:
-        """Return its surface files, by time point."""
+        """Return the surface files, by time point."""
         found = []
         for time_point in self._time_points():
             for number, entry in enumerate(self._files(time_point)):
@@ -83,7 +83,7 @@ class MeshLayer(WorkspaceObject):
         return tuple(found)
 
     def file(self, time_point: int, number: int = 0) -> str:
-        """Return the path of one of its surface files, as text.
+        """Return the path of one surface file, as text.
 
         Raises:
             LayerFileMissing: The layer has no such file.
@@ -96,9 +96,9 @@ class MeshLayer(WorkspaceObject):
         )
 
     def add_polydata(self, path: str | Path, time_point: int = 1) -> int:
-        """Add a surface file to a time point and give its number there, from 0.
+        """Add a surface file to a time point, and return its number there, from 0.
 
-        The file is not read; its format is told by its extension.
+        The file is not read; its extension gives the format.
 
         Raises:
             InvalidValue: The time point is less than 1.
@@ -114,7 +114,7 @@ class MeshLayer(WorkspaceObject):
         return number
 
     def remove_polydata(self, time_point: int, number: int) -> None:
-        """Remove a surface file from a time point; those behind it move up by one number.
+        """Remove a surface file from a time point. The numbers of the files behind it decrease.
 
         Raises:
             LayerFileMissing: The layer has no such file.
@@ -129,7 +129,7 @@ class MeshLayer(WorkspaceObject):
             self.registry.remove_folder(_time_point_key(time_point))
 
     def resolve_files(self) -> None:
-        """Replace every stored path by where the file is now."""
+        """Replace every stored path by the present path of the file."""
         for time_point in self._time_points():
             for entry in self._files(time_point):
                 entry.stored_path = self.workspace.resolve(entry.stored_path)

@@ -19,10 +19,10 @@ class NamedFile:
 
     Attributes:
         where: Its layer, ``layer 000`` or ``mesh:0``.
-        number: Its number in the names of archived files: ``000`` of an image, ``000_001_002`` of a
-            surface (mesh layer, time point, surface).
+        number: Its number in the names of archived files: ``000`` for an image, ``000_001_002`` for
+            a surface (mesh layer, time point, surface).
         key: The registry key that holds its path.
-        file: Its present path, or its URL; empty if none is stored.
+        file: Its present path, or its URL; empty if no path is stored.
         folder: The folder of the workspace.
         image: The layer of an image; None for a surface.
         surface: The surface; None for an image.

@@ -1,8 +1,8 @@
-"""Where a layer's file is: moved workspaces, other systems' paths, and addresses of servers.
+"""Paths of layer files: of moved workspaces, of other systems, and URLs.
 
-A workspace stores absolute paths and the folder that it was saved in. When the workspace has moved
-since, a path is understood relative to that folder and applied to the new one (the rule of
-ITK-SNAP's readers), with the separators, drives and letter case of the system that wrote it.
+A workspace stores absolute paths and the folder that it was saved in. If the workspace has moved,
+the path of a file relative to the old folder is applied to the new one (as ITK-SNAP does), with the
+separators, drives and letter case of the system that wrote the path.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\|//[^/]+/[^/]")
 
 
 def is_url(path: str) -> bool:
-    """Return whether `path` is the address of a file on a server (``https://``, ``fw://`` …).
+    """Return whether `path` is the URL of a file on a server (``https://``, ``fw://`` …).
 
-    ``file:///data/t1.nii`` is none: it is a path, see `local`.
+    ``file:///data/t1.nii`` counts as a path; see `local`.
     """
     return _URL.match(path) is not None
 
 
 def local(path: str) -> str:
-    """Return the path that a ``file:`` URL means, or the path itself.
+    """Return the path of a ``file:`` URL; any other text as it is.
 
     >>> local("file:///data/my%20scan.nii"), local("file:///C:/scan.nii"), local("/data/scan.nii")
     ('/data/my scan.nii', 'C:/scan.nii', '/data/scan.nii')
@@ -48,9 +48,9 @@ def local(path: str) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """Return the absolute form of a path that a user typed, as workspaces store it.
+    """Return a path that a user typed as an absolute path, in the form that workspaces store.
 
-    Separators are written as ``/``, ``file:`` URLs as paths. Addresses and absolute paths of
+    Separators become ``/``, and ``file:`` URLs become paths. Other URLs and absolute paths of
     another system are left as they are.
     """
     text = local(os.fspath(path))
@@ -60,15 +60,15 @@ def absolute(path: str | os.PathLike[str]) -> str:
 
 
 def resolve(stored: str, saved_in: str, folder: Path) -> str:
-    """Find where a stored path leads now.
+    """Return the present path of a stored path.
 
     Args:
-        stored: The path as the workspace has it.
-        saved_in: The workspace's ``SaveLocation``; empty or ``.`` where it names no folder.
-        folder: The absolute folder that the workspace file is in now.
+        stored: The path in the workspace.
+        saved_in: ``SaveLocation`` of the workspace; empty or ``.`` if unknown.
+        folder: The absolute path of the folder of the workspace file.
 
     Returns:
-        The path of the file in its new place if there is one, else `stored`.
+        The path in the new folder if a file exists there, else `stored`.
     """
     stored = local(stored)
     if is_url(stored) or not stored:
@@ -78,27 +78,27 @@ def resolve(stored: str, saved_in: str, folder: Path) -> str:
 
 
 def unusable(path: Path) -> str:
-    """Return why there is no file to read at a path; nothing, if there is one."""
+    """Return why a path is not a file that can be read, as text; empty if it is."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         from snapws import stand_ins
 
         return stand_ins.of_missing(path)
-    except OSError as error:  # in a folder that one may not enter, or with too long a name
+    except OSError as error:  # no permission for the folder, or the name is too long
         return f"cannot be reached: {error.strerror}"
-    return "" if stat.S_ISREG(mode) else "is no file"
+    return "" if stat.S_ISREG(mode) else "is not a file"
 
 
 class StandIn(OSError):
-    """Something else stands in the place of a file: a pointer to it, or a page of a server."""
+    """A placeholder was found instead of a file: a pointer to the file, or an HTML page."""
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open a file to read: one on a disk, and no pipe or device, which may never end or answer.
+    """Open a regular file to read. Pipes and devices are refused: they may never end or answer.
 
     Raises:
-        OSError: There is none, it is something else, or it cannot be read.
+        OSError: The file does not exist, is not a regular file, or cannot be read.
     """
     try:
         return open(path, "rb", opener=_open_regular)
@@ -112,30 +112,30 @@ def open_file(path: str | Path) -> BinaryIO:
 
 
 def read_file(path: str | Path, most: int | None = None) -> bytes:
-    """Read a file as `open_file` opens it, and nothing that stands in its place.
+    """Read a regular file; see `open_file`. Placeholders are refused; see `snapws.stand_ins`.
 
     Args:
         path: The file.
-        most: How many bytes it may have.
+        most: The greatest size in bytes.
 
     Raises:
-        OSError: As of `open_file`, or it is larger.
-        StandIn: It is a pointer of Git LFS or git-annex or a page of HTML (`snapws.stand_ins`).
+        OSError: The file cannot be opened or read, or is larger than `most`.
+        StandIn: The file is a pointer of Git LFS or git-annex, or an HTML page.
     """
     with open_file(path) as file:
-        # Not so many at once as it may have: a buffer of that size would be made.
+        # read(most) would allocate a buffer of that size: read no more than the file has.
         data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1 if most else -1)
     if most and len(data) > most:
         raise OSError(errno.EFBIG, f"more than {most / 1e6:.0f} MB are not read", str(path))
     from snapws import stand_ins
 
-    if what := stand_ins.of_content(data[: stand_ins.POINTER]):
-        raise StandIn(errno.EINVAL, what, str(path))
+    if placeholder := stand_ins.of_content(data[: stand_ins.POINTER]):
+        raise StandIn(errno.EINVAL, placeholder, str(path))
     return data
 
 
 def stand_in(path: Path) -> str:
-    """Return what really stands at an image's path; empty if not known, or unreadable."""
+    """Return which placeholder an image file is; empty if it is none, or cannot be read."""
     from snapws import stand_ins
 
     try:
@@ -143,14 +143,14 @@ def stand_in(path: Path) -> str:
             start = file.read(stand_ins.POINTER)
     except (OSError, ValueError):
         return ""
-    # The voxels of a pair may well begin with zeros.
+    # The voxel file of a .hdr/.img pair may begin with zeros.
     return stand_ins.of_content(start) if path.suffix == ".img" else stand_ins.of_image(start)
 
 
 def _open_regular(path: str, flags: int) -> int:
-    mode = os.stat(path).st_mode  # noqa: PTH116 - some devices do something when they are opened
+    mode = os.stat(path).st_mode  # noqa: PTH116 - opening a device can have effects
     if stat.S_ISREG(mode):
-        # Another file may have come in its place: a pipe that nobody writes to would not even open.
+        # The file may have been replaced by a pipe: without O_NONBLOCK, open would wait for ever.
         file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
         mode = os.fstat(file).st_mode
         if stat.S_ISREG(mode):
@@ -162,9 +162,9 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def rerooted(path: str, old: str, new: str) -> str | None:
-    r"""Return a path below the folder `old` as one below the folder `new`, or None where it is not.
+    r"""Return a path with the folder `old` replaced by `new`; None if it is not below `old`.
 
-    Whole components are compared, as the system that wrote the path compares them.
+    Complete components are compared, by the rules of the system that wrote the path.
 
     >>> rerooted("C:\\Users\\Jane\\t1.nii", "c:/users/jane", "/data")
     '/data/t1.nii'
@@ -180,15 +180,15 @@ def rerooted(path: str, old: str, new: str) -> str | None:
 
 
 def moved(stored: str, saved_in: str, folder: Path) -> str | None:
-    """Return where a stored path would lead in the folder that the workspace is in now.
+    """Return the path that a file has if it moved along with the workspace.
 
     Args:
-        stored: As for `resolve`, no URL.
-        saved_in: As for `resolve`.
-        folder: As for `resolve`.
+        stored: See `resolve`; not a URL.
+        saved_in: See `resolve`.
+        folder: See `resolve`.
 
     Returns:
-        The path, whether there is a file or not; None where the file cannot have moved along.
+        The path, whether a file exists there or not; None if the file cannot have moved along.
     """
     stored = local(stored)
     windows = _WINDOWS.match(stored) or _WINDOWS.match(saved_in)

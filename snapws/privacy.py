@@ -1,10 +1,9 @@
-"""What of a workspace may leave the machine: the documented keys, and nothing else.
+"""The entries of a workspace that an archive keeps: documented keys with valid values.
 
-A key is kept when it stands in the lists below and its value is of the kind that the list gives: no
-text, and no row of digits that is no number of that kind, slips out where a number belongs. Texts
-that a person typed to be read (nicknames, label names, annotation texts) are kept, or replaced
-where privacy is strict; tags are kept, since services find layers by them. What is kept is listed;
-see `KeptText`.
+A key is kept if the lists below have it and its value matches the pattern of the list. So neither a
+text nor a patient's number is kept where a small number belongs. Texts that a person typed to be
+read (nicknames, label names, annotation texts) are kept, or replaced if privacy is strict. Tags are
+kept, since services find layers by them. `kept_texts` lists the kept texts.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from snapws.workspace import FORMAT_VERSION, Workspace
 
 Privacy = Literal["standard", "strict"]
 
-#: The folder that the workspace of an archive claims to have been saved in. Readers take the paths
-#: below it to be relative to wherever the archive is.
+#: ``SaveLocation`` of every archive's workspace. Readers resolve the paths below it relative to the
+#: folder of the archive.
 NEUTRAL_ROOT = "/archive"
 
 #: The folder of a mesh layer that says how each array of the mesh is shown.
@@ -59,7 +58,7 @@ _MAPPING = {
     rf"Curve\.ControlPoint{_INDEX}\.(tValue|xValue)": _NUMBER,
 }
 
-#: Keys of a layer's folder, and what their values look like.
+#: Keys of a layer's folder, and patterns of their values.
 LAYER_KEYS = {
     "Role": "(Main|Overlay|Segmentation|Snap|Label)Role",
     "Tags": _TYPED,
@@ -77,14 +76,14 @@ LAYER_KEYS = {
     rf"ImageTransform\.(Matrix\.Element{_AXIS}{_AXIS}|Offset\.Element{_AXIS})": _NUMBER,
     r"ProjectMetaData\.Files\.Grey\.Dimensions": _numbers(3, _COUNT),
     r"ProjectMetaData\.IRIS\.LabelState\.SegmentationAlpha": _NUMBER,
-    # The labels themselves are written from the table as it is read.
+    # The labels themselves are written from `Workspace.labels`.
     r"ProjectMetaData\.IRIS\.LabelTable\.NumberOfElements": _COUNT,
 }
 
 _ANNOTATION = rf"Annotations\.Annotations\.Element{_INDEX}\."
 _TIME_POINT = rf"TimePointProperties\.TimePoints\.TimePoint{_INDEX}\."
 
-#: Keys of the workspace itself, and what their values look like.
+#: Keys of the workspace itself, and patterns of their values.
 WORKSPACE_KEYS = {
     r"Annotations\.Format": "ITK-SNAP Annotation File",
     r"Annotations\.FormatDate": "20150624",
@@ -101,8 +100,8 @@ WORKSPACE_KEYS = {
     f"{_TIME_POINT}(Nickname|Tags)": _TYPED,
 }
 
-#: Keys of how one array of a mesh is shown, and what their values look like. The names of arrays
-#: are those that an archive gives them; see `set_arrays`.
+#: Keys of the display settings of one mesh array, and patterns of their values. Arrays have the
+#: neutral names that an archive gives them; see `set_arrays`.
 ARRAY_KEYS = {
     "ArrayName": "|".join(["array_[0-9]{1,6}", *sorted(STANDARD_ARRAYS)]),
     "ArrayType": "(Point|Cell|Field)Data",
@@ -111,7 +110,7 @@ ARRAY_KEYS = {
     **{key.replace("Curve", "IntensityCurve", 1): value for key, value in _MAPPING.items()},
 }
 
-#: Keys of a mesh layer's folder, and what their values look like.
+#: Keys of a mesh layer's folder, and patterns of their values.
 MESH_KEYS = {
     "SolidColor": _numbers(3),
     "SliceViewOpacity": _OPACITY,
@@ -127,8 +126,8 @@ MESH_KEYS = {
     ),
 }
 
-#: Kinds of text that a person typed to be read: the keys that hold them, and what stands in their
-#: place in a strict archive. Tags have no substitute.
+#: Kinds of text that a person typed to be read: the pattern of their keys, and the substitute in a
+#: strict archive. Tags have no substitute.
 TYPED_TEXTS = {
     "layer nickname": (r"Layers\.Layer\[([0-9]+)\]\..*\.CustomNickName", "Layer {}"),
     "mesh nickname": (r"MeshLayers\.Layer\[([0-9]+)\]\.NickName", "Mesh {}"),
@@ -138,7 +137,7 @@ TYPED_TEXTS = {
     "tags": (r".*\.Tags", ""),
 }
 
-# Arrays: the key of how many elements are read, their names, and the number of the first.
+# Arrays: the key of their size, the names of their elements, and the number of the first element.
 _ARRAYS = {
     r"Annotations\.Annotations": ("ArraySize", "Element[{}]", 0),
     r"TimePointProperties\.TimePoints": ("ArraySize", "TimePoint[{}]", 1),
@@ -147,7 +146,7 @@ _ARRAYS = {
     r"(Mesh)?Layers\..*\.ColorMap": ("NumberOfControlPoints", "ControlPoint[{:04d}]", 0),
 }
 
-# Services find layers by tag; nobody needs those of other things.
+# Services find layers by tag. Tags of time points and annotations are not needed.
 _NEEDED_TAGS = r"(Mesh)?Layers\..*"
 
 
@@ -157,7 +156,7 @@ class KeptText:
 
     Attributes:
         kind: One of `TYPED_TEXTS`, or ``file name`` where names are kept.
-        key: The registry key that holds it.
+        key: The registry key of the text.
         text: The text itself, never empty.
     """
 
@@ -167,10 +166,10 @@ class KeptText:
 
 
 def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
-    """Return a copy of a workspace that holds what may leave, and no path.
+    """Return a copy of a workspace with only the entries that an archive keeps, and no path.
 
-    Layers and meshes are numbered from 0, in their order; labels are written from the table as it
-    is read.
+    Layers and meshes are numbered from 0, in their order. Labels are written from
+    `Workspace.labels`.
 
     Raises:
         ArchiveError: The role of a layer is not known.
@@ -203,14 +202,14 @@ def scrubbed(workspace: Workspace, privacy: Privacy) -> Workspace:
 
 
 def set_arrays(copy: Workspace, mesh: MeshLayer, names: Mapping[str, str]) -> None:
-    """Copy how the arrays of a mesh are shown to a copy of its workspace, by their neutral names.
+    """Copy the display settings of a mesh's arrays to the archived workspace, under neutral names.
 
-    Arrays that have no neutral name, which are in no file of the mesh, are left out.
+    Arrays without a neutral name are left out: no file of the mesh has them.
 
     Args:
-        copy: The copy, as `scrubbed` has made it.
-        mesh: The mesh layer in the workspace itself.
-        names: The neutral name of each array, by its own.
+        copy: The archived workspace, as returned by `scrubbed`.
+        mesh: The mesh layer in the original workspace.
+        names: The neutral names of arrays, by original name.
     """
     key = f"{mesh.key}.{ARRAYS}"
     copy.registry.remove_folder(key)
@@ -220,7 +219,7 @@ def set_arrays(copy: Workspace, mesh: MeshLayer, names: Mapping[str, str]) -> No
 
 
 def neutral_arrays(folder: Registry | None, names: Mapping[str, str]) -> Registry:
-    """Return a folder of how arrays are shown, with what may leave of it."""
+    """Return the kept display settings of arrays, under neutral names."""
     kept = Registry()
     number = 0
     while folder and (array := folder.folder(f"DataArray[{number:03d}]")):
@@ -245,7 +244,7 @@ def _copy(source: Registry, target: Registry, keys: dict[str, str]) -> None:
 
 
 def _drop_unread(registry: Registry, path: str = "") -> None:
-    """Remove the elements of arrays that no reader sees, since they lie beyond the array's size.
+    """Remove elements beyond the stated size of an array: no reader sees them.
 
     Args:
         registry: A folder.
@@ -264,7 +263,7 @@ def _drop_unread(registry: Registry, path: str = "") -> None:
 
 
 def _drop_unread_surfaces(registry: Registry, mesh: MeshLayer) -> None:
-    """Remove what is of no file that is read: they end before the first number that is missing."""
+    """Remove the entries of surface files behind a gap in the numbering: no reader sees them."""
     if mesh.registry.folder(ARRAYS):
         _drop_unread_arrays(registry)
     files = [one.key for one in mesh.polydata()]
@@ -275,7 +274,7 @@ def _drop_unread_surfaces(registry: Registry, mesh: MeshLayer) -> None:
 
 
 def _drop_unread_arrays(registry: Registry) -> None:
-    """Remove arrays without a name that may leave, and those behind a gap in the numbers."""
+    """Remove arrays without a name, and arrays behind a gap in the numbering."""
     arrays = registry.folder(ARRAYS)
     registry.remove_folder(ARRAYS)
     kept = neutral_arrays(arrays, own_names(arrays))
@@ -284,7 +283,7 @@ def _drop_unread_arrays(registry: Registry) -> None:
 
 
 def own_names(arrays: Registry | None) -> dict[str, str]:
-    """Return the names of arrays in a workspace, each by itself."""
+    """Return a mapping of the names of arrays in a workspace to themselves."""
     names = (array.get("ArrayName") for array in (arrays.folders.values() if arrays else ()))
     return {name: name for name in names if name}
 
@@ -304,17 +303,17 @@ def _replace_typed(registry: Registry) -> None:
         if typed.kind == "tags":
             if not re.fullmatch(_NEEDED_TAGS, typed.key):
                 del registry[typed.key]
-        elif typed.kind != "label name":  # which are numbered by what they label
+        elif typed.kind != "label name":  # label names are already replaced, by index
             number = re.fullmatch(pattern, typed.key)
             registry[typed.key] = substitute.format(number[1] if number else "")
 
 
 def kept_texts(registry: Registry, privacy: Privacy = "standard") -> tuple[KeptText, ...]:
-    """List the texts that somebody typed and that a workspace's registry holds.
+    """Return the texts in a registry that a person typed.
 
     Args:
-        registry: Of a workspace, or of an archive.
-        privacy: Of the archive; where it is strict, only tags are what somebody typed.
+        registry: The registry of a workspace or of an archive.
+        privacy: The privacy of the archive; in a strict one, a person typed only the tags.
     """
     return tuple(
         KeptText(kind, key, value)
@@ -325,7 +324,7 @@ def kept_texts(registry: Registry, privacy: Privacy = "standard") -> tuple[KeptT
 
 
 def dropped_keys(before: Registry, after: Registry) -> Counter[str]:
-    """Count the entries of one tree that the other lacks, by key, indices written as ``[]``.
+    """Count the entries that `after` lacks, by key, with indices written as ``[]``.
 
     >>> before, after = Registry(), Registry()
     >>> before["Layers.Layer[000].History"] = before["Layers.Layer[001].History"] = "/home/jane"

@@ -1,4 +1,4 @@
-"""Workspaces whose images went to another place, on this system or another."""
+"""Changes of paths after images were moved to another folder or machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from snapws.workspace import Workspace
 
 @dataclass(frozen=True)
 class Relocated:
-    """A file of a workspace that is named by another path now.
+    """A changed path of a workspace.
 
     Attributes:
-        key: The registry key that holds the path.
-        old: The path as it was.
-        new: The path as it is now.
+        key: The registry key of the path.
+        old: The old path.
+        new: The new path.
     """
 
     key: str
@@ -25,17 +25,17 @@ class Relocated:
 
 
 def relocate_files(workspace: Workspace, old: str, new: str) -> tuple[Relocated, ...]:
-    """Name the files below the folder `old` by their place below the folder `new`.
+    """Replace the folder `old` by the folder `new` in the paths of layers and meshes.
 
-    Paths of layers and meshes, as stored or as they are found now, are compared by whole
-    components, as the system that wrote them compares them: Windows takes both slashes and either
-    case. Whether a file is there does not matter. Other paths are written as they are found now,
-    and none depends any more on where the workspace was saved.
+    Both the stored path and the present path of a file are compared with `old`, component by
+    component, by the rules of the system that wrote them: Windows has two separators and ignores
+    case. The files need not exist. Other paths are set to the present path of the file; then no
+    path depends on where the workspace was saved.
 
     Args:
-        workspace: What to change; nothing is saved.
-        old: The folder as the workspace has it.
-        new: The folder where its files are now; made absolute.
+        workspace: The workspace to change. It is not saved.
+        old: The folder in the paths of the workspace.
+        new: The folder where the files are now; made absolute.
 
     Raises:
         LayerFileMissing: No path lies below `old`; the workspace is not changed.
@@ -61,4 +61,4 @@ def relocate_files(workspace: Workspace, old: str, new: str) -> tuple[Relocated,
 
 
 relocate = relocate_files
-"""The name that scripts know it by."""
+"""The name of `relocate_files` in older scripts."""

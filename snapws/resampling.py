@@ -1,4 +1,4 @@
-"""Layers resampled to the grid of another, where ITK-SNAP shows them."""
+"""Resampling of layers to the grid of another layer, at the place where ITK-SNAP shows them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ if TYPE_CHECKING:
 def resample(
     layer: Layer, like: Layer | str | int, *, labels: bool | None = None
 ) -> npt.NDArray[Any]:
-    """Read a layer's image on the grid of another layer, its transform and that one's applied.
+    """Resample a layer's image to the grid of another layer. Both transforms are applied.
 
     Args:
-        layer: The layer.
-        like: The layer on whose grid, or its tag or specification.
-        labels: Whether a voxel gets the value of the nearest one and values keep their type, as
-            labels have to; else they are interpolated linearly, and are floating-point numbers.
-            Without it, segmentations are labels.
+        layer: The layer to resample.
+        like: The layer with the target grid, or its tag or specification.
+        labels: Whether values are labels: nearest neighbour, the type stays. Else interpolation is
+            linear, and values are floating-point numbers. By default, segmentations are labels.
 
     Returns:
-        The values, axes as `Layer.array` has them; 0 where the layer's image is not.
+        The values, axes as in `Layer.array`; 0 outside of the layer's image.
 
     Raises:
-        LayerNotFound: There is no layer `like` that.
-        LayerFileMissing: A file is not there.
+        LayerNotFound: `like` names no layer.
+        LayerFileMissing: The file of a layer does not exist.
         InvalidValue: A transform has no inverse.
-        ImageUnsupported: SimpleITK is not installed, or has no such voxels.
+        ImageUnsupported: SimpleITK is not installed, or does not support the voxel type.
         ImageError: An image cannot be read.
     """
     other = layer.workspace.like(like)
@@ -44,7 +43,7 @@ def resample(
     try:
         matrix = np.linalg.inv(_to_main(layer)) @ _to_main(other)
     except np.linalg.LinAlgError:
-        raise InvalidValue("a layer's transform or its image's place has no inverse") from None
+        raise InvalidValue("a layer's transform or its image's affine has no inverse") from None
     to_layer = sitk.AffineTransform(3)
     to_layer.SetMatrix(matrix[:3, :3].ravel().tolist())
     to_layer.SetTranslation(matrix[:3, 3].tolist())
@@ -72,12 +71,12 @@ def resample(
 
 def _to_main(layer: Layer) -> npt.NDArray[np.float64]:
     """Return the matrix from a layer's voxels to RAS mm of the main image."""
-    if layer.role is Role.SEGMENTATION:  # voxel on voxel, whatever its header says
+    if layer.role is Role.SEGMENTATION:  # ITK-SNAP ignores the affine of its header
         return geometry.affine(layer.workspace.main.header())
     return np.asarray(np.linalg.inv(layer.transform) @ geometry.affine(layer.header()))
 
 
 def _floating(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
-    """Return the type that holds what is interpolated between values of a type."""
+    """Return the floating-point type for values interpolated between values of a type."""
     is_exact = np.can_cast(dtype, np.float32)
     return np.float32 if is_exact else np.float64

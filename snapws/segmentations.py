@@ -1,6 +1,6 @@
-"""Segmentations on the main image: ITK-SNAP shows them voxel on voxel, whatever their headers say.
+"""Segmentations on the grid of the main image: ITK-SNAP ignores the affines of their headers.
 
-A segmentation of another size, or of another number of time points, ITK-SNAP does not open.
+ITK-SNAP does not open a segmentation of another size or another number of time points.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from snapws.images.header import ImageHeader
     from snapws.workspace import Workspace
 
-#: How far the corners of a segmentation may lie off those of the main image by its header, in
-#: widths of a voxel. Headers that other programs wrote with four decimals stay below.
+#: How far the header may put the corners of a segmentation off those of the main image, as a
+#: fraction of the voxel size. Headers that are rounded to four decimals stay below.
 TOLERANCE = 0.05
 
 
 def misfit(header: ImageHeader, main: ImageHeader) -> str:
-    """Return why ITK-SNAP does not open a segmentation over a main image; else an empty text.
+    """Return why ITK-SNAP does not open a segmentation over a main image; empty if it does.
 
     Args:
-        header: The segmentation.
-        main: The main image.
+        header: The header of the segmentation.
+        main: The header of the main image.
     """
     if header.spatial_shape != main.spatial_shape:
         return f"its size is {_size(header)}, that of the main image {_size(main)}"
@@ -44,9 +44,9 @@ def misfit(header: ImageHeader, main: ImageHeader) -> str:
 
 
 def misfits(workspace: Workspace) -> dict[int, str]:
-    """Return which layers ITK-SNAP does not open as segmentations, by number, and why.
+    """Return the segmentations that ITK-SNAP does not open, as reasons by layer number.
 
-    Layers of other roles, and images that cannot be read, are not among them.
+    Images that cannot be read are left out.
     """
     found: dict[int, str] = {}
     try:
@@ -61,14 +61,14 @@ def misfits(workspace: Workspace) -> dict[int, str]:
 
 
 def displacement(header: ImageHeader, main: ImageHeader) -> str:
-    """Return how far and how a header puts a segmentation off the main image; else an empty text.
+    """Return how the header of a segmentation puts it off the main image; empty if it does not.
 
     Args:
-        header: The segmentation, of the main image's size.
-        main: The main image.
+        header: The header of the segmentation, of the main image's size.
+        main: The header of the main image.
 
     Raises:
-        snapws.ImageDamaged: A header gives no place.
+        snapws.ImageDamaged: A header has no valid affine.
     """
     found, expected = geometry.affine(header), geometry.affine(main)
     distance = geometry.max_corner_shift(main, found, expected)

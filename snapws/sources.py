@@ -1,7 +1,7 @@
-"""The files outside of a workspace's folder that an archive of it reads.
+"""Files outside of the workspace's folder that an archive reads.
 
-Images in other folders are normal use. But a workspace that somebody else made can name any scan of
-this machine: so whoever sends one is told where its voxels come from, by real path.
+Images in other folders are normal. But a workspace that somebody else made can name any scan on
+this machine: so the sender is shown the real paths of the files that voxels come from.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Source(NamedTuple):
     """A file that an archive reads.
 
     Attributes:
-        where: What it is a file of, ``layer 000`` or ``mesh:0``.
-        path: The file; of `outside`, its real path.
+        where: The layer of the file, ``layer 000`` or ``mesh:0``.
+        path: The file; its real path if returned by `outside`.
     """
 
     where: str
@@ -35,27 +35,28 @@ class Source(NamedTuple):
 
 
 def outside(workspace: Workspace, folders: Iterable[Path] = ()) -> tuple[Source, ...]:
-    """Find the files of a workspace outside of its folder: of images, with voxel files, and meshes.
+    """Find the files of images (voxel files, too) and meshes outside of the workspace's folder.
 
-    Headers are read, and no voxels; of an image that cannot be read the named file alone is known.
+    Headers are read, but no voxels. Of an image that cannot be read, only the named file is known.
 
     Args:
         workspace: The workspace.
-        folders: Which folders are its own; without them, the one that its file is in.
+        folders: The workspace's folders; by default the folder of its file.
     """
     return beyond(_sources(workspace), folders or (workspace.folder,))
 
 
 def beyond(sources: Iterable[Source], folders: Iterable[Path]) -> tuple[Source, ...]:
-    """Return those of the sources that are outside of folders, by real path and each once.
+    """Return the sources outside of folders by real path, without repetitions.
 
-    A link that leads out of them is outside; one into the annex of the same Git repository is not.
+    A link that leads out of the folders is outside; a link to the annex of their Git repository
+    is not.
     """
     roots = [Path(os.path.realpath(folder)) for folder in folders]
     places: dict[Path, Path] = {}
 
     def real_folder(folder: Path) -> Path:
-        if folder not in places:  # of the slices of a series it is the same
+        if folder not in places:  # the slices of a series share a folder
             places[folder] = Path(os.path.realpath(folder))
         return places[folder]
 
@@ -80,7 +81,7 @@ def read_instead(workspace: Workspace) -> Iterator[str]:
 
 
 def told(sources: Iterable[Source]) -> Iterator[str]:
-    """Yield lines that name sources from outside: of each folder the first ones, and how many."""
+    """Yield lines that name outside sources: the first ones of each folder, and a count."""
     folders: dict[tuple[str, Path], list[Path]] = {}
     for where, path in sources:
         folders.setdefault((where, path.parent), []).append(path)
@@ -94,10 +95,10 @@ def told(sources: Iterable[Source]) -> Iterator[str]:
 def _sources(workspace: Workspace) -> Iterator[Source]:
     for one in workspace.files():
         if not one.is_local or paths.unusable(one.path):
-            continue  # nothing is read of it: packing it says so
+            continue  # nothing is read from the file; packing reports the error
         yield Source(one.where, one.path)
         if one.image:
-            with suppress(ImageError):  # packing it says what is wrong
+            with suppress(ImageError):  # packing reports the error
                 header = one.image.header("send")
                 yield from (Source(one.where, file) for file in header.files)
 
@@ -106,8 +107,8 @@ def _is_inside(real: Path, place: Path, root: Path) -> bool:
     """Return whether a file is inside of a folder.
 
     Args:
-        real: The file, without any link.
-        place: The folder in which it, or the link to it, was named.
+        real: The file's real path, without links.
+        place: The folder of the file, or of the link to it.
         root: The folder.
     """
     if real.is_relative_to(root):

@@ -1,6 +1,6 @@
-"""Which layer is meant: by a specification, by a tag, by a nickname.
+"""Layers found by a specification, a tag or a nickname.
 
-A specification is one of the short names by which `itksnap-wt` and its users pick layers:
+A specification is a short name of a layer, as `itksnap-wt` has them:
 ``3`` or ``003`` is a layer by number; ``M`` or ``main`` the main image; ``S`` or ``seg`` the first
 segmentation; ``O:N`` or ``overlay:N`` the N-th overlay, ``A:N`` or ``anat:N`` the N-th anatomical
 (main or overlay) layer, ``mesh:N`` the N-th mesh layer, from 0, -1 being the last.
@@ -35,10 +35,10 @@ _COUNTED = ("o", "overlay", "a", "anat", "mesh")
 def by_specification(
     specification: str, layers: Sequence[Layer], meshes: Sequence[MeshLayer], where: str
 ) -> Layer | MeshLayer:
-    """Return the layer or mesh layer that a specification means.
+    """Return the image or mesh layer of a specification.
 
     Raises:
-        LayerNotFound: It means none; the message names what there is `where`.
+        LayerNotFound: No layer matches; the message lists the layers of the workspace `where`.
     """
     found = _select(specification, layers, meshes)
     if found is None:
@@ -55,11 +55,11 @@ def by_text(
     texts: Callable[[Layer | MeshLayer], Collection[str]],
     where: str,
 ) -> Layer | MeshLayer:
-    """Return the one layer or mesh layer that has a tag or a nickname (`kind`) of this text.
+    """Return the one image or mesh layer with the tag or nickname (`kind`) `text`.
 
     Raises:
-        LayerNotFound: None has; the message names what there is `where`.
-        AmbiguousLayer: Several have.
+        LayerNotFound: No layer matches; the message lists the tags or nicknames `where`.
+        AmbiguousLayer: Several layers match.
     """
     found = [one for one in candidates if text in texts(one)]
     if len(found) > 1:

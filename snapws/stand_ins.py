@@ -1,7 +1,7 @@
-"""What stands in the place of a file: a pointer, a page of HTML, a link to nowhere, another name.
+"""Placeholders and other reasons why a file is missing or not the expected one.
 
-Programs that keep large files elsewhere leave a few bytes where a file was, and downloads that fail
-leave a page of a server. Whoever finds that a file is not what its name says asks here.
+Git LFS and git-annex leave a small pointer in the place of a large file; a failed download leaves
+an HTML page. A missing file may have a broken symbolic link, or a name that differs by case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ANNEX = "annex/objects/"
 _ANNEX_OUT = "run git annex get (or datalad get) on it"
 _UNFINISHED = "a copy or download was not finished, so copy or download it again"
 POINTER = 32 << 10
-"""Bytes that a pointer of git-annex has at most."""
+"""The greatest size of a git-annex pointer, in bytes."""
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title")
 NOT_THERE = "is not there"
 _LINKS = 40
@@ -24,10 +24,10 @@ _MOST_NAMES = 100_000
 
 
 def of_content(start: bytes) -> str:
-    """Return what a file really is, by its first bytes, and the way out; empty if not known here.
+    """Return which placeholder a file is, and the remedy; empty if no placeholder is recognised.
 
     Args:
-        start: The first bytes of the file, at least 4096 if there are so many.
+        start: The first bytes of the file: 4096 or more, or all of them.
     """
     if start.startswith(_LFS):
         return "a Git LFS pointer, not the file itself: run git lfs pull"
@@ -48,14 +48,14 @@ def of_content(start: bytes) -> str:
 
 
 def of_image(start: bytes) -> str:
-    """Return what an image's file really is, as `of_content`, or that nothing is in it."""
+    """Return which placeholder an image file is, as `of_content`, or that the file is empty."""
     if not start.strip(b"\0"):
         return f"{'only zeros' if start else 'an empty file'}: {_UNFINISHED}"
     return of_content(start)
 
 
 def _is_annexed(start: bytes) -> bool:
-    """Return whether a file is a pointer of git-annex, or one of its links written as text."""
+    """Return whether a file is a pointer of git-annex, or a git-annex link stored as text."""
     line = start[:POINTER].split(b"\n", 1)[0].strip().replace(b"\\", b"/")
     before, found, key = line.partition(_ANNEX.encode())
     if not found or not key or not line.isascii():
@@ -64,12 +64,12 @@ def _is_annexed(start: bytes) -> bool:
 
 
 def of_missing(path: Path) -> str:
-    """Return why a path that leads to no file does so: in words that follow "its file …"."""
+    """Return why a file is missing, in words that follow "its file …"."""
     gone = _first_missing(path)
     if (target := _dangling(gone)) is not None:
-        what = "is a link" if gone == path else f"is behind {_told(gone)}, a link"
-        said = f"{what} to {_told(target)}, which is not there"
-        return f"{said}: {_ANNEX_OUT}" if _ANNEX in target.replace("\\", "/") else said
+        link = "is a link" if gone == path else f"is behind {_told(gone)}, a link"
+        reason = f"{link} to {_told(target)}, which is not there"
+        return f"{reason}: {_ANNEX_OUT}" if _ANNEX in target.replace("\\", "/") else reason
     if (near := _near(path, gone)) is not None:
         folded = near.as_posix().casefold() == path.as_posix().casefold()
         how = "in upper and lower case" if folded else "in how its letters are encoded in Unicode"
@@ -78,23 +78,23 @@ def of_missing(path: Path) -> str:
 
 
 def _first_missing(path: Path) -> Path:
-    """Return the first part of a path that leads nowhere, from its root on."""
+    """Return the first part of a path, from the root on, that does not exist."""
     missing = path
     for parent in path.parents:
-        if os.path.exists(parent):  # noqa: PTH110 - which says False where it may not look
+        if os.path.exists(parent):  # noqa: PTH110 - False, not an error, without permission
             break
         missing = parent
     return missing
 
 
 def _dangling(path: Path) -> str | None:
-    """Return where the last of a chain of links leads, or None for what is no link."""
+    """Return the target of the last link in a chain of links; None if the path is not a link."""
     target = None
     for _ in range(_LINKS):
         try:
             if not stat.S_ISLNK(path.lstat().st_mode):
                 break
-            target = os.readlink(path)  # noqa: PTH115 - as it is written
+            target = os.readlink(path)  # noqa: PTH115 - the text as stored in the link
         except (OSError, ValueError):
             break
         path = path.parent / target
@@ -102,7 +102,7 @@ def _dangling(path: Path) -> str | None:
 
 
 def _near(path: Path, gone: Path) -> Path | None:
-    """Return the file whose name differs from a path's by case or Unicode's form alone, if any."""
+    """Return a file that differs from a path only by case or Unicode normalization, if any."""
     parts = path.parts[len(gone.parts) - 1 :]
     found = gone.parent
     for part in parts:
@@ -123,7 +123,7 @@ def _near(path: Path, gone: Path) -> Path | None:
 
 @lru_cache(maxsize=8)
 def _names(folder: str, _changed: int) -> dict[str, str]:
-    """Return the names in a folder by what is alike of them; anew where the folder has changed."""
+    """Return the names in a folder by their folded form. A changed folder is read again."""
     names: dict[str, str] = {}
     try:
         with os.scandir(folder) as entries:
@@ -132,16 +132,16 @@ def _names(folder: str, _changed: int) -> dict[str, str]:
                     break
                 names.setdefault(_folded(entry.name), entry.name)
     except OSError:
-        pass  # a folder that cannot be listed has no names to propose
+        pass  # a folder that cannot be listed has no names to suggest
     return names
 
 
 def _folded(name: str) -> str:
-    from unicodedata import normalize  # start-up is felt, and this is for errors alone
+    from unicodedata import normalize  # lazy for a fast start: only errors need it
 
     return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def _told(name: object) -> str:
-    """Return a name of somebody else's choice as it can be printed."""
+    """Return an untrusted name with its control characters replaced."""
     return "".join(sign if sign.isprintable() else "?" for sign in str(name))

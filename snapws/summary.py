@@ -1,4 +1,4 @@
-"""What a layer's image is, in the words of a table."""
+"""Summaries of layers' images, for tables."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from snapws.layers import Layer
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What the header of an image says, or why it says nothing.
+    """The properties of an image in its header, or why the header cannot be read.
 
     Attributes:
-        size: Voxels along x, y, z and, of several volumes, their number.
-        components: Of a voxel.
-        spacing: Distance of neighbouring voxels along x, y, z, in mm.
-        voxel_type: As NIfTI names it, ``int16`` for example.
-        orientation: Where the axes run to: ``RAS`` is right, anterior, superior.
-        problem: Why all others are None; else None.
+        size: Voxels along x, y, z and, if there are several, the number of time points.
+        components: The number of components of a voxel.
+        spacing: Voxel sizes along x, y, z, in mm.
+        voxel_type: The name of the type in NIfTI, ``int16`` for example.
+        orientation: The directions of the axes: ``RAS`` is right, anterior, superior.
+        problem: Why the header cannot be read; then all others are None.
     """
 
     size: tuple[int, ...] | None = None
@@ -32,7 +32,7 @@ class ImageSummary:
 
 
 def image_summary(layer: Layer) -> ImageSummary:
-    """Read the header of a layer's image."""
+    """Return the summary of a layer's image, from its header."""
     missing = missing_file(layer.workspace, layer.file, "")
     if missing:
         return ImageSummary(problem=missing.message)

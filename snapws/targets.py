@@ -1,6 +1,6 @@
-"""What a file is written to: a place in a folder, or a device, a FIFO, an open stream.
+"""Targets to write to: a file in a folder, a device, a FIFO or an open stream.
 
-Links that another user made choose nothing: neither a file nor a device.
+Links that another user made are never followed to a device or FIFO.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 _LINKS = 40  # as many as Linux follows
 _PATIENCE = 10.0
-"""Seconds that a FIFO's reader has to open it."""
+"""Seconds to wait until a program reads a FIFO."""
 
 
 def named(target: str | os.PathLike[str]) -> Path:
-    """Return the path that is to be written to.
+    """Return a target as a path.
 
     Raises:
-        FileNotFoundError: It is empty, as a variable of a script is that was not set.
+        FileNotFoundError: The target is empty, from an unset variable of a script for example.
     """
     if not os.fspath(target):
         raise FileNotFoundError(errno.ENOENT, "its name is empty: name a file or folder", "''")
@@ -29,10 +29,10 @@ def named(target: str | os.PathLike[str]) -> Path:
 
 
 def through_link(target: Path) -> Path:
-    """Return the file that a link leads to, or the path itself: for a file that is edited in place.
+    """Return the target of a link, to edit that file in place; any other path as it is.
 
     Raises:
-        PermissionError: Another user made the link, or may exchange it.
+        PermissionError: Another user made the link, or may replace it.
     """
     for _ in range(_LINKS):
         if not target.is_symlink():
@@ -48,22 +48,22 @@ def through_link(target: Path) -> Path:
 
 
 def is_stream(target: str | os.PathLike[str]) -> bool:
-    """Return whether a target is written through: nothing is there that could be lost.
+    """Return whether a target is a device, FIFO or open stream: no file that could be lost.
 
     Raises:
-        OSError: As of `atomic_write`.
+        OSError: Another user made the link or FIFO.
     """
     return stream(Path(target)) is not None
 
 
 def stream(target: Path) -> int | str | None:
-    """Return what to write through: an open descriptor, a device or FIFO; None where neither is.
+    """Return the open descriptor, or the path of the device or FIFO, of a target; None for a file.
 
-    A descriptor is written to as it is, and not opened anew: that would begin at the start of the
-    file that the standard output was redirected to.
+    An open descriptor must not be opened again: that would overwrite the beginning of the file that
+    the standard output is redirected to.
     """
     place = os.fspath(target)
-    if not target.is_absolute():  # the current folder may be gone, where nobody needs it
+    if not target.is_absolute():  # else do not ask for the current folder: it may not exist
         place = os.path.join(os.getcwd(), place)  # noqa: PTH109, PTH118 - its dots stay as they are
     is_link = False
     for _ in range(_LINKS):
@@ -79,7 +79,7 @@ def stream(target: Path) -> int | str | None:
         if not stat.S_ISLNK(found.st_mode):
             return _checked_stream(place, found, is_link=is_link)
         if not _is_trusted(folder, found):
-            # Where it leads to is for somebody else to say; as a file it would be replaced.
+            # Its owner can change where the link leads. A link to a file is replaced anyway.
             if _leads_to_file(place):
                 return None
             raise PermissionError(errno.EPERM, "it is a link that another user made", str(target))
@@ -112,7 +112,7 @@ def _leads_to_file(link: str) -> bool:
 
 
 def _is_trusted(folder: str, found: os.stat_result) -> bool:
-    """Return whether a link or FIFO is of this user or the system, and nobody may exchange it."""
+    """Return whether this user or the system owns a link or FIFO, and nobody may replace it."""
     if sys.platform == "win32":
         return True
     by_others = os.stat(folder).st_mode & stat.S_IWOTH  # noqa: PTH116
@@ -120,16 +120,16 @@ def _is_trusted(folder: str, found: os.stat_result) -> bool:
 
 
 def _is_own_in_sticky(folder: str, found: os.stat_result) -> bool:
-    """Return whether a file is this user's in a folder like ``/tmp``, where nobody exchanges it."""
+    """Return whether this user owns a file in a folder like ``/tmp``: nobody may replace it."""
     if sys.platform == "win32":
-        return False  # it has no such folders
+        return False  # Windows has no such folders
     shared = os.stat(folder)  # noqa: PTH116
     is_sticky = bool(shared.st_mode & stat.S_ISVTX) and shared.st_uid in (0, os.geteuid())
     return is_sticky and found.st_uid == os.geteuid()
 
 
 def pour(source: Path, through: int | str, target: Path) -> None:
-    """Write the whole content of a file through a descriptor, device or FIFO."""
+    """Write the complete content of a file to a descriptor, device or FIFO."""
     from shutil import copyfileobj
 
     for printed in (sys.stdout, sys.stderr):
@@ -143,7 +143,7 @@ def pour(source: Path, through: int | str, target: Path) -> None:
 
 
 def _opened(place: str) -> int:
-    """Open a device or FIFO for writing; wait a while for a FIFO's reader, not for ever."""
+    """Open a device or FIFO for writing; for a FIFO, wait until a program reads it."""
     how = os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
     if sys.platform == "win32" or not stat.S_ISFIFO(os.stat(place).st_mode):  # noqa: PTH116
         return os.open(place, how)

@@ -1,4 +1,4 @@
-"""The time points of a 4-D workspace: their numbers, nicknames and tags."""
+"""Time points of a 4-D workspace: numbers, nicknames and tags."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from snapws.registry import Registry
 from snapws.registry.fields import FolderProxy, as_tags, integer, tags, text
 
-#: Where a workspace keeps them.
+#: The registry folder of time points.
 KEY = "TimePointProperties"
 
 
@@ -31,9 +31,9 @@ class _Properties(FolderProxy):
 
 
 def read(workspace: Registry) -> tuple[TimePoint, ...]:
-    """Return the time points that a workspace's registry describes, in their order.
+    """Return the time points that a workspace's registry describes, in order.
 
-    Unlike layers they may have gaps in their numbers: all count, up to the size of the array.
+    Unlike layers, they may have gaps in their numbers: all up to the size of the array are read.
     """
     folder = workspace.folder(KEY)
     if folder is None:
@@ -43,7 +43,7 @@ def read(workspace: Registry) -> tuple[TimePoint, ...]:
 
 
 def _elements(folder: Registry) -> list[tuple[int, Registry]]:
-    """Return the numbered folders in order; not by counting, as a file may state any size."""
+    """Return the numbered folders in order. They are listed, since the stated size may be huge."""
     array = folder.folder("TimePoints")
     found = []
     for name, element in ({} if array is None else array.folders).items():
@@ -62,7 +62,7 @@ def _last(workspace: Registry) -> int:
 
 
 def add_time_point(workspace: Registry, nickname: str = "", tags: Iterable[str] = ()) -> TimePoint:
-    """Describe the next time point of a workspace's registry."""
+    """Add a description of the next time point to a workspace's registry."""
     number = _last(workspace) + 1
     draft = TimePoint(Registry())
     draft.number, draft.nickname, draft.tags = number, nickname, as_tags(tags)

@@ -1,8 +1,8 @@
-"""Affine transforms of layers: RAS for people and programs, LPS in the workspace file.
+"""Affine transforms of layers: RAS in this package, LPS in the workspace file.
 
-A transform maps points of the main image to points of the layer, both in millimetres, as ``c3d``
-and ``greedy`` write it. The registry (and ITK's transform files) hold the same map in LPS axes.
-Here a matrix is four rows of four floats, so that reading one needs no array library.
+A transform maps points of the main image to points of the layer, both in RAS mm, as ``c3d`` and
+``greedy`` write it. The registry (and ITK's transform files) hold the same map in LPS mm. A matrix
+is four rows of four floats, so that reading one needs no array library.
 
 >>> from snapws.registry import Registry
 >>> folder = Registry()
@@ -27,19 +27,19 @@ Matrix = tuple[tuple[float, ...], ...]
 
 IDENTITY: Matrix = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
-#: How far the last row of a matrix may lie off 0 0 0 1: programs write it with rounding.
+#: How far the last row of a matrix may differ from 0 0 0 1: some programs round it.
 _NEARLY = 1e-6
 
 #: The volume of the box of a matrix' rows, each made of length 1, below which it has no inverse:
-#: above rounding, and far below what a registration finds.
+#: above rounding, and far below the results of registrations.
 _FLAT = 1e-12
 
 
 def read(folder: Registry | None) -> Matrix:
     """Read the transform of a layer's ``ImageTransform`` folder, in RAS.
 
-    Elements that are not there have the identity's value, and so has ``IsIdentity``: without it,
-    ITK-SNAP uses no matrix (see `unused`). No folder at all is the identity.
+    A missing element has the value of the identity matrix. Without ``IsIdentity``, ITK-SNAP uses no
+    matrix (see `unused`). A missing folder is the identity.
 
     Raises:
         InvalidValue: An element, or ``IsIdentity``, is not a number.
@@ -50,7 +50,7 @@ def read(folder: Registry | None) -> Matrix:
 
 
 def unused(folder: Registry | None) -> bool:
-    """Return whether a folder holds a matrix that nothing uses, as it has no ``IsIdentity``.
+    """Return whether a folder holds a matrix but no ``IsIdentity``: ITK-SNAP ignores the matrix.
 
     Raises:
         InvalidValue: An element is not a number.
@@ -87,11 +87,11 @@ def write(folder: Registry, ras: Matrix) -> None:
 
 
 def checked(rows: Iterable[Iterable[float]]) -> Matrix:
-    """Return `rows` as a matrix if they are an affine transform that can be undone.
+    """Return `rows` as the matrix of an invertible affine transform.
 
     Raises:
-        InvalidValue: They are not 4x4, not finite, have no inverse, or the last row is not 0 0 0 1
-            to a millionth.
+        InvalidValue: The rows are not 4x4, not finite, have no inverse, or the last row is not
+            0 0 0 1 to a millionth.
     """
     matrix = tuple(tuple(float(value) for value in row) for row in rows)
     if [len(row) for row in matrix] != [4, 4, 4, 4]:
@@ -134,7 +134,7 @@ def parse(words: str, path: str | Path) -> Matrix:
     """Read 16 numbers as the rows of a matrix.
 
     Raises:
-        TextFileError: There are more or fewer, or they are not an affine transform's.
+        TextFileError: There are more or fewer numbers, or they are not an affine transform.
     """
     try:
         numbers = [_number(word) for word in words.split()]
@@ -149,19 +149,19 @@ def parse(words: str, path: str | Path) -> Matrix:
 
 
 def _number(word: str) -> float:
-    """Read a number as C does, to which digits of other scripts and ``1_000`` are none."""
+    """Convert a text to a number as C does: digits of other scripts and ``1_000`` are invalid."""
     if "_" in word or not word.isascii():
         raise ValueError(word)
     return float(word)
 
 
 def format_file(ras: Iterable[Iterable[float]]) -> str:
-    """Return a matrix as text, a row a line, as ``c3d`` and ``greedy`` write it."""
+    """Return a matrix as text, one row per line, as ``c3d`` and ``greedy`` write it."""
     return "".join(" ".join(map(format_number, row)) + "\n" for row in ras)
 
 
 def swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:
-    """Turn RAS into LPS or back: both reverse the first two axes."""
+    """Convert a matrix from RAS to LPS or back: the first two axes are reversed."""
     sign = (-1.0, -1.0, 1.0, 1.0)
     rows = [
         tuple(-value if sign[i] != sign[j] else value for j, value in enumerate(row))

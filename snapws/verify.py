@@ -1,4 +1,4 @@
-"""Whether an archive is what its names say: end-to-end integrity of what was sent or received."""
+"""End-to-end integrity of archives: file names hold hashes of the content."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from snapws.workspace import Workspace
 
 
 def verify_archive(folder: str | Path, against: Workspace | None = None) -> tuple[Problem, ...]:
-    """Hold every file of an archive against its name, and give what is wrong; nothing, if all is.
+    """Compare every file of an archive with the hash in its name, and return the problems.
 
-    The folder has to hold one workspace, its layers and nothing else. A layer is named
-    ``layer_NNN_<hash>.nii.gz``, the hash being that of its voxels (`VoxelHash`); a mesh file
-    ``mesh_NNN_NNN_NNN_<hash>.EXT``, the hash being the MD5 of the file. An archive that this
-    package has made also has to say nothing that such an archive does not.
+    The folder must hold one workspace, its layers and no other file. A layer is named
+    ``layer_NNN_<hash>.nii.gz`` with the hash of its voxels (`VoxelHash`), a mesh file
+    ``mesh_NNN_NNN_NNN_<hash>.EXT`` with the MD5 of the file. An archive that this package has made
+    must not hold additional text or metadata.
 
     Args:
-        folder: The archive's; or its workspace file.
-        against: The workspace that the archive was made from; its layers then have to have the
-            same voxels and geometry, and its meshes the same points and values.
+        folder: The folder of the archive, or its workspace file.
+        against: The workspace that the archive was made from. Then layers must have the same voxels
+            and geometry, and meshes the same points and values.
 
     Raises:
         ArchiveError: The folder cannot be read, or does not hold exactly one workspace.
-        RegistryError: The workspace is damaged.
+        RegistryError: The workspace is corrupt.
     """
     folder = Path(folder)
     if folder.suffix == ".itksnap" and folder.is_file():
@@ -61,16 +61,16 @@ def verify_archive(folder: str | Path, against: Workspace | None = None) -> tupl
 
 
 def content_hash(path: Path, hints: Hints = NO_HINTS) -> str:
-    """Return the hash that the name of an image in an archive bears: that of its voxels.
+    """Return the hash of the voxels of an image, which is in its name in an archive.
 
     Raises:
-        ImageError: The image is damaged or cannot be read.
+        ImageError: The image is corrupt or cannot be read.
     """
     return _hash(path, hints, clean=False)
 
 
 def is_made_here(workspace: Workspace) -> bool:
-    """Whether a workspace is that of an archive as this package makes them."""
+    """Return whether a workspace is that of an archive that this package has made."""
     return workspace.registry.get("SaveLocation") == privacy.NEUTRAL_ROOT
 
 
@@ -81,7 +81,7 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
     for named in workspace.files():
         where, file = named.where, named.file
         if is_ours and not (workspace.folder / file).exists():
-            file = str(workspace.folder / Path(file).name)  # where it was, and should be
+            file = str(workspace.folder / Path(file).name)  # its path in the archive
         missing = missing_file(workspace, file, where)
         if missing:
             yield missing
@@ -115,7 +115,7 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
 
 
 def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
-    """Yield what the workspace of an archive holds beyond what may leave."""
+    """Yield the entries of an archive's workspace that no archive keeps."""
     assert workspace.path  # noqa: S101 - it has been opened
     name, registry = workspace.path.name, workspace.registry
     try:
@@ -133,7 +133,7 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
 
 
 def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
-    """Yield where an archive differs from the workspace that it was made from."""
+    """Yield the differences between an archive and the workspace that it was made from."""
     ours, theirs = list(archived.files()), list(source.files())
     if [one.where for one in ours] != [one.where for one in theirs]:
         message = f"it has {len(ours)} layers and surfaces, the source has {len(theirs)}"
@@ -147,7 +147,7 @@ def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
             continue
         try:
             for file in (path, before):
-                voxel_files.open_regular(file).close()  # and no FIFO, which would be waited for
+                voxel_files.open_regular(file).close()  # refuse FIFOs, which would block
             if other.image:
                 difference = _image_difference(path, before, other.image.hints)
             else:
@@ -169,7 +169,7 @@ def _mesh_difference(path: Path, before: Path) -> str:
 
 
 def _image_difference(path: Path, before: Path, hints: Hints) -> str:
-    """Compare geometry and stored voxels, which two numbers may share once they are scaled."""
+    """Compare geometry and stored voxels. Different stored voxels can be equal once scaled."""
     ours, theirs = images.read_header(path), images.read_header(before, hints=hints)
     for name in ours.nifti:
         if ours.nifti[name].tobytes() != theirs.nifti[name].tobytes():

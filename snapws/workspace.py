@@ -57,11 +57,11 @@ class Workspace:
     snapws.errors.LayerNotFound: no layer has the tag 'Source'; tags in the new workspace: Target
 
     Attributes:
-        registry: All that the file holds, what this package does not know included.
-        comments: The comments that stand before the registry in the file.
-        path: The file that it was opened from or last saved to; None for a new workspace.
-        saved_in: The folder that stored paths are understood relative to: ``SaveLocation`` of the
-            file that was read. Setting the entry of that name does not move the files.
+        registry: All entries of the file, also those that this package does not know.
+        comments: The comments before the registry in the file.
+        path: The file that the workspace was opened from or last saved to; None for a new one.
+        saved_in: The folder that stored paths are relative to: ``SaveLocation`` of the file that
+            was read. Setting the registry entry ``SaveLocation`` does not move the files.
     """
 
     __slots__ = ("_data_read", "_image_folder", "comments", "path", "registry", "saved_in")
@@ -76,7 +76,7 @@ class Workspace:
 
     @classmethod
     def new(cls, main: str | Path) -> Workspace:
-        """Return a new workspace with a main image; nothing is saved.
+        """Return a new, unsaved workspace with a main image.
 
         Raises:
             ImageError: The image cannot be read.
@@ -91,7 +91,8 @@ class Workspace:
         """Read a workspace file.
 
         Raises:
-            RegistryError: The file is damaged or no workspace; the message gives line and reason.
+            RegistryError: The file is corrupt or not a workspace. The message gives line and
+                reason.
             WorkspaceError: The file cannot be read.
         """
         try:
@@ -109,25 +110,25 @@ class Workspace:
         return workspace
 
     def save(self, path: str | Path | None = None, *, force: bool = False) -> Path:
-        """Write the workspace; the file is the old one or the new one, never half.
+        """Write the workspace file in one atomic step: it is never half written.
 
-        Paths of layers are written as they are found now, and the folder of the file as the place
-        that a reader will take them to be relative to. The workspace is then at its new place.
-        A symbolic link that the workspace was opened through stays, and the file that it leads to
-        is replaced; any other link is replaced itself. A device or FIFO is written through.
+        Layers are written with the paths where their files are now, and ``SaveLocation`` is set to
+        the folder of the file. Afterwards `path` is the file written.
+        If the workspace was opened through a symbolic link, the link stays and its target is
+        replaced. Any other link is replaced itself. A device or FIFO is written to.
 
         Args:
-            path: Where to; without it, where it was opened from or last saved to.
-            force: Write even where that loses a change that another program made since then, or a
-                file that is no workspace.
+            path: The file to write; by default the one opened or last saved.
+            force: Overwrite changes that another program has made since then, or a file that is
+                not a workspace.
 
         Returns:
-            The file written, its path absolute.
+            The absolute path of the file written.
 
         Raises:
-            WorkspaceChanged: Saving in place would lose such a change.
-            WorkspaceError: The file cannot be written, or is there and no workspace, or the path is
-                empty, or a new workspace is not told where to.
+            WorkspaceChanged: Saving would overwrite changes of another program.
+            WorkspaceError: The file cannot be written, or exists and is not a workspace; or the
+                path is empty, or a new workspace is saved without a path.
         """
         path = self.path if path is None else path
         if path is None:
@@ -148,7 +149,7 @@ class Workspace:
         return target
 
     def as_saved_in(self, folder: Path) -> Workspace:
-        """Return a copy as it would be saved in `folder`; see `save`."""
+        """Return a copy with the paths that `save` would write to a file in `folder`."""
         twin = Workspace()
         twin.registry, twin.comments, twin.path = self.registry.copy(), self.comments, self.path
         twin.saved_in = self.saved_in
@@ -158,10 +159,10 @@ class Workspace:
     # ---------------------------------------------------------------- layers
 
     def layers(self, *, tag: str | None = None, role: Role | None = None) -> list[Layer]:
-        """Return the image layers in order, all or those of a tag, of a role, or of both.
+        """Return the image layers in order: all, or those that have a tag, a role or both.
 
         Raises:
-            InvalidValue: `role` is something else than a `Role`.
+            InvalidValue: `role` is not a `Role`.
         """
         if role is not None and not isinstance(role, Role):
             raise InvalidValue(f"{role!r} is not a role: expected Role.MAIN, Role.OVERLAY …")
@@ -172,7 +173,7 @@ class Workspace:
         ]
 
     def meshes(self, *, tag: str | None = None) -> list[MeshLayer]:
-        """Return the mesh layers in order, all or those of a tag."""
+        """Return the mesh layers in order: all, or those that have a tag."""
         return [mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags]
 
     def layer(
@@ -182,19 +183,19 @@ class Workspace:
         tag: str | None = None,
         nickname: str | None = None,
     ) -> Layer:
-        """Return the one image layer of a specification, a tag or a nickname, its file present.
+        """Return the one image layer of a specification, a tag or a nickname. Its file must exist.
 
         Args:
-            specification: Its number, or ``M``, ``S``, ``O:N``, ``A:N``: see
+            specification: The number of the layer, or ``M``, ``S``, ``O:N``, ``A:N``: see
                 `snapws.specifications`.
-            tag: Instead of the specification, the tag that exactly one layer has.
-            nickname: Instead of both, the nickname that exactly one layer has.
+            tag: Instead of the specification, the tag of exactly one layer.
+            nickname: Instead of both, the nickname of exactly one layer.
 
         Raises:
-            LayerNotFound: There is none; the message names what the workspace has.
-            AmbiguousLayer: Several have the tag or the nickname.
-            LayerFileMissing: Its file is not on this machine.
-            InvalidValue: Not exactly one of the three is given.
+            LayerNotFound: No layer matches; the message names the layers of the workspace.
+            AmbiguousLayer: Several layers have the tag or the nickname.
+            LayerFileMissing: The file of the layer is not on this machine.
+            InvalidValue: Not exactly one of the three arguments is given.
         """
         found = self.find(specification, tag=tag, nickname=nickname, meshes=False)
         assert isinstance(found, Layer)  # noqa: S101 - no meshes were asked for
@@ -209,18 +210,18 @@ class Workspace:
         nickname: str | None = None,
         meshes: bool = True,
     ) -> Layer | MeshLayer:
-        """Return the one layer or mesh layer that is meant, whether its file exists or not.
+        """Return one image or mesh layer, whether its file exists or not.
 
         Args:
-            specification: As for `layer`, or ``mesh:N`` for the N-th mesh layer.
-            tag: Instead of the specification, the tag that exactly one of them has.
-            nickname: Instead of both, the nickname that exactly one of them has.
-            meshes: Whether mesh layers count.
+            specification: See `layer`; also ``mesh:N`` for the N-th mesh layer.
+            tag: Instead of the specification, the tag of exactly one layer.
+            nickname: Instead of both, the nickname of exactly one layer.
+            meshes: Whether mesh layers are searched, too.
 
         Raises:
-            LayerNotFound: There is none; the message names what the workspace has.
-            AmbiguousLayer: Several have the tag or the nickname.
-            InvalidValue: Not exactly one of the three is given.
+            LayerNotFound: No layer matches; the message names the layers of the workspace.
+            AmbiguousLayer: Several layers have the tag or the nickname.
+            InvalidValue: Not exactly one of the three arguments is given.
         """
         if [specification, tag, nickname].count(None) != 2:
             raise InvalidValue("a layer is asked for by a specification, by a tag or by a nickname")
@@ -235,12 +236,14 @@ class Workspace:
         )
 
     def like(self, layer: Layer | str | int) -> Layer:
-        """Find the image layer that a layer, a tag or else a specification means.
+        """Return the image layer that a `Layer`, a tag or a specification names.
+
+        A text that is the tag of a layer is a tag; any other text is a specification.
 
         Raises:
-            LayerNotFound: There is none.
-            AmbiguousLayer: Several have the tag.
-            LayerFileMissing: Its file is not on this machine.
+            LayerNotFound: No layer matches.
+            AmbiguousLayer: Several layers have the tag.
+            LayerFileMissing: The file of the layer is not on this machine.
         """
         if isinstance(layer, Layer):
             return layer
@@ -249,10 +252,10 @@ class Workspace:
 
     @property
     def main(self) -> Layer:
-        """The main image layer, whether its file is there or not.
+        """The main image layer, whether its file exists or not.
 
         Raises:
-            LayerNotFound: The workspace has none.
+            LayerNotFound: The workspace has no main image.
         """
         found = self.layers(role=Role.MAIN)
         if not found:
@@ -260,11 +263,11 @@ class Workspace:
         return found[0]
 
     def set_main(self, path: str | Path) -> Layer:
-        """Make an image the main one, in place of the one that is, whose settings go.
+        """Set the main image. The settings of an old main image are discarded.
 
         Raises:
-            ImageError: It is not an image that can be read.
-            LayerFileMissing: It is on a server.
+            ImageError: The image cannot be read.
+            LayerFileMissing: The image is on a server.
         """
         from snapws import images
 
@@ -277,15 +280,15 @@ class Workspace:
         return mains[0]
 
     def set_segmentation(self, path: str | Path, *, any_size: bool = False) -> Layer:
-        """Make an image the only segmentation; the ones that were are removed.
+        """Replace all segmentations by one image.
 
         Args:
             path: The image file; see `add_segmentation`.
-            any_size: Whether one that ITK-SNAP does not open is taken, too.
+            any_size: Whether to accept an image that ITK-SNAP does not open as a segmentation.
 
         Raises:
             LayerNotFound: The workspace has no main image.
-            InvalidValue: The image has not the main image's size or number of time points.
+            InvalidValue: Spatial shape or number of time points differ from the main image's.
         """
         self._need_main()
         if not any_size:
@@ -299,10 +302,10 @@ class Workspace:
     def add_anatomical(
         self, path: str | Path, *, nickname: str = "", tags: Iterable[str] = ()
     ) -> Layer:
-        """Add an image as the main one if there is none yet, else as an overlay.
+        """Add an image: as the main image of a workspace without one, else as an overlay.
 
         Raises:
-            ImageError: It would be the main image and cannot be read.
+            ImageError: The image becomes the main image and cannot be read.
         """
         if not self.layers(role=Role.MAIN):
             tags = as_tags(tags)
@@ -321,17 +324,17 @@ class Workspace:
         """Add an image as the last overlay; the file is not read.
 
         Args:
-            path: The image file, or an array of numbers (axes x, y, z and time), which is written
-                as a NIfTI file of the smallest type that holds it, beside the workspace.
-            nickname: Its name for people, and that of the file that is written.
-            tags: Its tags.
-            like: Of an array, the layer on whose grid it is, or its tag or specification; without
-                it, the main image.
-            file: Of an array, the file to write; one that is there is never written over.
+            path: The image file, or an array of numbers (axes x, y, z and time). An array is
+                written to a NIfTI file beside the workspace, in the smallest type that holds it.
+            nickname: The name of the layer for people; also names the file of an array.
+            tags: The tags of the layer.
+            like: For an array, the layer that has the same grid, or its tag or specification; by
+                default the main image.
+            file: For an array, the file to write; an existing file is never overwritten.
 
         Raises:
-            LayerNotFound: The workspace has no main image, or no layer `like` that.
-            InvalidValue: The array does not fit, or the file is there.
+            LayerNotFound: The workspace has no main image, or `like` names no layer.
+            InvalidValue: The array does not fit the grid, or the file already exists.
             WorkspaceError: The file cannot be written.
         """
         self._need_main()
@@ -356,23 +359,24 @@ class Workspace:
     ) -> Layer:
         """Add an image as the last segmentation.
 
-        Its header is read, and held against that of the main image, where both can be read; see
-        `snapws.check` for files that cannot.
+        Its header is compared with that of the main image if both can be read. `snapws.check`
+        reports files that cannot.
 
         Args:
-            path: The image file, or an array of labels (axes x, y, z and time), which is written as
-                a NIfTI file of ``uint8`` or ``uint16``, beside the workspace.
-            nickname: Its name for people, and that of the file that is written.
-            tags: Its tags.
-            any_size: Whether one that ITK-SNAP does not open is added, too.
-            like: As for `add_overlay`.
-            labels: Names of labels, by number, for the label table; what is there keeps its looks.
-            file: As for `add_overlay`.
+            path: The image file, or an array of labels (axes x, y, z and time). An array is written
+                to a NIfTI file of ``uint8`` or ``uint16`` beside the workspace.
+            nickname: The name of the layer for people; also names the file of an array.
+            tags: The tags of the layer.
+            any_size: Whether to accept an image that ITK-SNAP does not open as a segmentation.
+            like: See `add_overlay`.
+            labels: Names of labels for the label table, by number. Labels that already exist keep
+                colour and visibility.
+            file: See `add_overlay`.
 
         Raises:
-            LayerNotFound: The workspace has no main image, or no layer `like` that.
-            InvalidValue: The image has not the main image's size or number of time points; or the
-                array does not fit or holds what is no label, or the file is there.
+            LayerNotFound: The workspace has no main image, or `like` names no layer.
+            InvalidValue: Spatial shape or number of time points differ from the main image's; or
+                the array does not fit the grid or holds invalid labels, or the file already exists.
             WorkspaceError: The file cannot be written.
         """
         from snapws.arrays import label_values, named_labels
@@ -402,7 +406,7 @@ class Workspace:
         name: str,
         file: str | Path | None,
     ) -> Iterator[Path]:
-        """Return the file that an array was written to, which goes where the block raises."""
+        """Write an array to a file for a block; if the block raises, the file is removed."""
         from snapws import arrays
 
         reference = self.main if like is None else self.like(like)
@@ -439,10 +443,10 @@ class Workspace:
         return MeshLayer(self, folder)
 
     def remove(self, *layers: Layer | MeshLayer) -> None:
-        """Remove layers and mesh layers; those behind them move up.
+        """Remove image and mesh layers. The numbers of the layers behind them decrease.
 
         Raises:
-            InvalidValue: The main image is among them while other layers would stay.
+            InvalidValue: The main image would be removed while other layers stay.
         """
         sections: dict[str, set[int]] = {Layer.SECTION: set(), MeshLayer.SECTION: set()}
         for layer in layers:
@@ -458,11 +462,11 @@ class Workspace:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The segmentation labels, by index; assigning replaces the table by exactly these.
+        """The segmentation labels, by index; assigning replaces the whole table.
 
         Raises:
-            LayerNotFound: The workspace has no main image, where the table is kept.
-            InvalidValue: A value of the table is not of its kind.
+            LayerNotFound: The workspace has no main image, which stores the table.
+            InvalidValue: A value of the table is invalid.
         """
         from snapws.labels import read_table
 
@@ -475,20 +479,20 @@ class Workspace:
         write_table(self.main.registry.make_folder(_LABEL_TABLE), table)
 
     def volumes(self) -> list[LabelVolume]:
-        """Return what each segmentation has of each label; see `snapws.volumes.volumes`."""
+        """Return the volume of each label in each segmentation; see `snapws.volumes.volumes`."""
         from snapws import volumes
 
         return volumes.volumes(self)
 
     @property
     def time_points(self) -> tuple[TimePoint, ...]:
-        """The time points that the workspace describes, in order; `add_time_point` adds one."""
+        """The described time points, in order; `add_time_point` adds one."""
         from snapws import timepoints
 
         return timepoints.read(self.registry)
 
     def add_time_point(self, nickname: str = "", tags: Iterable[str] = ()) -> TimePoint:
-        """Describe the next time point."""
+        """Add a description of the next time point."""
         from snapws import timepoints
 
         return timepoints.add_time_point(self.registry, nickname, tags)
@@ -517,12 +521,12 @@ class Workspace:
         return add_line(self.registry, point1, point2, tags)
 
     def markups(self) -> list[Markup]:
-        """Return the landmarks and lines in RAS mm, by the geometry of the main image.
+        """Return the landmarks and lines in RAS mm, computed from the main image's affine.
 
         Raises:
             LayerNotFound: The workspace has no main image.
             LayerFileMissing: The file of the main image does not exist.
-            ImageError: Its header cannot be read.
+            ImageError: The header of the main image cannot be read.
         """
         from snapws.annotations import to_markups
 
@@ -534,7 +538,7 @@ class Workspace:
         Raises:
             LayerNotFound: The workspace has no main image.
             LayerFileMissing: The file of the main image does not exist.
-            ImageError: Its header cannot be read.
+            ImageError: The header of the main image cannot be read.
         """
         from snapws.annotations import add_markups
 
@@ -566,12 +570,12 @@ class Workspace:
 
     @property
     def folder(self) -> Path:
-        """The folder of the workspace file; of a new workspace, the current one."""
+        """The folder of the workspace file; the current folder for a new workspace."""
         return self.path.parent if self.path else Path.cwd()
 
     @property
     def image_folder(self) -> Path:
-        """Where images are written that are added as arrays; by default `folder`."""
+        """The folder for images that are added as arrays; by default `folder`."""
         return self._image_folder or self.folder
 
     @image_folder.setter
@@ -579,14 +583,14 @@ class Workspace:
         self._image_folder = Path(folder)
 
     def resolve(self, stored_path: str) -> str:
-        """Find where a stored path leads now; see `snapws.paths.resolve`."""
+        """Return the present path of a stored path; see `snapws.paths.resolve`."""
         return paths.resolve(stored_path, self.saved_in, self.folder)
 
     def local_file(self, path: str, what: str) -> Path:
-        """Return a path as a file name on this machine, whether the file is there or not.
+        """Return a path as a file name on this machine, whether the file exists or not.
 
         Raises:
-            LayerFileMissing: It is the address of a file on a server, or empty.
+            LayerFileMissing: The path is empty, or the URL of a file on a server.
         """
         if not path:
             raise LayerFileMissing(f"{what} names no file: set its path")
@@ -597,16 +601,16 @@ class Workspace:
         return self.folder / path
 
     def why_missing(self, file: str) -> str:
-        """Return why the file of a layer is not there, as text; empty, if it is.
+        """Return why the file of a layer is missing, as text; empty if it exists.
 
         Args:
-            file: Its path as `resolve` has found it, and no address of a server.
+            file: Its path as returned by `resolve`; not a URL.
         """
         why = paths.unusable(self.folder / file)
         there = (
             paths.moved(file, self.saved_in, self.folder) if why == stand_ins.NOT_THERE else None
         )
-        # Of a workspace that has moved, what is in the new place says more than the old path.
+        # If the workspace has moved, the reason at the new place helps more than the old path.
         elsewhere = paths.unusable(Path(there)) if there else ""
         return f"{why}; {there} {elsewhere}" if elsewhere not in ("", stand_ins.NOT_THERE) else why
 
@@ -624,24 +628,24 @@ class Workspace:
                 yield NamedFile(where, number, key, one.file, folder, surface=one)
 
     def refuse_overwriting(self, target: Path) -> None:
-        """See to it that a file to be written is neither the workspace nor one that it names.
+        """Refuse a file to be written that is the workspace or a file that the workspace names.
 
         Raises:
-            InvalidValue: It is.
+            InvalidValue: `target` is such a file.
         """
-        for what, file in self._own_files():
+        for description, file in self._own_files():
             if _same_file(target, file):
-                raise InvalidValue(f"{target} is {what}: choose another name")
+                raise InvalidValue(f"{target} is {description}: choose another name")
 
     def _own_files(self) -> Iterator[tuple[str, Path]]:
-        """Return its files, each with a description."""
+        """Yield the files of the workspace, each with a description."""
         if self.path:
             yield "the workspace itself", self.path
         for one in filter(lambda one: one.is_local, self.files()):
             part = f"surface {one.surface.number}" if one.surface else "the image"
             yield f"{part} of {one.where}", one.path
             if one.image:
-                with suppress(ImageError):  # then the named file is all that is known
+                with suppress(ImageError):  # without a header, only the named file is known
                     for file in one.image.header().files:
                         yield f"{part} of {one.where}", file
 
@@ -659,7 +663,7 @@ class Workspace:
         return [kind(self, registry, number) for number, registry in enumerate(folders)]
 
     def _remove(self, section: str, numbers: set[int]) -> None:
-        """Remove folders of layers by number; those behind them move up."""
+        """Remove folders of layers by number, and renumber the folders behind them."""
         kept = 0
         for number in range(len(self.numbered(section))):
             key = folder_key(section, number)
@@ -702,7 +706,7 @@ class Workspace:
         tags: Iterable[str],
         dimensions: Iterable[int] = (),
     ) -> Layer:
-        """Add a layer, described first and attached then, so that a refusal leaves nothing."""
+        """Add a layer. It is attached when complete, so that an error leaves nothing behind."""
         draft = Layer(self, Registry())
         draft.set_image(path, role, dimensions)
         return self._append_layer(_described(draft, nickname, tags).registry)
@@ -720,7 +724,7 @@ class Workspace:
         try:
             file = self.local_file(paths.absolute(path), "the segmentation")
             header, main = images.read_header(file), self.main.header()
-        except WorkspaceError:  # they may come later, and `check` tells of them
+        except WorkspaceError:  # the files may be added later, and `check` reports missing ones
             return
         if why := segmentations.misfit(header, main):
             raise InvalidValue(
@@ -734,7 +738,7 @@ class Workspace:
 
     @property
     def name(self) -> str:
-        """The name of the workspace file; of a new workspace, words for that."""
+        """The name of the workspace file, or ``the new workspace``."""
         return self.path.name if self.path else "the new workspace"
 
     def __repr__(self) -> str:
@@ -757,5 +761,5 @@ def _refuse_for_file(like: object, file: object) -> None:
 def _same_file(path: Path, other: Path) -> bool:
     try:
         return path.samefile(other)
-    except OSError:  # one of them is not there, or out of reach
+    except OSError:  # one of the files does not exist, or cannot be reached
         return False

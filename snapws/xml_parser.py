@@ -1,4 +1,4 @@
-"""The one XML parser, for files of strangers: it expands, loads and fetches nothing."""
+"""The XML parser for untrusted files: it expands no entities and loads no other files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from lxml import etree
 def safe_parser(
     encoding: str | None = None, *, huge_texts: bool = False, markup_only: bool = False
 ) -> etree.XMLParser:
-    """Return a new parser, which raises `lxml.etree.XMLSyntaxError` for anything not well-formed.
+    """Return a new parser, which raises `lxml.etree.XMLSyntaxError` for input not well-formed.
 
-    Entities in attribute values are expanded whatever a parser is asked for, so that a caller has
-    to refuse their declarations.
+    lxml always expands entities in attribute values, so callers must refuse entity declarations.
 
     Args:
-        encoding: Of the document, instead of the encoding that it declares.
-        huge_texts: Whether texts may be longer than the parser's own limit. This also lifts its
-            limits on depth and on the growth of entities.
-        markup_only: Whether comments and processing instructions are left out of the tree.
+        encoding: The encoding of the document, instead of the declared one.
+        huge_texts: Whether texts may be longer than lxml's own limit. This also lifts its limits on
+            depth and on the growth of entities.
+        markup_only: Whether to drop comments and processing instructions.
     """
     return etree.XMLParser(
         encoding=encoding,

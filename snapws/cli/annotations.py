@@ -22,7 +22,9 @@ app = group(
 
 SystemName = Annotated[
     Literal["ras", "lps"] | None,
-    typer.Option(help="What the file's numbers are in, if it does not say so.", show_default=False),
+    typer.Option(
+        help="The file's coordinate system, if the file does not state it.", show_default=False
+    ),
 ]
 FormName = Annotated[
     Literal["json", "fcsv", "csv"] | None,
@@ -60,13 +62,14 @@ def list_(
 )
 def add(
     workspace: WorkspaceFile,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What stands beside it.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text of the landmark.")],
     *,
     at: Annotated[
         str, typer.Option(metavar="X,Y,Z", help="Where: a voxel of the main image, or mm.")
     ],
     system: Annotated[
-        Literal["voxel", "ras", "lps"], typer.Option(help="What the three numbers are in.")
+        Literal["voxel", "ras", "lps"],
+        typer.Option(help="The coordinate system of the three numbers."),
     ] = "voxel",
     tag: Tags = None,
     saving: Saving,
@@ -113,7 +116,9 @@ def export(
     ],
     *,
     format: FormName = None,  # noqa: A002
-    system: Annotated[Literal["ras", "lps"], typer.Option(help="What its numbers are in.")] = "lps",
+    system: Annotated[
+        Literal["ras", "lps"], typer.Option(help="The coordinate system of the file.")
+    ] = "lps",
 ) -> None:
     """Write the annotations as a file of 3D Slicer, or CSV."""
     form = format or markups.form_of(file)

@@ -1,4 +1,4 @@
-"""``snapws compare``: what differs between two workspaces."""
+"""``snapws compare``: the differences between two workspaces."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def compare(
         ),
     ] = _MICROMETRE,
 ) -> None:
-    """List what differs between two workspaces.
+    """List the differences between two workspaces.
 
     Layers, their order, tags, nicknames and display, voxels by hash, size and place of images,
     transforms (by how many mm they take a corner of the main image apart), meshes, labels, the

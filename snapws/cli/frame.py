@@ -1,7 +1,7 @@
-"""How a subcommand is declared, and what all of them have in common.
+"""The declaration of subcommands, and the options that all of them have.
 
-A subcommand is a function whose parameters are Typer's. A parameter that is a dataclass stands for
-a group of options, one a field, so that each option is declared once and not once a subcommand.
+A subcommand is a function with Typer's parameters. A parameter that is a dataclass is a group of
+options, one per field, so that an option of several subcommands is declared once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Verbosity:
 
 @dataclass
 class Listing:
-    """What a subcommand takes that lists something."""
+    """The options of a subcommand that lists something."""
 
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 
@@ -67,22 +67,23 @@ class Listing:
 
 @dataclass
 class Saving:
-    """What a subcommand takes that edits a workspace."""
+    """The options of a subcommand that edits a workspace."""
 
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Save here instead of in place.", show_default=False),
     ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would change; save nothing.")
-    ] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes; save nothing.")] = (
+        False
+    )
     force: Annotated[
-        bool, typer.Option("--force", help="Save over what another program has changed meanwhile.")
+        bool,
+        typer.Option("--force", help="Overwrite changes that another program has saved meanwhile."),
     ] = False
 
     @contextmanager
     def edit(self, path: Path) -> Iterator[Workspace]:
-        """Open a workspace; at the end save it, or print what saving would change."""
+        """Open a workspace; at the end save it, or print the changes of a dry run."""
         if not path.exists():
             raise WorkspaceError(f"there is no workspace {path}: make one with snapws new")
         workspace = Workspace.open(path)
@@ -107,13 +108,13 @@ def command(
     errors: tuple[type[Exception], ...] = (WorkspaceError,),
     error_exit_code: int = 1,
 ) -> Callable[[Function], Function]:
-    """Make a function a subcommand; its docstring, one line what and then the rest, is the help.
+    """Make a function a subcommand. Its docstring is the help text.
 
     Args:
-        app: What it is a subcommand of.
-        name: What is typed.
-        example: A command line that uses it, or several lines.
-        more: The page below docs/ where one reads more.
+        app: The app of the program or group.
+        name: The name on the command line.
+        example: One or more command lines that use it.
+        more: The page below docs/ to read more.
         errors: Errors that are reported in one line, besides `OSError`.
         error_exit_code: The exit code after such an error.
     """
@@ -224,7 +225,7 @@ def _with_named_files(
 ) -> tuple[list[inspect.Parameter], tuple[str, ...]]:
     """Have paths come as they are typed, and give the names of their parameters.
 
-    ``Path("")`` is the current folder, which is not what a script means whose variable was not set.
+    ``Path("")`` is the current folder, but a script with an unset variable does not mean that.
     """
     changed, names = [], []
     for one in parameters:

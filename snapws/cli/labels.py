@@ -83,7 +83,7 @@ def add(
 ) -> None:
     """Add labels of a label file.
 
-    A label whose index is there already is replaced.
+    A label with an index that already exists is replaced.
     """
     with saving.edit(workspace) as opened:
         added = labels.shifted(_read(file, format_), offset, pattern)
@@ -124,7 +124,7 @@ def edit(
 ) -> None:
     """Change many labels at once.
 
-    What is not given stays as it is.
+    Properties without an option stay as they are.
     """
     rgb = None if color is None else label_edits.color_of(color)
     changes = label_edits.Changes(rgb, opacity, visible, mesh_visible)
@@ -274,7 +274,7 @@ def export(
 
 
 def _read(file: Path, format_: str | None) -> Labels:
-    """Read a table, and remark what a workspace does not hold of it."""
+    """Read a table, and print remarks about properties that a workspace cannot store."""
     found = Labels.read(file, format_)
     for line in found.notes:
         render.note(line)

@@ -41,7 +41,7 @@ _LISTED = ("number", "role", "nickname", "tags", "exists", "file")
 
 
 def record(layer: Layer) -> dict[str, Any]:
-    """Return what lists say of a layer."""
+    """Return the fields of a layer that lists show."""
     return {
         "number": layer.number,
         "role": layer.registry.get("Role").removesuffix("Role").lower(),
@@ -78,9 +78,9 @@ def list_(
 def files(
     workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None, role_: OnlyRole = None
 ) -> None:
-    """Print the files of layers, one a line.
+    """Print the files of layers, one per line.
 
-    It fails where there is none, or one is not there.
+    Fails if no layer matches, or if a file is missing.
     """
     opened = Workspace.open(workspace)
     found = opened.layers(tag=tag, role=role(role_))
@@ -128,7 +128,7 @@ def add(
     file: File,
     *,
     role_: Annotated[
-        Literal["overlay", "segmentation"], typer.Option("--role", help="What it is.")
+        Literal["overlay", "segmentation"], typer.Option("--role", help="The role of the image.")
     ] = "overlay",
     labels: FromFile = None,
     properties: Properties,
@@ -147,9 +147,9 @@ def add(
 
 @command(app, "set-main", example="snapws layers set-main study.itksnap t1.nii.gz")
 def set_main(workspace: WorkspaceFile, file: File, properties: Properties, saving: Saving) -> None:
-    """Make another image the main one.
+    """Replace the main image.
 
-    The one that was goes, with all labels and its settings.
+    The old main image is removed with its settings and all labels.
     """
     with saving.edit(workspace) as opened:
         properties.apply(opened.set_main(existing(file)))
@@ -164,7 +164,7 @@ def set_segmentation(
     properties: Properties,
     saving: Saving,
 ) -> None:
-    """Make an image the only segmentation."""
+    """Replace all segmentations by one image."""
     with saving.edit(workspace) as opened:
         properties.apply(opened.set_segmentation(existing(file)))
         _take_labels(opened, file, wanted=labels is not None)
@@ -197,7 +197,7 @@ def _take_labels(workspace: Workspace, file: str, *, wanted: bool) -> None:
 def remove(workspace: WorkspaceFile, layers: LayerNames, saving: Saving) -> None:
     """Remove layers; their files stay.
 
-    Layers behind them move up by a number.
+    The numbers of the layers behind them decrease.
     """
     with saving.edit(workspace) as opened:
         for layer in [lookup.find(opened, name) for name in layers]:
@@ -210,7 +210,7 @@ def set_(
 ) -> None:
     """Set nickname, tags, display and transform of a layer.
 
-    What is not given stays as it is. --tag replaces all tags.
+    Properties without an option stay as they are. --tag replaces all tags.
     """
     if not properties.given():
         raise typer.BadParameter("say what to set, --nickname for example")
@@ -251,7 +251,7 @@ def export(
     ] = "{nickname}",
     tag: OnlyTag = None,
     role_: OnlyRole = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     listing: Listing,
 ) -> None:
     """Copy layers' images to NIfTI files with speaking names.

@@ -1,4 +1,4 @@
-"""How a layer is named on the command line."""
+"""Names of layers on the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from snapws.layers import Layer
 from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
 
-#: What help texts say of it.
+#: The forms of a layer's name, for help texts.
 FORMS = "number, M, S, O:N, A:N, mesh:N, tag:TAG or nickname:NAME"
 
 
@@ -20,8 +20,8 @@ def find(workspace: Workspace, name: str) -> Layer | MeshLayer:
         name: ``tag:TAG``, ``nickname:NAME``, or a specification: see `snapws.specifications`.
 
     Raises:
-        LayerNotFound: There is none; the message names what the workspace has.
-        AmbiguousLayer: Several have the tag or the nickname.
+        LayerNotFound: No layer matches; the message names the layers of the workspace.
+        AmbiguousLayer: Several layers have the tag or the nickname.
     """
     kind, colon, value = name.partition(":")
     if colon and kind == "tag":
@@ -43,7 +43,7 @@ def find_image(workspace: Workspace, name: str) -> Layer:
     """Return the one image layer that a name means; see `find`.
 
     Raises:
-        InvalidValue: It is a mesh layer.
+        InvalidValue: The name is of a mesh layer.
     """
     found = find(workspace, name)
     if not isinstance(found, Layer):
@@ -55,7 +55,7 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
     """Return the one mesh layer that a name means; see `find`.
 
     Raises:
-        InvalidValue: It is an image layer.
+        InvalidValue: The name is of an image layer.
     """
     found = find(workspace, name)
     if not isinstance(found, MeshLayer):
@@ -64,5 +64,5 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
 
 
 def exists(workspace: Workspace, file: str) -> bool | None:
-    """Return whether a layer's file, as text, is there; None where it is on a server."""
+    """Return whether a layer's file exists; None if it is on a server."""
     return None if paths.is_url(file) else not paths.unusable(workspace.folder / file)

@@ -1,4 +1,4 @@
-"""What the commands that read have in common: one workspace, or many, side by side."""
+"""The common part of commands that read one workspace, or many in parallel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def show_each(
         workspaces: Their files, or the folders of archives.
         work: Reads a workspace; called in several threads.
         show: Prints a result.
-        data: Turns a result into what JSON knows.
+        data: Converts a result to values of JSON.
         key: The name of `data` in a line of JSON; empty if `data` is itself a record.
         alone: Whether one workspace was named, and nothing that stands for many.
         as_json: Whether to print JSON.

@@ -50,13 +50,13 @@ def add(
     ] = 1,
     to: Annotated[
         str | None,
-        typer.Option(metavar="MESH", help="Add it to a mesh layer that is there: mesh:0."),
+        typer.Option(metavar="MESH", help="Add it to an existing mesh layer: mesh:0."),
     ] = None,
     saving: Saving,
 ) -> None:
     """Add a surface, as a mesh layer or to one.
 
-    What is no mesh is refused; of a mesh that ITK-SNAP cannot open it is said.
+    A file that is not a mesh is refused. A remark says if ITK-SNAP cannot open the mesh.
     """
     from snapws import mesh_formats
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def complete_layer(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Return the names of the layers of the workspace on the line, and what they are."""
+    """Return the names and descriptions of the layers of the workspace on the command line."""
     for one in _layers_named_on_line(context):
         what = f"{one.nickname} {_describe(one)}".strip()
         kind = "mesh:" if isinstance(one, MeshLayer) else ""
@@ -165,7 +165,7 @@ class Properties:
         return any(value is not None for value in vars(self).values())
 
     def apply(self, layer: Layer | MeshLayer) -> None:
-        """Set what is given.
+        """Set the given properties of a layer.
 
         Raises:
             InvalidValue: It is a mesh layer, and more than nickname and tags is given.

@@ -97,7 +97,7 @@ def load(
 ) -> None:
     """Load keys and values from a file.
 
-    A key that is there already is replaced.
+    The value of an existing key is overwritten.
     """
     with saving.edit(workspace) as opened:
         _root(opened, layer).make_folder(key).update(text_format.read_file(file))

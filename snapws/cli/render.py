@@ -1,4 +1,4 @@
-"""What a program prints: results on standard output, remarks and errors on standard error."""
+"""The output of a program: results on standard output, remarks and errors on standard error."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def note(text: str, *, always: bool = False) -> None:
 
 
 def kept_texts(kept: Iterable[KeptText]) -> None:
-    """Remark what somebody typed and an archive says, a line a kind."""
+    """Print remarks on the texts that a person typed and that are in an archive, by kind."""
     texts: dict[str, dict[str, None]] = {}
     for one in kept:
         texts.setdefault(one.kind, {})[one.text] = None

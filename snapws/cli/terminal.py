@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _KITTY_PIECE = 4096
-_PATIENCE = 0.5  # seconds in which a terminal answers what it can
+_PATIENCE = 0.5  # seconds to wait for a terminal's answer
 _ANSWER = re.compile(rb"\x1b\[\?\d+((?:;\d+)*)c")  # its class; then its features
 _COLORS = 255
 
@@ -24,7 +24,7 @@ _COLORS = 255
 def drawing() -> str | None:
     """Return how the terminal of standard output draws: ``kitty``, ``iterm2``, ``sixel``, or None.
 
-    What the environment does not tell, the terminal itself is asked.
+    If the environment does not tell, the terminal itself is asked.
     """
     if not sys.stdout.isatty():
         return None
@@ -39,7 +39,7 @@ def drawing() -> str | None:
 
 
 def encoded(image: Image, protocol: str) -> str:
-    """Return what a terminal is sent to draw a picture, by one of the protocols of `drawing`."""
+    """Return the escape sequences that draw a picture, by one of the protocols of `drawing`."""
     if protocol == "sixel":
         return _sixel(image)
     file = io.BytesIO()

@@ -35,12 +35,12 @@ def new(
     ],
     properties: Properties,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a workspace that is there.")
+        bool, typer.Option("--force", help="Overwrite an existing workspace.")
     ] = False,
 ) -> None:
     """Make a new workspace with a main image."""
     if workspace.exists() and not force and not is_stream(workspace):
-        raise WorkspaceError(f"{workspace} is there already: choose another name, or --force")
+        raise WorkspaceError(f"{workspace} already exists: choose another name, or --force")
     made = Workspace.new(existing(file))
     properties.apply(made.main)
     made.save(workspace)
@@ -48,7 +48,7 @@ def new(
 
 
 def check(workspaces: WorkspaceFiles, listing: Listing) -> None:
-    """List what is wrong with the files of workspaces.
+    """List the problems of the files of workspaces.
 
     All of them are read. They have to be there and whole; segmentations need the main image's size
     and place, and a description of each label that they use. An error is something that ITK-SNAP
@@ -74,7 +74,7 @@ def relocate(
     new: Annotated[str, typer.Option("--to", metavar="NEW", help="Where its files are now.")],
     saving: Saving,
 ) -> None:
-    """Make paths follow files that went elsewhere.
+    """Change paths after files were moved.
 
     Paths below the folder OLD become paths below NEW. Either may be of another system.
     """
@@ -204,16 +204,16 @@ def verify(
         typer.Option(
             "--against",
             metavar="WORKSPACE",
-            help="The workspace that it was made from.",
+            help="The workspace that the archive was made from.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """List what of an archive is not what its name says.
+    """List the files of an archive that do not match their names.
 
-    Every layer is read and its content held against its name; every file of the workspace has to be
-    there, and nothing else. With --against, voxels and geometry have to be those of the workspace
-    that the archive was made from. Exit 1 if anything is wrong.
+    Every layer is read, and its hash is compared with its name. The folder must hold every file of
+    the workspace and no other. With --against, voxels and geometry must be those of the workspace
+    that the archive was made from. Exit 1 if there is a problem.
     """
     from snapws.verify import is_made_here, verify_archive
 
@@ -233,7 +233,7 @@ def verify(
 
 
 def wt(context: typer.Context) -> None:
-    """Run a command line of itksnap-wt as it is.
+    """Run a command line of itksnap-wt unchanged.
 
     snapws wt -h lists its commands.
     """

@@ -1,15 +1,13 @@
-"""What differs between two workspaces.
+"""Differences between two workspaces.
 
-Which layer of one is which of the other is told by what they hold, and where that is not enough by
-what people and services know them by: first by their voxels, then by their tags, their nickname and
-the name of their file; the main image, and layers that have neither tags nor nickname, at last by
-their role. Of several that could be meant it is the one that agrees in most of these, the first
-ones counting most; where they still tie, they go in order. What is left over has been added or
-removed. Meshes and annotations are found again in the same manner, labels and time points by their
-number.
+Layers of the two workspaces are matched by their voxels, then by tags, nickname and file name. The
+main image, and layers without tags and nickname, are at last matched by role. If several layers
+match, the one that agrees in most of these keys is chosen, and the first keys count most. If they
+still tie, the order of layers decides. Layers without a match were added or removed. Meshes and
+annotations are matched in the same manner, labels and time points by number.
 
-Where files lie and what they are called makes no difference: a workspace that was moved or archived
-is the same workspace.
+Folders and names of files are no difference: a workspace that was moved or archived is the same
+workspace.
 """
 
 from __future__ import annotations
@@ -32,19 +30,20 @@ from snapws.workspace import Workspace
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: By how many mm places may lie apart and count as the same, if nothing else is said: far less than
-#: a voxel, and more than what numbers lose where they are written down.
+#: The items of a workspace, by kind.
 Items = dict[str, list[ComparedItem]]
 
+#: The default distance, in mm, below which two places are the same: far less than a voxel, and more
+#: than rounding errors in files.
 TOLERANCE = 0.001
 
-# What is worth telling only where something else differs.
+# Differences that are reported only together with another one.
 _TOLD_WITH = {"file": "voxels", "spacing": "affine"}
 
-# Whose order is told: that in which they lie over each other.
+# Kinds with a reported order: layers are drawn over each other in this order.
 _ORDERED = ("layer", "mesh")
 
-# Problems of a layer with which it cannot be drawn.
+# Kinds of problems that prevent drawing a layer.
 _UNDRAWABLE = ("file", "image", "place", "settings")
 
 _NO_MARK = (None, "", ())
@@ -52,17 +51,17 @@ _NO_MARK = (None, "", ())
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which two workspaces, A and B, differ.
+    """One difference between two workspaces, A and B.
 
     Attributes:
-        place: What it is about: ``workspace``, ``layer 001``, ``mesh:0``, ``label 5``,
-            ``time point 2``, ``annotation 0``; with both numbers, ``layer 001 / 002``, where it has
-            another in B.
-        what: ``layer``, ``mesh``, ``label``, ``time_point`` or ``annotation`` where one of the two
-            has no such thing; else what of it differs: ``tags``, ``voxels``, ``transform`` …
-        a: Its value in A, a text, a number, or tuples of them; None where A has no such thing.
-        b: Its value in B.
-        distance_mm: Of transforms and affines, how far apart in mm they take a corner of the image.
+        place: The item that differs: ``workspace``, ``layer 001``, ``mesh:0``, ``label 5``,
+            ``time point 2``, ``annotation 0``; ``layer 001 / 002`` if its number differs in B.
+        what: The property that differs: ``tags``, ``voxels``, ``transform`` …; or ``layer``,
+            ``mesh``, ``label``, ``time_point`` or ``annotation`` if one workspace lacks the item.
+        a: The value in A, a text, a number, or tuples of them; None if A lacks the item.
+        b: The value in B.
+        distance_mm: The greatest distance between a corner of the image by two transforms or
+            affines, in mm.
     """
 
     place: str
@@ -75,24 +74,22 @@ class Difference:
 def compare_workspaces(
     a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE
 ) -> tuple[Difference, ...]:
-    """Return what differs between two workspaces; nothing, if nothing does.
+    """Return the differences between two workspaces.
 
-    Compared are layers and meshes (which there are, and in which order), their roles, tags,
-    nicknames and display settings (as they are drawn), voxels by their hash
-    (`snapws.images.voxel_hash.VoxelHash`; images are streamed: memory stays flat), size and
-    affine of images, points and values of meshes, transforms, labels, the opacity of
-    segmentations, time points and annotations; nothing else that the files hold. Two transforms
-    are apart by the largest distance between the places to which they take a corner of the main
-    images, two affines by that of a corner of the image.
+    Compared are layers and meshes with their order, roles, tags, nicknames and display settings (as
+    drawn); voxels by hash (`snapws.images.voxel_hash.VoxelHash`, images are streamed), size and
+    affine of images; points and values of meshes; transforms, labels, the opacity of segmentations,
+    time points and annotations; no other content of the files. Transforms are compared by the
+    distance of the main images' corners that they map, affines by that of the image's corners.
 
-    A file that is missing or damaged is a difference even where the other one is, too: nobody knows
-    that there is none. A file on a server is not fetched; its address tells whether it is the same.
-    The name of a file is told where voxels differ, and is no difference by itself.
+    A missing or corrupt file is always a difference, even if the other one is missing, too. A file
+    on a server is not downloaded; its URL is compared. The name of a file is reported if voxels
+    differ, and is no difference by itself.
 
     Args:
         a: One workspace.
-        b: The other; the other way round the result is the same, with A and B changed about.
-        tolerance: Up to how many mm apart places count as the same.
+        b: The other workspace.
+        tolerance: The distance, in mm, up to which places are the same.
 
     Raises:
         InvalidValue: The number of a time point, or of annotations, is invalid.
@@ -121,8 +118,8 @@ def compare_items(
 def draw_comparison(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     """Draw two workspaces side by side, each below its caption.
 
-    They are cut at the same slices, those of A, where their main images have the same voxel grid.
-    Overlays and segmentations that cannot be read are left out; the caption tells which.
+    If their main images have the same voxel grid, both show the slices of A. Overlays and
+    segmentations that cannot be read are left out, and listed in the caption.
 
     Args:
         a: One workspace.
@@ -131,14 +128,14 @@ def draw_comparison(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
 
     Raises:
         PictureError: Pillow is not installed.
-        LayerNotFound: One has no main image.
+        LayerNotFound: A workspace has no main image.
         LayerFileMissing: A file is not on this machine.
         InvalidValue: A display setting is invalid.
         ImageError: An image cannot be read.
     """
     from snapws.pictures.scene import Scene, beside, pillow
 
-    pillow()  # before anything is read
+    pillow()  # fail before images are read
     shown, left_out = zip(*(_drawable(one) for one in (a, b)), strict=True)
     scene, slices = Scene(a, shown[0]), None
     ours, theirs = scene.grid, Scene(b, shown[1]).grid
@@ -147,7 +144,7 @@ def draw_comparison(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
     if ours.shape == theirs.shape and distance <= TOLERANCE:
         slices = scene.cursor()
     captions = [
-        # Not A and B alone: an A in a picture is anterior.
+        # "Workspace A", not "A": a letter A in a picture means anterior.
         f"Workspace {name}" + (f", without layer {', '.join(missing)}" if missing else "")
         for name, missing in zip("AB", left_out, strict=True)
     ]
@@ -159,9 +156,9 @@ def draw_comparison(a: Workspace, b: Workspace, *, size: int = 240) -> Image:
 
 
 def _drawable(workspace: Workspace) -> tuple[list[int], list[str]]:
-    """Return the numbers of the layers to draw, and of those that cannot be.
+    """Return the numbers of the layers to draw, and of those that cannot be drawn.
 
-    Without its main image nothing can be drawn; drawing says why.
+    The main image is always drawn: if it cannot be, drawing raises the error.
     """
     from snapws.pictures.scene import is_tile
 
@@ -184,7 +181,7 @@ def _differences(
     kind: str, ours: list[ComparedItem], theirs: list[ComparedItem], tolerance: float
 ) -> Iterator[Difference]:
     found = _found_again(ours, theirs)
-    # Ranks and not numbers: what stands behind a layer that was removed has not been moved.
+    # Compare ranks, not numbers: layers behind a removed layer have not been moved.
     ranks = {i: rank for rank, i in enumerate(sorted(found))}
     ranks_there = {j: rank for rank, j in enumerate(sorted(found.values()))}
     for i, one in enumerate(ours):
@@ -204,11 +201,11 @@ def _differences(
 
 
 def _found_again(ours: list[ComparedItem], theirs: list[ComparedItem]) -> dict[int, int]:
-    """Return which of theirs is which of ours."""
+    """Return the matching items, as indices of `theirs` by index of `ours`."""
     found: dict[int, int] = {}
     taken: set[int] = set()
     count = len(ours[0].match_keys) if ours else 0
-    # All keys have to agree, then one less, down to the weakest alone; none is not enough.
+    # First all keys must agree, then fewer and fewer, at last the weakest key alone.
     for which in list(product((True, False), repeat=count))[:-1]:
         waiting: defaultdict[tuple[Any, ...], deque[int]] = defaultdict(deque)
         for j, other in enumerate(theirs):
@@ -229,20 +226,20 @@ def _found_again(ours: list[ComparedItem], theirs: list[ComparedItem]) -> dict[i
 def _unlike(
     place: str, ours: dict[str, Any], theirs: dict[str, Any], tolerance: float
 ) -> Iterator[Difference]:
-    """Return the facts in which a thing differs."""
+    """Yield the facts in which two items differ."""
     unlike = {}
-    for what, a in ours.items():
-        b = theirs[what]
+    for name, a in ours.items():
+        b = theirs[name]
         if a is None or b is None:
             continue
         if isinstance(a, AffineMap) and isinstance(b, AffineMap):
             distance = a.distance(b)
             if not distance <= tolerance:
-                unlike[what] = Difference(place, what, _told(a), _told(b), distance)
+                unlike[name] = Difference(place, name, _told(a), _told(b), distance)
         elif isinstance(a, Unread) or a != b:
-            unlike[what] = Difference(place, what, _told(a), _told(b))
-    for what, difference in unlike.items():
-        if _TOLD_WITH.get(what, what) in unlike:
+            unlike[name] = Difference(place, name, _told(a), _told(b))
+    for name, difference in unlike.items():
+        if _TOLD_WITH.get(name, name) in unlike:
             yield difference
 
 

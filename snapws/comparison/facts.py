@@ -1,4 +1,4 @@
-"""What a workspace consists of, thing by thing, as it is compared with another."""
+"""The items of a workspace, with the facts that are compared with another workspace."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ComparedItem:
 
     Attributes:
         place: Its name and number.
-        summary: A short text that is shown where the other workspace lacks the item.
+        summary: A short text that is shown if the other workspace lacks the item.
         match_keys: The keys by which the same item is found in the other workspace, the strongest
             first. An empty key finds nothing.
         facts: The values that are compared, by name; None is unknown.
@@ -56,20 +56,20 @@ class ComparedItem:
 
 @dataclass(frozen=True)
 class Unread:
-    """What is told of something that cannot be read, and so may differ from anything."""
+    """A fact that cannot be read, with the reason: it differs from any other fact."""
 
     told: Any
 
 
 @dataclass(frozen=True)
 class AffineMap:
-    """An affine map, and the points (n, 4) that tell how far it is from another."""
+    """An affine map, and the points (n, 4) that measure its distance from another map."""
 
     matrix: npt.NDArray[np.float64]
     points: npt.NDArray[np.float64]
 
     def distance(self, other: AffineMap) -> float:
-        """Return how far apart the two take a point at most, of the points of both."""
+        """Return the greatest distance between a point mapped by both, of the points of both."""
         points = np.vstack([self.points, other.points])
         apart = points @ (self.matrix - other.matrix).T
         return float(np.linalg.norm(apart[:, :3], axis=1).max())
@@ -80,7 +80,7 @@ def compared_items(workspace: Workspace, hashes: dict[Path, str]) -> dict[str, l
 
     Args:
         workspace: The workspace.
-        hashes: The voxel hashes of images that have been read; those that are read now are added.
+        hashes: A cache of voxel hashes, by file.
 
     Raises:
         InvalidValue: The number of a time point, or of annotations, is invalid.
@@ -112,7 +112,7 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[ComparedItem]
             "transform": _value(lambda: AffineMap(layer.transform, corners)),
             "color_map": _value(lambda: _color_map(layer.display)),
             **_values(layer.display, "contrast"),
-            # The main image is opaque, whatever the file says.
+            # The main image is opaque: ITK-SNAP ignores its opacity.
             **({"opacity": None} if role == "main" else _values(layer.display, "opacity")),
             **_values(layer.display, "sticky"),
             **_values(layer.display, "mode", "component"),
@@ -129,10 +129,10 @@ def _layers(workspace: Workspace, hashes: dict[Path, str]) -> list[ComparedItem]
 
 
 def _color_map(display: Display) -> Any:
-    """Return the name of a colour map, or the points of one of the user's own.
+    """Return the name of a colour map, or the control points of a custom one.
 
-    Each is its place, and red, green, blue and opacity, 0 to 255; twice, before it and from it on,
-    where they differ.
+    A point is its place, then red, green, blue and opacity, 0 to 255. If the colours before and
+    from the place on differ, both follow.
     """
     points = []
     for place, *sides in colormaps.own_points(display):
@@ -154,7 +154,7 @@ def _image(layer: Layer, hashes: dict[Path, str]) -> dict[str, Any]:
         path = layer.path
         header = layer.header()
         facts["size"] = _size(header)
-        if layer.role is not Role.SEGMENTATION:  # which has the place of the main image
+        if layer.role is not Role.SEGMENTATION:  # a segmentation has the main image's affine
             affine = geometry.affine(header)
             facts["spacing"] = geometry.voxel_sizes(affine)
             facts["affine"] = AffineMap(affine, geometry.corners(header.spatial_shape))
@@ -187,7 +187,7 @@ def _meshes(workspace: Workspace) -> list[ComparedItem]:
 
 
 def _arrays(mesh: MeshLayer, names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return how each array is shown, in a line each, by the name that an archive gives it."""
+    """Return the display settings of each array as one line, under its neutral name."""
     folder = mesh.registry.folder(privacy.ARRAYS)
     found = privacy.neutral_arrays(folder, names or privacy.own_names(folder))
     return tuple(
@@ -197,11 +197,10 @@ def _arrays(mesh: MeshLayer, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _surfaces(mesh: MeshLayer) -> tuple[tuple[str, ...], bool, dict[str, str]]:
-    """Return each surface's time point and hash, or the error; and whether all have a hash.
+    """Return each surface's time point and hash (or error), whether all have a hash, and names.
 
-    The neutral names of the arrays come third.
-
-    The hash is the MD5 of what an archive holds of it: points and values, and no text.
+    The hash is the MD5 of the scrubbed file: points and values, and no text. The names are the
+    neutral names of arrays.
     """
     found, known, names = [], True, []
     for surface in mesh.polydata():
@@ -259,7 +258,7 @@ def _annotation(number: int, one: Annotation) -> ComparedItem:
         facts |= _values(one, "text", "offset")
     elif isinstance(one, LineSegment):
         facts["points"] = _value(lambda: (one.point1, one.point2))
-    # Which one is selected at the moment is no part of it.
+    # The present selection is not compared.
     facts["tags"] = _tags(one)
     facts |= _values(one, "color", "plane", "visible_in_all_slices", "visible_in_all_planes")
     match_keys = (facts["points"], facts["text"], facts["tags"], one.kind)
@@ -296,9 +295,9 @@ def _size(header: ImageHeader) -> tuple[int, ...]:
 
 
 def _main_corners(workspace: Workspace) -> npt.NDArray[np.float64]:
-    """Return where the corners of the main image lie, in RAS mm (8, 4).
+    """Return the corners of the main image in RAS mm (8, 4).
 
-    Where there is none that can be read, they are those of a head about the origin.
+    If it cannot be read, they are the corners of a box of a head's size around the origin.
     """
     try:
         header = workspace.main.header()

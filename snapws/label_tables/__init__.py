@@ -22,7 +22,7 @@ from snapws.labels import parse as parse_itksnap
 
 __all__ = ["Entry", "Labels", "carried"]
 
-#: Of a table, or of the header of an image that carries one.
+#: The greatest size of a table, or of the header of an image with a table.
 MAX_BYTES = 16 << 20
 _NIFTI = (b"\x5c\x01\0\0", b"\0\0\x01\x5c", b"\x1c\x02\0\0", b"\0\0\x02\x1c")
 _BOMS = (
@@ -33,23 +33,23 @@ _BOMS = (
 
 
 class Labels:
-    """The labels of a file; iterating gives them as labels of ITK-SNAP.
+    """The labels of a file. Iteration yields them as labels of ITK-SNAP.
 
-    ``workspace.labels = Labels.read("FreeSurferColorLUT.txt")`` sets them.
+    ``workspace.labels = Labels.read("FreeSurferColorLUT.txt")`` sets the labels of a workspace.
 
     Attributes:
-        entries: The labels as the file has them, by index, those that ITK-SNAP cannot hold
-            included; the background is left out.
-        format: The name of the format that they were read from.
-        notes: Remarks, one line each, about what was changed or lost.
-        source: What messages call the file.
+        entries: The labels of the file by index, also those above 65535 that ITK-SNAP cannot store;
+            without the background.
+        format: The name of the file's format.
+        notes: Remarks about changed or lost properties, one line each.
+        source: The name of the file in messages.
     """
 
     def __init__(
         self,
         labels: Iterable[Label | Entry],
         *,
-        format: str = "itksnap",  # noqa: A002 - that is what it is
+        format: str = "itksnap",  # noqa: A002 - the plain word
         notes: Iterable[str] = (),
         source: str = "the labels",
     ) -> None:
@@ -60,7 +60,7 @@ class Labels:
         self.source = source
 
     def __iter__(self) -> Iterator[Label]:
-        """Iterate over the labels of ITK-SNAP.
+        """Return an iterator over the labels, as labels of ITK-SNAP.
 
         Raises:
             InvalidValue: An index is above 65535.
@@ -80,13 +80,13 @@ class Labels:
         """Read the labels of a file.
 
         Args:
-            path: A table, or an image whose header has one.
-            format: The name of its format; without it, its content tells.
+            path: A table, or an image with a table in its header.
+            format: The name of the format; by default it is recognised by content.
 
         Raises:
-            TextFileError: The file cannot be read, is damaged, has no labels or could have several
+            TextFileError: The file cannot be read, is corrupt, has no labels or could have several
                 formats; the message names file and line.
-            InvalidValue: There is no such format.
+            InvalidValue: The format does not exist.
         """
         try:
             start = _start(Path(path))
@@ -116,7 +116,7 @@ class Labels:
                 "save a colour table there"
             )
         name = format or _only(formats.recognised(text), source)
-        # The reader of label files has rules of its own for encodings.
+        # The reader of ITK-SNAP's label files decodes the text by its own rules.
         if name == "itksnap" and not itksnap.has_beyond(text):
             return cls(parse_itksnap(data, source), source=source)
         formats.TEXT[name].parse(text, into)
@@ -130,10 +130,10 @@ class Labels:
         return cls(entries, format=name, notes=into.notes, source=into.source)
 
     def to_text(self, format: str = "itksnap") -> tuple[str, tuple[str, ...]]:  # noqa: A002
-        """Return the labels as text of a format, and remarks about what it does not hold.
+        """Return the labels as text in a format, and remarks about lost properties.
 
         Raises:
-            InvalidValue: There is no such format, or it is read only, or it cannot hold a name.
+            InvalidValue: The format does not exist, is read only, or cannot store a name.
         """
         _check_name(format)
         if format in formats.IN_IMAGES:
@@ -148,17 +148,17 @@ class Labels:
         path: str | Path,
         format: str | None = None,  # noqa: A002
     ) -> tuple[str, ...]:
-        """Write the labels to a file; it is the old one or the new one, never half.
+        """Write the labels to a file in one atomic step.
 
         Args:
-            path: The file. Of a ``dataset.json`` that is there, all but the labels is kept.
-            format: The name of the format; without it, the ending of the file's name tells.
+            path: The file. An existing ``dataset.json`` keeps everything but its labels.
+            format: The name of the format; by default the extension decides.
 
         Returns:
-            Remarks, one line each, about what the format does not hold.
+            Remarks about lost properties, one line each.
 
         Raises:
-            InvalidValue: There is no such format, or it is read only, or it cannot hold a name.
+            InvalidValue: The format does not exist, is read only, or cannot store a name.
             TextFileError: A ``dataset.json`` exists and is invalid.
             OSError: The file cannot be written.
         """
@@ -174,10 +174,10 @@ class Labels:
 
 
 def carried(path: str | Path) -> Labels | None:
-    """Return the labels that the header of an image carries; None if it carries none.
+    """Return the labels in the header of an image; None if it has no label table.
 
     Raises:
-        TextFileError: It cannot be read, or they are damaged.
+        TextFileError: The image cannot be read, or the table is corrupt.
     """
     try:
         start = _start(Path(path), images_only=True)
@@ -195,7 +195,7 @@ def carried(path: str | Path) -> Labels | None:
 
 
 def _colored(entry: Entry) -> Entry:
-    """Return an entry with the colour that ITK-SNAP would give it, whatever its index."""
+    """Return an entry with the colour of a new label in ITK-SNAP."""
     from dataclasses import replace
 
     from snapws.label_tables.colors import color_of_new_label
@@ -216,9 +216,9 @@ def _check_name(name: str | None) -> None:
 
 def _only(found: list[str], source: str) -> str:
     if len(found) > 1:
-        whats = " or ".join(formats.TEXT[name].what for name in found)
+        titles = " or ".join(formats.TEXT[name].title for name in found)
         raise TextFileError(
-            f"{source}: it can be a table of {whats}: say which with --format ({', '.join(found)})"
+            f"{source}: it can be a table of {titles}: choose with --format ({', '.join(found)})"
         )
     return found[0]
 
@@ -249,11 +249,11 @@ def _decode(data: bytes) -> str:
 
 
 def _start(path: Path, *, images_only: bool = False) -> bytes:
-    """Return a table as a whole, or as much of an image as its header takes.
+    """Return the content of a table, or the header of an image.
 
     Raises:
-        OSError: The file cannot be read, or that is more than `MAX_BYTES`.
-        GzipDamaged: It is gzip, and damaged there.
+        OSError: The file cannot be read, or has more than `MAX_BYTES`.
+        GzipDamaged: The file is corrupt gzip.
     """
     import errno
 

@@ -1,7 +1,7 @@
-"""The table beside a segmentation in BIDS, ``…_dseg.tsv`` (BIDS, "Common image-derived labels").
+"""The table of a segmentation in BIDS, ``…_dseg.tsv`` (BIDS, "Common image-derived labels").
 
 ``index`` and ``name`` are required; ``abbreviation``, ``color`` (``#RRGGBB``) and ``mapping`` are
-not.
+optional.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def parse(text: str, into: Collector) -> None:
     """Read a table.
 
     Raises:
-        TextFileError: A column is missing, or a line is of another form.
+        TextFileError: A column is missing, or a line is invalid.
     """
     dropped: dict[str, None] = {}
     for row in Columns(text, "\t", _NEEDED, into):
@@ -42,11 +42,11 @@ def parse(text: str, into: Collector) -> None:
 
 
 def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
-    """Return a table as text, and what it does not hold."""
+    """Return a table as text, and remarks about lost properties."""
     file = io.StringIO()
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow((*_NEEDED, "color"))
     for entry in entries:
         red, green, blue = entry.color or (0, 0, 0)
         table.writerow((entry.index, entry.name, f"#{red:02X}{green:02X}{blue:02X}"))
-    return file.getvalue(), lost(entries, alpha=False, colors=True, what="dseg.tsv")
+    return file.getvalue(), lost(entries, alpha=False, colors=True, title="dseg.tsv")

@@ -1,6 +1,6 @@
-"""The label table that TotalSegmentator writes into a NIfTI header: XML of Caret's form.
+"""The label table that TotalSegmentator writes into a NIfTI header: XML as in Caret.
 
-It is an extension with code 0 there, and with code 30 in files of Caret and Connectome Workbench.
+It is a header extension with code 0; files of Caret and Connectome Workbench have code 30.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def extensions(block: bytes, into: Collector) -> list[bytes]:
     """Return the XML in the extensions of a NIfTI header.
 
     Args:
-        block: The start of the file, up to its voxels or beyond.
-        into: Whose source messages name.
+        block: The start of the file, at least up to its voxels.
+        into: The collector; its source is named in messages.
 
     Raises:
         TextFileError: The extensions are invalid.
@@ -49,10 +49,10 @@ def extensions(block: bytes, into: Collector) -> list[bytes]:
 
 
 def end_of_header(block: bytes) -> int:
-    """Return where the voxels begin, or more than any header has, in a header file of its own.
+    """Return the offset of the voxels; a huge number in the header file of a pair.
 
     Raises:
-        struct.error: The header is cut short.
+        struct.error: The header is truncated.
     """
     order, size = _order_and_size(block)
     if size == 540:
@@ -72,11 +72,11 @@ def parse(document: bytes, into: Collector) -> None:
     """Read the table of an extension.
 
     Raises:
-        TextFileError: It is not well-formed, has a document type, or labels of another form.
+        TextFileError: The XML is not well-formed or has a document type, or a label is invalid.
     """
     if b"<!DOCTYPE" in document or b"<!ENTITY" in document:
         raise into.error("extension", "a document type, which no label table needs")
-    # In an encoding of two bytes a document type would hide from that search.
+    # UTF-8 is forced: in a two-byte encoding, the search above would miss a document type.
     try:
         root = etree.fromstring(document.strip(), safe_parser("UTF-8"))
     except etree.XMLSyntaxError as error:
@@ -86,7 +86,7 @@ def parse(document: bytes, into: Collector) -> None:
         for label in table.iter("Label"):
             _add(label, into)
     if len(tables) > 1:
-        into.notes.append(f"of its {len(tables)} label tables, one a map, the first is taken")
+        into.notes.append(f"the first of its {len(tables)} label tables is read")
 
 
 def _add(label: etree._Element, into: Collector) -> None:

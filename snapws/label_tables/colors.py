@@ -1,4 +1,4 @@
-"""The colours that ITK-SNAP gives to new labels, for tables that have none."""
+"""The colours that ITK-SNAP gives to new labels, for tables without colours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def color_of_new_label(index: int) -> tuple[int, int, int]:
     """Return the colour that ITK-SNAP gives to a new label.
 
     Args:
-        index: Of the label, 1 or more.
+        index: The index of the label, 1 or more.
 
     >>> color_of_new_label(1), color_of_new_label(7)
     ((255, 0, 0), (255, 239, 213))

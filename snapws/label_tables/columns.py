@@ -1,4 +1,4 @@
-"""Tables whose first line names the columns."""
+"""Tables with the names of columns in the first line."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from snapws.label_tables.entries import Collector
 
 
 class ColumnRow(NamedTuple):
-    """One row: where it stands, and its values by the names of the columns."""
+    """One row: its place in the file, and its values by column name."""
 
     place: str
     values: dict[str, str]
 
     def get(self, name: str) -> str:
-        """Return the value of a column; an empty text where there is none, or ``n/a``."""
+        """Return the value of a column; empty if the value is missing or ``n/a``."""
         value = self.values.get(name, "").strip()
         return "" if value == "n/a" else value
 
 
 class Columns:
-    """The rows of such a table; iterating reads them.
+    """The rows of a table, which are read by iteration.
 
     Args:
         text: The table.
-        delimiter: What columns are separated by.
-        needed: The names of columns that have to be there.
-        into: Whose source messages name.
+        delimiter: The separator of columns.
+        needed: The names of required columns.
+        into: The collector; its source is named in messages.
     """
 
     def __init__(self, text: str, delimiter: str, needed: Sequence[str], into: Collector) -> None:
@@ -39,13 +39,13 @@ class Columns:
 
     @staticmethod
     def begin(text: str, delimiter: str, needed: Sequence[str]) -> bool:
-        """Return whether a text begins with such names of columns."""
+        """Return whether the first line of a text has the names of all required columns."""
         first = text.lstrip("\r\n")[:65536].splitlines()[:1]
         names = [word.strip().strip('"') for word in first[0].split(delimiter)] if first else []
         return all(name in names for name in needed)
 
     def __iter__(self) -> Iterator[ColumnRow]:
-        # Lines end as the file says: `csv` is given them one by one, with their ends.
+        # Split lines at any line end, so that `csv` counts them.
         lines = self._text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         reader = csv.reader((f"{line}\n" for line in lines), delimiter=self._delimiter, strict=True)
         names: list[str] = []

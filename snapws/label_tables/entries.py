@@ -1,4 +1,4 @@
-"""The entries of a label table, as any program writes them, and how they are collected."""
+"""The entries of a label table of any program, and their collector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snapws.errors import TextFileError
 from snapws.label_tables.colors import color_of_new_label
 from snapws.labels import MAX_INDEX, Label
 
-#: Atlases number their structures with up to ten digits; images store at most 64 bits.
+#: The greatest index: atlases have indices of up to ten digits, and images at most 64 bits.
 MAX_ID = 2**63 - 1
 _MAX_NAME = 4096
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -29,10 +29,10 @@ class Entry:
     """One label as another program describes it.
 
     Attributes:
-        index: The voxel value, 1 to 2^63 - 1: also those that ITK-SNAP cannot hold.
-        name: What it stands for.
-        color: Red, green, blue, each 0 to 255; None where the format or the file gives none.
-        alpha: Opacity, 0 (transparent) to 255 (opaque), whatever the format's own rule is.
+        index: The voxel value, 1 to 2^63 - 1; ITK-SNAP stores at most 65535.
+        name: The name, of a structure for example.
+        color: Red, green, blue, each 0 to 255; None if the format or the file has no colours.
+        alpha: Opacity, 0 (transparent) to 255 (opaque), in all formats.
         visible: Whether slices show it.
         mesh_visible: Whether the 3-D view shows it.
     """
@@ -48,14 +48,14 @@ class Entry:
         """Return the entry as a label of ITK-SNAP.
 
         Raises:
-            InvalidValue: Its index is above 65535.
+            InvalidValue: The index is above 65535.
         """
         color = color_of_new_label(self.index) if self.color is None else self.color
         return Label(self.index, self.name, color, self.alpha, self.visible, self.mesh_visible)
 
     @property
     def fits(self) -> bool:
-        """Whether ITK-SNAP can hold its index."""
+        """Whether ITK-SNAP can store the index."""
         return self.index <= MAX_INDEX
 
 
@@ -70,8 +70,8 @@ class Collector:
     """The entries of one file, collected in any order.
 
     Attributes:
-        source: What messages call the file, its path for example.
-        notes: Remarks about entries that were changed or lost, one line each.
+        source: The name of the file in messages, its path for example.
+        notes: Remarks about changed or lost entries, one line each.
     """
 
     def __init__(self, source: str) -> None:
@@ -81,11 +81,11 @@ class Collector:
         self._places: dict[int, str] = {}
 
     def add(self, place: str, entry: Entry) -> None:
-        """Add an entry; the background, 0, is checked and left out.
+        """Add an entry. The background, 0, is checked but not added.
 
         Raises:
-            TextFileError: Its index is out of range or has another meaning already, or its name
-                has control characters.
+            TextFileError: The index is out of range or already has another name, or the name is too
+                long or has control characters.
         """
         if not 0 <= entry.index <= MAX_ID:
             raise self.error(place, f"label {entry.index}: labels go from 0 to {MAX_ID}")
@@ -115,24 +115,24 @@ class Collector:
         self._places.setdefault(entry.index, place)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return what was collected, by index, without the background."""
+        """Return the collected entries, by index, without the background."""
         return tuple(entry for index, entry in sorted(self._entries.items()) if index)
 
     def error(self, place: str, reason: str) -> TextFileError:
-        """Return an error that names the file, the place in it, and the reason."""
+        """Return an error that names the file, the place in the file, and the reason."""
         return TextFileError(f"{self.source}, {place}: {reason}")
 
-    def whole(self, place: str, text: str, what: str, least: int, most: int) -> int:
+    def whole(self, place: str, text: str, name: str, least: int, most: int) -> int:
         """Convert a text to a whole number.
 
         Raises:
-            TextFileError: It is not one, or out of range.
+            TextFileError: The text is not a whole number, or out of range.
         """
         text = text.strip()
         value = int(text) if _WHOLE.fullmatch(text) else None
         if value is None or not least <= value <= most:
             raise self.error(
-                place, f"{what} is not a whole number from {least} to {most}: {shown(text)}"
+                place, f"{name} is not a whole number from {least} to {most}: {shown(text)}"
             )
         return value
 
@@ -140,7 +140,7 @@ class Collector:
         """Convert a text to the index of a label.
 
         Raises:
-            TextFileError: It is not a whole number, or out of range.
+            TextFileError: The text is not a whole number, or out of range.
         """
         return self.whole(place, text, "the index of a label", 0, MAX_ID)
 
@@ -148,28 +148,28 @@ class Collector:
         """Convert three whole numbers, each 0 to 255, to a colour.
 
         Raises:
-            TextFileError: One is something else.
+            TextFileError: A number is invalid.
         """
         red, green, blue = (self.whole(place, word, "a colour", 0, 255) for word in words)
         return red, green, blue
 
-    def part(self, place: str, text: str, what: str) -> int:
-        """Convert a part of 1 to one of 255.
+    def part(self, place: str, text: str, name: str) -> int:
+        """Convert a number from 0 to 1 to one from 0 to 255.
 
         Raises:
-            TextFileError: It is not a number from 0 to 1.
+            TextFileError: The text is not a number from 0 to 1.
         """
         text = text.strip()
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not 0 <= value <= 1:
-            raise self.error(place, f"{what} is not a number from 0 to 1: {shown(text)}")
+            raise self.error(place, f"{name} is not a number from 0 to 1: {shown(text)}")
         return round(255 * value)
 
     def unit_color(self, place: str, words: list[str]) -> Color:
         """Convert three numbers, each 0 to 1, to a colour.
 
         Raises:
-            TextFileError: One is something else.
+            TextFileError: A number is invalid.
         """
         red, green, blue = (self.part(place, word, "a colour") for word in words)
         return red, green, blue
@@ -178,7 +178,7 @@ class Collector:
         """Convert ``#RRGGBB`` to a colour.
 
         Raises:
-            TextFileError: It is not of that form.
+            TextFileError: The text has another form.
         """
         found = _HEX.fullmatch(text.strip())
         if found is None:
@@ -188,12 +188,12 @@ class Collector:
 
 
 def shown(text: str) -> str:
-    """Return a text from a file as messages quote it: on one line, and not too much of it."""
+    """Return a text of a file for a message: quoted, on one line, and shortened."""
     return json.dumps(text if len(text) <= 60 else f"{text[:60]}…", ensure_ascii=False)
 
 
 def data_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Return the lines that are neither empty nor comments, with their numbers from 1."""
+    """Return the lines that are not empty and not comments, with their numbers from 1."""
     for number, line in enumerate(_LINE_END.split(text), 1):
         line = line.strip()
         if line and not line.startswith("#"):
@@ -201,7 +201,7 @@ def data_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def comments(text: str) -> list[str]:
-    """Return the comments that a text begins with."""
+    """Return the comments at the start of a text."""
     found = []
     for line in _LINE_END.split(text[:65536]):
         line = line.strip()
@@ -222,27 +222,27 @@ def is_whole(word: str) -> bool:
 
 
 def named(entries: list[Entry]) -> str:
-    """Return a few labels as remarks name them, and how many more there are."""
+    """Return the first labels, and the number of the others, as text for a remark."""
     first = ", ".join(f"{entry.index} {shown(entry.name)}" for entry in entries[:3])
     return first if len(entries) <= 3 else f"{first} and {len(entries) - 3} more"
 
 
-def lost(entries: tuple[Entry, ...], *, alpha: bool, colors: bool, what: str) -> list[str]:
-    """Return the remarks about what a format does not hold.
+def lost(entries: tuple[Entry, ...], *, alpha: bool, colors: bool, title: str) -> list[str]:
+    """Return the remarks about properties that a format cannot store.
 
     Args:
         entries: The labels that are written.
-        alpha: Whether the format holds opacities.
-        colors: Whether it holds colours.
-        what: What the format is called.
+        alpha: Whether the format stores opacities.
+        colors: Whether the format stores colours.
+        title: The name of the format in messages.
     """
     notes = []
     faint = [entry for entry in entries if entry.alpha != 255]
     if faint and not alpha:
-        notes.append(f"{what} holds no opacity, which is lost for {named(faint)}")
+        notes.append(f"{title} holds no opacity, which is lost for {named(faint)}")
     hidden = [entry for entry in entries if not (entry.visible and entry.mesh_visible)]
     if hidden:
-        notes.append(f"{what} does not hold which labels are hidden, as are {named(hidden)}")
+        notes.append(f"{title} does not hold which labels are hidden, as are {named(hidden)}")
     if entries and not colors:
-        notes.append(f"{what} holds no colours, which are lost")
+        notes.append(f"{title} holds no colours, which are lost")
     return notes

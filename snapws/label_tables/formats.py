@@ -1,4 +1,4 @@
-"""The formats of label tables by name: which are recognised in a text, and what writes them."""
+"""The formats of label tables by name, with their recognition, readers and writers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Written = tuple[str, list[str]]
 
 
 class TextFormat(NamedTuple):
-    """A format that is text.
+    """A text format.
 
     Attributes:
-        what: What it is called in messages.
-        fits: Whether a text has it, as far as a look tells.
+        title: The name of the format in messages.
+        fits: Return whether a text can have the format, by a quick check.
         parse: Read a text.
-        write: Return labels as text, and remarks about what the format does not hold.
+        write: Return labels as text, and remarks about lost properties.
     """
 
-    what: str
+    title: str
     fits: Callable[[str], bool]
     parse: Callable[[str, Collector], None]
     write: Callable[[tuple[Entry, ...]], Written]
@@ -53,7 +53,7 @@ IN_IMAGES = {
 
 NAMES = (*TEXT, *IN_IMAGES)
 
-#: By the endings of names; all others are ITK-SNAP's.
+#: Formats by extension; other files have ITK-SNAP's format.
 ENDINGS = {
     ".ctbl": "slicer",
     ".csv": "slicer-csv",
@@ -64,10 +64,10 @@ ENDINGS = {
 
 
 def recognised(text: str) -> list[str]:
-    """Return the names of the formats that a text can have, ITK-SNAP's if it can have none.
+    """Return the names of the formats that a text can have; ITK-SNAP's if no format fits.
 
-    A comment that names ITK-SNAP decides; else all lines have to fit. Where they do not, the first
-    one tells, for the others may be damaged.
+    A comment that names ITK-SNAP decides; else all lines must fit. If no format fits all lines, the
+    first line decides, since others may be corrupt.
     """
     if any("itk-snap label" in line.lower() for line in comments(text)):
         return ["itksnap"]

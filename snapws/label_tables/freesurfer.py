@@ -12,7 +12,7 @@ from snapws.label_tables.entries import Collector, Entry, lost, named
 
 
 def fits(text: str) -> bool:
-    """Return whether a text is such a table, and none of 3D Slicer."""
+    """Return whether a text is a table of FreeSurfer, not of 3D Slicer."""
     return rgba_lines.fits(text) and rgba_lines.opaque(text) in (0, None)
 
 
@@ -20,7 +20,7 @@ def parse(text: str, into: Collector) -> None:
     """Read a table.
 
     Raises:
-        TextFileError: A line is of another form.
+        TextFileError: A line is invalid.
     """
     rows = rgba_lines.rows(text, into)
     for row in rows:
@@ -34,7 +34,7 @@ def parse(text: str, into: Collector) -> None:
 
 
 def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
-    """Return a table as text, and what it does not hold."""
+    """Return a table as text, and remarks about lost properties."""
     lines = [f"{'#No.':<12}{'Label Name:':<52}R   G   B   A\n\n", _line(0, "Unknown", (0, 0, 0), 0)]
     changed = []
     for entry in entries:
@@ -42,7 +42,7 @@ def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
         if name != entry.name:
             changed.append(entry)
         lines.append(_line(entry.index, name, entry.color or (0, 0, 0), 255 - entry.alpha))
-    notes = lost(entries, alpha=True, colors=True, what="a colour table of FreeSurfer")
+    notes = lost(entries, alpha=True, colors=True, title="a colour table of FreeSurfer")
     if changed:
         notes.append(f"names in it have no blanks, and get hyphens: {named(changed)}")
     return "".join(lines), notes

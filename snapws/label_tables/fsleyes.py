@@ -1,6 +1,6 @@
-"""The lookup tables of FSLeyes (``.lut``): ``VALUE R G B NAME`` a line, colours from 0 to 1.
+"""The lookup tables of FSLeyes (``.lut``): lines ``VALUE R G B NAME``, with colours from 0 to 1.
 
-The README among the tables of FSLeyes has the form; the name may be missing.
+The README in the folder of FSLeyes' tables has the format. The name may be missing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from snapws.label_tables.entries import Collector, Entry, data_lines, is_number,
 
 
 def fits(text: str) -> bool:
-    """Return whether all lines have that form, as far as words tell."""
+    """Return whether all lines can be of this format, judged by their words."""
     found = False
     for _, line in data_lines(text):
         words = line.split(None, 4)
@@ -24,7 +24,7 @@ def parse(text: str, into: Collector) -> None:
     """Read a table.
 
     Raises:
-        TextFileError: A line is of another form.
+        TextFileError: A line is invalid.
     """
     for number, line in data_lines(text):
         place, words = f"line {number}", line.split(None, 4)
@@ -36,9 +36,9 @@ def parse(text: str, into: Collector) -> None:
 
 
 def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
-    """Return a table as text, and what it does not hold."""
+    """Return a table as text, and remarks about lost properties."""
     lines = []
     for entry in entries:
         red, green, blue = (f"{part / 255:.5f}" for part in entry.color or (0, 0, 0))
         lines.append(f"{entry.index} {red} {green} {blue} {entry.name}\n")
-    return "".join(lines), lost(entries, alpha=False, colors=True, what="a table of FSLeyes")
+    return "".join(lines), lost(entries, alpha=False, colors=True, title="a table of FSLeyes")

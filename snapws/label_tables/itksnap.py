@@ -1,4 +1,4 @@
-"""ITK-SNAP's own label files, also those of atlases whose indices are beyond its 16 bits."""
+"""ITK-SNAP's label files, also those of atlases with indices of more than 16 bits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INDEX = re.compile(r"[ \t]*([0-9]{5,19})(?=[ \t])")
 
 
 def fits(text: str) -> bool:
-    """Return whether all lines have that form, as far as words tell."""
+    """Return whether all lines can be of this format, judged by their words."""
     found = False
     for _, line in data_lines(text):
         words = line.split(None, 7)
@@ -35,7 +35,7 @@ def parse(text: str, into: Collector) -> None:
     """Read a label file.
 
     Raises:
-        TextFileError: A line is of another form.
+        TextFileError: A line is invalid.
     """
     shortened, beyond = _shortened(text, into)
     for label in labels.parse(shortened.encode(), into.source):
@@ -44,7 +44,7 @@ def parse(text: str, into: Collector) -> None:
 
 
 def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
-    """Return a label file as text, and what it does not hold.
+    """Return a label file as text, and remarks about lost properties.
 
     Raises:
         InvalidValue: An index is above 65535.
@@ -56,9 +56,9 @@ def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
 
 
 def _shortened(text: str, into: Collector) -> tuple[str, dict[int, int]]:
-    """Return the text with indices that ITK-SNAP can hold, and which they stand for.
+    """Return the text with substitutes for indices above 65535, and the index of each substitute.
 
-    The reader of label files refuses others; lines keep their numbers.
+    The reader of label files refuses greater indices. Lines keep their numbers.
     """
     used = {line.split(None, 1)[0] for _, line in data_lines(text)}
     free = (index for index in range(labels.MAX_INDEX, 0, -1) if str(index) not in used)
@@ -76,6 +76,6 @@ def _shortened(text: str, into: Collector) -> tuple[str, dict[int, int]]:
 
 
 def has_beyond(text: str) -> bool:
-    """Return whether a text has an index that ITK-SNAP cannot hold."""
+    """Return whether a text has an index above 65535."""
     words = (line.split(None, 1)[0] for _, line in data_lines(text))
     return any(is_whole(word) and labels.MAX_INDEX < int(word) <= MAX_ID for word in words)

@@ -1,8 +1,8 @@
 """The labels in a ``dataset.json`` of nnU-Net, version 2 or 1 (also that of the Decathlon).
 
-Version 2 maps names to values, version 1 values to names. Where a name stands for several values,
-it is a region: of the images that nnU-Net predicts then, ``regions_class_order`` says which value
-each region is written with, and later ones are written over earlier ones.
+Version 2 maps names to values, version 1 values to names. A name with several values is a region.
+``regions_class_order`` has the value of each region in images that nnU-Net predicts, where later
+regions overwrite earlier ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 def fits(text: str) -> bool:
-    """Return whether a text is JSON of an object."""
+    """Return whether a text can be a JSON object."""
     return text.lstrip().startswith("{")
 
 
@@ -28,7 +28,7 @@ def parse(text: str, into: Collector) -> None:
     """Read the labels.
 
     Raises:
-        TextFileError: It is no JSON, has no labels, or they are of another form.
+        TextFileError: The text is not JSON, or its labels are missing or invalid.
     """
     content = _load(text, into)
     labels = content.get("labels")
@@ -45,20 +45,20 @@ def parse(text: str, into: Collector) -> None:
 
 
 def write(entries: tuple[Entry, ...], old: str, source: str) -> tuple[str, list[str]]:
-    """Return a ``dataset.json`` as text, and what it does not hold.
+    """Return a ``dataset.json`` as text, and remarks about lost properties.
 
     Args:
         entries: The labels.
-        old: The ``dataset.json`` that is there, of which all but the labels is kept; or nothing.
-        source: What messages call that.
+        old: The existing ``dataset.json``, whose other content is kept; may be empty.
+        source: The name of the existing file in messages.
 
     Raises:
-        TextFileError: What is there is no such file.
+        TextFileError: The existing file is not a ``dataset.json``.
     """
     content: dict[str, Any] = {}
     if old.strip():
         content = _load(old, Collector(source))
-    notes = lost(entries, alpha=False, colors=False, what="a dataset.json")
+    notes = lost(entries, alpha=False, colors=False, title="a dataset.json")
     times = Counter(entry.name for entry in entries)
     labels = {"background": 0}
     twice = []
@@ -95,12 +95,10 @@ def _load(text: str, into: Collector) -> dict[str, Any]:
         content = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise into.error(f"line {error.lineno}", f"not JSON: {error.msg}") from None
-    except (RecursionError, ValueError):  # a number of thousands of digits
-        raise into.error(
-            "line 1", "not JSON that is read: too deep, or a number too long"
-        ) from None
+    except (RecursionError, ValueError):  # a number with thousands of digits
+        raise into.error("line 1", "the JSON is too deep, or has too long a number") from None
     if not isinstance(content, dict):
-        raise into.error("line 1", "not an object of JSON")
+        raise into.error("line 1", "not a JSON object")
     return content
 
 
@@ -119,7 +117,7 @@ def _value(into: Collector, value: object, name: str) -> int:
 
 
 def _add_regions(labels: dict[str, Any], order: object, into: Collector) -> None:
-    """Add the regions of predicted images; single values are regions of one, as nnU-Net has it."""
+    """Add the regions of predicted images. As in nnU-Net, a single value is a region, too."""
     regions = []
     for name, value in labels.items():
         parts = [_value(into, one, name) for one in (value if isinstance(value, list) else [value])]
@@ -130,12 +128,12 @@ def _add_regions(labels: dict[str, Any], order: object, into: Collector) -> None
     if not isinstance(order, list) or len(order) != len(regions):
         raise into.error(
             _PLACE,
-            f"{len(regions)} regions, for which regions_class_order has to give a value each",
+            f"regions_class_order must have {len(regions)} values, one for each region",
         )
     for name, value in zip(regions, order, strict=True):
         into.add(_PLACE, Entry(_value(into, value, name), name))
     into.notes.append(
-        "its labels are regions, which overlap: in an image that nnU-Net has predicted, each value "
-        "is the part of its region on which no later region lies "
+        "its labels are regions, which overlap: in an image that nnU-Net has predicted, a region "
+        "has only the voxels that no later region overwrites "
         f"({' < '.join(map(shown, regions[:6]))})"
     )

@@ -1,4 +1,4 @@
-"""Lines of the form ``ID NAME R G B A``: FreeSurfer's, and 3D Slicer's, whose A is another.
+"""Lines ``ID NAME R G B A`` of FreeSurfer and 3D Slicer, which disagree about A.
 
 3D Slicer computes with colours from 0 to 1 and writes 255 times that: 127.5, for example.
 """
@@ -19,7 +19,7 @@ from snapws.label_tables.entries import (
 
 
 class Row(NamedTuple):
-    """One line: where it stands, index and name of the label, its colour, and the last number."""
+    """One line: its place in the file, index, name and colour of the label, and the last number."""
 
     place: str
     label: int
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def fits(text: str) -> bool:
-    """Return whether all lines have that form, as far as words tell."""
+    """Return whether all lines can be of this format, judged by their words."""
     found = False
     is_part = is_number if _is_of_slicer(text) else is_whole
     for _, line in data_lines(text):
@@ -46,7 +46,7 @@ def rows(text: str, into: Collector) -> list[Row]:
     """Read the lines.
 
     Raises:
-        TextFileError: One is of another form.
+        TextFileError: A line is invalid.
     """
     found = []
     is_of_slicer = _is_of_slicer(text)
@@ -69,10 +69,9 @@ def rows(text: str, into: Collector) -> list[Row]:
 
 
 def opaque(text: str) -> int | None:
-    """Return what A says that a label is opaque: 0 for FreeSurfer, 255 for 3D Slicer.
+    """Return the A of an opaque label: 0 in FreeSurfer, 255 in 3D Slicer; None if unknown.
 
-    The comments at the top tell; without them, what is said of all labels but the background.
-    None where neither does.
+    The comments at the top decide; without them, the A of all labels but the background.
     """
     top = " ".join(comments(text)).lower()
     if _is_of_slicer(text):

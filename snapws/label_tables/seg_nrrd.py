@@ -15,7 +15,7 @@ _ESCAPES = {"\\n": "\n", "\\\\": "\\"}
 
 
 def ends(header: bytes | bytearray) -> bool:
-    """Return whether the empty line that ends a header is there."""
+    """Return whether the data hold the empty line that ends a header."""
     return b"\n\n" in header or b"\n\r\n" in header
 
 
@@ -23,11 +23,11 @@ def parse(header: bytes, into: Collector) -> None:
     """Read the segments.
 
     Args:
-        header: Of the file, up to the empty line or beyond it.
-        into: Where they go.
+        header: The header of the file, at least up to the empty line.
+        into: The collector of the segments.
 
     Raises:
-        TextFileError: A segment has no label value, or shares it with another.
+        TextFileError: A segment has no label value, or the value of another segment.
     """
     segments: dict[int, dict[str, tuple[str, str]]] = {}
     for number, line in enumerate(header.split(b"\n"), 1):

@@ -1,7 +1,7 @@
 """The colour tables of 3D Slicer: ``.ctbl`` and ``.txt``, and since version 5.8 ``.csv``.
 
-Its documentation has both forms (developer guide, "Colors"). The last number is an opacity: 255 is
-opaque. In the lines of a ``.ctbl``, blanks of a name are written as underscores.
+The formats are documented in its developer guide, "Colors". The last number is an opacity: 255 is
+opaque. In a ``.ctbl``, blanks in a name are written as underscores.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ def is_continuous(text: str) -> bool:
 
 
 def fits(text: str) -> bool:
-    """Return whether a text is a table of lines, and none of FreeSurfer."""
+    """Return whether a text is a ``.ctbl`` of 3D Slicer, not of FreeSurfer."""
     return rgba_lines.fits(text) and rgba_lines.opaque(text) in (255, None)
 
 
 def parse(text: str, into: Collector) -> None:
-    """Read a table of lines.
+    """Read a ``.ctbl``.
 
     Raises:
-        TextFileError: A line is of another form.
+        TextFileError: A line is invalid.
     """
     for row in rgba_lines.rows(text, into):
         into.add(row.place, Entry(row.label, row.name.replace("_", " "), row.color, row.last))
 
 
 def write(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
-    """Return a table of lines as text, and what it does not hold."""
+    """Return a ``.ctbl`` as text, and remarks about lost properties."""
     lines = ["# Color table file\n", f"# {len(entries) + 1} values\n", "0 Background 0 0 0 0\n"]
     for entry in entries:
         red, green, blue = entry.color or (0, 0, 0)
         name = re.sub(r"\s", "_", entry.name.strip())
         lines.append(f"{entry.index} {name} {red} {green} {blue} {entry.alpha}\n")
-    notes = lost(entries, alpha=True, colors=True, what="a colour table of 3D Slicer")
+    notes = lost(entries, alpha=True, colors=True, title="a colour table of 3D Slicer")
     if changed := [entry for entry in entries if "_" in entry.name]:
         notes.append(f"it reads underscores in names as blanks: {named(changed)}")
     return "".join(lines), notes
@@ -59,7 +59,7 @@ def parse_csv(text: str, into: Collector) -> None:
     """Read a table of comma-separated columns.
 
     Raises:
-        TextFileError: A column is missing, or a line is of another form.
+        TextFileError: A column is missing, or a line is invalid.
     """
     for row in Columns(text, ",", ("LabelValue",), into):
         words = [row.get(name) for name in _COLORS]
@@ -74,7 +74,7 @@ def parse_csv(text: str, into: Collector) -> None:
 
 
 def write_csv(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
-    """Return a table of comma-separated columns as text, and what it does not hold."""
+    """Return a table of comma-separated columns as text, and remarks about lost properties."""
     file, changed = io.StringIO(), []
     table = csv.writer(file, lineterminator="\n")
     table.writerow(("LabelValue", "Name", *_COLORS, "Color_A"))
@@ -83,7 +83,7 @@ def write_csv(entries: tuple[Entry, ...]) -> tuple[str, list[str]]:
             changed.append(entry)
         name = entry.name.replace('"', "'")
         table.writerow((entry.index, name, *(entry.color or (0, 0, 0)), entry.alpha))
-    notes = lost(entries, alpha=True, colors=True, what="a colour table of 3D Slicer")
+    notes = lost(entries, alpha=True, colors=True, title="a colour table of 3D Slicer")
     if changed:
         notes.append(f"names in it have no quotation marks, and get apostrophes: {named(changed)}")
     return file.getvalue(), notes

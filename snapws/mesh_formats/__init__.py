@@ -1,13 +1,12 @@
-"""Mesh files without the text that somebody typed into them.
+"""Scrubbing of mesh files: they are rewritten without any text that somebody typed.
 
-A file is written afresh from a list of what stays: its geometry, its topology and its arrays of
-numbers. Titles, comments, metadata, arrays of text and names of arrays go, whatever they hold, and
-so does everything that the list does not know. Binary numbers stay bit for bit, numbers in text
-digit for digit, one to a line. What is written is the same on every run, and scrubbing it again
+Only geometry, topology and arrays of numbers are kept. Titles, comments, metadata, arrays of text,
+names of arrays and unknown parts are removed. Binary numbers stay the same bit for bit, numbers in
+text digit for digit, one per line. Each run writes the same bytes, and scrubbing a scrubbed file
 changes nothing.
 
-A file is held in memory as a whole, some times over while it is rewritten: up to ten times its
-size, whatever its header claims.
+The complete file is held in memory. Rewriting needs up to ten times the size of the file, whatever
+its header claims.
 """
 
 from __future__ import annotations
@@ -24,17 +23,16 @@ from snapws.mesh_formats.reading import Names
 
 _FORMATS = {".vtk": vtk.scrub, ".vtp": vtp.scrub, ".stl": stl.scrub}
 _BYU = (".byu", ".y")
-_STAND_IN = 32 << 10  # bytes that are looked at for what stands in the place of a mesh
+_STAND_IN = 32 << 10  # bytes that are searched for a placeholder
 
 
 class Content(NamedTuple):
-    """What an archive can hold of a mesh file.
+    """The content of a mesh file for an archive.
 
     Attributes:
         data: The bytes.
-        refusal: Why they could not be scrubbed, and are those of the file; None if they are
-            scrubbed.
-        names: The neutral name of each array of a mesh that is scrubbed, by the name in its file.
+        refusal: Why `data` is the unchanged file, which cannot be scrubbed; None if scrubbed.
+        names: The neutral names of the arrays of a scrubbed mesh, by their original name.
     """
 
     data: bytes
@@ -47,7 +45,7 @@ def read(path: Path) -> bytes:
 
     Raises:
         MeshError: The file does not exist, is a pipe or a device, cannot be read, or was written
-            to meanwhile.
+            to while it was read.
     """
     try:
         with paths.open_file(path) as file:
@@ -64,21 +62,21 @@ def read(path: Path) -> bytes:
 def scrub(data: bytes, path: Path, names: Names | None = None) -> bytes:
     """Return the geometry, topology and numbers of a mesh, and no typed text.
 
-    The format is told by the extension, in any case: ``.vtk`` (legacy polygonal data, text or
-    binary, versions 1.0 to 5.1), ``.vtp`` (XML polygonal data), ``.stl`` (text or binary).
-    Coordinates and values are those of the file, in its units and its coordinate system.
+    The extension gives the format: ``.vtk`` (legacy polygonal data, text or binary, versions 1.0 to
+    5.1), ``.vtp`` (XML polygonal data), ``.stl`` (text or binary). Coordinates and values are those
+    of the file, in its units and its coordinate system.
 
     Args:
         data: The content of the file.
-        path: Its path, for its extension and for messages.
-        names: Is given the arrays, and knows their neutral names.
+        path: The path of the file, for its extension and for messages.
+        names: Collects the neutral names of the arrays.
 
     Raises:
-        MeshDamaged: The file is cut short or is not of its form; the message gives the place.
-        MeshUnsupported: The file is of a kind, or has a part, that is not known here.
+        MeshDamaged: The file is truncated or corrupt; the message gives the place.
+        MeshUnsupported: The format of the file, or a part of it, is not supported.
     """
-    if what := stand_ins.of_content(data[:_STAND_IN]):
-        raise MeshUnsupported(f"{path}: {what}")
+    if placeholder := stand_ins.of_content(data[:_STAND_IN]):
+        raise MeshUnsupported(f"{path}: {placeholder}")
     suffix = path.suffix.lower()
     if suffix in _BYU:
         raise MeshUnsupported(
@@ -94,12 +92,12 @@ def scrub(data: bytes, path: Path, names: Names | None = None) -> bytes:
 
 
 def scrubbed(path: Path) -> bytes:
-    """Return the bytes of a mesh file, scrubbed; see `read` and `scrub`, also for the errors."""
+    """Return the scrubbed bytes of a mesh file; see `read` and `scrub`, also for the errors."""
     return scrub(read(Path(path)), Path(path))
 
 
 def unopened(path: Path) -> str:
-    """Return why ITK-SNAP cannot open a mesh file; empty, if it can, damaged or not.
+    """Return why ITK-SNAP cannot open meshes of a file's format; empty if it can.
 
     Raises:
         MeshUnsupported: The file is not a mesh at all.
@@ -107,8 +105,8 @@ def unopened(path: Path) -> str:
     """
     path = Path(path)
     data = read(path)
-    if what := stand_ins.of_content(data[:_STAND_IN]):
-        raise MeshUnsupported(f"{path}: {what}")
+    if placeholder := stand_ins.of_content(data[:_STAND_IN]):
+        raise MeshUnsupported(f"{path}: {placeholder}")
     suffix = path.suffix.lower()
     if not (kinds.is_mesh(data) or (suffix == ".stl" and kinds.is_stl(data)) or suffix in _BYU):
         raise _no_mesh(path)
@@ -123,7 +121,7 @@ def _no_mesh(path: Path) -> MeshUnsupported:
 
 
 def common_names(files: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return the neutral names of arrays on which all files of a mesh layer agree.
+    """Return the neutral names of arrays that are the same in all files of a mesh layer.
 
     >>> common_names([{"Thickness": "array_0", "Area": "array_1"}, {"Area": "array_0"}])
     {'Thickness': 'array_0'}
@@ -136,12 +134,12 @@ def common_names(files: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def content(path: Path) -> Content:
-    """Return what an archive can hold of a mesh file: scrubbed bytes, or the file as it is.
+    """Return the content of a mesh file for an archive: scrubbed if possible, else unchanged.
 
     Raises:
-        MeshUnsupported: The file cannot be scrubbed, and is not a mesh of a known kind either, or
+        MeshUnsupported: The file cannot be scrubbed, and is not a mesh of a known format, or it is
             a Movie.BYU mesh.
-        MeshError: As by `read` and `scrub`.
+        MeshError: The file cannot be read, or is corrupt; see `read` and `scrub`.
     """
     path = Path(path)
     data = read(path)

@@ -1,6 +1,6 @@
-"""Which files are meshes of a known kind, by what is in them: names of files prove nothing.
+"""Recognition of mesh formats by content: names of files prove nothing.
 
-The signatures are those that the formats' own documentation gives.
+The signatures are from the documentation of the formats.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: The kinds that are known, for messages.
+#: The known formats, for messages.
 NAMES: Final = "VTK, PLY, OBJ, OFF, VRML, GIFTI, FreeSurfer"
 
 _START: Final = 1 << 16
@@ -26,7 +26,7 @@ _SIGNATURES = [
         rb"(?:\xef\xbb\xbf)?\s*(?=<[^\0]*NIFTI_INTENT_POINTSET)[^\0]*?<GIFTI\s",
     )
 ]
-#: What ITK-SNAP opens, by the ending of the file's name.
+#: The formats that ITK-SNAP opens, by extension.
 _OPENED: Final = {
     ".vtk": re.compile(
         rb"# vtk DataFile Version[^\n]*\n[^\n]*\n\s*(?i:ascii|binary)\s+(?i:dataset\s+polydata)\s"
@@ -47,24 +47,24 @@ _OBJ_LINE = re.compile(
 
 
 def is_mesh(data: bytes) -> bool:
-    """Return whether bytes are those of a mesh file of a known kind, scrubbed or not."""
+    """Return whether bytes are a mesh file of a known format, scrubbed or not."""
     start = data[:_START]
     return any(one.match(start) for one in _SIGNATURES) or _is_freesurfer(data) or _is_obj(data)
 
 
 def is_stl(data: bytes) -> bool:
-    """Return whether bytes may be those of an STL file, text or binary."""
+    """Return whether bytes may be an STL file, text or binary."""
     triangles = int.from_bytes(data[_STL_HEADER - 4 : _STL_HEADER], "little")
     is_text = _STL.match(data[:_START]) is not None
     return is_text or len(data) == _STL_HEADER + triangles * _TRIANGLE
 
 
 def unopened(data: bytes, suffix: str) -> str:
-    """Return why ITK-SNAP cannot open a mesh; empty, if it can.
+    """Return why ITK-SNAP cannot open a mesh; empty if it can.
 
     Args:
         data: The content of the file, scrubbed or not.
-        suffix: The ending of its name.
+        suffix: The extension of the file.
     """
     known = _OPENED.get(suffix.lower())
     if known and known.match(data[:_START]):
@@ -77,7 +77,7 @@ def unopened(data: bytes, suffix: str) -> str:
 
 
 def _is_freesurfer(data: bytes) -> bool:
-    """Return whether data are a surface of triangles: a text, two counts, and so many numbers."""
+    """Return whether data are a triangle surface: a text, two counts, and as many numbers."""
     counts = data.find(b"\n\n", 3, _START) + 2
     if not data.startswith(_FREESURFER) or counts < 5 or len(data) < counts + 8:
         return False
@@ -87,7 +87,7 @@ def _is_freesurfer(data: bytes) -> bool:
 
 
 def _is_obj(data: bytes) -> bool:
-    """Return whether each line is one of a Wavefront OBJ file, some with points and with cells."""
+    """Return whether all lines are of a Wavefront OBJ file, with points and cells among them."""
     position = 0
     found = set()
     while position < len(data):

@@ -1,4 +1,4 @@
-"""Mesh files as words, lines, numbers and raw bytes, each checked as it is read."""
+"""A reader of words, lines, numbers and raw bytes of mesh files, which checks all it reads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
 
 Integers = npt.NDArray[np.int64]
 
-#: The name of what says in which coordinate system a mesh is, and the systems: 3D Slicer and
-#: ITK-SNAP write one of them, in the title of a file or as an array, and it names nobody.
+#: The keyword for the coordinate system of a mesh, and its values. 3D Slicer and ITK-SNAP write it
+#: in the title of a file or as an array. It is kept, since it names nobody.
 SPACE = b"SPACE"
 _SPACES = (b"RAS", b"LPS")
 _SPACE_TOKEN = re.compile(rb"(?<![^\s.,:;])SPACE=(?:RAS|LPS)(?![^\s.,;\0])")
@@ -25,7 +25,7 @@ _SPACE = re.compile(rb"\s*")
 _COUNT = re.compile(rb"[0-9]{1,18}")
 _CHUNK = 1 << 20
 _LONGEST_NUMBER = 64
-#: Small numbers that are values have few components: colours with their opacity have four.
+#: The most components of values of small types: colours with opacity have four. More can be text.
 _MOST_SMALL = 4
 _INTEGER = b"+-0123456789"
 _REAL = b"+-.0123456789eEnaifNAIF"  # with nan and inf
@@ -54,7 +54,7 @@ class Names:
         self._kept: set[str] = set()
 
     def neutral(self, name: str | None) -> str:
-        """Return the name that stands for another; an array without one gets its own."""
+        """Return the neutral name of an array's name; each array without a name gets a new one."""
         if name in STANDARD_ARRAYS:
             self._kept.add(name)
             return name
@@ -67,12 +67,12 @@ class Names:
 
 
 class Reader:
-    """The data of a file, read from its start on.
+    """The data of a file, read from the start.
 
     Attributes:
-        data: The whole file, or the part that holds numbers as text.
-        position: Where the next read starts, in bytes.
-        binary: Whether numbers are stored as bytes; messages then count bytes, else lines.
+        data: The complete file, or the part with numbers as text.
+        position: The start of the next read, in bytes.
+        binary: Whether numbers are binary; then messages count bytes, else lines.
     """
 
     def __init__(self, data: bytes, source: str, first_line: int = 1) -> None:
@@ -83,11 +83,11 @@ class Reader:
         self._first_line = first_line
 
     def damaged(self, reason: str) -> MeshDamaged:
-        """Make the error for what is wrong at the position."""
+        """Return an error about corrupt data at the position."""
         return MeshDamaged(f"{self._place()}: {reason}")
 
     def unsupported(self, reason: str) -> MeshError:
-        """Make the error for what is not known here, at the position; damage if it is cut short."""
+        """Return an error about an unsupported part at the position, or about a truncated file."""
         if self.is_cut():
             return self.damaged("the file ends too early")
         return MeshUnsupported(f"{self._place()}: {reason}")
@@ -117,14 +117,14 @@ class Reader:
             raise self.damaged(f"{keyword.decode().upper()} is missing")
 
     def count(self) -> int:
-        """Read a number of things."""
+        """Read a count."""
         word = self.word()
         if not _COUNT.fullmatch(word):
-            raise self.damaged("a word stands where a number of things belongs")
+            raise self.damaged("expected a count, found another word")
         return int(word)
 
     def line(self) -> bytes:
-        """Read up to the end of the line, and give it without."""
+        """Read up to the end of the line, and return the text without the line end."""
         if self.position >= len(self.data):
             raise self.damaged("the file ends too early")
         start = self.position
@@ -137,15 +137,15 @@ class Reader:
         self.position = end + 1 if end >= 0 else len(self.data)
 
     def raw(self, size: int) -> bytes:
-        """Read a number of bytes from the start of the next line on."""
+        """Read `size` bytes from the start of the next line."""
         if not size:
             return b""
         if self.line().strip():
-            raise self.damaged("more words than belong there stand before binary data")
+            raise self.damaged("there are too many words before binary data")
         return self.take(size)
 
     def take(self, size: int) -> bytes:
-        """Read a number of bytes from the position on."""
+        """Read `size` bytes from the position."""
         taken = self.data[self.position : self.position + size]
         if len(taken) < size:
             raise self.damaged(f"{size - len(taken)} bytes are missing at the end")
@@ -153,24 +153,24 @@ class Reader:
         return taken
 
     def numbers(self, count: int, *, whole: bool = False) -> bytes:
-        """Read numbers that stand as text, and give them one to a line.
+        """Read numbers in text, and return them one per line.
 
         Args:
-            count: How many.
-            whole: Whether they have to be integers.
+            count: How many numbers to read.
+            whole: Whether the numbers must be integers.
         """
         lines: list[bytes] = []
         left = count
         if left > len(self.data):
             raise self.damaged(f"{left} numbers are announced, more than the file has bytes")
         while left > 0:
-            # Not more than is likely to be needed: many short arrays must not each split the rest.
+            # Split only the likely needed part: many short arrays would each split the rest.
             end = self.position + min(_CHUNK, 1024 + 32 * left)
             chunk = self.data[self.position : end]
             words = chunk.split(None, min(left, len(chunk)))
             rest = b""
             if len(words) > left or (end < len(self.data) and not chunk[-1:].isspace()):
-                rest = words.pop()  # it is not asked for, or may be cut
+                rest = words.pop()  # not requested, or may be truncated
             if not chunk:
                 raise self.damaged(f"{left} numbers are missing at the end")
             if not _are_numbers(words, whole) or (rest and not words):
@@ -181,7 +181,7 @@ class Reader:
         return b"".join(lines)
 
     def integers(self, lines: bytes) -> Integers:
-        """Return the values of integers that `numbers` has read; the nearest of 64 bits."""
+        """Return the values of integers that `numbers` has read, clipped to 64 bits."""
         return np.fromstring(lines, np.int64, sep="\n")
 
     def _not_a_number(self, words: list[bytes], whole: bool) -> MeshDamaged:
@@ -200,12 +200,12 @@ class Reader:
 
 
 def room_for_text(kind: str, itemsize: int, components: int) -> str:
-    """Return why an array of points or cells is not one of values; empty if it is.
+    """Return why an array of points or cells may be text and not values; empty if it is values.
 
     Args:
-        kind: Its type, for the message.
+        kind: The type of the array, for the message.
         itemsize: Bytes of a number; 0 for bits.
-        components: How many numbers belong to each point or cell.
+        components: How many numbers each point or cell has.
     """
     if not components:
         return "an array without components: remove it"
@@ -218,13 +218,13 @@ def room_for_text(kind: str, itemsize: int, components: int) -> str:
 
 
 def without_padding(data: bytes, count: int) -> bytes:
-    """Return bits, the first one in the highest place of its byte, with the unused ones as 0."""
+    """Return packed bits (the first is the highest bit of its byte) with unused bits set to 0."""
     unused = -count % 8
     return data[:-1] + bytes([data[-1] >> unused << unused]) if unused else data
 
 
 def _are_numbers(words: list[bytes], whole: bool) -> bool:
-    # Python's own reading of numbers knows underscores, which the letters allowed here exclude.
+    # Python's float() accepts underscores; the characters allowed here exclude them.
     if b"".join(words).translate(None, _INTEGER if whole else _REAL):
         return False
     if max(map(len, words), default=0) > _LONGEST_NUMBER:

@@ -1,8 +1,8 @@
-"""STL files, text and binary: triangles and their normals, and nothing else.
+"""Scrubbing of STL files, text and binary: only triangles and their normals are kept.
 
-The two bytes that a binary file has for each triangle are written as zero: some programs keep a
-colour there, no reader of ITK-SNAP's does, and two bytes a triangle are room for a text. In a text
-file the names of solids go, and so do the lines with colours.
+The two attribute bytes of each binary triangle are set to zero. Some programs store a colour there,
+which ITK-SNAP does not read, but the bytes can also hold a text. In a text file, names of solids
+and lines with colours are removed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WRITTEN = (
 
 
 def scrub(data: bytes, source: str, _names: Names) -> bytes:
-    """Write an STL file afresh; see `snapws.mesh_formats`."""
+    """Return a scrubbed STL file; see `snapws.mesh_formats`."""
     triangles = int.from_bytes(data[_HEADER : _HEADER + 4], "little")
     if len(data) == _HEADER + 4 + triangles * _TRIANGLE:
         return _binary(data)

@@ -1,14 +1,14 @@
-"""Legacy VTK files with polygonal data.
+"""Scrubbing of legacy VTK files with polygonal data.
 
-The rules are those of VTK's documentation of its simple legacy formats and of the metadata blocks
-in them, and of how VTK's own reader takes what these leave open: keywords in any case, binary data
-big-endian and from the start of the line after their header, ``vtkIdType`` stored as 32 bits,
-``long`` as 64 bits (Windows has 32; such a file does not come out even and is refused).
+The rules are from VTK's documentation of its simple legacy formats and of their metadata blocks.
+Where the documentation is silent, VTK's reader is followed: keywords in any case, binary data
+big-endian from the start of the line after their header, ``vtkIdType`` stored as 32 bits, ``long``
+as 64 bits (Windows has 32; the sizes of such a file do not match, and it is refused).
 
-The format has no mark of its end. A file that was cut short is known by what its last section
-announces and does not hold, by points without cells, by an array whose last number no white space
-follows, and by metadata without the empty line at their end. A file that was cut exactly between
-two sections of cells or two arrays is a whole file with less in it, and passes as one.
+The format has no mark of its end. A truncated file is recognised by a last section with too little
+data, by points without cells, by no white space after the last number of an array, or by metadata
+without the empty line at their end. A file that was truncated exactly between two sections of cells
+or two arrays is a valid file, and is accepted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TITLE = b"vtk output"
 _METADATA = re.compile(rb"\s*metadata[ \t\r]*\n", re.IGNORECASE)
 _TEXTS_FOLLOW = re.compile(rb"DATA ([0-9]{1,9})\r?\n(?!\r?\n|NAME )")
 
-#: Types of numbers: the name, and how numpy calls it.
+#: Types of numbers: their names in VTK and in numpy.
 _TYPES = {
     name.lower(): (name, code)
     for name, code in (
@@ -63,7 +63,7 @@ _TEXTS = (b"string", b"utf8_string", b"variant")
 _NO_TABLE = b"default"
 
 _CELLS = (b"vertices", b"lines", b"polygons", b"triangle_strips")
-#: Arrays that stand as keyword, name and type, and how many numbers they have a tuple.
+#: Arrays with a header of keyword, name and type, and their numbers per tuple.
 _SIMPLE = {
     b"vectors": 3,
     b"normals": 3,
@@ -76,7 +76,7 @@ _SIMPLE = {
 
 
 def scrub(data: bytes, source: str, names: Names) -> bytes:
-    """Write a legacy VTK file afresh; see `snapws.mesh_formats`."""
+    """Return a scrubbed legacy VTK file; see `snapws.mesh_formats`."""
     reader = Reader(data, source)
     header = _HEADER.match(data)
     if not header:
@@ -98,14 +98,14 @@ def scrub(data: bytes, source: str, names: Names) -> bytes:
 
 
 class _PolyData:
-    """What follows the header: sections, each a keyword, its counts and its numbers.
+    """The sections after the header: each has a keyword, counts and numbers.
 
     Attributes:
-        awaited: What the file must not end before; empty where it may end.
-        data_header: The header of the arrays of points or cells, until one of them is written.
+        awaited: The part that the file must still have; empty if the file may end.
+        data_header: The header of the arrays of points or cells, until the first one is written.
         tables: The new names of lookup tables.
-        without_table: Where in `written` scalars name a lookup table, until it is read. It follows
-            them: that of the cells and that of the points may have the same name.
+        without_table: For each lookup table that scalars name, their places in `written`, until the
+            table is read. Points and cells may have tables of the same name.
     """
 
     def __init__(self, reader: Reader, has_offsets: bool, names: Names) -> None:
@@ -122,7 +122,7 @@ class _PolyData:
         self.written: list[bytes] = []
 
     def scrub(self) -> bytes:
-        """Write the sections afresh."""
+        """Return the scrubbed sections."""
         reader = self.reader
         tuples: int | None = None
         while not reader.at_end():
@@ -147,7 +147,7 @@ class _PolyData:
                 raise self._unknown(keyword, start)
         if self.highest_id >= (self.points or 0):
             raise reader.damaged(
-                f"a cell has point {self.highest_id}, where there are {self.points or 0} points"
+                f"a cell has point {self.highest_id}, but the file has {self.points or 0} points"
             )
         self._refuse_cut()
         return b"".join(self.written)
@@ -217,7 +217,7 @@ class _PolyData:
         tuples = self.reader.count()
         there = (self.points or 0) if keyword == b"point_data" else sum(self.cells.values())
         if tuples != there:
-            raise self.reader.damaged(f"data of {tuples} points or cells, where there are {there}")
+            raise self.reader.damaged(f"data of {tuples} points or cells, but the file has {there}")
         self.data_header = b"%b %d\n" % (keyword.upper(), tuples)
         self.awaited = self.awaited or ("an array of its data" if tuples else "")
         return tuples
@@ -266,7 +266,7 @@ class _PolyData:
         return int(components), self.reader.word()
 
     def _lookup_table(self, name: bytes, size: int) -> None:
-        """Read a table of colours, and write it if scalars before it have named it."""
+        """Read a lookup table of colours, and write it if earlier scalars have named it."""
         kind = b"unsigned_char" if self.reader.binary else b"float"
         colors = self._numbers(kind, size, 4)[1]
         self.awaited = ""
@@ -278,7 +278,7 @@ class _PolyData:
             self._write(b"LOOKUP_TABLE %b %d" % (table, size), colors)
 
     def _field(self, tuples: int | None) -> None:
-        """Read arrays, and write those of points or cells, of which there are `tuples`."""
+        """Read arrays, and write those of points or cells; these must have `tuples` tuples."""
         reader = self.reader
         reader.word()
         arrays = []
@@ -288,7 +288,7 @@ class _PolyData:
                 continue
             components, there, kind = reader.count(), reader.count(), reader.word()
             if tuples is not None and there != tuples:
-                raise reader.damaged(f"{there} tuples, where there are {tuples} points or cells")
+                raise reader.damaged(f"{there} tuples, but the file has {tuples} points or cells")
             if kind.lower() in _TEXTS:
                 text = self._skip_texts(kind.lower(), there, components)
                 if tuples is None and name == SPACE and there * components == 1 and is_space(text):
@@ -320,13 +320,13 @@ class _PolyData:
         self.data_header = b""
 
     def _name(self, name: bytes) -> bytes:
-        # As readers and workspaces have it: in the file, blanks and other signs are %xx.
+        # Decode the name: in the file, blanks and other characters are %xx.
         return self.names.neutral(unquote(name.decode("utf-8", "surrogateescape"))).encode()
 
     def _numbers(
         self, kind: bytes, tuples: int, components: int, *, kept: bool = True
     ) -> tuple[bytes, bytes]:
-        """Read an array of numbers; give its type, spelt as VTK does, and what to write."""
+        """Read an array of numbers; return its type, as spelt by VTK, and the bytes to write."""
         reader = self.reader
         try:
             kind, code = _TYPES[kind.lower()]
@@ -346,7 +346,7 @@ class _PolyData:
         return kind, numbers
 
     def _write_space(self, text: bytes) -> None:
-        """Write the array that says the coordinate system, as 3D Slicer does."""
+        """Write the array with the coordinate system, as 3D Slicer does."""
         length = bytes([0xC0 | len(text)]) if self.reader.binary else b""
         array = b"%b 1 1 string\n%b%b\n" % (SPACE, length, text)
         self.written.append(b"FIELD FieldData 1\n" + array)
@@ -360,7 +360,7 @@ class _PolyData:
             if kind == b"variant":
                 reader.word(), reader.word()
             elif reader.binary:
-                # The top two bits of the length tell how many bytes it has: 8, 4, 2 or 1.
+                # The top two bits of the length give its size in bytes: 8, 4, 2 or 1.
                 first = reader.data[reader.position : reader.position + 1] or b"\0"
                 bits = 8 * (8 >> (first[0] >> 6))
                 size = int.from_bytes(reader.take(bits // 8), "big") % (1 << (bits - 2))
@@ -371,7 +371,7 @@ class _PolyData:
         return text
 
     def _skip_metadata(self, components: int) -> None:
-        """Skip the names of components and the keys that may follow an array, to an empty line."""
+        """Skip the metadata that may follow an array, up to an empty line."""
         reader = self.reader
         found = _METADATA.match(reader.data, reader.position)
         if not found:
@@ -390,7 +390,7 @@ class _PolyData:
 
 
 def _without_lengths(numbers: Integers, cells: int) -> Integers | None:
-    """Return the points of cells that each have their length before them; none if it is wrong."""
+    """Return the points of cells without the length before each cell; empty if one is wrong."""
     if cells > len(numbers) or not cells:
         return None if cells or len(numbers) else numbers
     width = len(numbers) // cells

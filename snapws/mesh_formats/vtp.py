@@ -1,11 +1,11 @@
-"""VTK's XML files with polygonal data.
+"""Scrubbing of VTK's XML files with polygonal data.
 
-The rules are those of VTK's documentation of its XML formats: numbers as text, as base64 in their
-element, or appended, raw or in base64, in one block with its length before it or in blocks that
-zlib has compressed. Appended raw data are no XML; they are cut out before the rest is parsed.
+The rules are from VTK's documentation of its XML formats. Numbers are text, base64 in their
+element, or appended data, raw or in base64. Data are one block after its length, or several blocks
+compressed by zlib. Appended raw data are not XML, and are removed before the XML is parsed.
 
-Numbers that are text stay text; all others are written as appended raw data, compressed blocks as
-they are behind a header of their own, in the byte order of the file.
+Numbers in text stay text. All others are written as appended raw data in the byte order of the
+file; compressed blocks stay as they are, after a new header.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TYPES = {
     "Float32": "f4",
     "Float64": "f8",
 }
-#: What an array of points or cells is for, as its section's attributes say.
+#: The roles of arrays of points or cells: attributes of their section.
 _ROLES = (
     "Scalars",
     "Vectors",
@@ -64,22 +64,22 @@ _CELLS = ("Verts", "Lines", "Strips", "Polys")
 _ENDS = {"LittleEndian": "<", "BigEndian": ">"}
 _WORDS = {"UInt32": "u4", "UInt64": "u8"}
 _COMPRESSOR = "vtkZLibDataCompressor"
-#: Bytes of the name of a coordinate system, with the zero that ends it.
+#: Bytes of the name of a coordinate system, including the final zero.
 _SPACE_SIZE = 4
-#: How much is inflated at once: zlib makes up to a thousand times as much of it.
+#: Compressed bytes to inflate at once: zlib's output can be a thousand times as large.
 _SLICE: Final = 1 << 14
 
 _T = TypeVar("_T")
 
 
 def scrub(data: bytes, source: str, names: Names) -> bytes:
-    """Write an XML polygonal data file afresh; see `snapws.mesh_formats`."""
+    """Return a scrubbed XML polygonal data file; see `snapws.mesh_formats`."""
     document, appended = vtp_xml.cut_appended(data, source)
     return _PolyData(vtp_xml.parse(document, source), appended, source, names).scrub()
 
 
 class _Ids:
-    """The integers of an array that belongs to cells, seen in pieces."""
+    """Statistics of the integers in an array of cells, collected piece by piece."""
 
     def __init__(self) -> None:
         self.lowest = 0
@@ -89,7 +89,7 @@ class _Ids:
         self._rest = b""
 
     def see_bytes(self, piece: bytes, dtype: np.dtype[Any]) -> None:
-        """Count the next bytes of numbers, which may end within one."""
+        """Count the next bytes of numbers; the last number may be incomplete."""
         data = self._rest + piece
         whole = len(data) - len(data) % dtype.itemsize
         self._rest = data[whole:]
@@ -129,7 +129,7 @@ class _PolyData:
         self.word = np.dtype(self.ends + self._one_of("header_type", _WORDS, "UInt32"))
 
     def scrub(self) -> bytes:
-        """Write the file afresh."""
+        """Return the scrubbed file."""
         polydata = self._only(self.root, "PolyData")
         if polydata is None:
             raise self._damaged(self.root, "<PolyData> is missing")
@@ -153,7 +153,7 @@ class _PolyData:
         )
 
     def _space(self, polydata: etree._Element) -> bytes:
-        """Return the array of texts that says the coordinate system, written afresh, if any."""
+        """Return a new array of text with the coordinate system; empty if the file has none."""
         for parent in (polydata, self.root):
             for array in parent.findall("FieldData/*"):
                 if array.get("type") == "String" and array.get("Name") == SPACE.decode():
@@ -165,7 +165,7 @@ class _PolyData:
         return b""
 
     def _text_in(self, array: etree._Element) -> bytes:
-        """Return the few bytes of an array of one text; empty where they are not so few."""
+        """Return the bytes of an array with one short text; empty if the text is longer."""
         if array.get("format", "ascii") == "ascii":
             words = _text_of(array).split()
             few = len(words) <= _SPACE_SIZE and all(re.fullmatch(b"[0-9]{1,2}", w) for w in words)
@@ -216,7 +216,7 @@ class _PolyData:
             given = array.get("Name")
             if array.get("type") == "String":
                 continue
-            # Of an array without tuples its components say nothing, unless other pieces have some.
+            # The components of an array without tuples count only if other pieces have tuples.
             if not tuples and (name, given) not in self.components:
                 continue
             components = self._count(array, "NumberOfComponents", 1)
@@ -248,19 +248,19 @@ class _PolyData:
     def _array(
         self, element: etree._Element, tuples: int, name: str, ids: _Ids | None = None
     ) -> bytes:
-        """Read an array, and write it as text or as the next of the appended data.
+        """Read an array, and write it as text or append it to the appended data.
 
         Args:
             element: The array.
-            tuples: How many it has to have.
-            name: Its new name.
-            ids: Sees its numbers, which have to be integers.
+            tuples: The required number of tuples.
+            name: The new name of the array.
+            ids: Collects the numbers, which must be integers.
         """
         kind = element.get("type", "")
         if kind not in _TYPES or element.get("TimeStep") is not None:
             raise self._unsupported(element, "an array of an unknown type, or of several times")
         if ids and not re.match("U?Int", kind):
-            raise self._damaged(element, "what belongs to cells are integers")
+            raise self._damaged(element, "arrays of cells must have integers")
         components = self._count(element, "NumberOfComponents", 1)
         itemsize = np.dtype(_TYPES[kind]).itemsize if _TYPES[kind] else 0
         if tuples and (reason := room_for_text(kind, itemsize, components)):
@@ -289,7 +289,7 @@ class _PolyData:
         return numbers
 
     def _binary(self, element: etree._Element, count: int, code: str, ids: _Ids | None) -> bytes:
-        """Read an array of bytes, and give it with the header that says its size."""
+        """Read an array of bytes, and return it after the header with its size."""
         seen = (lambda piece: ids.see_bytes(piece, np.dtype(self.ends + code))) if ids else None
         size = count * np.dtype(code).itemsize if code else (count + 7) // 8
         if not code and self.compressed:
@@ -305,7 +305,7 @@ class _PolyData:
     def _stored(
         self, element: etree._Element, size: int, see: Callable[[bytes], object] | None
     ) -> bytes:
-        """Read bytes as they are stored, with their header; `see` is given them inflated."""
+        """Read bytes as they are stored, with their header; pass the inflated bytes to `see`."""
         form = element.get("format")
         if form == "appended":
             reader, encoded = self.appended, self.appended_encoded
@@ -346,7 +346,7 @@ class _PolyData:
         blocks, full, last = self._words(_take(reader, 3 * self.word.itemsize, encoded))
         last = last or full
         if blocks == 1:
-            full = last  # of blocks of full size there is none: anything could stand there
+            full = last  # of blocks of full size, `last` must be 0: other values could be a text
         if not blocks or not 0 < last <= full or (blocks - 1) * full + last != size:
             raise reader.damaged(f"the blocks of data are not those of {size} bytes")
         reader.position = start
@@ -370,7 +370,7 @@ class _PolyData:
     def _count(self, element: etree._Element, attribute: str, default: int = 0) -> int:
         value = element.get(attribute, str(default)).strip()
         if not re.fullmatch("[0-9]{1,15}", value):
-            raise self._damaged(element, f"{attribute} is not a number of things")
+            raise self._damaged(element, f"{attribute} is not a count")
         return int(value)
 
     def _one_of(self, attribute: str, known: dict[str, _T], default: str) -> _T:
@@ -410,7 +410,7 @@ class _PolyData:
 
 
 def _take(reader: Reader, size: int, encoded: bool) -> bytes:
-    """Read bytes that may be encoded in base64, as a text of their own."""
+    """Read bytes that may be encoded in base64, as a separate text."""
     if not encoded:
         return reader.take(size)
     taken = base64.b64decode(reader.take(-(-size // 3) * 4), validate=True)[:size]
@@ -423,8 +423,8 @@ def _inflated(packed: bytes, size: int) -> Iterator[bytes]:
     """Inflate a block in pieces, each of bounded size.
 
     Raises:
-        ValueError: It is not exactly one stream, of exactly this size.
-        zlib.error: It is damaged.
+        ValueError: The block is not exactly one stream, of exactly this size.
+        zlib.error: The block is corrupt.
     """
     inflate = zlib.decompressobj()
     left = size
@@ -439,5 +439,5 @@ def _inflated(packed: bytes, size: int) -> Iterator[bytes]:
 
 
 def _text_of(element: etree._Element) -> bytes:
-    """Return the text of an element, without that of elements in it."""
+    """Return the text of an element, without the text of its children."""
     return "".join([element.text or "", *(child.tail or "" for child in element)]).encode()

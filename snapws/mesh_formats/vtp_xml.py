@@ -1,4 +1,4 @@
-"""The XML of VTK's files, apart from the appended data in it, which is not XML."""
+"""The XML of VTK's files, separated from appended data, which is not XML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ERRORS = {code: name for name, code in vars(etree.ErrorTypes).items() if isinst
 
 
 def cut_appended(data: bytes, source: str) -> tuple[bytes, bytes]:
-    """Part the XML from the appended data, whatever bytes these are."""
+    """Separate the XML from the appended data, which may hold any bytes."""
     position = 0
     while found := _MARKUP.search(data, position):
         if end := _MARKUP_ENDS.get(found[1]):
@@ -43,16 +43,16 @@ def parse(document: bytes, source: str) -> etree._Element:
     Raises:
         MeshDamaged: The document is not well-formed, or has a document type.
     """
-    # Coordinates are longer than the parser's limit on a text. What the limit is there against,
-    # entities that grow, needs a document type, which is refused; the encoding is laid down so that
-    # none can hide from the search. Texts in other encodings are only ever compared or dropped.
+    # Coordinates can exceed the parser's limit on texts, so the limit is lifted. It protects from
+    # growing entities; these need a document type, which is refused. UTF-8 is forced: in another
+    # encoding, a document type could hide from the search.
     if b"<!DOCTYPE" in document:
         raise MeshDamaged(f"{source}: a document type, which no mesh needs: remove it")
     parser = safe_parser("ISO-8859-1", huge_texts=True, markup_only=True)
     try:
         return etree.fromstring(document, parser)
     except etree.XMLSyntaxError as error:
-        # The parser's own words quote the file; the name of the error does not.
+        # The parser's message quotes the file, which may be private; the error's name does not.
         name = _ERRORS.get(error.code, "")
         reason = name.removeprefix("ERR_").replace("_", " ").lower()
         raise MeshDamaged(

@@ -1,4 +1,4 @@
-"""The registry: the tree of keys that a workspace file holds, its forms, and typed fields."""
+"""The registry: the tree of keys in a workspace file, its file formats, and typed fields."""
 
 from snapws.registry.tree import Registry
 

@@ -1,8 +1,8 @@
-"""Typed attributes over registry entries, each declared once where it belongs.
+"""Typed attributes for registry entries.
 
-A `FolderProxy` declares ``nickname = text("LayerMetaData.CustomNickName")`` and the entry reads and
-writes as an attribute of its Python type. Reading an entry that is not
-there gives the default; assigning always writes it.
+A `FolderProxy` declares ``nickname = text("LayerMetaData.CustomNickName")``, and the entry is read
+and written as an attribute with a Python type. Reading a missing entry returns the default;
+assigning always writes the entry.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 class FolderProxy:
-    """A registry folder seen through typed attributes.
+    """A registry folder with typed attributes.
 
     Attributes:
-        registry: The folder itself, for the keys that the class does not name.
+        registry: The folder itself, for keys without an attribute.
     """
 
-    # A mistyped attribute is an error, not a value that is never saved.
+    # A misspelt attribute raises an error; else its value would never be saved.
     __slots__ = ("registry",)
 
     def __init__(self, registry: Registry) -> None:
@@ -77,17 +77,17 @@ def integer(key: str, default: int = 0) -> Field[int]:
 
 
 def number(key: str, default: float = 0.0) -> Field[float]:
-    """Declare an entry that is a number, kept to the last of its digits."""
+    """Declare an entry that is a number, stored with all digits."""
     return Field(key, default, float, format_number)
 
 
 def vector(key: str, length: int) -> Field[tuple[float, ...]]:
-    """Declare an entry of `length` numbers parted by blanks, kept to the last of their digits."""
+    """Declare an entry of `length` numbers separated by blanks, stored with all digits."""
     return _vector(key, length, float, format_number)
 
 
 def integers(key: str, length: int) -> Field[tuple[int, ...]]:
-    """Declare an entry of `length` whole numbers parted by blanks."""
+    """Declare an entry of `length` whole numbers separated by blanks."""
     return _vector(key, length, int, str)
 
 
@@ -109,12 +109,12 @@ def _vector(
 
 
 def tags(key: str = "Tags") -> Field[tuple[str, ...]]:
-    """Declare an entry of tags; read in the order stored, written sorted and each once."""
+    """Declare an entry of tags. They are read in stored order, and written sorted and unique."""
     return Field(key, (), parse_tags, format_tags)
 
 
 def parse_tags(stored: str) -> tuple[str, ...]:
-    """Read the tags of a comma-joined list."""
+    """Return the tags in a text that is separated by commas."""
     return tuple(tag.strip() for tag in stored.split(",") if tag.strip())
 
 
@@ -122,8 +122,8 @@ def as_tags(values: Iterable[str]) -> tuple[str, ...]:
     """Convert tags to a tuple.
 
     Raises:
-        InvalidValue: A tag is empty, holds a comma, or begins or ends with white space; or one text
-            was given in place of several.
+        InvalidValue: A tag is empty, holds a comma, or begins or ends with white space; or `values`
+            is one text.
     """
     if isinstance(values, str):
         raise InvalidValue(f"tags are given as several texts, not as the one text {values!r}")
@@ -137,15 +137,15 @@ def as_tags(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def format_tags(values: Iterable[str]) -> str:
-    """Join tags as workspaces store them: by commas, sorted by their bytes; see `as_tags`."""
+    """Join tags with commas, sorted by their bytes, as workspaces store them; see `as_tags`."""
     return ",".join(sorted(set(as_tags(values))))
 
 
 def format_number(value: float) -> str:
-    """Write a number with the fewest digits (at most 17) that read back as the same float64.
+    """Return a number as text, with the fewest digits (at most 17) that give the same float64.
 
     Raises:
-        InvalidValue: It is infinite, or no number.
+        InvalidValue: The number is infinite or NaN.
     """
     if not math.isfinite(value):
         raise InvalidValue(f"{value} is not a finite number")

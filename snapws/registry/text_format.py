@@ -1,6 +1,6 @@
-r"""The plain-text form of a registry: ``a.b.c = value`` lines, as ITK-SNAP dumps single folders.
+r"""The plain-text format of a registry: ``a.b.c = value`` lines, as ITK-SNAP exports folders.
 
-Bytes up to a blank, from 0x7f on and the percent sign are written as ``%xx`` of their UTF-8 form.
+In UTF-8, bytes up to 0x20 (blank), from 0x7f on and the percent sign are written as ``%xx``.
 
 >>> registry = parse(b"Name = Left%20Hippocampus", "example")
 >>> registry["Name"]
@@ -22,16 +22,16 @@ _ESCAPED = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
 def parse(data: bytes, source: str) -> Registry:
-    """Read the plain-text form; empty lines and those that begin with ``#`` are skipped.
+    """Read the plain-text format. Empty lines and lines that begin with ``#`` are skipped.
 
     Raises:
-        RegistryError: A line is not ``key = value``, or its text is not UTF-8 or cannot be kept.
+        RegistryError: A line is not ``key = value``, or its text is not UTF-8 or cannot be stored.
     """
     registry = Registry()
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith(b"#"):
             continue
-        # A blank is never part of a key, an equals sign may be.
+        # A key never has a blank, but may have an equals sign.
         key, equals, value = (line + b" ").partition(b" = ")
         if not equals:
             key, equals, value = line.partition(b"=")
@@ -48,11 +48,11 @@ def parse(data: bytes, source: str) -> Registry:
 
 
 def read_file(path: Path) -> Registry:
-    """Read a file of either form, plain text or XML: one that begins as XML is taken as that.
+    """Read a registry file in either format, plain text or XML.
 
     Raises:
-        RegistryError: It is not of its form.
-        WorkspaceError: It cannot be read.
+        RegistryError: The file is invalid.
+        WorkspaceError: The file cannot be read.
     """
     try:
         data = paths.read_file(path)
@@ -66,7 +66,7 @@ def read_file(path: Path) -> Registry:
 
 
 def to_bytes(registry: Registry) -> bytes:
-    """Write the plain-text form, entries in canonical order; empty folders have no place in it."""
+    """Return the plain-text format, with entries in canonical order and without empty folders."""
     lines = [f"{_encode_key(key)} = {_encode(value)}\n" for key, value in registry.walk()]
     return "".join(lines).encode("ascii")
 

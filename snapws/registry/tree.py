@@ -1,8 +1,8 @@
-"""The registry: the tree of keys that a workspace file holds.
+"""The registry: the tree of keys in a workspace file.
 
-A folder holds entries (key and text) and folders. Keys join with dots, so a key with a dot in it
-always reaches into a folder: ``Layers.Layer[000].Role`` is entry ``Role`` of folder ``Layer[000]``
-of folder ``Layers``. An entry and a folder may have the same name.
+A folder holds entries (key and text) and folders. Dots in a key separate folders:
+``Layers.Layer[000].Role`` is the entry ``Role`` of the folder ``Layer[000]`` of the folder
+``Layers``. An entry and a folder may have the same name.
 
 >>> registry = Registry()
 >>> registry["Layers.Layer[000].Role"] = "MainRole"
@@ -20,19 +20,19 @@ from types import MappingProxyType
 
 from snapws.errors import RegistryError
 
-#: Levels of elements that a file may have, the root and the innermost entry counted. XML parsers
-#: refuse deeper files, so nothing deeper is written either.
+#: The greatest depth of elements in a file, including the root and the innermost entry. XML parsers
+#: refuse deeper files, so none is written.
 MAX_LEVELS = 256
 
-#: Characters that a key may have, with those of the folders above. Without a bound, one long name
-#: of a folder would be told again with each of a million entries in it.
+#: The greatest length of a key, including the folders above. Without a limit, the long name of one
+#: folder would be repeated for each of its million entries.
 MAX_KEY = 4096
 
 _NOT_IN_XML = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 class Registry:
-    """A folder of the registry, and with it the tree below."""
+    """A folder of the registry, with the tree below it."""
 
     __slots__ = ("_entries", "_folders", "_length", "_level")
 
@@ -40,25 +40,25 @@ class Registry:
         self._entries: dict[str, str] = {}
         self._folders: dict[str, Registry] = {}
         self._level = _level
-        self._length = _length  # of its own key and the dot behind it
+        self._length = _length  # the length of its own key and a dot
 
     @property
     def entries(self) -> Mapping[str, str]:
-        """The entries directly in this folder, by their last name, in no particular order."""
+        """The entries directly in this folder, by the last part of their key, in no order."""
         return MappingProxyType(self._entries)
 
     @property
     def folders(self) -> Mapping[str, Registry]:
-        """The folders directly in this folder, by their last name, in no particular order."""
+        """The folders directly in this folder, by the last part of their key, in no order."""
         return MappingProxyType(self._folders)
 
     def get(self, key: str, default: str = "") -> str:
-        """Return the value of the entry `key`, or `default` where there is none."""
+        """Return the value of the entry `key`, or `default` if it does not exist."""
         folder, name = self._parent(key)
         return default if folder is None else folder._entries.get(name, default)
 
     def __contains__(self, key: str) -> bool:
-        """Return whether there is an entry `key`."""
+        """Return whether the entry `key` exists."""
         folder, name = self._parent(key)
         return folder is not None and name in folder._entries
 
@@ -66,7 +66,7 @@ class Registry:
         """Return the value of the entry `key`.
 
         Raises:
-            RegistryError: There is no such entry.
+            RegistryError: The entry does not exist.
         """
         folder, name = self._parent(key)
         if folder is None or name not in folder._entries:
@@ -74,11 +74,11 @@ class Registry:
         return folder._entries[name]
 
     def __setitem__(self, key: str, value: str) -> None:
-        """Set the entry `key`, making the folders on the way.
+        """Set the entry `key`. Missing folders are made.
 
         Raises:
-            RegistryError: Key or value holds a character that XML cannot, or the key is too deep
-                or too long.
+            RegistryError: Key or value has a character that XML cannot store, or the key is too
+                deep or too long.
         """
         path, dot, name = key.rpartition(".")
         _refuse_unwritable(f"the value of {key!r}", value)
@@ -88,13 +88,13 @@ class Registry:
         folder._entries[name] = value
 
     def __delitem__(self, key: str) -> None:
-        """Remove the entry `key`; one that is not there is no error."""
+        """Remove the entry `key`. A missing entry is no error."""
         folder, name = self._parent(key)
         if folder is not None:
             folder._entries.pop(name, None)
 
     def folder(self, key: str) -> Registry | None:
-        """Return the folder `key`, or None where there is none."""
+        """Return the folder `key`, or None if it does not exist."""
         found: Registry | None = self
         for name in key.split("."):
             if found is None:
@@ -106,7 +106,7 @@ class Registry:
         """Return the folder `key`, made if it does not exist.
 
         Raises:
-            RegistryError: The key holds a character that XML cannot, or is too deep or too long.
+            RegistryError: The key has a character that XML cannot store, or is too deep or long.
         """
         found = self
         for name in key.split("."):
@@ -120,7 +120,7 @@ class Registry:
         return found
 
     def remove_folder(self, key: str) -> None:
-        """Remove the folder `key` with all that is in it; one that is not there is no error."""
+        """Remove the folder `key` with its content. A missing folder is no error."""
         folder, name = self._parent(key)
         if folder is not None:
             folder._folders.pop(name, None)
@@ -131,10 +131,10 @@ class Registry:
         self._folders.clear()
 
     def rename_folder(self, key: str, new_name: str) -> None:
-        """Rename the last part of the folder `key`, and replace any folder of that name.
+        """Rename the last part of the folder `key`. A folder of the new name is replaced.
 
         Raises:
-            RegistryError: There is no such folder, or the name holds a character that XML cannot.
+            RegistryError: The folder does not exist, or XML cannot store the new name.
         """
         folder, name = self._parent(key)
         if folder is None or name not in folder._folders:
@@ -157,7 +157,7 @@ class Registry:
 
     def walk(self) -> Iterator[tuple[str, str]]:
         """Yield every entry of the tree as its full key and value, in canonical order."""
-        # Not by generators in generators: each entry would come up through all levels.
+        # Nested generators would be slow: they pass each entry up through all levels.
         waiting = [("", self)]
         while waiting:
             prefix, folder = waiting.pop()
@@ -167,10 +167,10 @@ class Registry:
             waiting += [(f"{prefix}{name}.", one) for name, one in inner]
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both trees hold the same entries and folders, empty folders included."""
+        """Return whether both trees have the same entries and folders, also empty folders."""
         if not isinstance(other, Registry):
             return NotImplemented
-        # Not by comparing dictionaries of folders: that recurses, and two deep trees overflow.
+        # Comparing dictionaries of folders would recurse too deeply for deep trees.
         pairs = [(self, other)]
         while pairs:
             ours, theirs = pairs.pop()
@@ -197,12 +197,12 @@ class Registry:
         return (self.folder(path) if dot else self), name
 
 
-def _refuse_unwritable(what: str, text: str) -> None:
+def _refuse_unwritable(name: str, text: str) -> None:
     if text.isprintable():
-        return  # nearly always; compiling the pattern takes longer than all the rest of start-up
+        return  # the usual case; compiling the pattern would double the time of start-up
     found = re.search(_NOT_IN_XML, text)
     if found:
         raise RegistryError(
-            f"{what} holds the character {found.group()!r} at position {found.start()}, "
+            f"{name} holds the character {found.group()!r} at position {found.start()}, "
             "which no XML file can hold: remove it"
         )

@@ -1,7 +1,7 @@
-"""The XML form of a registry: its reader, and its canonical writer.
+"""The XML format of a registry: its reader, and its canonical writer.
 
-The form is that of ITK-SNAP's workspace files: ``<registry>`` with ``<folder key="…">`` and
-``<entry key="…" value="…"/>``, element and attribute names in any case, text between them ignored.
+ITK-SNAP's workspace files have ``<registry>`` with ``<folder key="…">`` and ``<entry key="…"
+value="…"/>``. Case of element and attribute names is ignored, and so is text between elements.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from snapws.registry import Registry
 from snapws.registry.tree import MAX_LEVELS
 from snapws.xml_parser import safe_parser
 
-#: What a file may have: bytes, and elements and attributes together. A workspace of 4,000 layers
-#: with all that ITK-SNAP writes of each has half of them; the parser takes up to a gigabyte.
+#: Limits of a file: bytes, and the sum of elements and attributes. A full workspace of 4,000 layers
+#: as saved by ITK-SNAP reaches half of them; parsing a file at the limits needs a gigabyte.
 MAX_BYTES = 64 << 20
 MAX_NODES = 5_000_000
 
@@ -33,8 +33,8 @@ _PROLOGUE = """\
 ]>
 """
 
-# White space other than a blank would come back from an attribute as a blank, so it is written as
-# a character reference; ITK-SNAP writes it raw and loses it.
+# XML readers turn white space in an attribute into blanks, so tabs and line ends are written as
+# character references. ITK-SNAP writes them raw and loses them.
 _ESCAPES = str.maketrans(
     {
         "&": "&amp;",
@@ -50,23 +50,23 @@ _ESCAPES = str.maketrans(
 
 
 class RegistryFile(NamedTuple):
-    """What a registry file holds: the tree, and the comments that stand before it."""
+    """The content of a registry file: the tree, and the comments before it."""
 
     registry: Registry
     comments: tuple[str, ...] = ()
 
 
 def parse(data: bytes, source: str) -> RegistryFile:
-    """Read the XML form, in whatever encoding it declares.
+    """Read the XML format, in the encoding that the file declares.
 
     Args:
-        data: The whole file.
-        source: What the messages call it, its path for example.
+        data: The complete content of the file.
+        source: The name of the file in messages, its path for example.
 
     Raises:
-        RegistryError: The data is empty, cut short, not well-formed, not a registry, larger than
-            `MAX_BYTES` or `MAX_NODES`, deeper than `MAX_LEVELS`, declares an entity or refers to
-            one that is not declared; the message gives line and reason.
+        RegistryError: The data is empty, truncated, not well-formed, not a registry, larger than
+            `MAX_BYTES` or `MAX_NODES`, deeper than `MAX_LEVELS`, or declares or uses an entity; the
+            message gives line and reason.
     """
     if not data.strip():
         raise RegistryError(f"{source}: the file is empty, not a registry")
@@ -96,10 +96,10 @@ def parse(data: bytes, source: str) -> RegistryFile:
 
 
 def to_bytes(registry: Registry, comments: tuple[str, ...] = ()) -> bytes:
-    """Write the canonical form: what ITK-SNAP writes, byte for byte.
+    """Return the canonical XML, byte for byte as ITK-SNAP writes it.
 
-    In a folder entries come first, then folders, each sorted by the bytes of the key; two spaces of
-    indent a level; UTF-8.
+    A folder has first its entries, then its folders, both sorted by the bytes of the key. Each
+    level is indented by two spaces. The encoding is UTF-8.
     """
     lines = ['<?xml version="1.0" encoding="UTF-8" ?>\n']
     lines += [f"<!--{comment}-->\n" for comment in comments]
@@ -130,7 +130,7 @@ def _read_folder(element: etree._Element, registry: Registry, source: str) -> No
 
 
 def _write_folder(registry: Registry, indent: str, lines: list[str]) -> None:
-    # Code points sort as their UTF-8 bytes do.
+    # Code points have the same order as their UTF-8 bytes.
     for key, value in sorted(registry.entries.items()):
         quoted = value.translate(_ESCAPES)
         lines.append(f'{indent}<entry key="{key.translate(_ESCAPES)}" value="{quoted}" />\n')
@@ -141,7 +141,7 @@ def _write_folder(registry: Registry, indent: str, lines: list[str]) -> None:
 
 
 def _refuse_huge(data: bytes, source: str) -> None:
-    """Refuse what would take more memory than a workspace is worth, before it is parsed."""
+    """Refuse a file that would need too much memory, before it is parsed."""
     nodes = data.count(b"<") + (data.count(b'"') + data.count(b"'")) // 2
     if len(data) > MAX_BYTES or nodes > MAX_NODES:
         raise RegistryError(
@@ -160,6 +160,6 @@ def _refuse_entities(
             f"{source}, line {line}: declares an XML entity, "
             "which no workspace needs: remove the declaration"
         )
-    # With an external DTD named, the parser drops an unknown entity with no more than a warning.
+    # If the file names an external DTD, the parser drops unknown entities with only a warning.
     for entry in parser.error_log.filter_types([etree.ErrorTypes.WAR_UNDECLARED_ENTITY]):
         raise RegistryError(f"{source}, line {entry.line}: {entry.message}")

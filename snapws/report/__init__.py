@@ -1,7 +1,7 @@
-"""A workspace as one page of HTML, which holds all that it shows and asks nobody for anything.
+"""A report about a workspace: one self-contained page of HTML that loads nothing from a network.
 
-What the page says is in `contents`, its slices in `slices`, its markup in `document`; its looks and
-its script are files beside them.
+`contents` makes the text of the page, `slices` its pictures, `document` its markup. Style sheet and
+script are files beside these modules.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from snapws.workspace import Workspace
 
 
 def write_report(workspace: Workspace, target: str | Path) -> None:
-    """Write a page of HTML about a workspace to a file, over an earlier page but nothing else.
+    """Write a page of HTML about a workspace. Only an earlier report is overwritten.
 
     Args:
-        workspace: The workspace; what is missing or damaged in it is shown on the page.
-        target: The page, a file, or a stream such as ``/dev/stdout``.
+        workspace: The workspace; its missing and corrupt files are shown on the page.
+        target: The file of the page, or a stream such as ``/dev/stdout``.
 
     Raises:
         WorkspaceError: The file exists and is not a report, or its folder does not exist.
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     refuse_overwriting(Path(target))  # before images are read
     save_page(report_page(workspace), Path(target))
@@ -87,7 +87,7 @@ def write_cohort_report(
 def report_page(workspace: Workspace) -> bytes:
     """Return a page of HTML about a workspace: slices, layers, labels, problems, archive, versions.
 
-    All images are read, as streams. What is missing or damaged is told of in the page; it is no
+    All images are read, as streams. Missing and corrupt files are shown on the page, and raise no
     error.
     """
     name, place = "New workspace", element("p", typed(str(workspace.folder)), class_="quiet")
@@ -106,7 +106,7 @@ def report_page(workspace: Workspace) -> bytes:
 
 
 def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
-    """Return the parts of the page that tell of the workspace itself; the first has a title."""
+    """Return the parts of the page about the workspace itself; the first has a title."""
     found = check_workspace(workspace)
 
     def having(*kinds: str) -> set[int]:
@@ -127,22 +127,22 @@ def sections(workspace: Workspace, title: str = "Workspace") -> list[Element]:
 
 
 def save_page(data: bytes, target: Path) -> None:
-    """Write a page to a file, over an earlier page but nothing else.
+    """Write a page to a file. Only an earlier report is overwritten.
 
     Raises:
-        WorkspaceError: As of `refuse_overwriting`.
-        OSError: It cannot be written.
+        WorkspaceError: The file exists and is not a report, or its folder does not exist.
+        OSError: The file cannot be written.
     """
     refuse_overwriting(target)
     write_bytes(target, data)
 
 
 def refuse_overwriting(target: Path) -> None:
-    """Raise an error if a page cannot be saved in a file, or would overwrite something else.
+    """Refuse a file that is not an earlier report, or that is in a missing folder.
 
     Raises:
         WorkspaceError: The file exists and is not a report, or its folder does not exist.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     if is_stream(target):
         return

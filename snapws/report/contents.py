@@ -1,4 +1,4 @@
-"""What a report says of a workspace, part by part."""
+"""The sections of a report about a workspace."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from snapws.workspace import FORMAT_VERSION, Workspace
 
 _PROGRAMS = ("snapws", "numpy", "nibabel", "lxml", "Pillow", "SimpleITK")
 
-#: Of so many segmentations a page has the volumes of their labels.
+#: The most segmentations with volumes of labels on a page.
 MOST_TABLES = 100
 
 _YES = {True: "yes", False: "no"}
@@ -63,7 +63,7 @@ _KINDS = {
 
 
 def notice(texts: str) -> Element:
-    """Return the line that warns whose texts, besides paths, a page contains."""
+    """Return the line that warns of the paths and other texts on a page."""
     return element(
         "p",
         f"This page shows file names and paths of this machine and {texts}: do not pass it on as "
@@ -74,7 +74,7 @@ def notice(texts: str) -> Element:
 
 
 def summary(workspace: Workspace, found: Sequence[Problem], title: str) -> Element:
-    """Return what a workspace is, in a few numbers."""
+    """Return the summary of a workspace: a few numbers."""
     pairs: list[tuple[str, Cell]] = [
         ("Image layers", len(workspace.layers())),
         ("Segmentations", len(workspace.layers(role=Role.SEGMENTATION))),
@@ -90,7 +90,7 @@ def summary(workspace: Workspace, found: Sequence[Problem], title: str) -> Eleme
 
 
 def problems(found: Sequence[Problem]) -> Element:
-    """List missing files, and what else is wrong."""
+    """Return the section with missing files and other problems."""
     title = "Missing files and other problems"
     if not found:
         well = "Every file is there and can be read to its end; segmentations fit the main image."
@@ -106,7 +106,7 @@ def _what(problem: Problem) -> str:
 
 
 def layers(workspace: Workspace) -> Element:
-    """List image layers and mesh layers."""
+    """Return the section with image and mesh layers."""
     columns = (
         *("Layer", "Role", "Nickname", "Tags", "File", "Size", "Spacing, mm"),
         *("Type", "Axes", "Transform"),
@@ -141,9 +141,9 @@ def layers(workspace: Workspace) -> Element:
 
 
 def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
-    """List the labels, with the volume that each has in each segmentation.
+    """Return the section with the labels and their volumes in each segmentation.
 
-    A voxel has the volume of one of the main image.
+    Voxels of segmentations have the size of the main image's voxels.
 
     Args:
         workspace: The workspace.
@@ -186,7 +186,7 @@ def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:
 
 
 def _main_header(workspace: Workspace, unreadable: Collection[int]) -> ImageHeader | None:
-    """Return the header of the main image, if that can be read and gives a place."""
+    """Return the header of the main image, if it can be read and its affine is valid."""
     try:
         main = workspace.main
         header = None if main.number in unreadable else main.header()
@@ -198,11 +198,11 @@ def _main_header(workspace: Workspace, unreadable: Collection[int]) -> ImageHead
 
 
 def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
-    """Return the section on what an archive would keep and remove; see `snapws.archive`.
+    """Return the section about the kept and removed entries of an archive; see `snapws.archive`.
 
     Args:
         workspace: The workspace.
-        found: What is wrong with its files.
+        found: The problems of its files.
     """
     title = "What an archive would keep and remove"
     try:
@@ -215,7 +215,7 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
     for one in written:
         draft.registry[one.key] = NEUTRAL_ROOT
     refused = {one.where: one.refused for one in written if one.refused}
-    # A mesh that ITK-SNAP cannot open may well be archived.
+    # A mesh that ITK-SNAP cannot open can still be archived.
     meshes = {one.where for one in found if one.kind == "mesh"} - refused.keys()
     hindered = {where: why for where, why in hindered.items() if where not in meshes} | refused
     texts = sorted(kept_texts(draft.registry), key=_in_order)
@@ -268,7 +268,7 @@ def archive(workspace: Workspace, found: Sequence[Problem]) -> Element:
 
 
 def versions(workspace: Workspace | None = None) -> Element:
-    """Return the section on what made the page, from what, and when."""
+    """Return the section with the versions of software and format, and the time."""
     pairs: list[tuple[str, Cell]] = [("Page made", instant(datetime.now(timezone.utc)))]
     if workspace is not None:
         known = workspace.registry.get("Version") or "none given"
@@ -337,11 +337,11 @@ def _tags(layer: Layer | MeshLayer) -> Element:
 
 def _volumes(name: str, known: dict[int, Label], volumes: LabelVolumes) -> Element:
     several = len(volumes.voxels) > 1
-    # As many as tell one voxel from none, by two digits; one at least.
+    # Enough decimals for two digits of one voxel's volume, and at least one.
     decimals = max(1, 1 - math.floor(math.log10(volumes.voxel_volume or 1)))
     found: list[tuple[int, int, int]] = []
     for time_point, counts in enumerate(volumes.voxels, 1):
-        # Of several time points, only what is there: every label at every one would fill pages.
+        # With several time points, list only labels with voxels: all would fill pages.
         listed = {*counts} if several else {*known, *counts}
         found += [(time_point, index, counts.get(index, 0)) for index in sorted(listed - {0})]
     columns = (
@@ -375,14 +375,14 @@ def _label(label: Label | None) -> tuple[Cell, Cell, Cell]:
 
 
 class _Archived(NamedTuple):
-    """A file as an archive takes it.
+    """A file that an archive would store.
 
     Attributes:
-        where: What it is of, as `check` names it.
-        key: That of its path.
+        where: The layer of the file, as named by `check`.
+        key: The registry key of its path.
         file: Its present path.
         becomes: Its name in the archive.
-        refused: Why an archive does not take it; else empty.
+        refused: Why an archive refuses the file; empty if it is archived.
     """
 
     where: str
@@ -410,13 +410,13 @@ def _archived(workspace: Workspace, hindered: dict[str, str]) -> Iterator[_Archi
 
 
 def _in_order(one: KeptText) -> tuple[str, list[tuple[int, str]]]:
-    """Return a sort key: by kind, then by key, numbers by their value."""
+    """Return a sort key: first the kind, then the key, with numbers in numeric order."""
     parts = re.findall("[0-9]+|[^0-9]+", one.key)
     return one.kind, [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _from_here(workspace: Workspace, file: str) -> str:
-    """Return a path relative to the folder of a workspace, which the page's head names."""
+    """Return a path relative to the folder of a workspace, which the page's header names."""
     path = Path(file)
     below = path.is_relative_to(workspace.folder)
     return path.relative_to(workspace.folder).as_posix() if below else file

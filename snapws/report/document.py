@@ -1,7 +1,7 @@
-"""A page of HTML in one file: its elements, and what it may do.
+"""The elements of a self-contained page of HTML, and its content security policy (CSP).
 
-Text enters a page through `element` only, which keeps it text, whoever wrote it. The page asks
-nobody for anything, and runs nothing but the script that comes with this package.
+All text enters a page through `element`, which escapes it. The page loads nothing from a network,
+and runs only the script of this package.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Element = etree._Element
 Content = str | Element
 Cell = str | int | Element
 
-#: How much of one text is shown, in characters, and of one table, in rows.
+#: Limits: characters of one text, rows of one table.
 MOST_TEXT = 10_000
 MOST_ROWS = 2000
 
-#: Stands in the head of every page that is made here.
+#: The mark in the head of every report.
 MARK = b'<meta name="generator" content="snapws">'
 
-# Line ends; and what scripts that join their letters, and joined pictographs, are not readable
+# Line ends, and characters without which joined scripts and joined pictographs are not readable
 # without.
 _KEPT = "\n\u200c\u200d"
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 class Number(str):
-    """A number as it is to be shown: an index, without commas; a measure, with its decimals."""
+    """A formatted number: an index without commas, or a measure with its decimals."""
 
     __slots__ = ()
 
@@ -42,11 +42,10 @@ def element(name: str, /, *content: Content | None, **attributes: str) -> Elemen
     """Make an element.
 
     Args:
-        name: Its name.
-        content: Texts and elements, in order; None is left out. Of a text, what is no sign but
-            steers the page (control characters, changes of direction) becomes the sign of
-            something unreadable; line ends stay.
-        attributes: Its attributes: ``class_`` is class, ``aria_label`` aria-label.
+        name: The name of the element.
+        content: Texts and elements, in order; None is left out. In texts, control characters and
+            changes of direction become the replacement character; line ends stay.
+        attributes: The attributes: ``class_`` is class, ``aria_label`` aria-label.
     """
     made = etree.Element(name)
     for key, value in attributes.items():
@@ -63,17 +62,17 @@ def element(name: str, /, *content: Content | None, **attributes: str) -> Elemen
 
 
 def typed(text: str) -> Element:
-    """Return a typed text as HTML, isolated so that its direction changes nothing around it."""
+    """Return a typed text as HTML, isolated so that its direction affects no other text."""
     return element("bdi", text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} … (cut)")
 
 
 def lines(text: str) -> Element:
-    """Return a text that somebody typed with its lines."""
+    """Return a typed text as HTML with line breaks."""
     return element("span", typed(text), class_="lines")
 
 
 def instant(time: datetime) -> Element:
-    """Return a time, in that of this place."""
+    """Return a time in the local time zone."""
     here = time.astimezone()
     return element("time", f"{here:%Y-%m-%d %H:%M:%S}", datetime=here.isoformat(timespec="seconds"))
 
@@ -98,7 +97,7 @@ def paragraph(*content: Content, class_: str = "") -> Element:
 
 
 def facts(pairs: Iterable[tuple[str, Cell]]) -> Element:
-    """Make a list of names, each with what it stands for."""
+    """Make a list of names and their values."""
     rows = [element("div", element("dt", name), element("dd", _shown(one))) for name, one in pairs]
     return element("dl", *rows)
 
@@ -109,15 +108,15 @@ def table(
     rows: Sequence[Sequence[Cell]],
     count: int = 0,
 ) -> Element:
-    """Make a table; the first cell of a row names it, numbers stand below each other.
+    """Make a table. The first cell of a row is its heading, and numbers are aligned.
 
-    Of more than `MOST_ROWS` rows, it says how many are left out.
+    After `MOST_ROWS` rows, the table says how many are left out.
 
     Args:
-        caption: What stands above it.
+        caption: The caption above the table.
         columns: The headings.
         rows: The cells, row by row.
-        count: How many rows there would be, where no more were made than are shown.
+        count: The total number of rows, if `rows` holds only the shown ones.
     """
     left_out = max(count, len(rows)) - MOST_ROWS
     more = f" ({left_out:,} more are not shown)" if left_out > 0 else ""
@@ -139,7 +138,7 @@ def table(
         element("thead", element("tr", *head)),
         element("tbody", *body),
     )
-    # Wide tables move sideways, by keyboard, too.
+    # Wide tables can be scrolled, also by keyboard.
     return element(
         "div", made, class_="scroll", tabindex="0", role="region", aria_label=f"Table: {caption}"
     )
@@ -151,13 +150,13 @@ def page(
     sections: Sequence[Element],
     parts: Sequence[str] = ("report",),
 ) -> bytes:
-    """Return the file of a page.
+    """Return the complete HTML of a page.
 
     Args:
-        title: Its title.
-        header: What stands above all sections, its main heading first.
-        sections: Its sections.
-        parts: The names of its style sheets and scripts in this package, without their endings.
+        title: The title of the page.
+        header: The elements above all sections, the main heading first.
+        sections: The sections.
+        parts: The names of the page's style sheets and scripts in this package, without extension.
     """
     style = "".join(_part(f"{name}.css") for name in parts)
     script = "".join(_part(f"{name}.js") for name in parts)
@@ -173,7 +172,7 @@ def page(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        # Else a browser would ask for one.
+        # Else a browser would request an icon.
         element("link", rel="icon", href="data:,"),
         element("title", title),
         _raw("style", style),
@@ -212,7 +211,7 @@ def _kind(cell: Cell) -> dict[str, str]:
 
 
 def _part(name: str) -> str:
-    """Read a file of this package, its line ends as a browser takes them, which count in a hash."""
+    """Read a file of this package with line ends as in a browser, which the CSP's hashes need."""
     return (files(__package__) / name).read_text("utf-8").replace("\r\n", "\n")
 
 
@@ -222,7 +221,7 @@ def _hash(text: str) -> str:
 
 
 def _raw(name: str, text: str) -> Element:
-    """Make an element whose text no browser takes for markup."""
+    """Make a style or script element: its text is not escaped."""
     made = etree.Element(name)
     made.text = text
     return made

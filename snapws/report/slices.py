@@ -1,4 +1,4 @@
-"""The slices of a workspace, to go through in a page."""
+"""The slices of a workspace on a page, with sliders."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from snapws.workspace import Workspace
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-#: Of each view at most so many slices, their longest side so many pixels. Where layers have more
-#: components in all than `MOST_WHOLE`, there are fewer slices, and no more work.
+#: The most slices of each view, and the pixels of their longest side. If layers have more
+#: components in all than `MOST_WHOLE`, there are fewer slices, which limits the work.
 MOST_SLICES = 48
 SIZE = 256
 MOST_WHOLE = 10
 
-#: What all pictures of a page may come to, in characters: a page stays below 10 MB.
+#: The greatest size of all pictures of a page, in characters: a page stays below 10 MB.
 BUDGET = 7_500_000
 
-#: Meshes that are named where a page says that they are not drawn.
+#: The most meshes to name in the remark that meshes are not drawn.
 MOST_NAMED = 100
 
 _LONGEST = 1.5  # of a picture, its longer side in shorter ones
@@ -49,14 +49,14 @@ _DIRECTIONS = {
 
 
 def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
-    """Return the three views of a workspace, each with a slider, and what is to be said of them.
+    """Return the three views of a workspace, each with a slider, and remarks about them.
 
-    Where there is no picture, it is said why.
+    If a picture cannot be drawn, a remark gives the reason.
 
     Args:
         workspace: The workspace.
-        undrawable: Numbers of the layers that are missing, damaged or cannot be drawn as their
-            settings say; they are left out.
+        undrawable: Numbers of the layers that are left out: missing or corrupt ones, and those with
+            invalid display settings.
     """
     usable = [layer for layer in workspace.layers() if layer.number not in undrawable]
     remarks = []
@@ -131,7 +131,7 @@ def _tiles(scene: Scene, layers: Sequence[Layer], undrawable: Collection[int]) -
 
 
 def _drawn(scene: Scene) -> Element:
-    """Return the text on what the pictures show."""
+    """Return the text about the layers in the pictures."""
     names = [
         f"{layer.number:03d} {layer.nickname or PurePath(layer.file).name}"
         for layer in scene.layers
@@ -141,12 +141,12 @@ def _drawn(scene: Scene) -> Element:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Return a file as an address that holds it."""
+    """Return the content of a file as a ``data:`` URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def webp(pictures: Iterable[Any], quality: int) -> list[str]:
-    """Return pictures of Pillow as addresses that hold them."""
+    """Return pictures of Pillow as ``data:`` URLs."""
     found = []
     for picture in pictures:
         file = io.BytesIO()
@@ -187,7 +187,7 @@ def _views(scene: Scene) -> list[Element]:
 
 
 def _framed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Put what is long and narrow into the middle of black: a page has it one column wide."""
+    """Put a long and narrow picture into the middle of a black one, for a column of the page."""
     height, width = picture.shape[:2]
     high, wide = max(height, round(width / _LONGEST)), max(width, round(height / _LONGEST))
     top, left = (high - height) // 2, (wide - width) // 2
@@ -196,7 +196,7 @@ def _framed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _chosen(length: int, start: int, most: int = MOST_SLICES) -> range:
-    """Choose slices at even distances, at most so many, among them the one to begin with."""
+    """Choose slices at even distances, at most so many, including the first one to show."""
     step = -(-length // most)
     return range(start % step, length, step)
 
@@ -276,6 +276,6 @@ def _words(letters: str) -> str:
 
 
 def _bar(width: float) -> tuple[str, float]:
-    """Return a round length, at most a third of a picture's width in mm, and its share of that."""
+    """Return the length of a scale bar in mm, at most a third of the width, and its share of it."""
     length = round_length(width / 3)
     return f"{length:g} mm", float(length / width)

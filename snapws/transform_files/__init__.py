@@ -1,8 +1,8 @@
-"""Transform files of other programs: which form a file has, and what it says of a layer.
+"""Transform files of other programs: their formats, readers and writers.
 
-A file is recognised by its content. What is read is always the map from RAS mm of the main image to
-RAS mm of the layer, the direction in which images are resampled: the main image is the reference
-(or fixed image), the layer the moving one.
+A file is recognised by its content. The transform read is always the map from RAS mm of the main
+image to RAS mm of the layer, as resampling needs it: the main image is the reference (or fixed
+image), the layer is the moving image.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from snapws.layers import Layer
     from snapws.transform_files.grids import Array, Grid
 
-#: Forms that are read; ``flirt`` and ``fsl`` are one.
+#: Formats that are read; ``flirt`` and ``fsl`` are the same.
 Format = Literal["ras", "itk", "flirt", "fsl", "lta", "dat"]
 
-#: Forms that are written.
+#: Formats that are written.
 WrittenFormat = Literal["ras", "itk", "flirt", "fsl", "lta"]
 
 _MAX_TEXT = 1 << 20
@@ -33,12 +33,12 @@ _MAX_HDF5 = 64 << 20
 
 @dataclass(frozen=True)
 class TransformFile:
-    """What a file says of a layer.
+    """The transform in a file.
 
     Attributes:
         matrix: From RAS mm of the main image to RAS mm of the layer.
-        format: The form that the file was taken for.
-        remark: What a person should know who did not say the form, one line; or nothing.
+        format: The format of the file.
+        remark: One line for the user if the format was assumed; may be empty.
     """
 
     matrix: Matrix
@@ -48,10 +48,10 @@ class TransformFile:
 
 @dataclass(frozen=True)
 class Images:
-    """The two images that a registration was run with.
+    """The two images of a registration.
 
-    Without a path of its own, the moving image is the layer, and the reference the main image; of
-    an inverse, the other way round.
+    By default, the moving image is the layer, and the reference is the main image; if `inverse`,
+    they are swapped.
     """
 
     layer: Layer
@@ -82,7 +82,7 @@ def read(
     path: str | Path,
     layer: Layer,
     *,
-    format: Format | None = None,  # noqa: A002 - what the option is called
+    format: Format | None = None,  # noqa: A002 - as the option is called
     moving: str | Path | None = None,
     reference: str | Path | None = None,
     inverse: bool = False,
@@ -90,19 +90,20 @@ def read(
     """Read a transform file for a layer; see `Layer.read_transform`.
 
     Raises:
-        TextFileError: The file is of no form that is known, damaged, of a transform that is not
-            linear or has no inverse, or a bare matrix that is not plausible as RAS.
+        TextFileError: The file is corrupt, its format unknown, its transform not linear or without
+            an inverse, or a bare matrix is not plausible as RAS.
         InvalidValue: `format` is not a `Format`.
-        ImageError: An image that the form depends on cannot be read.
-        LayerFileMissing: Such an image does not exist.
-        WorkspaceError: The file cannot be read, or takes SimpleITK, which is not installed.
+        ImageError: An image that the format depends on cannot be read.
+        LayerFileMissing: An image that the format depends on does not exist.
+        WorkspaceError: The file cannot be read, or needs SimpleITK, which is not installed.
     """
     if format is not None and format not in get_args(Format):
-        raise InvalidValue(f"{format!r} is not a form of transform: {', '.join(get_args(Format))}")
+        known = ", ".join(get_args(Format))
+        raise InvalidValue(f"{format!r} is not a format of transforms: use {known}")
     data = _content(path)
     found = _recognised(data)
     if format is not None and not _is_allowed(found, format):
-        raise TextFileError(f"{path}: it is of the form {found}, not {format}")
+        raise TextFileError(f"{path}: its format is {found}, not {format}")
     images = Images(layer, moving, reference, inverse)
     matrix, remark = _matrix(data, path, found, format, images)
     if inverse:
@@ -116,14 +117,13 @@ def read(
 
 
 def read_itk_or_ras(path: str | Path) -> Matrix:
-    """Read a transform file that says all by itself: 16 numbers, taken as RAS, or one of ITK.
+    """Read a transform file as ``itksnap-wt`` does: 16 numbers, which are RAS, or an ITK transform.
 
-    This is the reading of ``itksnap-wt``. `Layer.read_transform` reads more, and refuses what is
-    not meant so.
+    `Layer.read_transform` reads more formats, and refuses a matrix that is not plausible as RAS.
 
     Raises:
-        TextFileError: The file is neither, or of an ITK transform that is not linear in 3-D.
-        WorkspaceError: The file cannot be read, or takes SimpleITK, which is not installed.
+        TextFileError: The file has another format, or its transform is not linear in 3-D.
+        WorkspaceError: The file cannot be read, or needs SimpleITK, which is not installed.
     """
     data = _content(path)
     if _is_itk(data):
@@ -137,26 +137,26 @@ def to_text(
     *,
     inverse: bool = False,
 ) -> str:
-    """Return the transform of a layer as a file of another program; see `read`.
+    """Return the transform of a layer as text, in the file format of another program; see `read`.
 
     Raises:
-        TextFileError: It has no inverse, which the form or the direction needs.
+        TextFileError: The format or the direction needs an inverse, and the transform has none.
         InvalidValue: `format` is not a `WrittenFormat`, or a stored element is not a number.
-        ImageError: An image that the form depends on cannot be read.
-        LayerFileMissing: Such an image does not exist.
+        ImageError: An image that the format depends on cannot be read.
+        LayerFileMissing: An image that the format depends on does not exist.
     """
     if format not in get_args(WrittenFormat):
         names = ", ".join(get_args(WrittenFormat))
-        raise InvalidValue(f"{format!r} is not a form of transform that is written: {names}")
-    what = f"the transform of layer {layer.number:03d}"
+        raise InvalidValue(f"{format!r} is not a written format of transforms: use {names}")
+    source = f"the transform of layer {layer.number:03d}"
     matrix: Matrix = tuple(map(tuple, layer.transform.tolist()))
     if inverse:
-        matrix = _inverted(matrix, what)
+        matrix = _inverted(matrix, source)
     if format == "ras":
         return transforms.format_file(matrix)
     if format == "itk":
         return itk.to_text(matrix)
-    _refuse_singular(matrix, what)
+    _refuse_singular(matrix, source)
     from snapws.transform_files import freesurfer, fsl
 
     moving, reference = Images(layer, inverse=inverse).grids()
@@ -179,12 +179,12 @@ def _content(path: str | Path) -> bytes:
         raise TextFileError(f"{path}: {error.strerror}") from None
     except ValueError:
         raise TextFileError("the name of the transform file is not valid") from None
-    if what := stand_ins.of_content(data):
-        raise TextFileError(f"{path}: {what}")
+    if placeholder := stand_ins.of_content(data):
+        raise TextFileError(f"{path}: {placeholder}")
     if len(data) > most:
         raise TextFileError(
-            f"{path}: more than {most >> 20} MiB: not a linear transform, which is a few numbers "
-            "and all that a layer can have"
+            f"{path}: more than {most >> 20} MiB: not a linear transform, which has only a few "
+            "numbers; a layer can have no other"
         )
     return data
 
@@ -261,37 +261,39 @@ def _lta(words: str, path: str | Path, images: Images) -> Matrix:
     try:
         is_reversed = lta.is_reversed(*images.grids())
     except (ImageError, LayerFileMissing):
-        is_reversed = False  # the map is in the file; only its direction cannot be compared
+        is_reversed = False  # the file has the map, but its direction cannot be checked
     if is_reversed:
-        way_out = "leave out --inverse" if images.inverse else "say --inverse"
+        way_out = "leave out --inverse" if images.inverse else "use --inverse"
         raise TextFileError(
-            f"{path}: its source is the reference and its destination the moving image: it leads "
-            f"the other way; {way_out}"
+            f"{path}: the transform is reversed: its source is the reference, and its destination "
+            f"is the moving image: {way_out}"
         )
     return _inverted(_rows(lta.ras, path), path)
 
 
 def _check_as_ras(path: str | Path, data: bytes, matrix: Matrix, images: Images) -> str:
-    """Return the remark about a bare matrix that was taken as RAS.
+    """Return the remark about a bare matrix that is read as RAS.
 
     Raises:
-        TextFileError: It is plausible that it is something else.
+        TextFileError: The matrix is probably not RAS.
     """
     from snapws.transform_files import fsl, placement
 
-    taken = f"{path}: taken as a RAS matrix, the form of c3d and greedy"
+    taken = f"{path}: read as a RAS matrix, the format of c3d and greedy"
     way_out = (
-        "snapws transform set takes it with --format ras if c3d or greedy wrote it, with --format "
-        "flirt if FLIRT did"
+        "use snapws transform set with --format ras if c3d or greedy wrote it, with --format flirt "
+        "if FLIRT did"
     )
     if why := fsl.hint(Path(path), data):
-        raise TextFileError(f"{path}: a 4x4 matrix, and {why}: {way_out}")
+        raise TextFileError(
+            f"{path}: the format of the 4x4 matrix is unclear, since {why}: {way_out}"
+        )
     try:
         layer, main = Images(images.layer).grids()
     except (ImageError, LayerFileMissing):
-        return f"{taken}, and not compared with the images, which cannot be read"
+        return f"{taken}; this was not checked, since the images cannot be read"
     if why := placement.doubt(_array(matrix), layer, main):
-        raise TextFileError(f"{path}: a 4x4 matrix, and taken as RAS it {why}: {way_out}")
+        raise TextFileError(f"{path}: the 4x4 matrix, read as RAS, {why}: {way_out}")
     return f"{taken} (of FLIRT: --format flirt)"
 
 
@@ -306,7 +308,7 @@ def _array(matrix: Matrix) -> Array:
 
 def _rows(matrix: Array, path: str | Path) -> Matrix:
     rows = matrix.tolist()
-    # A product of affine matrices; the last row is so but for rounding, if the file's is.
+    # The last row of a product of affine matrices is 0 0 0 1 except for rounding.
     if max(abs(rows[3][j] - transforms.IDENTITY[3][j]) for j in range(4)) > 1e-9:
         raise TextFileError(f"{path}: an affine transform's last row is 0 0 0 1")
     try:
@@ -315,13 +317,13 @@ def _rows(matrix: Array, path: str | Path) -> Matrix:
         raise TextFileError(f"{path}: {error}") from None
 
 
-def _inverted(matrix: Matrix, what: str | Path) -> Matrix:
+def _inverted(matrix: Matrix, source: str | Path) -> Matrix:
     import numpy as np
 
-    _refuse_singular(matrix, what)
-    return _rows(np.asarray(np.linalg.inv(_array(matrix)), dtype=np.float64), what)
+    _refuse_singular(matrix, source)
+    return _rows(np.asarray(np.linalg.inv(_array(matrix)), dtype=np.float64), source)
 
 
-def _refuse_singular(matrix: Matrix, what: str | Path) -> None:
+def _refuse_singular(matrix: Matrix, source: str | Path) -> None:
     if not transforms.has_inverse(matrix):
-        raise TextFileError(f"{what}: the matrix has no inverse: no image can be placed by it")
+        raise TextFileError(f"{source}: the matrix has no inverse: no image can be placed by it")

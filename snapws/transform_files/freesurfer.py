@@ -1,10 +1,10 @@
 """Transforms of FreeSurfer: LTA, and ``register.dat`` of tkregister.
 
 An LTA holds the grids of both of its volumes, and maps points of the source to points of the
-destination, in RAS mm or in voxels. ``register.dat`` maps FreeSurfer's mm
-of the reference (the anatomical scan) to those of the moving image (the functional one). These
-are millimetres from the middle of the image along its axes, x to the left, y to the top and z to
-the front of a volume of FreeSurfer (its documentation, "CoordinateSystems").
+destination, in RAS mm or in voxels. ``register.dat`` maps FreeSurfer's mm of the reference (the
+anatomical scan) to FreeSurfer's mm of the moving image (the functional one). These are millimetres
+from the middle of the image along its axes: x to the left, y to the top and z to the front of a
+volume of FreeSurfer (its documentation, "CoordinateSystems").
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 _VOXELS, _RAS = "0", "1"
 _GEOMETRY = ("volume", "voxelsize", "xras", "yras", "zras", "cras")
-# In what NiTransforms writes, the matrix is right and the names of the two volumes are exchanged.
+# NiTransforms writes the right matrix, but exchanges the names of the two volumes.
 _EXCHANGED = "created by NiTransforms"
 
 
 @dataclass(frozen=True)
 class Volume:
-    """The grid that an LTA states for one of its volumes.
+    """The grid of a volume in an LTA.
 
     Attributes:
         shape: Voxels along x, y, z.
@@ -46,7 +46,7 @@ class Volume:
     affine: Array
 
     def is_of(self, grid: Grid) -> bool:
-        """Return whether an image has this grid, to a tenth of a voxel at its corners."""
+        """Return whether an image has this grid; its corners may differ by a tenth of a voxel."""
         if self.shape != grid.shape:
             return False
         apart = np.linalg.norm(geometry.corners(grid.shape) @ (self.affine - grid.affine).T, axis=1)
@@ -55,11 +55,11 @@ class Volume:
 
 @dataclass(frozen=True)
 class Lta:
-    """What an LTA file states.
+    """The content of an LTA file.
 
     Attributes:
         ras: 4x4, from RAS mm of the source to RAS mm of the destination.
-        source: The grid of the source, the image that moves; None where the file has none.
+        source: The grid of the moving image; None if the file has none.
         destination: The grid of the reference.
     """
 
@@ -68,7 +68,7 @@ class Lta:
     destination: Volume | None
 
     def is_reversed(self, moving: Grid, reference: Grid) -> bool:
-        """Return whether the file's volumes are the two images, the other way round."""
+        """Return whether the file's source and destination are the two images, swapped."""
         if self.source is None or self.destination is None:
             return False
         is_right = self.source.is_of(moving) and self.destination.is_of(reference)
@@ -76,12 +76,12 @@ class Lta:
 
 
 def is_lta(words: str) -> bool:
-    """Return whether a text is of an LTA file."""
+    """Return whether a text is an LTA file."""
     return re.search(r"^\s*nxforms\s*=", words[:4000], re.MULTILINE) is not None
 
 
 def is_register_dat(words: str) -> bool:
-    """Return whether a text is of a ``register.dat``: four lines, a matrix, and a rounding."""
+    """Return whether a text is a ``register.dat``: four lines, a matrix, and a rounding mode."""
     counts = [len(line.split()) for line in words.splitlines() if line.strip()]
     return counts[:8] == [1, 1, 1, 1, 4, 4, 4, 4] and len(counts) <= 9
 
@@ -90,7 +90,7 @@ def parse_lta(words: str, path: str | Path) -> Lta:
     """Read an LTA file.
 
     Raises:
-        TextFileError: It is damaged, of several transforms, or of a type that is not known.
+        TextFileError: The file is corrupt, holds several transforms, or its type is unknown.
     """
     lines = [line.partition("#")[0].strip() for line in words.splitlines()]
     lines = [line for line in lines if line]
@@ -110,21 +110,21 @@ def parse_register_dat(words: str, path: str | Path) -> Array:
     """Read the matrix of a ``register.dat``.
 
     Raises:
-        TextFileError: It holds something else than finite numbers.
+        TextFileError: The file does not hold finite numbers.
     """
     lines = [line for line in words.splitlines() if line.strip()]
     return _matrix(lines[4:8], path)
 
 
 def from_register_dat(matrix: Array, moving: Grid, reference: Grid) -> Array:
-    """Convert the matrix to the map from RAS mm of the reference to RAS mm of the moving."""
+    """Convert the matrix to the map from RAS mm of the reference to RAS mm of the moving image."""
     to_moving = moving.affine @ np.linalg.inv(own_mm(moving.shape, moving.sizes))
     from_reference = own_mm(reference.shape, reference.sizes) @ np.linalg.inv(reference.affine)
     return np.asarray(to_moving @ matrix @ from_reference)
 
 
 def to_lta(ras: Array, moving: Grid, reference: Grid) -> str:
-    """Return the map from RAS mm of the reference to RAS mm of the moving image as an LTA file."""
+    """Return an LTA file for the map from RAS mm of the reference to RAS mm of the moving image."""
     matrix = np.linalg.inv(ras)
     rows = [" ".join(format_number(float(value)) for value in row) for row in matrix]
     return "\n".join(

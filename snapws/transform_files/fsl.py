@@ -19,14 +19,14 @@ from snapws.transforms import Matrix
 if TYPE_CHECKING:
     from snapws.transform_files.grids import Array, Grid
 
-#: Names of files that FSL's programs write a FLIRT matrix to, or that say so themselves.
+#: Names of FLIRT matrices that FSL's programs write, or that contain the word.
 _NAMES = re.compile(
     r"flirt|fsl|(^|[^a-z])(feat|melodic|bbr)([^a-z]|$)"
     r"|^(example_func|highres|standard|initial_highres|diff|str|struct|nodif)\w*2\w+\.mat$"
     r"|^MAT_\d{4}$",
     re.IGNORECASE,
 )
-#: Names of files beside it, and of folders around it, that only FSL's programs make.
+#: Names of neighbouring files and of parent folders that only FSL's programs make.
 _NEIGHBOURS = re.compile(r"flirt|^design\.(fsf|mat|con)$|\.ecclog$|^MAT_\d{4}$", re.IGNORECASE)
 _FOLDERS = re.compile(r"\.(feat|gfeat|ica|anat|bedpostX)$|flirt|fsl", re.IGNORECASE)
 
@@ -35,19 +35,19 @@ _ROWS = re.compile(rb"(\s*([-+.\deE]+  ){4}\r?\n){4}\s*")
 
 
 def to_ras(matrix: Matrix, moving: Grid, reference: Grid) -> Array:
-    """Convert a FLIRT matrix to the map from RAS mm of the reference to RAS mm of the moving."""
+    """Convert a FLIRT matrix to the map from the reference to the moving image, both in RAS mm."""
     inverse = np.linalg.inv(np.array(matrix))
     return _from_fsl(moving) @ inverse @ np.linalg.inv(_from_fsl(reference))
 
 
 def from_ras(ras: Array, moving: Grid, reference: Grid) -> Array:
-    """Convert the map from RAS mm of the reference to RAS mm of the moving image to FLIRT's."""
+    """Convert the map from the reference to the moving image, both in RAS mm, to a FLIRT matrix."""
     inverse = np.linalg.inv(ras)
     return np.linalg.inv(_from_fsl(reference)) @ inverse @ _from_fsl(moving)
 
 
 def hint(path: Path, data: bytes) -> str:
-    """Return what says that FLIRT wrote a file: its form, its name, its neighbours; or nothing."""
+    """Return a sign that FLIRT wrote a file: its format, name or neighbours; empty without one."""
     if _ROWS.fullmatch(data):
         return "it is written as FLIRT writes"
     if _NAMES.search(path.name):
@@ -71,5 +71,5 @@ def _from_fsl(grid: Grid) -> Array:
 def _names(folder: Path) -> Iterable[str]:
     try:
         return [one.name for one in folder.iterdir()]
-    except OSError:  # a folder that one may not list says nothing
+    except OSError:  # a folder that cannot be listed gives no sign
         return []

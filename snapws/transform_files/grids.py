@@ -1,4 +1,4 @@
-"""The grid of an image, as far as the files of FSL and FreeSurfer depend on it."""
+"""The grids of images, which transform files of FSL and FreeSurfer depend on."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """Size and place of an image.
+    """The size and affine of an image.
 
     Attributes:
         path: The file.
         shape: Voxels along x, y, z.
         sizes: Sizes of a voxel along x, y, z, in mm.
-        affine: 4x4, from voxel indices to RAS mm, as ITK-SNAP takes it.
-        is_mirrored: Whether FSL counts x from the other end: not in a radiological image.
+        affine: 4x4, from voxel indices to RAS mm, as ITK-SNAP reads it.
+        is_mirrored: Whether FSL counts x from the other end, as in an image that is not
+            radiological.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class Grid:
         return max(n * size for n, size in zip(self.shape, self.sizes, strict=True))
 
     def distance(self, point: Array) -> float:
-        """Return by how many mm a point, in RAS mm, is outside of the image; 0 inside."""
+        """Return the distance of a point (RAS mm) from the image in mm; 0 inside."""
         voxel = np.linalg.solve(self.affine[:3, :3], point - self.affine[:3, 3])
         inside = np.clip(voxel, -0.5, np.array(self.shape) - 0.5)
         return float(np.linalg.norm(self.affine[:3, :3] @ (voxel - inside)))
@@ -69,9 +70,9 @@ def read(path: str | Path) -> Grid:
 
 
 def _is_mirrored(nifti: Nifti1Header) -> bool:
-    """Return whether FSL takes the image as neurological: by the sform, else by the qform.
+    """Return whether the image is neurological for FSL: by the sform, else by the qform.
 
-    Without any form FSL takes it as radiological.
+    Without either, it is radiological.
     """
     if int(nifti["sform_code"]) > 0:
         form = nifti.get_sform()

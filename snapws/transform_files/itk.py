@@ -1,9 +1,9 @@
-"""Linear transforms of ITK: the text form, and what the parameters of each type mean.
+"""Linear transforms of ITK: the text format, and the meaning of the parameters of each type.
 
-ITK maps points of the fixed image to points of the moving one, in LPS mm. Of a matrix M, a
-translation t and a centre c it makes ``M (x - c) + c + t``. A composite applies its last member
-first. Types whose parameters are a matrix or a translation are computed here; SimpleITK computes
-rotations, scales and similarities from a file in our words, whose numbers have been counted.
+ITK maps points of the fixed image to points of the moving one, in LPS mm. A matrix M, a translation
+t and a centre c mean ``M (x - c) + c + t``. A composite applies its last member first. Matrices and
+translations are computed here. SimpleITK computes rotations, scales and similarities from a new
+file with checked numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from snapws.transforms import IDENTITY, Matrix, checked, swap_axes
 
 SIGNATURE = "#Insight Transform File"
 
-#: Types whose parameters are the nine numbers of a matrix and a translation.
+#: Types with the nine numbers of a matrix and a translation as parameters.
 _MATRICES = (
     "AffineTransform",
     "MatrixOffsetTransformBase",
@@ -43,7 +43,8 @@ _COMPUTED = {
     "VersorTransform": 3,
 }
 
-#: Types that hold the centre among their parameters, behind so many others: the type without it.
+#: Types with the centre in their parameters: the number of parameters before it, and the type
+#: without it.
 _CENTERED = {
     "CenteredAffineTransform": ("AffineTransform", 9),
     "CenteredEuler3DTransform": ("Euler3DTransform", 3),
@@ -52,12 +53,12 @@ _CENTERED = {
 _COMPOSITE = "CompositeTransform"
 _MAX_MEMBERS = 1000
 
-# A power of two, so that nothing is rounded but by the transform itself.
+# A power of two adds no rounding.
 _FAR = 1024.0
 
 
 class Record(NamedTuple):
-    """One transform as a file states it: type, numbers, and numbers that registration kept."""
+    """One transform in a file: type, parameters, and fixed parameters."""
 
     type: str
     parameters: tuple[float, ...]
@@ -68,7 +69,7 @@ def parse_text(words: str, path: str | Path) -> list[Record]:
     """Read the records of a text file.
 
     Raises:
-        TextFileError: A line is not of the format, or a number is not a finite number.
+        TextFileError: A line is invalid, or a number is not finite.
     """
     found: list[dict[str, str]] = []
     for line in words.splitlines():
@@ -99,7 +100,7 @@ def to_ras(records: Sequence[Record], path: str | Path) -> Matrix:
     """Convert the records of a file to one RAS matrix.
 
     Raises:
-        TextFileError: They are not of one linear transform in 3-D, or numbers are missing.
+        TextFileError: The records are not one linear transform in 3-D, or numbers are missing.
         WorkspaceError: SimpleITK is needed and not installed.
     """
     if not records:
@@ -121,14 +122,14 @@ def to_ras(records: Sequence[Record], path: str | Path) -> Matrix:
 
 
 def to_text(ras: Matrix) -> str:
-    """Return a RAS matrix as a text file of an affine transform, which all programs read right."""
+    """Return a RAS matrix as the text file of an affine transform, which all programs read well."""
     lps = swap_axes(ras)
     numbers = [lps[i][j] for i in range(3) for j in range(3)] + [lps[i][3] for i in range(3)]
     return _text(Record("AffineTransform_double_3_3", tuple(numbers), (0.0, 0.0, 0.0)))
 
 
 def product(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Matrix:
-    """Return the matrix product: `second` is applied to a point first.
+    """Return the matrix product. It applies `second` to a point first.
 
     >>> product(IDENTITY, IDENTITY) == IDENTITY
     True
@@ -139,7 +140,7 @@ def product(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]])
 
 
 def evaluated(transform: Any) -> Matrix:
-    """Return the LPS matrix of a linear transform of SimpleITK, from where it takes four points."""
+    """Return the LPS matrix of a linear transform of SimpleITK, computed from four points."""
     origin = transform.TransformPoint((0.0, 0.0, 0.0))
     ends = [transform.TransformPoint([_FAR * (i == j) for i in range(3)]) for j in range(3)]
     rows = [(*((end[i] - origin[i]) / _FAR for end in ends), float(origin[i])) for i in range(3)]
@@ -147,7 +148,7 @@ def evaluated(transform: Any) -> Matrix:
 
 
 def no_library(path: str | Path, kind: str) -> WorkspaceError:
-    """Return the error for a file that only SimpleITK reads, where it is not installed."""
+    """Return the error for a file that needs SimpleITK, if it is not installed."""
     return WorkspaceError(
         f"{path}: reading {kind} takes SimpleITK; run: pip install 'snapws[formats]' (in the "
         "checkout: '.[formats]'), or save it as an AffineTransform"
@@ -174,7 +175,7 @@ def _to_lps(record: Record, path: str | Path) -> Matrix:
         name, start = _CENTERED[name]
         _expect(record, path, start + 6, (0, 3, 4))
         numbers = record.parameters
-        order = record.fixed[3:]  # of an Euler transform, in which order it rotates
+        order = record.fixed[3:]  # the order of rotations of an Euler transform
         record = Record(
             f"{name}_{rest}",
             numbers[:start] + numbers[start + 3 :],
@@ -240,7 +241,7 @@ def _text(record: Record) -> str:
 
 
 def _words(numbers: Iterable[float]) -> str:
-    # Adding 0 turns the -0 that come of reversed axes into 0.
+    # Reversed axes give -0; adding 0 makes it 0.
     return " ".join(format_number(number + 0.0) for number in numbers)
 
 
@@ -264,5 +265,5 @@ def _numbers(words: str, path: str | Path) -> tuple[float, ...]:
 
 
 def printable(text: str) -> str:
-    """Return a text of a file as a message may show it: short, on one line."""
+    """Return a text of a file for a message: shortened, on one line."""
     return "".join(sign if sign.isprintable() else "?" for sign in text[:60])

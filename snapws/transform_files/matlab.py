@@ -1,8 +1,8 @@
-"""ITK transforms in MATLAB's format of level 4, which ANTs writes: two arrays for each transform.
+"""ITK transforms in MATLAB's level-4 format, which ANTs writes: two arrays for each transform.
 
-An array is a header of five 32-bit numbers (number type, rows, columns, whether there is an
-imaginary part, length of the name), its name, and its numbers. The name of the first array is the
-transform's type, that of the second is ``fixed``.
+An array has a header of five 32-bit numbers (number type, rows, columns, whether it has an
+imaginary part, length of the name), its name, and its numbers. The first array has the name of the
+transform's type, the second the name ``fixed``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_NUMBERS = 64
 
 
 def matches(data: bytes) -> bool:
-    """Return whether the bytes are of such a file."""
+    """Return whether bytes are a transform file in this format."""
     return _TYPE.match(data, _HEADER) is not None
 
 
@@ -29,7 +29,7 @@ def parse(data: bytes, path: str | Path) -> list[Record]:
     """Read the records of a file.
 
     Raises:
-        TextFileError: It is cut short, or not of the format.
+        TextFileError: The file is truncated or invalid.
     """
     arrays, at = [], 0
     while at < len(data):
@@ -47,7 +47,7 @@ def parse(data: bytes, path: str | Path) -> list[Record]:
 def _array(data: bytes, at: int, path: str | Path) -> tuple[str, tuple[float, ...], int]:
     if len(data) < at + _HEADER:
         raise TextFileError(f"{path}: the binary transform is cut short")
-    # The first number says the byte order of the others by being small only in the right one.
+    # The first number is small only in the right byte order.
     order = "<" if data[at + 2 : at + 4] == b"\0\0" else ">"
     kind, rows, columns, imaginary, length = struct.unpack_from(f"{order}5i", data, at)
     # 1000: big-endian; 100: stored by rows, which is the same for one column; 10: single precision.

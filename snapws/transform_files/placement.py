@@ -1,4 +1,4 @@
-"""Whether a transform places a layer where somebody may have meant it to be."""
+"""A plausibility check of transforms, by the place where they put a layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def doubt(ras: Array, layer: Grid, main: Grid) -> str:
-    """Return what makes a bare matrix implausible as the RAS map from main image to layer."""
+    """Return why a bare matrix is implausible as the RAS map from main image to layer, if so."""
     away = main.distance((np.linalg.inv(ras) @ [*layer.center, 1])[:3])
     if away > layer.extent:
         return (

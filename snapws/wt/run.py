@@ -1,7 +1,8 @@
-"""How a command line of the drop-in runs: its grammar, its state and its output.
+"""A run of the drop-in's command line: its grammar, its state and its output.
 
-Commands run from left to right on one workspace in memory. What a command prints bears its number
-in the command line, ``3> `` for example; `-p` replaces that for the next command, `-P` for all.
+Commands run from left to right on one workspace in memory. The output of a command begins with its
+number in the command line, ``3> `` for example; `-p` replaces this prefix for the next command,
+`-P` removes it for all.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ ENTRY_POINTS = "snapws.wt_commands"
 
 
 class UsageError(WorkspaceError):
-    """A command line that is not of the grammar."""
+    """A command line is invalid."""
 
 
 class Command(NamedTuple):
     """One command.
 
     Attributes:
-        names: What it is called by, the long name first.
-        group: The heading it stands under in the help.
-        parameters: What follows it, ``<one>`` each; the function takes them as texts. What stands
-            in ``[brackets]`` the function takes itself.
-        help: What it does, in one line.
-        function: Does it.
+        names: The names of the command, the long name first.
+        group: The heading of the command in the help.
+        parameters: The parameters, each as ``<one>``; the function gets them as texts. The function
+            reads parameters in ``[brackets]`` itself.
+        help: The help, in one line.
+        function: The function that runs the command.
     """
 
     names: tuple[str, ...]
@@ -48,7 +49,7 @@ class Table(Protocol):
     """The commands that a command line may name."""
 
     def find(self, name: str) -> Command:
-        """Find a command by any of its names, or raise `UsageError`."""
+        """Return the command of a name, or raise `UsageError`."""
 
     def print_help(self) -> None:
         """Print all commands, by group."""
@@ -58,8 +59,8 @@ class Run:
     """A command line while it runs.
 
     Attributes:
-        workspace: What the commands work on; replaced by `-i`.
-        picked: The layer that the `-props` and `-tags` commands are about.
+        workspace: The workspace of the commands; replaced by `-i`.
+        picked: The layer of the `-props` and `-tags` commands.
     """
 
     def __init__(self, arguments: Sequence[str], table: Table) -> None:
@@ -94,7 +95,7 @@ class Run:
     # ------------------------------------------------------------------ arguments
 
     def take(self) -> str:
-        """Return the next word of the command line, which is not the name of an option."""
+        """Return the next word of the command line, which must not begin with a dash."""
         word = self._take()
         if word.startswith("-"):
             raise UsageError(f"a value is due, but {word!r} begins with a dash, as options do")
@@ -106,7 +107,7 @@ class Run:
         return self._arguments.pop()
 
     def take_if(self, wanted: Callable[[str], bool]) -> str | None:
-        """Return the next word if there is one and it is wanted."""
+        """Return the next word if it exists and is wanted."""
         if self._arguments and wanted(self._arguments[-1]):
             return self._arguments.pop()
         return None
@@ -129,12 +130,12 @@ class Run:
             self.print("".join(word.ljust(width) for word, width in zip(row, widths, strict=True)))
 
     def warn(self, text: str) -> None:
-        """Print a warning to standard error: the command does what it was told all the same."""
+        """Print a warning to standard error; the command is carried out anyway."""
         sys.stdout.flush()
         print(f"snapws-wt: warning: {text}", file=sys.stderr)
 
     def inform(self, text: str) -> None:
-        """Print a remark that scripts may read as well; no prefix ever."""
+        """Print a remark to standard output, always without a prefix."""
         print(f"INFO: {text}")
 
     def set_prefix(self, prefix: str) -> None:
@@ -174,7 +175,7 @@ class Run:
 
 
 def number(text: str) -> float:
-    """Read a number of the command line: of ASCII digits alone, finite."""
+    """Convert a word of the command line to a finite number; only ASCII digits are valid."""
     if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
         value = float(text)
         if math.isfinite(value):
@@ -183,7 +184,7 @@ def number(text: str) -> float:
 
 
 def whole_number(text: str) -> int:
-    """Read a whole number of the command line: of ASCII digits alone."""
+    """Convert a word of the command line to a whole number; only ASCII digits are valid."""
     if not is_whole_number(text):
         raise UsageError(f"{text!r} is not a whole number")
     return int(text)

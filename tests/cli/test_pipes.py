@@ -38,7 +38,7 @@ def test_where_a_file_is_named(study, line, what):
     os.mkfifo("pipe")
     done = run(line.format(what))
     assert done.returncode not in (0, 130)
-    assert "pipe or a device" in done.stderr or "is no file" in done.stderr
+    assert "pipe or a device" in done.stderr or "is not a file" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -78,4 +78,4 @@ def test_a_pipe_in_an_archive_is_told_by_verify(study):
     os.mkfifo(layer)
     done = run("verify archive")
     assert (done.returncode, done.stderr) == (1, "")
-    assert f"layer 001: its file {layer.absolute()} is no file\n" in done.stdout
+    assert f"layer 001: its file {layer.absolute()} is not a file\n" in done.stdout

@@ -23,7 +23,7 @@ def test_that_a_matrix_is_taken_as_ras_is_said_even_where_remarks_are_left_out(s
         "layers set study.itksnap O:0 --transform affine.mat -q",
         "layers add study.itksnap t2.nii.gz --transform affine.mat -q",
     ):
-        assert snapws(line).stderr.count("affine.mat: taken as a RAS matrix") == 1
+        assert snapws(line).stderr.count("affine.mat: read as a RAS matrix") == 1
     assert snapws("transform set study.itksnap O:0 affine.mat -q --format ras").stderr == ""
 
 

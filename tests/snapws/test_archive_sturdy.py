@@ -390,7 +390,7 @@ def test_a_pipe_is_no_layer(base, tmp_path):
     """Reading one would wait for ever."""
     os.mkfifo(tmp_path / "pipe.nii")
     base.layers()[1].file = tmp_path / "pipe.nii"
-    with pytest.raises(LayerFileMissing, match="layer 001: .*pipe.nii is no file"):
+    with pytest.raises(LayerFileMissing, match="layer 001: .*pipe.nii is not a file"):
         archive(base, tmp_path / "out")
 
 

@@ -240,7 +240,7 @@ def test_no_file_is_written_over(tmp_path):
     (tmp_path / "mine.nii").write_text("mine")
     (tmp_path / "link.nii").symlink_to(tmp_path / "nowhere")
     for taken in ("mine.nii", "link.nii"):
-        with pytest.raises(InvalidValue, match="is there already"):
+        with pytest.raises(InvalidValue, match="already exists"):
             workspace.add_overlay(labels, file=taken)
     assert (tmp_path / "mine.nii").read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()

@@ -173,7 +173,7 @@ def test_files_out_of_reach(scan, tmp_path):
     scan.add_overlay(tmp_path)
     said = [one.message for one in check_workspace(scan)]
     assert said[0].endswith("cannot be reached: File name too long")
-    assert said[1].endswith("is no file")
+    assert said[1].endswith("is not a file")
     with pytest.raises(LayerFileMissing, match="File name too long"):
         scan.layer(1)
 

@@ -64,7 +64,7 @@ def test_no_nickname_leads_out_of_the_folder(workspace, tmp_path, nickname, name
         (("T1", "t1", "T2"), "{nickname}", "000 and 001 would both be 't1'"),
         (("A/B", "A:B", "T2"), "{nickname}", "would both be"),
         (("Caf\u00e9", "Cafe\u0301", "T2"), "{nickname}", "would both be"),
-        (("T1", "", "T2"), "{nickname}", "layer 001 would get an empty name"),
+        (("T1", "", "T2"), "{nickname}", "gives layer 001 an empty name"),
         (("T1", "..", "T2"), "{nickname}", "empty name"),
         (("T1", "Flair", "T2"), "sub/{nickname}", "separator"),
         (("T1", "Flair", "T2"), "{nickname", "brace"),
@@ -87,7 +87,7 @@ def test_names_that_cannot_be_are_refused_before_anything_is_written(
 def test_a_file_that_is_there_stays_unless_it_is_forced(workspace, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "T2.nii.gz").write_text("mine")
-    with pytest.raises(InvalidValue, match=r"T2\.nii\.gz is there already"):
+    with pytest.raises(InvalidValue, match=r"T2\.nii\.gz already exists"):
         export(workspace.layers(), tmp_path / "out")
     assert tree(tmp_path / "out") == {"T2.nii.gz": b"mine"}
     export(workspace.layers(), tmp_path / "out", force=True)

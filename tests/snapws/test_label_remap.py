@@ -82,7 +82,7 @@ def test_merged_labels_are_named_by_the_one_that_stays(tmp_path):
     [
         pytest.param(drawn(), {1: 2}, InvalidValue, "stay above 65535", id="beyond"),
         pytest.param(drawn("f4", [0, 1]) + 0.5, None, ImageUnsupported, "whole", id="fraction"),
-        pytest.param(drawn("i2", [0, -1]), None, ImageUnsupported, "no labels", id="negative"),
+        pytest.param(drawn("i2", [0, -1]), None, ImageUnsupported, "not labels", id="negative"),
         pytest.param(drawn("f4", [0, 1]) * np.nan, None, ImageUnsupported, "nan", id="nan"),
     ],
 )

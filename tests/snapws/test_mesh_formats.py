@@ -212,9 +212,9 @@ class TestLegacy:
             (legacy("BINARY", *TRIANGLE, b"Jane"), MeshUnsupported, "byte 143: a section"),
             (legacy("ASCII", "POINTS 3 float", f4(*range(8))), MeshDamaged, "1 numbers are"),
             (legacy("BINARY", "POINTS 3 float", b"x" * 30), MeshDamaged, "bytes are missing"),
-            (legacy("BINARY", "POINTS 3 float MARKER"), MeshDamaged, "more words than belong"),
-            (legacy("ASCII", "POINTS x float"), MeshDamaged, "a number of things belongs"),
-            (legacy("ASCII", "POINTS -1 float"), MeshDamaged, "a number of things belongs"),
+            (legacy("BINARY", "POINTS 3 float MARKER"), MeshDamaged, "too many words before"),
+            (legacy("ASCII", "POINTS x float"), MeshDamaged, "expected a count"),
+            (legacy("ASCII", "POINTS -1 float"), MeshDamaged, "expected a count"),
             (legacy("ASCII", "POINTS 1 MARKER"), MeshUnsupported, "a type that is not known"),
             (legacy("ASCII", "POINTS 1 float\n1 2 1_0"), MeshDamaged, "line 6: .* not a number"),
             (legacy("ASCII", "POINTS 1 float\n1 2\n0x1"), MeshDamaged, "line 7: .* not a number"),
@@ -222,11 +222,11 @@ class TestLegacy:
             (legacy("ASCII", f"POINTS 1 float\n1 2 {'1' * 65}"), MeshDamaged, "not a number"),
             (legacy("ASCII", "POINTS 1 int\n1 2 1.0"), MeshDamaged, "not an integer"),
             (legacy("ASCII", "x" * 256), MeshDamaged, "more than 255 letters"),
-            (legacy("ASCII", *TRIANGLE, "POINT_DATA 2"), MeshDamaged, "data of 2 .* there are 3"),
-            (legacy("ASCII", *TRIANGLE, "CELL_DATA 3"), MeshDamaged, "data of 3 .* there are 1"),
+            (legacy("ASCII", *TRIANGLE, "POINT_DATA 2"), MeshDamaged, "data of 2 .* file has 3"),
+            (legacy("ASCII", *TRIANGLE, "CELL_DATA 3"), MeshDamaged, "data of 3 .* file has 1"),
             (legacy("ASCII", *TRIANGLE, "POINT_DATA 3\nSCALARS a int\n1\n2\n3"), MeshDamaged, "UP"),
             (legacy("ASCII", *TRIANGLE, "POINT_DATA 3\nMARKER a int"), MeshUnsupported, "section"),
-            (legacy("ASCII", *TRIANGLE[:2], "LINES 1 3\n2 0 3"), MeshDamaged, "has point 3, where"),
+            (legacy("ASCII", *TRIANGLE[:2], "LINES 1 3\n2 0 3"), MeshDamaged, "has point 3, but"),
             (legacy("ASCII", *TRIANGLE[:2], "LINES 1 3\n2 0 -1"), MeshDamaged, "negative number"),
             (legacy("ASCII", *TRIANGLE[:2], "LINES 1 3\n3 0 1"), MeshDamaged, "do not add up"),
             (legacy("ASCII", *TRIANGLE[:2], "LINES 2 5\n2 0 1 -1 1"), MeshDamaged, "not add up"),
@@ -247,7 +247,7 @@ class TestLegacy:
 
     def test_refuses_random_text_in_the_place_of_topology(self, scrub):
         text = b"\0\0\0\3Jane Marker"[:12] + b"\0" * 4
-        with pytest.raises(MeshDamaged, match="has point 1247899237, where there are 3"):
+        with pytest.raises(MeshDamaged, match="has point 1247899237, but the file has 3"):
             scrub(legacy("BINARY", *TRIANGLE[:3], text))
 
     @pytest.mark.parametrize("dirty", [VTK_4_2, VTK_5_1], ids=["4.2", "5.1"])
@@ -428,7 +428,7 @@ class TestXml:
             (b'"UInt32" ', b'"UInt32" compressor="vtkLZ4DataCompressor"', MeshUnsupported, "ZLib"),
             (b'Name="MARKER 2"', b'TimeStep="0"', MeshUnsupported, "several times"),
             (b'type="Int16"', b'type="MARKER"', MeshUnsupported, "an unknown type"),
-            (b'"2" offset', b'"MARKER" offset', MeshDamaged, "NumberOfComponents is not a number"),
+            (b'"2" offset', b'"MARKER" offset', MeshDamaged, "NumberOfComponents is not a count"),
             (b'"2" offset', b'"3" offset', MeshDamaged, "16 bytes of data, where 24 belong"),
             (b'type="Int16"', b'type="Float64"', MeshDamaged, "16 bytes of data, where 64 belong"),
             (b'format="appended"', b'format="MARKER"', MeshUnsupported, "other than ascii"),
@@ -461,7 +461,7 @@ class TestXml:
             ("0 1 2 0 1 3 2", "0 1 2 0 1 Jane 2", "not an integer"),
             ("3 7", "7 3", "do not add up"),
             ("3 7", "-1 7", "do not add up"),
-            ('type="Int32" Name="offsets"', 'type="Float32" Name="offsets"', "are integers"),
+            ('type="Int32" Name="offsets"', 'type="Float32" Name="offsets"', "must have integers"),
         ],
     )
     def test_refuses_cells_that_cannot_be(self, scrub, old, new, reason):
