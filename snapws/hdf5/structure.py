@@ -48,7 +48,7 @@ def refuse_other_files(file: BinaryIO) -> None:
     """
     try:
         _Walk(file).run()
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         raise InvalidError("it is cut short or damaged") from None
 
 
@@ -151,7 +151,8 @@ class _Walk:
     def _entry(self, data: bytes) -> None:
         """Find the object of a name."""
         _, address, cached = struct.unpack_from("<QQI", data)
-        if cached != _CACHED_NAME:  # which is one within the file
+        # A name for another name within the file has no object; the root has one, whatever is said.
+        if cached != _CACHED_NAME or address != _NOWHERE:
             self.waiting.append(address)
         if cached == _CACHED_GROUP:
             self._tree(struct.unpack_from("<Q", data, 24)[0])

@@ -220,6 +220,15 @@ def test_a_file_that_names_another_file_is_refused(tmp_path, way, form):
     assert "\n" not in str(caught.value)
 
 
+def test_the_first_group_is_looked_at_whatever_kind_its_entry_has(tmp_path):
+    """A reader takes it for a group, even if its entry says that it is a name for another one."""
+    data = bytearray(naming_another_file(tmp_path, "a link", "earliest").read_bytes())
+    assert data[8] == 0, "the oldest form, whose first entry is at 56"
+    data[72] = 2
+    with pytest.raises(structure.OutsideError, match="a link to another file"):
+        structure.refuse_other_files(io.BytesIO(bytes(data)))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no number of open files")
 @pytest.mark.parametrize("way", ["voxels in another file", "a link", "a group behind a link"])
 def test_its_process_could_not_open_another_file_either(tmp_path, way):
