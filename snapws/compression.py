@@ -34,6 +34,11 @@ _GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
 # Deflate; neither name, comment, extra nor time; a level and a system that the format knows.
 _CLEAN_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
 
+# The same, as ISA-L and zlib write it.
+_ISAL_START = GZIP_MAGIC + b"\x08\0\0\0\0\0\0\xff"
+_ZLIB_START = GZIP_MAGIC + b"\x08\0\0\0\0\0%c\x03"
+_LEVEL_SIGNS = {1: 4, 9: 2}
+
 
 class GzipDamaged(Exception):
     """A gzip stream is cut short or its checksum is wrong."""
@@ -142,14 +147,35 @@ class _Copying:
         return data
 
 
-def gzip_compressor(level: int = LEVEL) -> Any:
-    """Return a compressor (``compress``, ``flush``) whose stream holds no name and no time.
+def codec(level: int) -> Any:
+    """Return the module that compresses at a level: it has the interface of zlib.
 
     Args:
         level: One of `LEVELS`.
     """
-    codec = _codec if level <= _HIGHEST_ISAL_LEVEL else zlib
-    return codec.compressobj(level, zlib.DEFLATED, _GZIP_FORM)
+    return _codec if level <= _HIGHEST_ISAL_LEVEL else zlib
+
+
+def gzip_start(level: int) -> bytes:
+    """Return the header of a gzip stream that holds no name and no time.
+
+    Args:
+        level: One of `LEVELS`.
+    """
+    if codec(level) is zlib:
+        return _ZLIB_START % _LEVEL_SIGNS.get(level, 0)
+    return _ISAL_START
+
+
+def gzip_end(checksum: int, size: int) -> bytes:
+    """Return the end of a gzip stream: checksum and size of its content."""
+    return checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def crc32(data: bytes | memoryview, so_far: int) -> int:
+    """Return the checksum of gzip of what was read so far and the data after it."""
+    checksum: int = _codec.crc32(data, so_far)
+    return checksum
 
 
 def _inflated(file: BinaryIO, deflated: bytes, *, clean: bool) -> Generator[bytes, None, None]:
