@@ -27,6 +27,10 @@ _WINDOW = 1 << 15  # how far back deflate refers
 _RAW_FORM = -15  # window bits that ask for neither header nor checksum
 _MOST_THREADS = 16  # eight layers at once need no more: hashing one is half as fast as two of them
 _LEAST_SHARE = 2  # blocks of a stream in flight: one is deflated while one is written
+_FIRST = 4  # pieces of a stream, which are all deflated for comparison
+_COMPARED = 16  # later pieces of a stream, of which one is deflated for comparison
+_MOST_BULK = 1.005  # archives may not grow by 1 %
+_NEGLIGIBLE = 1 << 10  # bytes: pieces are not cut exactly where their deflated bytes are
 _SPARE = 2  # blocks in flight beyond those that are being deflated
 
 
@@ -151,6 +155,37 @@ class GzipWriter:
         while self._in_flight:
             self._write_oldest()
         self._file.write(compression.gzip_end(self._crc, self._size))
+
+
+class Bulky(Exception):
+    """A stream was deflated worse than it would be here."""
+
+
+class SizeCheck:
+    """Whether a stream that was deflated elsewhere is about as small as it would be from here.
+
+    Headers of gzip do not say how hard its program tried, so the first pieces and one in sixteen are
+    deflated for comparison. It is an observer of `compression.iter_decompressed`.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = 0
+        self._window = b""
+        self._theirs = self._ours = 0
+
+    def __call__(self, piece: bytes, size: int) -> None:
+        """Compare the sizes of a piece.
+
+        Raises:
+            Bulky: The stream is larger than it would be from here.
+        """
+        if self._pieces < _FIRST or self._pieces % _COMPARED == 0:
+            self._theirs += size
+            self._ours += len(_deflated(piece, self._window, compression.LEVEL, last=False))
+            if self._theirs > _MOST_BULK * self._ours + _NEGLIGIBLE:
+                raise Bulky
+        self._pieces += 1
+        self._window = piece[-_WINDOW:]
 
 
 def _deflated(block: bytes, window: bytes, level: int, *, last: bool) -> bytes:

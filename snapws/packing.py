@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 from snapws import compression, deflate, images, mesh_formats, paths, prefetch
 from snapws.archive_names import LAYER_NAME
@@ -228,6 +228,7 @@ class _Packer:
         self._telling = Lock()
         self._whole_image = Lock()
         self._stop = Event()
+        self._told: dict[int, int] = {}
         self._written: dict[Hashable, Future[tuple[Path, str]]] = {}
         self._failure: BaseException | None = None
 
@@ -332,7 +333,7 @@ class _Packer:
             return named
         try:
             with self._whole_image if header.needs_whole_image else nullcontext():
-                content = self._take(header, file, number) or self._write(header, file, number)
+                content = self._write(header, file, number)
             named = file.rename(f"{file}_{self._called(path, content)}.nii.gz")
         except BaseException:
             written.set_exception(_Stopped())
@@ -340,29 +341,43 @@ class _Packer:
         written.set_result((named, content))
         return named
 
-    def _take(self, header: ImageHeader, copy: Path, number: int) -> str | None:
-        """Copy a layer that was archived before; return its hash, or None for any other layer.
+    def _write(self, header: ImageHeader, file: Path, number: int) -> str:
+        """Write a layer and return its hash. What is deflated already is copied, if it is clean."""
+        archived = LAYER_NAME.fullmatch(header.path.name) if self._names == "hash" else None
+        content = None
+        if archived:
+            content = self._copy(header, header.clean_voxels, file, number)
+            if content and content == archived["hash"]:
+                self.taken.add(file.with_name(f"{file.name}_{content}.nii.gz"))
+                return content
+        elif self._level == compression.LEVEL:
+            voxels = partial(header.deflated_voxels, observe=deflate.SizeCheck())
+            content = self._copy(header, voxels, file, number)
+        return content or self._deflate(header, file, number)
+
+    def _copy(
+        self,
+        header: ImageHeader,
+        voxels: Callable[[BinaryIO], Iterator[bytes]],
+        file: Path,
+        number: int,
+    ) -> str | None:
+        """Copy a layer as it is deflated and return its hash; None if it says more than it may.
 
         What is examined are the bytes that are copied.
         """
-        name = LAYER_NAME.fullmatch(header.path.name)
-        if not name or self._names != "hash":
-            return None
         content = VoxelHash(header)
         watch = self._watching(header, content, number)
         try:
-            with copy.open("wb") as out:
-                for voxels in prefetch.prefetched(header.clean_voxels(out)):
-                    watch(voxels)
-        except ImageError:
-            return None  # archiving it afresh says what is wrong with it, if anything is
-        if content.hexdigest() != name["hash"]:
-            return None
-        self.taken.add(copy.with_name(f"{copy.name}_{name['hash']}.nii.gz"))
-        return name["hash"]
+            with file.open("wb") as out:
+                for piece in prefetch.prefetched(voxels(out)):
+                    watch(piece)
+        except (ImageError, deflate.Bulky):
+            return None  # deflating it afresh says what is wrong with it, if anything is
+        return content.hexdigest()
 
-    def _write(self, header: ImageHeader, file: Path, number: int) -> str:
-        """Write a layer afresh and give its hash."""
+    def _deflate(self, header: ImageHeader, file: Path, number: int) -> str:
+        """Write a layer afresh and return its hash."""
         content = VoxelHash(header)
         watch = self._watching(header, content, number)
         with file.open("wb") as out:
@@ -388,8 +403,10 @@ class _Packer:
         return watch
 
     def _tell(self, progress: Progress) -> None:
-        if self._progress:
-            with self._telling:
+        with self._telling:
+            # A layer that proves unfit to be copied is read again.
+            if self._progress and progress.done > self._told.get(progress.layer, -1):
+                self._told[progress.layer] = progress.done
                 self._progress(progress)
 
 

@@ -47,13 +47,13 @@ def test_bytes_do_not_depend_on_the_pieces_of_the_source():
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, len(CONTENT)])
 @pytest.mark.parametrize("level", [1, 3, 6, 9])
-def test_the_stream_is_one_bare_gzip_member(size, level):
+def test_the_stream_is_one_clean_gzip_member(size, level):
     data = deflated(CONTENT[:size], 2, level=level)
     member = zlib.decompressobj(31)  # it stops behind one member
     assert member.decompress(data) + member.flush() == CONTENT[:size]
     assert member.eof
     assert member.unused_data == b""
-    assert b"".join(compression.pieces(io.BytesIO(data), bare=True)) == CONTENT[:size]
+    assert b"".join(compression.iter_decompressed(io.BytesIO(data), clean=True)) == CONTENT[:size]
     assert gzip.decompress(data) == CONTENT[:size]
 
 
@@ -62,7 +62,7 @@ def test_zlib_does_the_same_where_isal_has_no_wheel(monkeypatch):
     data = deflated(CONTENT, 2, level=1)
     assert data == deflated(CONTENT, 3, level=1)
     assert gzip.decompress(data) == CONTENT
-    assert b"".join(compression.pieces(io.BytesIO(data), bare=True)) == CONTENT
+    assert b"".join(compression.iter_decompressed(io.BytesIO(data), clean=True)) == CONTENT
 
 
 def test_blocks_cost_next_to_nothing_in_size(monkeypatch):
