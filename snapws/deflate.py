@@ -164,8 +164,9 @@ class Bulky(Exception):
 class SizeCheck:
     """Whether a stream that was deflated elsewhere is about as small as it would be from here.
 
-    Headers of gzip do not say how hard its program tried, so the first pieces and one in sixteen are
-    deflated for comparison. It is an observer of `compression.iter_decompressed`.
+    Headers of gzip do not say how hard its program tried. So the first pieces, and one in sixteen
+    of the others, are deflated for comparison. It is an observer of
+    `compression.iter_decompressed`.
     """
 
     def __init__(self) -> None:
