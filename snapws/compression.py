@@ -25,8 +25,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 #: Bytes given at a time, at most.
 PIECE = 1 << 20
 
-# Bytes of gzip read at a time: what of them is not inflated yet is copied with each piece.
-_READ = 1 << 18
+# Bytes of gzip read at a time: what of them is not inflated yet is copied with each piece, and what
+# is inflated of more of them does not stay in a core's cache.
+_READ = 1 << 17
 
 _EITHER_FORM = 47  # window bits that take zlib's form and gzip's
 _GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
@@ -84,13 +85,14 @@ def iter_decompressed(
         GzipNotClean: The file holds more than it may.
         OSError: The file cannot be read.
     """
-    start = file.read(PIECE)
+    start = file.read(_READ)
     if clean and not _CLEAN_START.match(start):
         raise GzipNotClean("it is not gzip, or has a name, a comment, a time or the like in it")
     if copy:
         copy.write(start if clean else gzip_start(LEVEL) + start[_end_of_gzip_header(start) :])
         file = cast(BinaryIO, _Copying(file, copy))
     if not start.startswith(GZIP_MAGIC):
+        start += file.read(PIECE - len(start))
         while start:
             yield start
             start = file.read(PIECE)
