@@ -6,8 +6,8 @@ Every measurement is a process of its own; those that are compared run in turn. 
 the call alone, imports done and the workspace open; the whole process is given beside it. The limit
 is the slower of MD5 alone and ISA-L's deflate alone, at the archive's level, over the same bytes,
 which are in memory already. Two layers of the same archive stand for a downloaded ticket: archived
-again, and as gzipped sources from the same bytes under names that say nothing. Prints a Markdown table and the
-bars; the exit code is 1 if a bar is missed.
+again, and as gzipped sources from the same bytes under names that say nothing. Prints a Markdown
+table and the bars; the exit code is 1 if a bar is missed.
 """
 
 from __future__ import annotations
