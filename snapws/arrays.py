@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snapws import compression, files, geometry
+from snapws import files, geometry
+from snapws.deflate import GzipWriter
 from snapws.errors import ImageDamaged, ImageUnsupported, InvalidValue, WorkspaceError
 from snapws.images import voxel_files
 from snapws.images.header import ImageHeader
@@ -372,13 +374,14 @@ def _write_new(path: Path, block: bytes, values: npt.NDArray[Any]) -> None:
         OSError: The file cannot be written.
     """
     is_zipped = path.name.lower().endswith(".gz")
-    compressor = compression.gzip_compressor(compression.LEVEL) if is_zipped else None
     little = values.dtype.newbyteorder("<")
-    with files.new(path) as aside, aside.open("wb") as file:
+    with (
+        files.new(path) as aside,
+        aside.open("wb") as file,
+        GzipWriter(file) if is_zipped else nullcontext(file) as out,
+    ):
         for data in chain((block,), _planes(values, little)):
-            file.write(compressor.compress(data) if compressor else data)
-        if compressor:
-            file.write(compressor.flush())
+            out.write(data)
 
 
 def _planes(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> Iterator[bytes]:

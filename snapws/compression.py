@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, BinaryIO, cast
 
 try:
@@ -25,14 +25,24 @@ GZIP_MAGIC = b"\x1f\x8b"
 #: Bytes given at a time, at most.
 PIECE = 1 << 20
 
-# Bytes of gzip read at a time: what of them is not inflated yet is copied with each piece.
-_READ = 1 << 18
+# Bytes of gzip read at a time: what of them is not inflated yet is copied with each piece, and what
+# is inflated of more of them does not stay in a core's cache.
+_READ = 1 << 17
 
 _EITHER_FORM = 47  # window bits that take zlib's form and gzip's
 _GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
 
 # Deflate; neither name, comment, extra nor time; a level and a system that the format knows.
 _CLEAN_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
+
+# Flags of a gzip header, for what follows its first bytes in this order.
+_SHORTEST_HEADER = 10
+_HAS_EXTRA, _HAS_NAME, _HAS_COMMENT, _HAS_CHECKSUM, _UNKNOWN_FLAGS = 4, 8, 16, 2, 0xE0
+
+# A clean start, as ISA-L and zlib write it.
+_ISAL_START = GZIP_MAGIC + b"\x08\0\0\0\0\0\0\xff"
+_ZLIB_START = GZIP_MAGIC + b"\x08\0\0\0\0\0%c\x03"
+_LEVEL_SIGNS = {1: 4, 9: 2}
 
 
 class GzipDamaged(Exception):
@@ -47,8 +57,16 @@ class GzipNotClean(Exception):
     """A gzip file holds more than one stream of content."""
 
 
+#: Is called with each inflated piece and how many bytes of the file it stood in.
+Observer = Callable[[bytes, int], None]
+
+
 def iter_decompressed(
-    file: BinaryIO, *, clean: bool = False, copy: BinaryIO | None = None
+    file: BinaryIO,
+    *,
+    clean: bool = False,
+    copy: BinaryIO | None = None,
+    observe: Observer | None = None,
 ) -> Generator[bytes, None, None]:
     """Yield the content of a file in pieces, inflated if it is gzip, each of at most `PIECE` bytes.
 
@@ -58,25 +76,29 @@ def iter_decompressed(
         file: Open for reading.
         clean: Whether the file has to be one gzip stream without a name, a comment or a time in it,
             of a level and a system that are known, and nothing else.
-        copy: Where what is read of the file goes, too, as it is.
+        copy: Where the stream goes, too, as it is deflated; the file may hold nothing else. If it
+            does not have to be clean, its gzip header is replaced by one of ours.
+        observe: Sees the pieces of a gzip stream before they are given.
 
     Raises:
         GzipDamaged: A gzip stream is cut short, damaged or followed by something else.
         GzipNotClean: The file holds more than it may.
         OSError: The file cannot be read.
     """
-    if copy:
-        file = cast(BinaryIO, _Copying(file, copy))
-    start = file.read(PIECE)
+    start = file.read(_READ)
     if clean and not _CLEAN_START.match(start):
         raise GzipNotClean("it is not gzip, or has a name, a comment, a time or the like in it")
+    if copy:
+        copy.write(start if clean else gzip_start(LEVEL) + start[_end_of_gzip_header(start) :])
+        file = cast(BinaryIO, _Copying(file, copy))
     if not start.startswith(GZIP_MAGIC):
+        start += file.read(PIECE - len(start))
         while start:
             yield start
             start = file.read(PIECE)
         return
     try:
-        yield from _inflated(file, start, clean=clean)
+        yield from _inflated(file, start, clean or bool(copy), observe)
     except (zlib.error, _codec.error) as error:
         words = "its checksum is wrong" if "checksum" in str(error).lower() else "it is not deflate"
         raise GzipDamaged(f"the gzip stream is damaged: {words}") from None
@@ -142,20 +164,66 @@ class _Copying:
         return data
 
 
-def gzip_compressor(level: int = LEVEL) -> Any:
-    """Return a compressor (``compress``, ``flush``) whose stream holds no name and no time.
+def codec(level: int) -> Any:
+    """Return the module that compresses at a level: it has the interface of zlib.
 
     Args:
         level: One of `LEVELS`.
     """
-    codec = _codec if level <= _HIGHEST_ISAL_LEVEL else zlib
-    return codec.compressobj(level, zlib.DEFLATED, _GZIP_FORM)
+    return _codec if level <= _HIGHEST_ISAL_LEVEL else zlib
 
 
-def _inflated(file: BinaryIO, deflated: bytes, *, clean: bool) -> Generator[bytes, None, None]:
+def gzip_start(level: int) -> bytes:
+    """Return the header of a gzip stream that holds no name and no time.
+
+    Args:
+        level: One of `LEVELS`.
+    """
+    if codec(level) is zlib:
+        return _ZLIB_START % _LEVEL_SIGNS.get(level, 0)
+    return _ISAL_START
+
+
+def gzip_end(checksum: int, size: int) -> bytes:
+    """Return the end of a gzip stream: checksum and size of its content."""
+    return checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def crc32(data: bytes | memoryview, so_far: int) -> int:
+    """Return the checksum of gzip of what was read so far and the data after it."""
+    checksum: int = _codec.crc32(data, so_far)
+    return checksum
+
+
+def _end_of_gzip_header(start: bytes) -> int:
+    """Return where the header of a gzip stream ends.
+
+    Raises:
+        GzipNotClean: It is not gzip, or its header is longer than what there is of it.
+    """
+    flags = start[3] if len(start) > _SHORTEST_HEADER else 0xFF
+    if not start.startswith(GZIP_MAGIC + b"\x08") or flags & _UNKNOWN_FLAGS:
+        raise GzipNotClean("it is not gzip")
+    end = _SHORTEST_HEADER
+    if flags & _HAS_EXTRA:
+        end += 2 + int.from_bytes(start[end : end + 2], "little")
+    for text in (_HAS_NAME, _HAS_COMMENT):
+        if flags & text:
+            end = start.find(b"\0", end) + 1 or len(start)
+    end += 2 * bool(flags & _HAS_CHECKSUM)
+    if end >= len(start):
+        raise GzipNotClean("its gzip header does not end")
+    return end
+
+
+def _inflated(
+    file: BinaryIO, deflated: bytes, clean: bool, observe: Observer | None
+) -> Generator[bytes, None, None]:
     member = _codec.decompressobj(_GZIP_FORM)
     while True:
         inflated = member.decompress(deflated, PIECE)
+        if observe:
+            observe(inflated, len(deflated) - len(member.unconsumed_tail))
         if inflated:
             yield inflated
         if not member.eof:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from snapws import compression, files
+from snapws import files
+from snapws.deflate import GzipWriter
 from snapws.errors import ImageUnsupported, InvalidValue, WorkspaceError
 from snapws.label_tables.entries import MAX_ID, Entry, entry_of, named
 from snapws.labels import MAX_INDEX, Label
@@ -254,11 +255,10 @@ def _fill(
     nifti = header.nifti.copy()
     nifti.set_data_dtype(new.dtype)
     nifti["scl_slope"], nifti["scl_inter"] = 1, 0
-    compressor = compression.gzip_compressor(compression.LEVEL)
-    file.write(compressor.compress(bytes(nifti.binaryblock).ljust(len(header.block), b"\0")))
-    for values in _labels(header):
-        file.write(compressor.compress(new[np.searchsorted(old, values)].tobytes()))
-    file.write(compressor.flush())
+    with GzipWriter(file) as out:
+        out.write(bytes(nifti.binaryblock).ljust(len(header.block), b"\0"))
+        for values in _labels(header):
+            out.write(new[np.searchsorted(old, values)].tobytes())
 
 
 def _present(header: ImageHeader) -> npt.NDArray[np.int64]:

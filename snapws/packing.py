@@ -1,24 +1,25 @@
 """The files of an archive, made one by one from those of a workspace.
 
-Layers are packed side by side, each in two threads: one reads and hashes, one compresses and
-writes. Memory does not grow with the size of an image, but for those that have to be in memory as
-a whole (`ImageHeader.needs_whole_image`), of which there is one at a time.
+Layers are packed side by side, each in two threads: one reads and inflates, one hashes and writes.
+All of them share the threads that deflate (`snapws.deflate`). Memory does not grow with the size of
+an image, but for those that have to be in memory as a whole (`ImageHeader.needs_whole_image`), of
+which there is one at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
-from snapws import compression, images, mesh_formats, paths, prefetch
+from snapws import compression, deflate, images, mesh_formats, paths, prefetch
 from snapws.archive_names import LAYER_NAME
 from snapws.errors import (
     ArchiveError,
@@ -46,6 +47,7 @@ from snapws.sources import Source, beyond
 from snapws.workspace import Workspace
 
 Names = Literal["hash", "keep"]
+Stamp = tuple[int, int, int, int]
 
 _MOST_AT_ONCE = 8
 
@@ -222,9 +224,12 @@ class _Packer:
         self._level = level
         self._as_they_are = as_they_are
         self._progress = progress
+        self._deflaters = deflate.Deflaters()
         self._telling = Lock()
         self._whole_image = Lock()
         self._stop = Event()
+        self._told: dict[int, int] = {}
+        self._written: dict[Hashable, Future[tuple[Path, str]]] = {}
         self._failure: BaseException | None = None
 
     @contextmanager
@@ -234,7 +239,8 @@ class _Packer:
         There are as many threads as cores. The first work that fails ends the others soon, and
         what it failed of is raised by whichever is waited for.
         """
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_AT_ONCE)) as pool:
+        at_once = min(deflate.cores(), _MOST_AT_ONCE)
+        with self._deflaters, ThreadPoolExecutor(at_once) as pool:
 
             def begin(work: Callable[[], Path]) -> Callable[[], Path]:
                 begun = pool.submit(self._guarded, work)
@@ -268,7 +274,6 @@ class _Packer:
     def image(self, path: Path, named: NamedFile) -> Path:
         """Write the file of a layer."""
         assert named.image  # noqa: S101 - it is not a surface
-        number, unnamed = named.image.number, self._folder / f"layer_{named.number}"
         try:
             before = _stamps([path])
             header = images.read_header(path, "send", named.image.hints)
@@ -278,16 +283,17 @@ class _Packer:
             before += _stamps(header.files)
             self.read |= {Source(named.where, one) for one in (path, *header.files)}
             try:
-                with self._whole_image if header.needs_whole_image else nullcontext():
-                    content = self._take(header, unnamed, number)
-                    content = content or self._write(header, unnamed, number)
+                # A name can say which format it is, and a layer of an archive has its hash there.
+                archived = LAYER_NAME.fullmatch(header.path.name) and header.path.name
+                image = (*before[1:], header.path.suffix.lower(), archived, named.image.hints)
+                file = self._once(image, path, header, named.image.number)
             except ImageError:
                 _refuse_changed(path, header, before)
                 raise
             _refuse_changed(path, header, before)
         except ImageError as error:
             raise type(error)(f"{named.where}: {error}") from None
-        return unnamed.rename(f"{unnamed}_{self._called(path, content)}.nii.gz")
+        return file
 
     def mesh(self, path: Path, named: NamedFile) -> Path:
         """Write the file of a surface."""
@@ -311,33 +317,73 @@ class _Packer:
     def _called(self, path: Path, content: str) -> str:
         return content if self._names == "hash" else path.name.partition(".")[0]
 
-    def _take(self, header: ImageHeader, copy: Path, number: int) -> str | None:
-        """Copy a layer that was archived before; return its hash, or None for any other layer.
+    def _once(self, image: Hashable, path: Path, header: ImageHeader, number: int) -> Path:
+        """Write the file of a layer, or copy that of an earlier layer with the same image."""
+        written: Future[tuple[Path, str]] = Future()
+        with self._telling:
+            earlier = self._written.setdefault(image, written)
+        file = self._folder / f"layer_{number:03d}"
+        if earlier is not written:
+            source, content = earlier.result()
+            shutil.copyfile(source, file)
+            self._tell(Progress(number, header.nbytes, header.nbytes))
+            named = file.rename(f"{file}_{self._called(path, content)}.nii.gz")
+            if source in self.taken:
+                self.taken.add(named)
+            return named
+        try:
+            with self._whole_image if header.needs_whole_image else nullcontext():
+                content = self._write(header, file, number)
+            named = file.rename(f"{file}_{self._called(path, content)}.nii.gz")
+        except BaseException:
+            written.set_exception(_Stopped())
+            raise
+        written.set_result((named, content))
+        return named
+
+    def _write(self, header: ImageHeader, file: Path, number: int) -> str:
+        """Write a layer and return its hash. What is deflated already is copied, if it is clean."""
+        archived = LAYER_NAME.fullmatch(header.path.name) if self._names == "hash" else None
+        content = None
+        if archived:
+            content = self._copy(header, header.clean_voxels, file, number)
+            if content and content == archived["hash"]:
+                self.taken.add(file.with_name(f"{file.name}_{content}.nii.gz"))
+                return content
+        elif self._level == compression.LEVEL:
+            voxels = partial(header.deflated_voxels, observe=deflate.SizeCheck())
+            content = self._copy(header, voxels, file, number)
+        return content or self._deflate(header, file, number)
+
+    def _copy(
+        self,
+        header: ImageHeader,
+        voxels: Callable[[BinaryIO], Iterator[bytes]],
+        file: Path,
+        number: int,
+    ) -> str | None:
+        """Copy a layer as it is deflated and return its hash; None if it says more than it may.
 
         What is examined are the bytes that are copied.
         """
-        name = LAYER_NAME.fullmatch(header.path.name)
-        if not name or self._names != "hash":
-            return None
         content = VoxelHash(header)
         watch = self._watching(header, content, number)
         try:
-            with copy.open("wb") as out:
-                for voxels in prefetch.prefetched(header.clean_voxels(out)):
-                    watch(voxels)
-        except ImageError:
-            return None  # archiving it afresh says what is wrong with it, if anything is
-        if content.hexdigest() != name["hash"]:
-            return None
-        self.taken.add(copy.with_name(f"{copy.name}_{name['hash']}.nii.gz"))
-        return name["hash"]
+            with file.open("wb") as out:
+                for piece in prefetch.prefetched(voxels(out)):
+                    watch(piece)
+        except (ImageError, deflate.Bulky):
+            return None  # deflating it afresh says what is wrong with it, if anything is
+        return content.hexdigest()
 
-    def _write(self, header: ImageHeader, file: Path, number: int) -> str:
-        """Write a layer afresh and give its hash."""
+    def _deflate(self, header: ImageHeader, file: Path, number: int) -> str:
+        """Write a layer afresh and return its hash."""
         content = VoxelHash(header)
         watch = self._watching(header, content, number)
         with file.open("wb") as out:
-            images.write_nifti(header, out, level=self._level, watch=watch)
+            images.write_nifti(
+                header, out, level=self._level, watch=watch, deflaters=self._deflaters
+            )
         return content.hexdigest()
 
     def _watching(
@@ -352,11 +398,16 @@ class _Packer:
                 raise _Stopped
             content.update(voxels)
             done += len(voxels)
-            if self._progress:
-                with self._telling:
-                    self._progress(Progress(number, done, header.nbytes))
+            self._tell(Progress(number, done, header.nbytes))
 
         return watch
+
+    def _tell(self, progress: Progress) -> None:
+        with self._telling:
+            # A layer that proves unfit to be copied is read again.
+            if self._progress and progress.done > self._told.get(progress.layer, -1):
+                self._told[progress.layer] = progress.done
+                self._progress(progress)
 
 
 def _refuse_missing(path: Path, what: str) -> None:
@@ -366,17 +417,17 @@ def _refuse_missing(path: Path, what: str) -> None:
         )
 
 
-def _refuse_changed(path: Path, header: ImageHeader, before: list[tuple[int, int, int]]) -> None:
+def _refuse_changed(path: Path, header: ImageHeader, before: list[Stamp]) -> None:
     if _stamps([path, *header.files]) != before:
         raise ImageChanged(
             f"{path} was written to while it was read: try again when it is not in use"
         )
 
 
-def _stamps(paths: Sequence[Path]) -> list[tuple[int, int, int]]:
-    """Return what changes when files are written to: their sizes and times."""
+def _stamps(paths: Sequence[Path]) -> list[Stamp]:
+    """Return what changes when files are written to: their sizes and times; and which they are."""
     try:
         found = [path.stat() for path in paths]
     except OSError as error:
         raise ImageError(f"{error.filename}: {error.strerror}") from None
-    return [(one.st_ino, one.st_size, one.st_mtime_ns) for one in found]
+    return [(one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found]

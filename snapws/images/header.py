@@ -5,9 +5,10 @@ Nothing here holds a whole image in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,11 @@ from snapws.images.voxel_files import Purpose
 
 # An old name of the field at this place, "regular", has one value that many programs write.
 _REGULAR = (38, ord("r"))
+
+Decompress = Callable[[BinaryIO], Generator[bytes, None, None]]
+
+# Where the sizes of voxels stand in a header, also along axes that the image does not have.
+_VOXEL_SIZES = range(76, 108)
 
 _HEADER_SIZE = 4096
 
@@ -151,7 +157,7 @@ class ImageHeader:
             ImageDamaged: The file holds fewer, or its gzip checksum is wrong; known at the end.
             ImageError: The file cannot be read.
         """
-        return self._voxels(clean=False)
+        return self._voxels()
 
     def clean_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
         """Yield the voxels as `voxels` does, of a file that `write_nifti` could have written.
@@ -165,23 +171,38 @@ class ImageHeader:
             ImageDamaged: As `voxels`.
             ImageError: The file cannot be read.
         """
-        block = read_start(self.path)[:VOXEL_OFFSET]
-        # What other programs leave zero where this one writes a default says nothing, either.
-        if not all(
-            there in (meant, 0) or (place, there) == _REGULAR
-            for place, (there, meant) in enumerate(zip(block, self.block, strict=False))
-        ):
-            raise ImageHasMetadata(f"{self.path}: its header says more than size and geometry")
-        return self._voxels(clean=True, copy=copy)
+        return self._voxels(
+            clean=True, decompress=partial(compression.iter_decompressed, clean=True, copy=copy)
+        )
 
-    def _voxels(self, *, clean: bool, copy: BinaryIO | None = None) -> Iterator[bytes]:
+    def deflated_voxels(
+        self, copy: BinaryIO, observe: compression.Observer | None = None
+    ) -> Iterator[bytes]:
+        """Yield the voxels as `clean_voxels` does, of a gzipped file with any gzip header.
+
+        Args:
+            copy: Where the deflated bytes of the file go on the way, behind a gzip header of ours.
+            observe: As for `compression.iter_decompressed`.
+
+        Raises:
+            ImageError: As `clean_voxels`.
+        """
+        decompress = partial(compression.iter_decompressed, copy=copy, observe=observe)
+        return self._voxels(clean=True, decompress=decompress)
+
+    def _voxels(
+        self,
+        *,
+        clean: bool = False,
+        decompress: Decompress = compression.iter_decompressed,
+    ) -> Iterator[bytes]:
         real = self.voxel_path
         if self.voxel_path != self.path:
             real = voxel_files.partner(self.path, self.voxel_path.name, self.purpose)
         try:
             with (
                 voxel_files.open_voxels(self.path, real) as file,
-                closing(compression.iter_decompressed(file, clean=clean, copy=copy)) as pieces,
+                closing(decompress(file)) as pieces,
             ):
                 yield from self._cut_out(pieces, clean=clean)
         except compression.GzipNotClean as error:
@@ -192,7 +213,7 @@ class ImageHeader:
     def _cut_out(self, pieces: Iterator[bytes], *, clean: bool) -> Iterator[bytes]:
         skip, missing, rest, more = self.offset, self.nbytes, b"", 0
         try:
-            for piece in self._begun(pieces):
+            for piece in self._begun(pieces, clean=clean):
                 body = piece[skip : skip + missing]
                 if clean and len(piece) > skip + missing:
                     raise ImageHasMetadata(f"{self.voxel_path}: something follows the voxels")
@@ -213,9 +234,9 @@ class ImageHeader:
                 f"{self.voxel_path}: cut short, {missing} of {self.nbytes} bytes of voxels missing"
             )
 
-    def _begun(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _begun(self, pieces: Iterator[bytes], *, clean: bool) -> Iterator[bytes]:
         """Return the pieces, once they have not begun with a header that is not this image's."""
-        if self.voxel_path == self.path:
+        if self.voxel_path == self.path and not clean:
             yield from pieces
             return
         head = b""
@@ -223,11 +244,24 @@ class ImageHeader:
             head += piece
             if len(head) >= max(voxel_files.START, min(self.offset, compression.PIECE)):
                 break
+        if clean:
+            self._refuse_metadata(head)
+            yield head
+            yield from pieces
+            return
         before = head[max(0, self.offset - 12) : self.offset]
         start = head[: voxel_files.START]
         voxel_files.refuse_other_header(self.voxel_path, start, self.offset, before)
         yield head
         yield from pieces
+
+    def _refuse_metadata(self, head: bytes) -> None:
+        # What other programs leave zero where this one writes a default says nothing, either.
+        if not all(
+            there == meant or (there == 0 and place in _VOXEL_SIZES) or (place, there) == _REGULAR
+            for place, (there, meant) in enumerate(zip(head, self.block, strict=False))
+        ):
+            raise ImageHasMetadata(f"{self.path}: its header says more than size and geometry")
 
     def _refuse_more(self, more: int) -> None:
         row = self.spatial_shape[0] * self.dtype.itemsize

@@ -39,6 +39,7 @@ ROBUST = (0.5, 99.5)
 SEGMENTATION_OPACITY = 0.5
 
 _STEPS = 4096  # of a colour map: more than a picture has shades
+_BLOCK = 1 << 13  # pixels that are drawn together
 _GRID_MM = 5.0  # between the lines of a deformation grid
 
 
@@ -128,7 +129,8 @@ class Anatomy(Drawn):
         elif several and self._mode is ComponentMode.RGB:
             found = self._as_rgb(samples)
         else:
-            found = self._mapped(samples)
+            yield from self._mapped(samples)
+            return
         for colors in found:
             colors[..., 3] *= self._opacity
             yield colors
@@ -159,14 +161,15 @@ class Anatomy(Drawn):
             shown = shown._replace(ends=np.array([ends], dtype=np.float64))
         inputs, outputs = self._window(shown, robust_range(shown))
         table = _table(self._map)
+        table[:, 3] *= self._opacity
         for several, inside in zip(samples.planes, samples.inside, strict=True):
-            values = scalar(several)
-            place = 1 + np.rint(np.interp(values, inputs, outputs).clip(0, 1) * (_STEPS - 1))
-            place[values < inputs[0]] = 0
-            place[values > inputs[-1]] = _STEPS + 1
-            place[np.isnan(values)] = _STEPS + 2
-            place[~inside] = _STEPS + 3
-            yield table[place.astype(np.intp)]
+            colors = np.zeros((*inside.shape, 4), dtype=np.float32)
+            for rows in row_blocks(inside.shape):
+                if not inside[rows].any():
+                    continue  # transparent
+                place = _places(scalar(several[rows]), inside[rows], inputs, outputs)
+                table.take(place, axis=0, out=colors[rows], mode="clip")
+            yield colors
 
     def _window(
         self, samples: Samples, plain: tuple[float, float]
@@ -300,6 +303,33 @@ def _table(color_map: ColorMap) -> Colors:
     """Return a colour map by steps: below it, from 0 to 1, above it, of NaN, and of no voxel."""
     places = np.concatenate([[-1.0], np.linspace(0, 1, _STEPS), [2.0, np.nan]])
     return np.vstack([color_map(places), np.zeros(4)]).astype(np.float32)
+
+
+def row_blocks(shape: Sequence[int]) -> Iterator[slice]:
+    """Return the rows of a picture in blocks that stay in a core's cache while they are drawn."""
+    height, width = shape[:2]
+    step = max(1, _BLOCK // max(1, width))
+    return (slice(start, start + step) for start in range(0, height, step))
+
+
+def _places(
+    values: npt.NDArray[Any],
+    inside: npt.NDArray[np.bool_],
+    inputs: Sequence[float],
+    outputs: Sequence[float],
+) -> npt.NDArray[np.intp]:
+    """Return where in a colour map by steps (see `_table`) each value stands."""
+    shown = np.interp(values, inputs, outputs)
+    np.clip(shown, 0, 1, out=shown)
+    shown *= _STEPS - 1
+    np.rint(shown, out=shown)
+    shown += 1
+    np.putmask(shown, values < inputs[0], 0)
+    np.putmask(shown, values > inputs[-1], _STEPS + 1)
+    np.putmask(shown, np.isnan(values), _STEPS + 2)
+    np.putmask(shown, ~inside, _STEPS + 3)
+    places: npt.NDArray[np.intp] = shown.astype(np.intp)
+    return places
 
 
 def _scalar(values: npt.NDArray[Any], mode: ComponentMode, component: int) -> npt.NDArray[Any]:

@@ -229,7 +229,8 @@ class _Points:
         def nearest(some: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
             indices = np.rint(some).astype(np.intp)
             indices[2] -= first
-            found: npt.NDArray[Any] = voxels[steps @ indices]
+            places_of = steps[0] * indices[0] + steps[1] * indices[1] + steps[2] * indices[2]
+            found: npt.NDArray[Any] = voxels[places_of]
             return found
 
         if self._nearest:
@@ -238,16 +239,15 @@ class _Points:
         floors = np.floor(places).astype(np.intp)
         fractions = (places - floors).astype(np.float32)
         floors[2] -= first
-        corner = steps @ floors
+        corner = steps[0] * floors[0] + steps[1] * floors[1] + steps[2] * floors[2]
         found = np.zeros((len(numbers), slab.shape[3]), dtype=np.float32)
-        for sides in np.ndindex(2, 2, 2):
-            weights = np.ones(len(numbers), dtype=np.float32)
-            for side, fraction in zip(sides, fractions, strict=True):
-                weights *= fraction if side else 1 - fraction
+        for offset, weights in _corners(steps, fractions):
+            if weights.all():
+                found += weights[:, None] * voxels[corner + offset].astype(np.float32)
+                continue
             used = np.flatnonzero(weights)  # what has no weight may be infinite, or not there
-            if len(used):
-                values = voxels[corner[used] + steps @ sides]
-                found[used] += weights[used, None] * values.astype(np.float32)
+            values = voxels[corner[used] + offset]
+            found[used] += weights[used, None] * values.astype(np.float32)
         unknown = np.flatnonzero(np.isnan(found).any(1))
         if len(unknown):  # beside a voxel without a number, or between infinite ones
             found[unknown] = nearest(places[:, unknown])
@@ -262,6 +262,28 @@ class _Points:
             + self._plane.down[:, None] * down
         )
         return places
+
+
+def _corners(
+    steps: npt.NDArray[np.intp], fractions: npt.NDArray[np.float32]
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Yield the eight voxels around points: how far after the first, and the weight of each.
+
+    Those that have no weight at any point are left out: most, where a plane lies along the axes.
+    """
+
+    def sides(axis: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        for side, weights in enumerate((1 - fractions[axis], fractions[axis])):
+            if weights.any():
+                yield side * int(steps[axis]), weights
+
+    for x, along_x in sides(0):
+        for y, along_y in sides(1):
+            both = along_x * along_y
+            for z, along_z in sides(2):
+                weights = both * along_z
+                if weights.any():
+                    yield x + y + z, weights
 
 
 def _slabs(

@@ -18,7 +18,7 @@ from snapws import files, geometry, targets
 from snapws.errors import InvalidValue, PictureError
 from snapws.layers import Layer, Role
 from snapws.pictures import sampling
-from snapws.pictures.rendering import Anatomy, Drawn, Segmentation
+from snapws.pictures.rendering import Anatomy, Drawn, Segmentation, row_blocks
 from snapws.pictures.views import Grid, View, round_length
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Scene:
             # The length of a vector may be beyond float32, and is bright then.
             with np.errstate(over="ignore", invalid="ignore"):
                 for canvas, colors in zip(canvases, layer, strict=True):
-                    canvas += (colors[..., :3] - canvas) * colors[..., 3:]
+                    _lay_over(canvas, colors)
         return [np.rint(canvas * 255).astype(np.uint8) for canvas in canvases]
 
     @property
@@ -340,6 +340,17 @@ def pillow() -> tuple[Any, Any]:
             "'snapws[pictures]' (in the checkout: '.[pictures]')"
         ) from None
     return Image, ImageDraw
+
+
+def _lay_over(canvas: npt.NDArray[np.float32], colors: Colors) -> None:
+    """Blend the colours of a layer into what lies below it."""
+    for rows in row_blocks(canvas.shape):
+        below, above = canvas[rows], colors[rows]
+        if not above[..., 3].any():
+            continue
+        change = above[..., :3] - below
+        change *= above[..., 3:]
+        below += change
 
 
 def is_tile(layer: Layer) -> bool:

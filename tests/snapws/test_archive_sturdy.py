@@ -24,6 +24,8 @@ from snapws import (
     Workspace,
 )
 from snapws.archive import archive
+from snapws.images import ImageHeader
+from snapws.images.voxel_hash import VoxelHash
 from snapws.packing import Progress
 from snapws.verify import verify_archive
 from tests.snapws.images.test_images import write_nifti
@@ -443,3 +445,53 @@ def test_images_that_have_to_be_in_memory_take_turns(tmp_path):
     assert len(order) > 4
     changes = sum(one != other for one, other in itertools.pairwise(order))
     assert changes == 3
+
+
+def test_image_under_several_layers_is_read_and_hashed_once(tmp_path, monkeypatch):
+    path = noise(tmp_path / "a.nii", 2)
+    (tmp_path / "below").mkdir()
+    linked = tmp_path / "below" / "b.nii"
+    linked.hardlink_to(path)
+    workspace = Workspace()
+    workspace.set_main(path)
+    workspace.add_anatomical(tmp_path / "below" / ".." / "a.nii")
+    workspace.add_anatomical(linked)
+    read, hashed = [], []
+    voxels_of, update = ImageHeader.voxels, VoxelHash.update
+    monkeypatch.setattr(
+        ImageHeader, "voxels", lambda header: read.append(header.path) or voxels_of(header)
+    )
+    monkeypatch.setattr(
+        VoxelHash,
+        "update",
+        lambda one, piece: hashed.append(len(piece)) or update(one, piece),
+    )
+    told = {}
+    report = archive(
+        workspace, tmp_path / "out", progress=lambda one: told.update({one.layer: one})
+    )
+    assert len(read) == 1
+    assert sum(hashed) == 2 << 20
+    layers = report.files[:3]
+    assert {file.name[9:] for file in layers} == {layers[0].name[9:]}
+    assert len({file.read_bytes() for file in layers}) == 1
+    assert len({file.stat().st_ino for file in layers}) == 3  # copies, which can be edited
+    assert all(told[number].done == told[number].total for number in range(3))
+    assert verify_archive(report.workspace) == ()
+
+    again = Workspace.open(report.workspace)
+    again.add_anatomical(again.layers()[0].path)
+    taken = archive(again, tmp_path / "again")
+    assert len(taken.taken) == 4
+
+
+def test_damaged_image_under_several_layers_is_reported_for_one_of_them(tmp_path):
+    path = noise(tmp_path / "a.nii", 2)
+    path.write_bytes(path.read_bytes()[:-9])
+    workspace = Workspace()
+    workspace.set_main(path)
+    for _ in range(5):
+        workspace.add_anatomical(path)
+    with pytest.raises(ImageDamaged, match="layer 00[0-5]: .*cut short"):
+        archive(workspace, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

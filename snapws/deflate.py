@@ -1,0 +1,197 @@
+"""One gzip member, deflated on all cores in blocks of a fixed size.
+
+A block begins on a byte of its own (a sync flush) and refers to the end of the block before it, so
+the bytes depend on the content and the level alone, not on cores or timing. `isal.igzip_threaded`
+works likewise, but each of its files starts threads and queues of its own: here all files share
+their threads and their memory, and zlib does the same where ISA-L has no wheel.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO
+
+from snapws import compression
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+#: Bytes of content in a block. Other sizes give other bytes.
+BLOCK = 1 << 20
+
+_WINDOW = 1 << 15  # how far back deflate refers
+_RAW_FORM = -15  # window bits that ask for neither header nor checksum
+_MOST_THREADS = 16  # eight layers at once need no more: hashing one is half as fast as two of them
+_LEAST_SHARE = 2  # blocks of a stream in flight: one is deflated while one is written
+_FIRST = 4  # pieces of a stream, which are all deflated for comparison
+_COMPARED = 16  # later pieces of a stream, of which one is deflated for comparison
+_MOST_BULK = 1.005  # archives may not grow by 1 %
+_NEGLIGIBLE = 1 << 10  # bytes: pieces are not cut exactly where their deflated bytes are
+_SPARE = 2  # blocks in flight beyond those that are being deflated
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Deflaters:
+    """The threads that deflate the blocks of all streams that are written at the same time.
+
+    Args:
+        threads: How many; by default as many as there are cores, up to 16.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads or min(cores(), _MOST_THREADS)
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._counting = Lock()
+        self._streams = 0
+
+    def __enter__(self) -> Deflaters:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def share(self) -> int:
+        """Return how many blocks each stream may have in flight: memory is bounded by it."""
+        return max(_LEAST_SHARE, (self._threads + _SPARE) // max(1, self._streams))
+
+    def join(self, change: int) -> None:
+        """Count a stream that begins (1) or ends (-1)."""
+        with self._counting:
+            self._streams += change
+
+    def submit(self, block: bytes, window: bytes, level: int, *, last: bool) -> Future[bytes]:
+        """Deflate a block in one of the threads."""
+        return self._pool.submit(_deflated, block, window, level, last=last)
+
+
+class GzipWriter:
+    """A gzip member without a name and a time, complete once the ``with`` ends without an error.
+
+    Args:
+        file: Where to write, open for writing.
+        level: One of `compression.LEVELS`.
+        deflaters: What deflates the blocks, where several streams share it.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        level: int = compression.LEVEL,
+        deflaters: Deflaters | None = None,
+    ) -> None:
+        self._file = file
+        self._level = level
+        self._deflaters = deflaters or Deflaters()
+        self._has_own = deflaters is None
+        self._parts: list[bytes | memoryview] = []
+        self._held = 0
+        self._window = b""
+        self._in_flight: deque[Future[bytes]] = deque()
+        self._crc = 0
+        self._size = 0
+
+    def __enter__(self) -> GzipWriter:
+        self._deflaters.join(1)
+        self._file.write(compression.gzip_start(self._level))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            for block in self._in_flight:
+                block.cancel()
+            self._deflaters.join(-1)
+            if self._has_own:
+                self._deflaters.__exit__()
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece of the content, of any length."""
+        self._crc = compression.crc32(data, self._crc)
+        self._size += len(data)
+        if not self._held and len(data) == BLOCK:
+            self._submit(data, last=False)  # as it is, uncopied
+            return
+        rest = memoryview(data)
+        while len(rest) > 0:
+            part, rest = rest[: BLOCK - self._held], rest[BLOCK - self._held :]
+            self._parts.append(part)
+            self._held += len(part)
+            if self._held == BLOCK:
+                self._submit(self._taken(), last=False)
+
+    def _taken(self) -> bytes:
+        block = b"".join(self._parts)
+        self._parts, self._held = [], 0
+        return block
+
+    def _submit(self, block: bytes, *, last: bool) -> None:
+        while len(self._in_flight) >= self._deflaters.share():
+            self._write_oldest()
+        self._in_flight.append(self._deflaters.submit(block, self._window, self._level, last=last))
+        self._window = block[-_WINDOW:]
+
+    def _write_oldest(self) -> None:
+        self._file.write(self._in_flight.popleft().result())
+
+    def _finish(self) -> None:
+        self._submit(self._taken(), last=True)
+        while self._in_flight:
+            self._write_oldest()
+        self._file.write(compression.gzip_end(self._crc, self._size))
+
+
+class Bulky(Exception):
+    """A stream was deflated worse than it would be here."""
+
+
+class SizeCheck:
+    """Whether a stream that was deflated elsewhere is about as small as it would be from here.
+
+    Headers of gzip do not say how hard its program tried. So the first pieces, and one in sixteen
+    of the others, are deflated for comparison. It is an observer of
+    `compression.iter_decompressed`.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = 0
+        self._window = b""
+        self._theirs = self._ours = 0
+
+    def __call__(self, piece: bytes, size: int) -> None:
+        """Compare the sizes of a piece.
+
+        Raises:
+            Bulky: The stream is larger than it would be from here.
+        """
+        if self._pieces < _FIRST or self._pieces % _COMPARED == 0:
+            self._theirs += size
+            self._ours += len(_deflated(piece, self._window, compression.LEVEL, last=False))
+            if self._theirs > _MOST_BULK * self._ours + _NEGLIGIBLE:
+                raise Bulky
+        self._pieces += 1
+        self._window = piece[-_WINDOW:]
+
+
+def _deflated(block: bytes, window: bytes, level: int, *, last: bool) -> bytes:
+    codec = compression.codec(level)
+    compressor = codec.compressobj(level, zlib.DEFLATED, _RAW_FORM, zdict=window)
+    deflated = compressor.compress(block)
+    deflated += compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+    return bytes(deflated)
