@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,13 +105,17 @@ def _refuse_bad_names(found: Iterable[Named]) -> None:
         if safe_name(one.name) != one.name or not one.name.isprintable():
             problems.append(
                 f"{one.where}: {shown(one.name)!r} cannot be the name of a folder: leave out "
-                "separators, control characters, and a dot at either end"
+                "separators, control characters, and dots or blanks at its ends"
             )
-        # As file systems compare that do not know capitals.
-        elif (other := taken.setdefault(one.name.casefold(), one)) is not one:
+        # As file systems compare that know neither capitals nor the form of an accent.
+        elif (other := taken.setdefault(_key(one.name), one)) is not one:
             problems.append(f"{one.where}: case {one.name} is also that of {other.where}")
     if problems:
         raise BadCases(problems)
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 @dataclass(frozen=True)
