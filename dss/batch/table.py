@@ -11,6 +11,7 @@ from typing import Any
 from dss.batch.journal import Case
 from dss.text import shown
 from snapws.files import write_bytes
+from snapws.spreadsheets import guarded
 
 NAME = "results.tsv"
 COLUMNS = ("case", "ticket", "status", "seconds", "reason", "files")
@@ -38,6 +39,6 @@ def write(folder: Path, cases: Iterable[Case]) -> Path:
     writer.writerow(COLUMNS)
     for record in records(cases):
         record["files"] = "; ".join(record["files"])
-        writer.writerow(["" if record[key] is None else record[key] for key in COLUMNS])
+        writer.writerow(["" if record[key] is None else guarded(record[key]) for key in COLUMNS])
     write_bytes(folder / NAME, text.getvalue().encode())
     return folder / NAME

@@ -26,7 +26,7 @@ from dss.cli.shared import (
 )
 from dss.cli.submit import refuse_missing_tags
 from dss.errors import NotFound, Refused
-from snapws import Workspace, sources
+from snapws import Workspace
 from snapws.cli import render
 from snapws.cli.frame import Listing
 
@@ -123,7 +123,6 @@ def submit(
     from dss.serving.lock import locked
 
     results.check_pattern(name)
-    out = Path(os.path.abspath(out))  # noqa: PTH100 - not through links
     with connection.open() as session, _problems_line_by_line():
         cases = named(workspaces)
         email, client = user(session), Client(session)
@@ -210,6 +209,7 @@ def _ask_consent(
 ) -> None:
     """Check cases, say once what all of them would say, and ask about files from outside."""
     from dss.batch.cases import examine
+    from snapws import sources
 
     if not cases:
         return
@@ -258,7 +258,11 @@ def _show(cases: Iterable[Case], listing: Listing) -> None:
     from dss.batch import table
 
     found = table.records(cases)
-    listing.show(found, table.COLUMNS if listing.json else table.COLUMNS[:-1])
+    if not listing.json:
+        for record in found:
+            seconds = record["seconds"]
+            record["seconds"] = None if seconds is None else f"{seconds:.1f}"
+    listing.show(found, table.COLUMNS[:-1])
 
 
 def _end(cases: Sequence[Case]) -> None:

@@ -84,8 +84,8 @@ def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
         journal.read(tmp_path)
 
 
-def test_a_reason_of_several_lines_stays_in_its_cell(tmp_path: Path) -> None:
+def test_a_reason_of_several_lines_stays_in_its_cell_and_is_no_formula(tmp_path: Path) -> None:
     case = Case("a", Path("a.itksnap"), step=Step.DONE, status=Status.FAILED)
-    case.reason = "first\tline\nsecond \x1b[2Jline"
+    case.reason = "=first\tline\nsecond \x1b[2Jline"
     lines = table.write(tmp_path, [case]).read_text(encoding="utf-8").splitlines()
-    assert lines[1:] == ["a\t\tfailed\t\tfirst line second [2Jline\t"]
+    assert lines[1:] == ["a\t\tfailed\t\t'=first line second [2Jline\t"]
