@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import nibabel
@@ -41,14 +42,13 @@ class Site:
 
     Attributes:
         done: The tickets that the provider was given of each case.
-        most: The most tickets of the user that there were at a time.
+        paused: Set while the provider rests.
     """
 
     def __init__(self, folder: Path, refused: Iterable[int] = ()) -> None:
         self.folder = folder
         self.refused = set(refused)
         self.done: dict[int, set[int]] = defaultdict(set)
-        self.most = 0
         self.out = folder / "out"
         self.home = folder / "home"
         self.home.mkdir()
@@ -56,6 +56,7 @@ class Site:
         self._end = threading.Event()
         self.paused = threading.Event()
         self.trouble: list[Exception] = []
+        self._over: set[int] = set()  # tickets that nothing more happens to
 
     def __enter__(self) -> Site:
         self.middleware = self._stack.enter_context(Middleware(self.folder / "middleware"))
@@ -99,15 +100,15 @@ class Site:
                 self.trouble.append(error)
                 return
 
-    @staticmethod
-    def _claimed(provider: Provider) -> Iterator[int]:
+    def _claimed(self, provider: Provider) -> Iterator[int]:
         """Yield tickets at work, those of claims whose answers were lost, too."""
-        ticket = 1
         with suppress(NotFound):
-            while True:
-                if provider.status(ticket) is TicketStatus.CLAIMED:
+            for ticket in count(1):
+                status = None if ticket in self._over else provider.status(ticket)
+                if status is TicketStatus.CLAIMED:
                     yield ticket
-                ticket += 1
+                elif status is not None and status.final:
+                    self._over.add(ticket)
 
     def _work(self, provider: Provider, ticket: int) -> None:
         workspace = Workspace.open(provider.download(ticket, self.folder / "work" / str(ticket)))
@@ -130,10 +131,10 @@ class Site:
 
     # ---------------------------------------------------------------- the user
 
-    def add_cases(self, count: int, **more: str) -> Path:
+    def add_cases(self, cases: int) -> Path:
         """Make workspaces, each of a scan with its number in it, and a table of them."""
         lines = ["case\tage\tworkspace"]
-        for number in range(count):
+        for number in range(cases):
             folder = self.folder / "studies" / f"{number:02d}"
             folder.mkdir(parents=True)
             voxels = numpy.random.default_rng(number).integers(0, 99, (6, 5, 4), numpy.int16)
@@ -203,13 +204,13 @@ class Site:
         lines = (self.out / "batch.jsonl").read_bytes().split(b"\n")[:-1]
         return [json.loads(line) for line in lines]
 
-    def problems(self, count: int) -> list[str]:
+    def problems(self, cases: int) -> list[str]:
         """Return what is not as it must be after all cases have come to their end."""
         found = [str(error) for error in self.trouble]
         rows = {row["case"]: row for row in self.table()}
-        if len(rows) != count:
-            found.append(f"{len(rows)} rows of {count} cases")
-        for number in range(count):
+        if len(rows) != cases:
+            return [*found, f"{len(rows)} rows of {cases} cases"]
+        for number in range(cases):
             row = rows[f"sub-{number:02d}"]
             wanted = "failed" if number in self.refused else "success"
             if row["status"] != wanted:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+from snapws import Workspace
 from tests.dss.batch.site import LIMIT, NAME, QUOTA, REASON, Site
 
 
@@ -128,3 +133,68 @@ def test_workspaces_of_folders_are_cases_by_the_shortest_names(site: Site) -> No
     site.run(site.folder / "studies", NAME, options=["--name", "{case}-{number}"])
     assert [row["case"] for row in site.table()] == ["00_study", "01_study"]
     assert (site.out / "results" / "01_study" / "01_study-000.nii.gz").exists()
+
+
+def test_a_result_that_cannot_be_fetched_stays_on_the_server_until_it_can(site: Site) -> None:
+    site.add_cases(1)
+    site.run(options=["--max-size", "10"], code=1)
+    (row,) = site.table()
+    assert row["status"] == "unfetched"
+    assert "so the ticket stays" in row["reason"]
+    assert [one.id for one in site.client.tickets()] == [int(row["ticket"])]
+    assert not (site.out / "results").exists() or not any((site.out / "results").iterdir())
+    site.run(options=["--retry-failed"])
+    assert site.problems(1) == []
+
+
+def test_results_that_are_there_are_not_taken_for_those_of_a_new_batch(site: Site) -> None:
+    site.add_cases(1)
+    (site.out / "results" / "sub-00").mkdir(parents=True)
+    done = site.run(code=1)
+    assert "the journal does not know of it" in done.stderr
+    assert site.client.tickets() == []
+
+
+def test_layers_of_the_same_name_get_their_numbers(site: Site) -> None:
+    site.add_cases(1)
+    site.run(options=["--name", "{case}"])
+    files = {path.name for path in (site.out / "results" / "sub-00").iterdir() if path.is_file()}
+    assert files == {"sub-00.itksnap", "sub-00_000.nii.gz", "sub-00_001.nii.gz"}
+    site.out = site.folder / "other"
+    done = site.run(options=["--name", "{patient}"], code=1)
+    assert "'{patient}' is not a valid name for layers" in done.stderr
+    assert not site.out.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
+def test_files_from_outside_are_asked_about_once_for_all_cases(site: Site) -> None:
+    import pty
+
+    site.add_cases(12)
+    for number in range(12):
+        folder = site.folder / "studies" / f"{number:02d}"
+        study = Workspace.open(folder / "study.itksnap")
+        outside = site.folder / f"outside_{number:02d}.nii.gz"
+        (folder / "scan.nii.gz").rename(outside)
+        study.main.file = str(outside)
+        study.save()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(site.folder)
+        os.execve(site.words()[0], site.words(), site.environment())
+    shown = ""
+    while "Send these files, too? [y/N]:" not in shown:
+        shown += os.read(terminal, 1000).decode()
+    assert site.client.tickets() == []
+    os.write(terminal, b"n\n")
+    with suppress(OSError):  # so Linux says that the other side has ended
+        while piece := os.read(terminal, 1000):
+            shown += piece.decode()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    assert code == 1
+    assert shown.count("Send these files") == 1
+    assert shown.count("is from outside of the workspace's folder") == 10
+    assert "2 more from outside, of 12 cases" in shown
+    assert "nothing was sent" in shown
+    assert not site.out.exists()
