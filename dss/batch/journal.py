@@ -117,9 +117,11 @@ class Lost:
 
     Attributes:
         newest: The greatest number of a ticket of the user before it.
+        asked: When it was sent, in seconds of the epoch.
     """
 
     newest: int
+    asked: float
 
 
 @dataclass
@@ -154,7 +156,7 @@ class Content:
             return
         if record.get("found") is not None:  # of a request without an answer
             self.tickets.add(int(record["found"]))
-            del self.lost[:1]
+            del self.lost[-1:]
         if "case" in record:
             self._take_case(record)
 
@@ -162,8 +164,8 @@ class Content:
         name, step, at = str(record["case"]), Step(record["step"]), float(record["at"])
         if step is Step.WAITING:
             if record.get("lost"):
-                before = self.cases[name].before
-                self.lost.append(Lost(max(before, default=0)))
+                case = self.cases[name]
+                self.lost.append(Lost(max(case.before, default=0), case.asked))
             if name in self.cases:
                 self.cases[name].begin_anew()
             else:

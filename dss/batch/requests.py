@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dss.batch.journal import Case, Journal, Step
+from dss.batch.journal import Case, Journal, Lost, Step
 from dss.errors import NetworkFailed, OutcomeUnknown, QuotaReached, Refused, ServerFailed
 from dss.records import Ticket, TicketStatus
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dss.client import Client
 
 _ARRIVAL = 2.0  # seconds within which a request without an answer has arrived at the server
+_LATEST = 60.0  # seconds after which it cannot arrive any more
+_QUIET = 10.0  # seconds for which a ticket is empty that no other program fills
 _OTHERS = 60.0  # seconds within which other programs fill the tickets that they have made
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class Requests:
         How many the server allows is learnt from its refusal.
         """
         listed = self._client.tickets()
-        if (lost := self._journal.content.lost) and (found := self._strays(lost[0].newest, 0.0)):
+        if (lost := self._lost()) and (found := self._strays(lost[0].newest, 0.0)):
             self._journal.note(case, Step.CREATED, ticket=found[0], found=found[0])
             return True
         if self._limit is not None and len(listed) >= self._limit:
@@ -69,7 +71,7 @@ class Requests:
         try:
             ticket = self._client.create(self._service)
         except OutcomeUnknown as error:
-            _log.info("case %s: %s", case.name, error)  # settled next
+            _log.warning("case %s: %s; that is found out", case.name, error)
             return True
         except QuotaReached:
             self._journal.note(case, Step.WAITING)
@@ -112,13 +114,11 @@ class Requests:
         """
         # Its age by a clock that may have been set back is never less than nothing.
         time.sleep(min(_ARRIVAL, max(0.0, _ARRIVAL - max(0.0, time.time() - asked))))
-        most = len(self._journal.content.lost) + any(
-            case.step is Step.CREATING for case in self._journal.cases
-        )
+        most = len(self._lost()) + any(case.step is Step.CREATING for case in self._journal.cases)
         end = time.monotonic() + _OTHERS
         found = self._empty(newest)
         while found:
-            time.sleep(_ARRIVAL)
+            time.sleep(_QUIET)
             stay = [ticket for ticket in self._empty(newest) if ticket in found]
             if len(stay) <= most:
                 return stay
@@ -145,10 +145,14 @@ class Requests:
             and not self._client.files(one.id, "input")
         ]
 
+    def _lost(self) -> list[Lost]:
+        """Return the requests without an answer that may still arrive."""
+        now = time.time()
+        return [one for one in self._journal.content.lost if now - one.asked < _LATEST]
+
     def sweep(self) -> None:
-        """Delete the tickets of requests that arrived after all."""
-        lost = self._journal.content.lost
-        if lost:
+        """Delete the tickets of requests that arrived after all, where no case waits for one."""
+        if lost := self._lost():
             for ticket in self._strays(lost[0].newest, 0.0):
                 self._client.delete(ticket)
                 self._journal.found(ticket)

@@ -144,7 +144,6 @@ class Batch:
             try:
                 self._turn()
                 if not self._open():
-                    self._requests.sweep()
                     return
                 away.reset()
             except (NetworkFailed, ServerFailed, OutcomeUnknown) as error:
@@ -169,6 +168,8 @@ class Batch:
                 self._requests.refuse_if_stuck(len(self._waiting()))
                 return
             self._advance(case)
+        if not self._waiting():
+            self._requests.sweep()
 
     def _waiting(self) -> list[Case]:
         """Return the cases that are to get a ticket."""

@@ -165,9 +165,9 @@ def status(
     ],
     listing: Listing,
 ) -> None:
-    """Show how far each case of a batch is, by its journal; no server is asked.
+    """Show how far each case of a batch is; no server is asked.
 
-    With --json also the files that are here of each.
+    The journal in DIR says so. With --json, the files that are here of each case, too.
     """
     from dss.batch.journal import read
 
@@ -244,7 +244,7 @@ def _run(
     if again:
         render.note(f"{batch.retry_failed()} cases begin anew")
     try:
-        with remarking("dss.batch.run", logging.WARNING):
+        with remarking("dss.batch", logging.WARNING):
             batch.run()
     finally:
         render.note(f"saved {table.write(journal.folder, journal.cases)}")

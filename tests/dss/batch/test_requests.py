@@ -20,6 +20,11 @@ class Killed(BaseException):
     """Stands for the end of the process at this point."""
 
 
+@pytest.fixture(autouse=True)
+def _short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dss.batch.requests._QUIET", 1.0)
+
+
 @pytest.fixture
 def journal(site: Site) -> Iterator[Journal]:
     """The journal of a batch of two cases."""
