@@ -166,7 +166,7 @@ def _ticket(case: Case) -> int:
 
 
 def _name(path: Path, case: str, pattern: str) -> None:
-    """Give a fetched workspace the name of its case, and its layers speaking names."""
+    """Rename a fetched workspace by its case, and its layers by a pattern."""
     from snapws import Workspace
 
     workspace = Workspace.open(path)
@@ -189,7 +189,7 @@ def _save(workspace: Workspace, old: Path, new: Path) -> None:
 
 
 def _is_image_in(layer: Layer, folder: Path) -> bool:
-    return layer.path.parent == folder and layer.path.name.endswith(_IMAGES)
+    return layer.path.samefile(folder / layer.path.name) and layer.path.name.endswith(_IMAGES)
 
 
 def _names(layers: list[Layer], case: str, pattern: str) -> list[str]:

@@ -152,7 +152,8 @@ class Site:
         """Return a command line of dss batch submit; by default of the table of cases."""
         program = str(Path(sys.executable).with_name("dss"))
         given = given or (self.folder / "cases.tsv", NAME)
-        quick = ("--out", self.out, "--interval", "0.2s", "--patience", "2s", "--timeout", LIMIT)
+        out = self.out.relative_to(self.folder)  # as one types it
+        quick = ("--out", out, "--interval", "0.2s", "--patience", "2s", "--timeout", LIMIT)
         return [program, "batch", "submit", *map(str, given), *map(str, quick)]
 
     def run(
