@@ -49,7 +49,7 @@ def export(
     """
     if not layers:
         raise InvalidValue("there is no layer to export")
-    names = _names(layers, pattern)
+    names = [f"{name}.nii.gz" for name in file_names(layers, pattern)]
     for layer, name in zip(layers, names, strict=True):
         layer.existing()
         layer.workspace.refuse_overwriting(folder / name)
@@ -68,8 +68,8 @@ def export(
     return [folder / name for name in names]
 
 
-def _names(layers: Sequence[Layer], pattern: str) -> list[str]:
-    """Return a file name for each layer.
+def file_names(layers: Sequence[Layer], pattern: str) -> list[str]:
+    """Return the name of a file for each layer, without its ending, as `export` makes them.
 
     Raises:
         InvalidValue: The pattern is invalid, or a name is empty or used by two layers.
@@ -105,5 +105,5 @@ def _names(layers: Sequence[Layer], pattern: str) -> list[str]:
                 f"layers {other.number:03d} and {layer.number:03d} would both be {name!r}: "
                 "add {number} to the pattern"
             )
-        names.append(f"{name}.nii.gz")
+        names.append(name)
     return names

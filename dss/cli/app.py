@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dss.cli import login, run, submit, trials
 from dss.cli.admin import app as admin
+from dss.cli.batch import app as batch
 from dss.cli.provider import app as provider
 from dss.cli.service import app as service
 from dss.cli.services import app as services
@@ -44,6 +45,7 @@ command(
     more="howto/local-middleware.md",
 )(trials.middleware)
 
+app.add_typer(batch, name="batch")
 app.add_typer(services, name="services")
 app.add_typer(service, name="service")
 app.add_typer(tickets, name="tickets")

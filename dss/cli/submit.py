@@ -101,7 +101,7 @@ def submit(
             _check_service(client, ticket, hash_)
         asked = hash_ or (_service_of(client, ticket) if ticket is not None else "")
         if asked and not anyway:
-            _refuse_missing_tags(opened, client.service_detail(asked))
+            refuse_missing_tags(opened, client.service_detail(asked))
         remark_texts(opened, upload.privacy)
         _ask_about_outside(opened, yes=yes)
         if ticket is None:
@@ -138,7 +138,7 @@ def _ask_about_outside(workspace: Workspace, *, yes: bool) -> None:
         raise Refused("nothing was sent, and no ticket was made: --yes sends them unasked")
 
 
-def _refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
+def refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
     """Refuse a workspace whose tags are not what a service requires: the ticket would fail of it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The lock of a work folder: one runner at a time, also after one was killed."""
+"""The lock of a folder that a program goes on with: one at a time, also after one was killed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,18 +19,47 @@ NAME = "runner.lock"
 
 _PATIENCE = 1.0
 
-#: What a runner makes in a work folder.
-_OURS = (NAME, "journal.*", "folder.id", "ticket_*", ".starting_*")
+
+@dataclass(frozen=True)
+class Use:
+    """What a folder is used for, with the words for it in messages.
+
+    Attributes:
+        program: The program that goes on with it.
+        folder: The folder.
+        lock: Name of the file that is locked.
+        made: Patterns of the files that the program makes in the folder.
+        option: The option of the command line that names the folder.
+        trust: The option that says that the folder is this user's.
+    """
+
+    program: str
+    folder: str
+    lock: str
+    made: tuple[str, ...]
+    option: str
+    trust: str
+
+
+RUNNER = Use(
+    "runner",
+    "work folder",
+    NAME,
+    (NAME, "journal.*", "folder.id", "ticket_*", ".starting_*"),
+    "--workdir",
+    "--trust-workdir",
+)
 
 
 @contextmanager
-def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]:
-    """Hold a work folder, which is made where it is missing, until the end of the block.
+def locked(folder: Path, owner: str, *, trusted: bool = False, use: Use = RUNNER) -> Iterator[None]:
+    """Hold a folder, which is made where it is missing, until the end of the block.
 
     Args:
-        folder: The work folder.
+        folder: The folder.
         owner: Who holds it, for whoever else wants it.
         trusted: Whether what is in it is this user's, though nothing proves it.
+        use: What it is used for.
 
     Raises:
         JournalError: Another process holds it, it cannot be made, its path is no Unicode text, or
@@ -40,20 +70,22 @@ def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]
     if known != path:
         # Neither the journal nor the environment of a job could name it.
         raise JournalError(
-            f"{known} cannot be a work folder: its path is not UTF-8; give another with --workdir"
+            f"{known} cannot be a {use.folder}: its path is not UTF-8; give another with "
+            f"{use.option}"
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_foreign(folder, trusted)
+        _refuse_foreign(folder, trusted, use)
         # `open` of a path knows no opener; it is closed below.
-        file = open(folder / NAME, "a+", encoding="utf-8", opener=_regular)  # noqa: SIM115
+        file = open(folder / use.lock, "a+", encoding="utf-8", opener=_regular)  # noqa: SIM115
     except OSError as error:
-        raise JournalError(f"{folder} cannot be a work folder: {error.strerror}") from error
+        raise JournalError(f"{folder} cannot be a {use.folder}: {error.strerror}") from error
     with file:
         end = time.monotonic() + _PATIENCE
         while not locks.take(file.fileno()):  # whoever asks `held` may hold it for a moment
             if time.monotonic() > end:
-                raise JournalError(f"{folder} is in use by {holder(folder) or 'another runner'}")
+                whose = holder(folder, use) or f"another {use.program}"
+                raise JournalError(f"{folder} is in use by {whose}")
             time.sleep(0.05)
         file.truncate(0)
         file.write(owner)
@@ -70,11 +102,11 @@ def held(folder: Path) -> bool:
         return False
 
 
-def holder(folder: Path) -> str:
-    """Return who holds a work folder, or held it last."""
+def holder(folder: Path, use: Use = RUNNER) -> str:
+    """Return who holds a folder, or held it last."""
     with (
         suppress(OSError),
-        open(folder / NAME, encoding="utf-8", opener=_regular) as file,
+        open(folder / use.lock, encoding="utf-8", opener=_regular) as file,
     ):
         return file.read().strip()
     return ""
@@ -90,8 +122,8 @@ def _regular(path: str, how: int) -> int:
     return opened
 
 
-def _refuse_foreign(folder: Path, trusted: bool) -> None:
-    """Refuse a work folder of a runner that was not begun by this user, in this place.
+def _refuse_foreign(folder: Path, trusted: bool, use: Use) -> None:
+    """Refuse a folder of a program that was not begun by this user, in this place.
 
     Journal, links and files in it decide what is removed, and what is sent to tickets: in a cloned
     repository or an unpacked folder somebody else has written them. That it is ours says a note in
@@ -100,20 +132,20 @@ def _refuse_foreign(folder: Path, trusted: bool) -> None:
     Raises:
         JournalError: There is no such note, and it is not trusted.
     """
-    is_new = not any(fnmatch(path.name, one) for path in folder.iterdir() for one in _OURS)
+    is_new = not any(fnmatch(path.name, one) for path in folder.iterdir() for one in use.made)
     if not (is_new or trusted or leftovers.is_remembered(folder)):
         if leftovers.state_folder() is None:
             remedy = (
                 "set XDG_STATE_HOME to a folder of yours that stays, since there is no home folder "
-                "in which a proof could be kept, or say --trust-workdir each time"
+                f"in which a proof could be kept, or say {use.trust} each time"
             )
         else:
             remedy = (
-                "give another with --workdir or, if it is yours (moved, restored, begun with "
-                "another home folder), say --trust-workdir once"
+                f"give another with {use.option} or, if it is yours (moved, restored, begun with "
+                f"another home folder), say {use.trust} once"
             )
         raise JournalError(
-            f"{folder} holds files of a runner, and nothing proves that this user began them "
-            f"here: {remedy}"
+            f"{folder} holds files of a {use.program}, and nothing proves that this user began "
+            f"them here: {remedy}"
         )
     leftovers.remember(folder)

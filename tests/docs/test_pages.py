@@ -24,6 +24,7 @@ SCENES = {
     "howto/replace-itksnap-wt.md": scenes.empty,
     "howto/results-of-a-network.md": scenes.empty,
     "howto/scale-a-service.md": scenes.lab,
+    "howto/send-a-cohort.md": partial(scenes.home, work="dss-cohort"),
     "howto/work-offline.md": partial(scenes.home, work="dss-offline"),
     "howto/write-a-service.md": scenes.lab,
     "index.md": partial(scenes.home, work="."),

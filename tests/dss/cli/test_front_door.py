@@ -18,6 +18,7 @@ from dss.cli.app import app
 SCRIPT = Path(sysconfig.get_path("scripts")) / "dss"
 EVERYTHING = """
     login, logout, whoami, submit, run, demo, middleware,
+    batch submit, batch status,
     service init, service check, service test,
     services list, services show, services stats,
     tickets list, tickets show, tickets log, tickets wait, tickets download, tickets delete,
@@ -63,7 +64,7 @@ def test_help_is_one_line_and_an_example(stranger, name):
         name
         for name in COMMANDS
         if name.split()[0] not in ("logout", "demo", "middleware", "service")
-        and name != "provider dashboard"
+        and name not in ("provider dashboard", "batch status")
     ],
 )
 def test_all_that_talk_to_a_server_take_the_same_options(name):

@@ -1,0 +1,1 @@
+"""Many workspaces through a service: a journal, and tickets as many as the server allows."""
