@@ -72,6 +72,16 @@ def run(
         int | None,
         typer.Option("--max-tickets", min=1, help="End after so many tickets.", show_default=False),
     ] = None,
+    ticket: Annotated[
+        int | None,
+        typer.Option(
+            "--ticket",
+            metavar="N",
+            min=1,
+            help="Work on this ticket alone, then end.",
+            show_default=False,
+        ),
+    ] = None,
     executor: Annotated[
         ExecutorName, typer.Option("--executor", help="Where jobs are done.")
     ] = ExecutorName.LOCAL,
@@ -138,15 +148,21 @@ def run(
     Stop it with Ctrl-C or SIGTERM: it finishes what it can within --grace, and the next start goes
     on with the rest; a second signal ends it at once. Killed, it loses nothing either.
 
+    With --once it ends with exit code 1 if a ticket has failed, with --ticket unless that ticket
+    has succeeded.
+
     Its log goes to standard error; with --quiet, only the warnings and errors of it.
     """
     from dss.login import Credentials
+    from dss.serving.journal import Outcome
     from dss.serving.monitoring import logs, metrics
     from dss.serving.runner import Runner
     from dss.serving.settings import Limits, Settings
 
     if (executor is ExecutorName.DASK) != (scheduler is not None):
         raise typer.BadParameter("--executor dask and --scheduler ADDRESS belong together")
+    if ticket is not None and (adopt or max_tickets is not None):
+        raise typer.BadParameter("--ticket is one ticket: without --adopt and --max-tickets")
     verify = connection.verify
 
     def open_session() -> Session:
@@ -160,8 +176,9 @@ def run(
         services=tuple(services or ()),
         instance=instance,
         workers=workers,
-        once=once,
-        max_tickets=max_tickets,
+        once=once or ticket is not None,
+        max_tickets=max_tickets if ticket is None else 1,
+        ticket=ticket,
         keep=keep,
         limits=Limits(timeout, memory),
         min_free=min_free,
@@ -188,6 +205,9 @@ def run(
         outcomes = runner.run()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
     render.note(f"tickets: {ended or 'none'}")
+    missed = ticket is not None and not outcomes[Outcome.SUCCESS]
+    if missed or (settings.once and outcomes[Outcome.FAILED]):
+        raise typer.Exit(1)
 
 
 class Stoppable(Protocol):

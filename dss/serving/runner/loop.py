@@ -142,6 +142,7 @@ class Runner:
                             self._turn()
                     finally:
                         self._end_workers()
+                self._refuse_missed()
         return self._outcomes
 
     # ---------------------------------------------------------------- the loop
@@ -192,9 +193,12 @@ class Runner:
         """Take up what is open, and make sure that there is something to serve."""
         for left in self._settings.workdir.glob(".starting_*"):
             left.unlink(missing_ok=True)
+        chosen = self._settings.ticket
         for entry in self._journal.open_entries():
-            self._pending[entry.ticket] = 0.0
-            self._tell(entry, "taken up again", step=entry.step.value)
+            if chosen in (None, entry.ticket):
+                self._pending[entry.ticket] = 0.0
+                self._tell(entry, "taken up again", step=entry.step.value)
+        self._claimed = int(chosen in self._pending)
         try:
             self._claims.serve(self._answered(self._claims.offered))
         except (NetworkFailed, ServerFailed, NotFound) as error:
@@ -287,6 +291,15 @@ class Runner:
         """End a run that was to work off what waits, where somebody has to help it first."""
         if self._settings.once and not self._pool.busy():
             raise ServiceError(lack)
+
+    def _refuse_missed(self) -> None:
+        """Refuse to end well where the chosen ticket went to somebody else."""
+        ticket = self._settings.ticket
+        if ticket is not None and not self._stops and self._journal.entry(ticket) is None:
+            raise ServiceError(
+                f"ticket {ticket} was not worked on: another runner was faster, or it is of "
+                "another service"
+            )
 
     def _enough(self) -> bool:
         most = self._settings.max_tickets
