@@ -89,6 +89,14 @@ def run(
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="Dask's scheduler: tcp://HOST:8786."),
     ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0,1",
+            help="The GPUs for services that need some; by default those that are there.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[
         float,
         typer.Option(parser=seconds, metavar="TIME", help="How long to keep finished files."),
@@ -154,15 +162,24 @@ def run(
     Its log goes to standard error; with --quiet, only the warnings and errors of it.
     """
     from dss.login import Credentials
+    from dss.serving.gpus import parse
     from dss.serving.journal import Outcome
     from dss.serving.monitoring import logs, metrics
     from dss.serving.runner import Runner
+    from dss.serving.runner.executors import LocalExecutor
+    from dss.serving.runner.gpu_pool import GpuPool
     from dss.serving.settings import Limits, Settings
 
     if (executor is ExecutorName.DASK) != (scheduler is not None):
         raise typer.BadParameter("--executor dask and --scheduler ADDRESS belong together")
     if ticket is not None and (adopt or max_tickets is not None):
         raise typer.BadParameter("--ticket is one ticket: without --adopt and --max-tickets")
+    if scheduler is not None and gpus is not None:
+        raise typer.BadParameter("--gpus is for jobs of this machine: Dask knows its workers' own")
+    try:
+        devices = None if gpus is None else parse(gpus)
+    except ValueError as error:
+        raise typer.BadParameter(f"--gpus: {error}") from error
     verify = connection.verify
 
     def open_session() -> Session:
@@ -197,7 +214,11 @@ def run(
         if metrics_port is not None:
             port = stack.enter_context(metrics.serve(workdir, metrics_port))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
-        places = _dask(scheduler, file, settings) if scheduler else None
+        places = (
+            _dask(scheduler, file, settings)
+            if scheduler
+            else LocalExecutor(file, workdir, settings.limits, GpuPool(devices))
+        )
         runner = Runner(file, open_session, settings, places)
         level = logging.WARNING if render.is_quiet() else logging.INFO
         stack.enter_context(logs.showing(sys.stderr, as_json=log_json, level=level))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -249,14 +249,31 @@ class Claims:
         else:
             self._ready, self.waiting = chosen.hashes, 1
 
-    def claim(self) -> None:
-        """Claim one of the tickets that wait; `receive` returns it once it is in the journal."""
+    def ready(self) -> set[str]:
+        """Return the names of the services of which tickets wait, as far as is known."""
+        names = {self.services.get(hash_, "") for hash_ in self._ready} if self.waiting else set()
+        return names & self._declared
+
+    def look_later(self) -> None:
+        """Look again after a pause: for now, none of the tickets that wait can be worked on."""
+        self.waiting = None
+        self._wait_longer()
+
+    def claim(self, names: Container[str]) -> None:
+        """Claim one of the tickets that wait; `receive` returns it once it is in the journal.
+
+        Args:
+            names: Names of services of which it may be.
+        """
         if self._background.busy:
             return
-        ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
-        if not ready:
+        declared = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not declared:
             self.waiting = 0
             self._wait_longer()
+            return
+        ready = [hash_ for hash_ in declared if self.services[hash_] in names]
+        if not ready:
             return
         # Of a ticket that is found again, nothing but its claim tells the service.
         hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
@@ -265,7 +282,7 @@ class Claims:
         self.claiming = True
         self._background.start(
             lambda: calls.claim(hashes, lab, self._instance),
-            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(ready)),
+            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(declared)),
         )
 
     def _end_claim(self, number: int, answer: Future[Claim | None], *, others: bool) -> None:
