@@ -35,6 +35,7 @@ class Settings:
         workers: How many tickets are worked on at once.
         once: Whether it ends when no ticket waits, or when there is not what a ticket takes.
         max_tickets: How many tickets it claims, None for no limit.
+        ticket: The only ticket that it works on, with `once` and one of `max_tickets`.
         keep: Seconds for which the files of finished tickets are kept.
         limits: What each job may use.
         min_free: Bytes that the disk must have free for a ticket to be claimed. At a quarter of
@@ -60,6 +61,7 @@ class Settings:
     workers: int = 1
     once: bool = False
     max_tickets: int | None = None
+    ticket: int | None = None
     keep: float = 7 * 86400.0
     limits: Limits = field(default_factory=Limits)
     min_free: int = 2 * 10**9
