@@ -1,4 +1,4 @@
-"""The lock of a work folder: one runner at a time, also after one was killed."""
+"""The lock of a work folder: one runner at a time. A killed runner releases the lock."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ NAME = "runner.lock"
 
 _PATIENCE = 1.0
 
-#: What a runner makes in a work folder.
+#: The files that a runner makes in a work folder.
 _OURS = (NAME, "journal.*", "folder.id", "ticket_*", ".starting_*")
 
 
 @contextmanager
 def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]:
-    """Hold a work folder, which is made where it is missing, until the end of the block.
+    """Lock a work folder until the end of the context. Create the folder if it does not exist.
 
     Args:
         folder: The work folder.
-        owner: Who holds it, for whoever else wants it.
-        trusted: Whether what is in it is this user's, though nothing proves it.
+        owner: The name of this runner, for the message to another runner.
+        trusted: Whether to accept files of a runner in the folder without a proof of their owner.
 
     Raises:
-        JournalError: Another process holds it, it cannot be made, its path is no Unicode text, or
-            it holds files of a runner that nothing proves to be this user's.
+        JournalError: Another process holds the lock, the folder cannot be created, its path is not
+            UTF-8, or nothing proves that the runner's files in it are this user's.
     """
     path = str(folder.absolute())
     known = path.encode("utf-8", "backslashreplace").decode()
@@ -45,13 +45,13 @@ def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_foreign(folder, trusted)
-        # `open` of a path knows no opener; it is closed below.
+        # Path.open has no opener. The file is closed below.
         file = open(folder / NAME, "a+", encoding="utf-8", opener=_regular)  # noqa: SIM115
     except OSError as error:
         raise JournalError(f"{folder} cannot be a work folder: {error.strerror}") from error
     with file:
         end = time.monotonic() + _PATIENCE
-        while not locks.take(file.fileno()):  # whoever asks `held` may hold it for a moment
+        while not locks.take(file.fileno()):  # a call of `held` may hold the lock for a moment
             if time.monotonic() > end:
                 raise JournalError(f"{folder} is in use by {holder(folder) or 'another runner'}")
             time.sleep(0.05)
@@ -62,7 +62,7 @@ def locked(folder: Path, owner: str, *, trusted: bool = False) -> Iterator[None]
 
 
 def held(folder: Path) -> bool:
-    """Return whether a runner holds a work folder now."""
+    """Return whether a runner holds the lock of a work folder now."""
     try:
         with open(folder / NAME, "r+", encoding="utf-8", opener=_regular) as file:
             return not locks.take(file.fileno(), alone=False)
@@ -71,7 +71,7 @@ def held(folder: Path) -> bool:
 
 
 def holder(folder: Path) -> str:
-    """Return who holds a work folder, or held it last."""
+    """Return the runner that holds the lock of a work folder, or held it last."""
     with (
         suppress(OSError),
         open(folder / NAME, encoding="utf-8", opener=_regular) as file,
@@ -81,7 +81,7 @@ def holder(folder: Path) -> str:
 
 
 def _regular(path: str, how: int) -> int:
-    """Open a file that is one: a link or a FIFO of this name is nothing that a runner made."""
+    """Open a regular file, and refuse a link or FIFO, which no runner makes."""
     how |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     opened = os.open(path, how, 0o600)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
@@ -93,12 +93,12 @@ def _regular(path: str, how: int) -> int:
 def _refuse_foreign(folder: Path, trusted: bool) -> None:
     """Refuse a work folder of a runner that was not begun by this user, in this place.
 
-    Journal, links and files in it decide what is removed, and what is sent to tickets: in a cloned
-    repository or an unpacked folder somebody else has written them. That it is ours says a note in
-    a folder that only this user writes, by path and inode.
+    The journal, links and files in the folder decide which files are removed or sent. In a cloned
+    repository or an unpacked archive somebody else has written them. The proof is a note of the
+    folder's path and inode, in a folder that only this user can write.
 
     Raises:
-        JournalError: There is no such note, and it is not trusted.
+        JournalError: There is no such note, and the folder is not trusted.
     """
     is_new = not any(fnmatch(path.name, one) for path in folder.iterdir() for one in _OURS)
     if not (is_new or trusted or leftovers.is_remembered(folder)):
