@@ -1,4 +1,4 @@
-"""What an administrator does: providers, who belongs to them, and which services they offer."""
+"""The calls of an administrator: providers, their users, and the services that they offer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dss.text import shown
 
 
 class Admin:
-    """The calls of an administrator; to others they raise `NotPermitted`.
+    """The calls of an administrator. For other users they raise `NotPermitted`.
 
-    Every call raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides what it names, and
-    those that add something or purge `OutcomeUnknown`; doing any of them again does no harm.
+    Every call also raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed`. Calls that add or
+    purge also raise `OutcomeUnknown`. Every call may be repeated without harm.
 
     Args:
         session: The login of the administrator.
@@ -32,11 +32,11 @@ class Admin:
         return self.session.get_text("api/admin/providers", read_names)
 
     def add_provider(self, name: str) -> None:
-        """Add a provider, or restores a deleted one.
+        """Add a provider, or restore a deleted one.
 
         Raises:
             Refused: The name has other characters than letters, digits, `_` and `-`. The server
-                would add it, and then find it under none of its routes.
+                would add such a provider, but none of its routes would find the provider.
         """
         if not re.fullmatch(r"[\w-]+", name):
             raise Refused(
@@ -48,12 +48,12 @@ class Admin:
         """Delete a provider.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: There is no such provider.
         """
         self._delete(self._known(name))
 
     def users(self, provider: str) -> list[ProviderUser]:
-        """List who may provide services for a provider.
+        """List the users who may provide services for a provider.
 
         Raises:
             NotFound: There is no such provider.
@@ -66,12 +66,12 @@ class Admin:
         """Let a user provide services for a provider.
 
         Raises:
-            NotFound: There is no such provider, or no user of that address.
+            NotFound: There is no such provider, or no user with that address.
         """
         self._post(f"{self._known(provider)}/users", {"email": email}, _matching("Added user.*"))
 
     def delete_user(self, provider: str, user: int) -> None:
-        """Take a user, by number, out of a provider."""
+        """Remove a user, by number, from a provider."""
         self._delete(f"api/admin/providers/{quote(provider, safe='')}/users/{user}")
 
     def services(self, provider: str) -> list[Service]:
@@ -94,13 +94,13 @@ class Admin:
             ref: Branch, tag or full hash of a commit.
 
         Returns:
-            Hash of the service, which is that of the commit.
+            Hash of the service, equal to the hash of the commit.
 
         Raises:
             Refused: The repository or the ref cannot be fetched, or another commit has the same
                 name and version.
             NotFound: There is no such provider.
-            OutcomeUnknown: The server failed: so it answers to a `service.json` without name,
+            OutcomeUnknown: The server failed. This also happens if the `service.json` lacks name,
                 version or shortdesc.
         """
         fields = {"repo": repository, "ref": ref}
@@ -118,7 +118,7 @@ class Admin:
             ) from error
 
     def delete_service(self, provider: str, hash: str) -> None:  # noqa: A002 - the field's word
-        """Withdraw a service from a provider; other providers of it are not touched."""
+        """Withdraw a service from a provider. Other providers of the service keep it."""
         self._delete(f"api/admin/providers/{quote(provider, safe='')}/services/{hash}")
 
     def tickets(self) -> list[AnyTicket]:
@@ -131,13 +131,13 @@ class Admin:
         """Delete tickets that were made more than some hours ago, with their files.
 
         Returns:
-            How many.
+            The number of deleted tickets.
         """
         path = f"api/admin/tickets/purge/{which}"
         return int(self._post(path, {"hours": str(hours)}, _matching("Purged ([0-9]+) tickets")))
 
     def _known(self, provider: str) -> str:
-        """Return the path of a provider; the server accepts one that never existed, too."""
+        """Return the API path of a provider, after a check that the server itself does not make."""
         names = self.providers()
         if provider not in names:
             known = shown(", ".join(names)) or "none"
@@ -152,12 +152,12 @@ class Admin:
         return self.session.post_form(path, fields, read, if_lost=if_lost)
 
     def _delete(self, path: str) -> None:
-        # A GET, and one that says the same however often it is sent; `None` is the server's word.
+        # A GET that may be repeated. "None" is one of the server's answers.
         self.session.get_text(f"{path}/delete", word("success", "None", ""))
 
 
 def _matching(form: str) -> Callable[[str], str]:
-    """Return a reader of answers of a form, which returns the part of it in brackets."""
+    """Return a reader that matches an answer with a pattern and returns the last group."""
 
     def read(text: str) -> str:
         found = re.fullmatch(form, text.strip())

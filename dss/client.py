@@ -1,4 +1,4 @@
-"""What a user does: find a service, submit a workspace as a ticket, follow it, fetch its result."""
+"""The calls of a user: find a service, submit a workspace as a ticket, wait, fetch the result."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ _FIXED = "its files are fixed, only a ticket in state init takes more"
 
 
 class Client:
-    """The calls of a user who has work to be done.
+    """The calls of a user who submits tickets.
 
-    Every call raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides what it names.
+    Every call also raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed`.
 
     Args:
         session: The login of the user.
@@ -92,8 +92,7 @@ class Client:
         """Make a ticket without files, in the state init; most want `submit`.
 
         Args:
-            service: Hash of a service, or its name, which stands for the highest version among
-                those that are listed.
+            service: Hash of a service, or its name for the highest listed version.
 
         Returns:
             The ticket's number.
@@ -122,15 +121,15 @@ class Client:
         """Archive a workspace, make a ticket of it and queue it.
 
         The first file is archived before the ticket is made. A ticket that cannot be filled for a
-        reason that lies here, as a damaged image, is deleted again, since it would count towards
-        the quota; one that the network or the server failed is kept, to go on with.
+        local reason, such as a corrupt image, is deleted again, because it would count towards the
+        quota. After a failure of network or server the ticket is kept: go on with `upload`.
 
         Args:
             workspace: The workspace, or the path of its file.
             service: As for `create`.
-            privacy: What typed text goes along, as for `snapws.archive.archive`.
+            privacy: Which typed text the archive keeps, as for `snapws.archive.archive`.
             verify: Whether the files are read back and compared before the ticket is queued.
-            sent: Is told of each file that the server has.
+            sent: Called for each file that the server has.
 
         Returns:
             The ticket's number.
@@ -162,21 +161,21 @@ class Client:
     ) -> None:
         """Archive a workspace and send it as the input of a ticket in state init.
 
-        What the server has already is compared and, where it is the same, not sent again: this
-        takes up an upload that broke, also that of `submit`. `make_ready` then queues the ticket.
+        Files that the server already has are compared, and sent again only if they differ. So this
+        continues an interrupted upload, also one of `submit`. `make_ready` then queues the ticket.
 
         Args:
             ticket: The ticket.
             workspace: The workspace, or the path of its file.
-            privacy: What typed text goes along, as for `snapws.archive.archive`.
-            verify: Whether the files that were sent are read back and compared.
-            sent: Is told of each file that the server has.
+            privacy: Which typed text the archive keeps, as for `snapws.archive.archive`.
+            verify: Whether the sent files are read back and compared.
+            sent: Called for each file that the server has.
 
         Raises:
             WrongState: The ticket is queued already.
             NotFound: The user has no such ticket.
             TransferFailed: A file could not be sent.
-            Unfinished: Network or server failed; the next call sends what is missing.
+            Unfinished: Network or server failed. The next call sends the missing files.
             snapws.WorkspaceError: The workspace cannot be archived.
         """
         with (
@@ -199,7 +198,7 @@ class Client:
         upload_archive(self.session, area, files, name, verify=verify, sent=sent)
 
     def make_ready(self, ticket: int) -> None:
-        """Queue a ticket whose files are sent; from then on they are fixed.
+        """Queue a ticket after its upload. Its files cannot be changed afterwards.
 
         Raises:
             WrongState: The ticket is queued already.
@@ -218,7 +217,7 @@ class Client:
             )
 
     def tickets(self) -> list[Ticket]:
-        """List the user's tickets, but for deleted ones."""
+        """List the user's tickets, without the deleted ones."""
         return self.session.get_text("api/tickets", rows(Ticket, "id", "service", "status"))
 
     def status(self, ticket: int) -> TicketStatus:
@@ -242,7 +241,7 @@ class Client:
         return read_detail(self.session.get_json(path, within=within))
 
     def log(self, ticket: int, since: int = 0) -> tuple[LogEntry, ...]:
-        """Return the log of a ticket after the entry `since`, oldest first; of deleted ones, too.
+        """Return the log of a (perhaps deleted) ticket after the entry `since`, oldest first.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -250,10 +249,10 @@ class Client:
         return self.detail(ticket, since).log
 
     def progress(self, ticket: int) -> float:
-        """Return how much of a ticket is done: the sum of the parts that its provider has set.
+        """Return the progress of a ticket: the sum of the parts that its provider has set.
 
-        It is 0 to 1 where the provider keeps to one division of the work, and is not 1 merely
-        because the ticket is over, as that of `detail` is.
+        The sum is 0 to 1 if the provider keeps to one division into parts. Unlike the progress in
+        `detail`, it does not become 1 only because the ticket is over.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -282,49 +281,49 @@ class Client:
     def fetch_attachment(
         self, attachment: Attachment, target: str | Path, *, max_size: int | None = None
     ) -> Path:
-        """Fetch an attached file, as `target`, which is replaced once the file is whole.
+        """Fetch an attached file as `target`, which is overwritten once the file is complete.
 
-        `dss.transfer.attachments.file_name` makes a name that nothing runs at a double click.
+        `dss.transfer.attachments.file_name` returns a name that no program executes.
 
         Args:
             attachment: The attachment.
-            target: Where to put it.
-            max_size: Bytes that it may have; by default nine tenths of what is free on the disk.
+            target: The path to write.
+            max_size: The limit in bytes. By default, 90 % of the free disk space.
 
         Raises:
             NotFound: There is no such file (any more).
-            TooLarge: It has more bytes than it may.
-            TransferFailed: It did not come whole, or cannot be written.
+            TooLarge: The file exceeds the limit.
+            TransferFailed: The file is truncated, or cannot be written.
         """
         return download_file(self.session, path_of(attachment), target, max_size)
 
     def start_of_attachment(self, attachment: Attachment, size: int) -> bytes:
-        """Fetch the first bytes of an attached file, at most `size`: all of one that is no longer.
+        """Return the first bytes of an attached file, at most `size`.
 
         Raises:
             NotFound: There is no such file (any more).
-            TransferFailed: They did not come whole.
+            TransferFailed: The response is truncated.
         """
         return self.session.get_start(path_of(attachment), size)[1]
 
     def wait(
         self, ticket: int, *, timeout: float | None = None, interval: float = 5.0
     ) -> Iterator[TicketDetail]:
-        """Follow a ticket to its end, through failures of the network that the session bears.
+        """Wait for the end of a ticket, and retry when the network fails.
 
         Args:
             ticket: The ticket.
-            timeout: Seconds, by the clock, until `TimedOut`; None waits for ever, and 0 looks once.
-                The last look begins so early that its news come in time, too.
-            interval: Seconds between two looks.
+            timeout: Seconds, by the clock, until `TimedOut`. None waits for ever, 0 asks once. The
+                last request begins early enough to be answered in time.
+            interval: Seconds between two requests.
 
         Yields:
-            The ticket at the first look, and then whenever something is new; `log` holds only the
-            entries not yielded before. The last one has a final status.
+            The ticket after the first request, and then after each change. `log` holds only the
+            new entries. The last yielded ticket has a final status.
 
         Raises:
             NotFound: The user has no such ticket.
-            TimedOut: It was not over in time; it goes on on the server.
+            TimedOut: The ticket was not over in time. The work on the server goes on.
         """
 
         def look(since: int, within: float | None) -> TicketDetail:
@@ -337,7 +336,7 @@ class Client:
 
         Raises:
             NotFound: The user has no such ticket.
-            TransferFailed: The server lists a name that must not touch a disk.
+            TransferFailed: The server lists a name that is not a safe file name.
         """
         return list_files(self.session, f"api/tickets/{ticket}/files/{area}")
 
@@ -349,30 +348,30 @@ class Client:
         parallel: int = 1,
         max_size: int | None = None,
     ) -> Path:
-        """Fetch the result of a ticket; take up an earlier download that broke.
+        """Fetch the result of a ticket, or continue an interrupted download.
 
-        That is its workspace and the files that the workspace names; others are not fetched, and
-        logged as a warning. So are meshes that were never sent: the workspace goes on without
-        them. Layers named by their content get their names as soon as they are
-        whole, and are not fetched again; all other files appear together in the end, the workspace
-        last.
+        The result is a workspace and the files that the workspace names. A warning is logged for
+        other files, which are not fetched, and for meshes that were never sent, which are removed
+        from the workspace. Layers that are named by their content appear as soon as they are
+        complete, and are not fetched again. All other files appear together at the end, the
+        workspace last.
 
         Args:
             ticket: The ticket.
-            folder: Where to put the files; made if need be.
-            parallel: How many files to fetch at once. The server holds each in its memory: more
-                than one is for servers that are known to bear it.
-            max_size: Bytes that all files together may have; by default, those that come may have
-                nine tenths of what is free on the disk.
+            folder: The target folder, created if it does not exist.
+            parallel: How many files to fetch at once. The server loads each whole file into
+                memory: use more than 1 only if the server can bear it.
+            max_size: The limit in bytes of all files together. By default, the received files may
+                have 90 % of the free disk space.
 
         Returns:
             The result workspace in `folder`, its layers beside it.
 
         Raises:
             NotFound: The user has no such ticket.
-            TooLarge: The files have more bytes than they may.
-            TransferFailed: The result did not come whole.
-            WrongState: The ticket has no result, or none yet.
+            TooLarge: The files exceed the limit.
+            TransferFailed: The result is incomplete or corrupt.
+            WrongState: The ticket has no result (yet).
         """
         area = f"api/tickets/{ticket}/files/results"
         name = f"ticket_{ticket:08d}_results.itksnap"
@@ -381,7 +380,7 @@ class Client:
                 self.session, area, folder, name, parallel=parallel, max_size=max_size
             )
         except TooLarge:
-            raise  # there are files
+            raise  # the ticket has files
         except TransferFailed as error:
             if list_files(self.session, area):
                 raise
@@ -390,7 +389,7 @@ class Client:
             raise WrongState(f"ticket {ticket} is {status}, and has no result{advice}") from error
 
     def delete(self, ticket: int) -> None:
-        """Delete a ticket in any state, and its files at once; again is no error.
+        """Delete a ticket in any state, with its files. To delete it again is not an error.
 
         Raises:
             NotFound: The user has no such ticket.
@@ -398,7 +397,7 @@ class Client:
         self.session.get_text(f"api/tickets/{ticket}/delete", word("deleted"))
 
     def retry(self, ticket: int) -> None:
-        """Queue a ticket again that failed or timed out; its results are erased, its log stays.
+        """Queue a failed or timed-out ticket again. Its results are deleted, its log is kept.
 
         Raises:
             WrongState: The ticket did not fail.
@@ -410,7 +409,7 @@ class Client:
         failed = (TicketStatus.FAILED, TicketStatus.TIMEOUT)
 
         def was_done() -> str | None:
-            # It may have been queued, claimed and failed again meanwhile, which the log tells.
+            # The ticket may have been queued, claimed and failed again. Its log shows that.
             queued = self._left(ticket, *failed)
             return queued or ("ready" if self.log(ticket, before) else None)
 
@@ -432,7 +431,7 @@ class Client:
 
     @contextmanager
     def _state_matters(self, ticket: int, rule: str, *right: TicketStatus) -> Iterator[None]:
-        """Raise the right error for a ticket in the wrong state, which the server cannot find."""
+        """Raise the right error for a ticket in the wrong state: the server says "not found"."""
         try:
             yield
         except NotFound as error:

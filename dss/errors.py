@@ -14,14 +14,14 @@ DssError
 │   └── Unfinished      a ticket was made, and not all of it could be sent: go on with it later
 ├── OutcomeUnknown      a call that changes something may or may not have been done
 ├── InvalidResponse     the answer is not of the API's form
-├── TransferFailed      a file is short, damaged, changed on the way, or has a name not allowed
+├── TransferFailed      a file is truncated, corrupt or changed, or its name is not allowed
 │   └── TooLarge        the files have more bytes than a download may have
 ├── TimedOut            the time to wait for a ticket is over
-├── MiddlewareFailed    the local middleware did not start or cannot do what was asked
-├── ServiceError        a service's file or description cannot be used, or its work cannot go on
+├── MiddlewareFailed    the local middleware did not start, or failed at a request
+├── ServiceError        a service's file or description is invalid, or its work cannot go on
 │   ├── CommandFailed   a command of a service failed, or did not make its file
 │   └── JobCancelled    the ticket was deleted, its time is up, or the runner stops
-├── JournalError        the work folder of a runner is in use, damaged, or another one's
+├── JournalError        the work folder of a runner is in use, corrupt, or another runner's
 └── DemoFailed          the demonstration did not show what it should
 ```
 """
@@ -38,11 +38,11 @@ class DssError(Exception):
 
 
 class Refused(DssError):
-    """The server answered with a refusal; what was asked was not done.
+    """The server refused the call, and did nothing.
 
     Attributes:
         status: HTTP status of the answer, None where no server was asked.
-        text: The server's own words, cut and without control characters.
+        text: The server's message, shortened and without control characters.
     """
 
     remedy = ""
@@ -54,7 +54,7 @@ class Refused(DssError):
 
 
 class NotLoggedIn(Refused):
-    """There is no login, or the server does not know it (any more)."""
+    """There is no login, or the server does not know the login (any more)."""
 
 
 class NotPermitted(Refused):
@@ -66,7 +66,7 @@ class NotFound(Refused):
 
 
 class TicketDeleted(Refused):
-    """The ticket was deleted by its owner: whoever works on it should stop."""
+    """The owner deleted the ticket: stop working on the ticket."""
 
 
 class QuotaReached(Refused):
@@ -92,14 +92,14 @@ class ServerFailed(DssError):
 
 
 class NetworkFailed(DssError):
-    """Nothing reached the server, or a call that may be repeated got no whole answer."""
+    """Nothing reached the server, or a call that may be repeated got no complete answer."""
 
 
 class Unfinished(NetworkFailed):
     """A ticket was made, but network or server failed before all of it was sent.
 
     Attributes:
-        ticket: The ticket, in state init: `Client.upload` sends what is missing, then
+        ticket: The ticket, in state init. `Client.upload` sends the missing files, then
             `Client.make_ready` queues it.
     """
 
@@ -109,11 +109,11 @@ class Unfinished(NetworkFailed):
 
 
 class OutcomeUnknown(DssError):
-    """A call that changes something was sent, and whether it was done is not known.
+    """A call that changes something was sent, and nobody knows whether it was done.
 
-    The message says what is known, what is not, and how to find out. Such a call is repeated only
-    after the server said that it was not done: a second claim would take a second ticket, a second
-    log line would double it.
+    The message states the possible outcome and how to check it. Such a call is repeated only after
+    the server reported that it was not done: otherwise a second claim would take a second ticket,
+    and a second log call would double the line.
     """
 
 
@@ -122,7 +122,7 @@ class InvalidResponse(DssError):
 
 
 class TransferFailed(DssError):
-    """A file could not be sent or received whole, or under a name that is allowed."""
+    """A file could not be transferred completely, or its name is not allowed."""
 
 
 class TooLarge(TransferFailed):
@@ -138,14 +138,14 @@ class MiddlewareFailed(DssError):
 
 
 class ServiceError(DssError):
-    """A service's file or description cannot be used, or a workspace is not what it asks for."""
+    """A service's file or description is invalid, or a workspace does not meet its requirements."""
 
 
 class CommandFailed(ServiceError):
-    """A command that a service ran failed, or did not make the file that it had to.
+    """A command of a service failed, or did not write its output file.
 
     Attributes:
-        output: The file with what the command printed.
+        output: The file with the command's output.
     """
 
     def __init__(self, message: str, *, output: Path) -> None:
@@ -154,19 +154,19 @@ class CommandFailed(ServiceError):
 
 
 class JobCancelled(ServiceError):
-    """The work on a ticket is to end: its owner deleted it, its time is up, or the runner stops."""
+    """The work on a ticket has to end: the ticket was deleted or timed out, or the runner stops."""
 
 
 class JournalError(DssError):
-    """The work folder of a runner is in use, damaged, or belongs to another runner."""
+    """The work folder of a runner is in use, corrupt, or belongs to another runner."""
 
 
 class DemoFailed(DssError):
     """The demonstration did not show what it should."""
 
 
-# Status and words of an answer, first match wins. The middleware uses 400 for everything of the
-# trade, 401 for three different things, and 404 only for routes that it does not have.
+# Status and text of an answer; the first match wins. The middleware uses 400 for most refusals, 401
+# for three different ones, and 404 only for routes that do not exist.
 _REFUSALS: tuple[tuple[int, str, type[Refused]], ...] = (
     (401, "not logged in", NotLoggedIn),
     (401, "email unrecognized", NotFound),
@@ -186,7 +186,7 @@ _REFUSALS: tuple[tuple[int, str, type[Refused]], ...] = (
 
 
 def refusal(status: int, text: str, *, call: str, server: str) -> Refused:
-    """Choose the error for a refusal by its status and its text.
+    """Return the error for a refusal, chosen by its status and its text.
 
     Args:
         status: HTTP status of the answer, 400 to 499.

@@ -1,9 +1,9 @@
-"""Logging in, and the login kept for the next time.
+"""Logging in, and the stored login.
 
 The login is shared with `itksnap-wt`: `~/.alfabis/server` holds the URL, and
-`~/.alfabis/cookie_<md5 of the URL>.jar` the session cookie, as curl's cookie engine writes it.
-Python's own reader and writer of that form lose cookies that end with the session, so the seven
-fields of its lines are read and written here.
+`~/.alfabis/cookie_<md5 of the URL>.jar` the session cookie, in the format of curl. Python's own
+reader and writer of that format lose session cookies, so this module reads and writes the seven
+fields of each line itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dss.text import shown
 from snapws.files import atomic_write
 
 SERVER_VARIABLE = "ITKSNAP_WT_DSS_SERVER"
-"""Variable of the environment that overrides the server kept in the home folder."""
+"""The environment variable that overrides the server stored in the home folder."""
 
 _GREETING = "logged in as "
 
@@ -34,13 +34,13 @@ def login(
     retry_for: float = RETRY_FOR,
     verify: bool | str = True,
 ) -> Session:
-    """Log in with a token, which the server accepts once; the session begins without cookies.
+    """Log in with a token. The server accepts a token only once.
 
-    A failed login ends whatever session it was sent with, so none is sent.
+    No cookie of an earlier session is sent, because a failed login would end that session.
 
     Args:
         server: URL of the middleware.
-        token: What the page `token` of the server shows; spaces around it are dropped.
+        token: The token from the server's page `token`. Surrounding spaces are removed.
         timeout: As for `Session`.
         retry_for: As for `Session`.
         verify: As for `Session`.
@@ -78,10 +78,10 @@ def login(
 
 
 def user(session: Session) -> str:
-    """Ask the server who is logged in: the e-mail address of the user.
+    """Return the e-mail address of the logged-in user, from the server.
 
     Raises:
-        NotLoggedIn: Nobody is.
+        NotLoggedIn: The server does not know the login.
     """
     return session.get_text("api/login", _read_user)
 
@@ -93,10 +93,10 @@ def _read_user(answer: str) -> str:
 
 
 class Credentials:
-    """The login kept in the home folder, shared with `itksnap-wt`.
+    """The login stored in the home folder, shared with `itksnap-wt`.
 
     Args:
-        home: The home folder; the user's by default.
+        home: The home folder. By default, the user's.
     """
 
     def __init__(self, home: Path | None = None) -> None:
@@ -104,7 +104,7 @@ class Credentials:
 
     @property
     def server(self) -> str | None:
-        """URL of the server: the environment's, else that of the last login, else None."""
+        """URL of the server: from the environment, else of the last login, else None."""
         return _url(os.environ.get(SERVER_VARIABLE)) or _url(self._last()) or None
 
     def _last(self) -> str:
@@ -115,10 +115,10 @@ class Credentials:
         return text.strip()
 
     def make_folder(self) -> None:
-        """Make the folder that the login is kept in: before a token is used up that works once.
+        """Create the folder of the stored login, before the token is used up.
 
         Raises:
-            NotLoggedIn: It cannot be made or written; the message says why.
+            NotLoggedIn: The folder cannot be created or written.
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ class Credentials:
             ) from error
 
     def save(self, session: Session) -> None:
-        """Keep a session for the next time, in place of the one kept for the same server.
+        """Store the login of a session, and overwrite the stored one of the same server.
 
         Raises:
             NotLoggedIn: The session has no cookie.
@@ -138,14 +138,14 @@ class Credentials:
         cookie = session.cookie
         if cookie is None or cookie.value is None:
             raise _no_login(session.server)
-        # A domain with a leading dot was given by the server and includes the hosts below it.
+        # The server sent a domain with a leading dot: the cookie includes the hosts below it.
         below = cookie.domain.startswith(".")
         fields = (
             f"#HttpOnly_{cookie.domain if below else session.host}",
             "TRUE" if below else "FALSE",
             cookie.path,
             "FALSE",
-            "0",  # ends with the session, for curl; Python's writer leaves it empty: not sent
+            "0",  # a session cookie for curl, which ignores the empty field of Python's writer
             COOKIE_NAME,
             cookie.value,
         )
@@ -162,16 +162,16 @@ class Credentials:
         retry_for: float = RETRY_FOR,
         verify: bool | str = True,
     ) -> Session:
-        """Open the session kept for a server; the server is not asked whether it still knows it.
+        """Open a session with the stored login, without a check that the server still knows it.
 
         Args:
-            server: URL of the server; `self.server` by default.
+            server: URL of the server. By default, `self.server`.
             timeout: As for `Session`.
             retry_for: As for `Session`.
             verify: As for `Session`.
 
         Raises:
-            NotLoggedIn: No login is kept; the message says how to log in.
+            NotLoggedIn: No login is stored. The message says how to log in.
             NetworkFailed: The URL is invalid.
         """
         server = server or self.server or ""
@@ -192,7 +192,7 @@ class Credentials:
         raise _no_login(server)
 
     def forget(self, server: str | None = None) -> None:
-        """Remove the login kept for a server; without one nothing happens.
+        """Remove the stored login of a server, if there is one.
 
         Raises:
             NetworkFailed: The URL is invalid.
@@ -211,7 +211,7 @@ class Credentials:
         return self.folder / f"cookie_{digest}.jar"
 
     def _jars(self, server: str) -> list[Path]:
-        """The jars that a login may be in: `itksnap-wt` names them by the URL as it was typed."""
+        """Return the files that may hold the login: `itksnap-wt` hashes the URL as it was typed."""
         return [self._jar(spelling) for spelling in (server, server + "/")]
 
 
@@ -224,8 +224,8 @@ def _no_login(server: str) -> NotLoggedIn:
 
 
 def _write_private(target: Path, text: str) -> None:
-    """Write a file that only its owner reads, from its first byte on."""
+    """Write a file that never anybody but its owner can read."""
     if target.exists() and not target.is_symlink():
-        target.chmod(0o600)  # the new file takes over the mode of the old one
+        target.chmod(0o600)  # an atomic write keeps the mode of the old file
     with atomic_write(target, 0o600) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")

@@ -1,12 +1,11 @@
-"""How what the server sends, CSV and JSON, becomes the records of `dss.records`.
+"""Parsing of the server's CSV and JSON into the records of `dss.records`.
 
-The server's CSV has no header and its columns no types: here ids and counts are integers and
-everything else stays text ("1.10" is a version, "007" and "NA" are names). Lists differ in the
-order of their columns, so the caller of `read_csv` names them as its call answers them.
+The server's CSV has no header row and no column types. Here ids and counts become integers, and
+everything else stays text ("1.10" is a version, "007" and "NA" are names). The order of the columns
+differs between lists, so the caller of `read_csv` states it.
 
-A server on SQLite sends times as seconds of the epoch; the older one on Postgres sends
-"YYYY-MM-DD HH:MM:SS[.ffffff]" in the time zone of its database, which it does not tell: it is taken
-for UTC.
+A server on SQLite sends times as seconds of the epoch. An older server on Postgres sends
+"YYYY-MM-DD HH:MM:SS[.ffffff]" in the undeclared time zone of its database, here read as UTC.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from dss.text import shown
 
 R = TypeVar("R")
 
-_MOST_DIGITS = 18  # of a number that every database holds
+_MOST_DIGITS = 18  # of an integer that fits into 64 bits, as databases have them
 
 
 def read_word(text: str, *allowed: str) -> str:
     """Read an answer of one word, which has to be one of those `allowed`.
 
     Raises:
-        InvalidResponse: It is not one of the words.
+        InvalidResponse: The answer is another word.
     """
     word = text.strip()
     if word not in allowed:
@@ -58,10 +57,10 @@ def word(*allowed: str) -> Callable[[str], str]:
 
 
 def read_int(text: str) -> int:
-    """Read a number that is an id or a count: decimal digits and nothing else.
+    """Read an id or a count: decimal digits and nothing else.
 
     Raises:
-        InvalidResponse: It is not a number.
+        InvalidResponse: The text is not such a number.
     """
     digits = text.strip()
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
@@ -70,10 +69,10 @@ def read_int(text: str) -> int:
 
 
 def read_number(text: str) -> float:
-    """Read a number that need not be whole.
+    """Read a finite decimal number.
 
     Raises:
-        InvalidResponse: It is not a number.
+        InvalidResponse: The text is not such a number.
     """
     try:
         number = float(text)
@@ -86,7 +85,7 @@ def read_number(text: str) -> float:
 
 def read_status(text: str) -> TicketStatus:
     """Read the status of a ticket."""
-    known = _STATUSES.get(text)  # of lists of a million rows, each has one
+    known = _STATUSES.get(text)  # fast, for lists of a million rows
     return known or TicketStatus(read_word(text, *_STATUSES))
 
 
@@ -101,8 +100,8 @@ def read_time(value: object) -> datetime:
     """Read a time: seconds of the epoch, or a date and time without a zone, taken for UTC.
 
     Raises:
-        InvalidResponse: It is not a valid time from 1970 to 2999: others cannot be shown in the
-            local time of every place on every system.
+        InvalidResponse: The value is not a time from 1970 to 2999. Not every system can convert
+            other times to local time.
     """
     time: datetime | None = None
     try:
@@ -119,10 +118,10 @@ def read_time(value: object) -> datetime:
 
 
 def read_duration(value: object) -> timedelta | None:
-    """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None where there is none.
+    """Read a duration: seconds, or "[D day[s], ]H:MM:SS[.ffffff]"; None for an empty value.
 
     Raises:
-        InvalidResponse: It is not a duration.
+        InvalidResponse: The value is not a duration.
     """
     if value is None or value == "":
         return None
@@ -163,7 +162,7 @@ def read_csv(record: type[R], columns: Sequence[str], text: str) -> list[R]:
     """
     types = get_type_hints(record)
     readers = [_READERS[types[column]] for column in columns]
-    # Of a row, the places of the record's fields: by place, a record is made in half the time.
+    # The column of each field: positional arguments make a record in half the time of names.
     places = [columns.index(field.name) for field in fields(record)]  # type: ignore[arg-type]
     records = []
     try:
@@ -201,7 +200,7 @@ class _Name:
 
 @contextmanager
 def _form(what: str) -> Iterator[None]:
-    """Turn whatever a document of another form causes into one error."""
+    """Convert the errors that a document of another form causes into `InvalidResponse`."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -241,7 +240,7 @@ def read_detail(document: object) -> TicketDetail:
 
 
 def read_service(document: object) -> ServiceDetail:
-    """Read a `service.json`; what its author left out is empty."""
+    """Read a `service.json`. Missing entries become empty."""
     with _form("service.json"):
         service: Any = document
         return ServiceDetail(
@@ -264,7 +263,7 @@ def read_service(document: object) -> ServiceDetail:
 
 
 def read_stats(document: object) -> ServiceStats:
-    """Read the answer of a service's `stats`; its columns vary, so it is asked for as JSON."""
+    """Read the answer of a service's `stats`, as JSON because its CSV columns vary."""
     with _form("the service's stats"):
         (stats,) = document["result"]  # type: ignore[index]
         return ServiceStats(

@@ -1,4 +1,4 @@
-"""What a provider does: claim a ticket, fetch its input, report, deliver its result."""
+"""The calls of a provider: claim a ticket, fetch its input, report, send its result."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _NO_TICKET = ("", "None", "-1", "0")
 class Provider:
     """The calls of a user who provides services.
 
-    Calls about a ticket raise `WrongState` where this user has not claimed it, and `TicketDeleted`
-    once its owner has deleted it, which is the sign to stop working on it. `claim`, `log` and
-    `attach` are never sent twice: they raise `OutcomeUnknown` where the answer is lost. Every call
-    raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed` besides.
+    Calls about a ticket raise `WrongState` if this user has not claimed the ticket, and
+    `TicketDeleted` if the owner has deleted the ticket: then stop working on it. `claim`, `log` and
+    `attach` are never sent twice: they raise `OutcomeUnknown` if the answer is lost. Every call
+    also raises `NotLoggedIn`, `NetworkFailed` and `ServerFailed`.
 
     Args:
         session: The login of the provider's user.
@@ -52,16 +52,16 @@ class Provider:
         self.session = session
 
     def services(self) -> list[ProvidedService]:
-        """List the services that this user may provide, one row for each provider of it."""
+        """List the services that this user may provide, one row for each provider of a service."""
         return self.session.get_text(
             "api/pro/services", rows(ProvidedService, "name", "version", "hash", "provider")
         )
 
     def available(self, hashes: Sequence[str]) -> list[Available] | None:
-        """List those of the services that have tickets to claim; claims nothing.
+        """List those of the services that have tickets to claim, without claiming any.
 
         Returns:
-            None where the server is too old to tell; claim instead.
+            The services, or None if the server is too old for this call: use `claim` then.
 
         Raises:
             NotPermitted: The user does not provide one of the services.
@@ -78,8 +78,8 @@ class Provider:
     def claim(self, hashes: Sequence[str], provider: str, instance: str) -> Claim | None:
         """Claim the oldest waiting ticket of any of the services.
 
-        The server knows no lease: a claimed ticket stays claimed until it is reported as a success
-        or failed, or its owner deletes it.
+        Claims do not expire: a ticket stays claimed until it is reported as success or failed, or
+        its owner deletes it.
 
         Args:
             hashes: Hashes of the services.
@@ -87,7 +87,7 @@ class Provider:
             instance: Name of this worker, shown in the ticket's log.
 
         Returns:
-            None where no ticket waits.
+            The claim, or None if no ticket waits.
 
         Raises:
             NotPermitted: The user does not provide one of the services.
@@ -110,24 +110,24 @@ class Provider:
         timeout: float = 0.0,
         interval: float = 5.0,
     ) -> Claim | None:
-        """Claim a ticket as soon as there is one.
+        """Wait for a ticket, and claim it.
 
-        Where the server can tell whether tickets wait, it is asked first: a look takes no ticket,
-        and a claim whose answer is lost may.
+        If the server can list waiting tickets, it is asked for the list first: a lost answer to a
+        list takes no ticket, but a lost answer to a claim may.
 
         Args:
             hashes: As for `claim`.
             provider: As for `claim`.
             instance: As for `claim`.
-            timeout: Seconds, by the clock, to wait for a ticket; 0 looks once.
-            interval: Seconds between two looks.
+            timeout: Seconds, by the clock, to wait for a ticket. 0 asks once.
+            interval: Seconds between two requests.
 
         Returns:
-            None where none came in time.
+            The claim, or None if no ticket came in time.
 
         Raises:
             NotPermitted: The user does not provide one of the services.
-            OutcomeUnknown: The answer to a claim was lost; it is not made again.
+            OutcomeUnknown: The answer to a claim was lost. The claim is not repeated.
         """
         end = time.monotonic() + timeout
         while True:
@@ -145,7 +145,7 @@ class Provider:
             time.sleep(min(interval, left))
 
     def status(self, ticket: int) -> TicketStatus:
-        """Return the status of a ticket of a provided service, claimed or not, deleted or not.
+        """Return the status of any ticket of a provided service, also if unclaimed or deleted.
 
         Raises:
             NotFound: There is no such ticket for this user.
@@ -156,7 +156,7 @@ class Provider:
         """List the files of a ticket: its input, or its results.
 
         Raises:
-            TransferFailed: The server lists a name that must not touch a disk.
+            TransferFailed: The server lists a name that is not a safe file name.
         """
         return list_files(self.session, f"api/pro/tickets/{ticket}/files/{area}")
 
@@ -170,26 +170,26 @@ class Provider:
         skipped: Callable[[Sequence[str]], None] | None = None,
         unsent: Callable[[Sequence[str]], None] | None = None,
     ) -> Path:
-        """Fetch the input of a ticket, as `Client.download` does its result.
+        """Fetch the input of a ticket, as `Client.download` fetches the result.
 
-        Work with the workspace whose path is returned: it is the one that was checked, and names no
-        file but those beside it.
+        Use the returned path of the workspace: only that workspace is verified, and names no files
+        except those beside it.
 
         Args:
             ticket: The ticket.
-            folder: Where to put the files; made if need be.
+            folder: The target folder, created if it does not exist.
             parallel: How many files to fetch at once.
             max_size: As for `Client.download`.
-            skipped: Is told the names of files that the workspace does not name; by default they
-                are logged.
-            unsent: Is told the meshes that were never sent; by default they are logged.
+            skipped: Called with the names of files that the workspace does not name. By default, a
+                warning is logged.
+            unsent: Called with the meshes that were never sent. By default, a warning is logged.
 
         Returns:
             The workspace in `folder`, its layers beside it.
 
         Raises:
-            TooLarge: The files have more bytes than they may.
-            TransferFailed: There is no workspace, or more than one, or a file did not come whole.
+            TooLarge: The files exceed the limit.
+            TransferFailed: There is no workspace, or more than one, or a file is truncated.
         """
         area = f"api/pro/tickets/{ticket}/files/input"
         return download_archive(
@@ -204,7 +204,7 @@ class Provider:
         )
 
     def log(self, ticket: int, category: Category, message: str) -> int:
-        """Add a line to the ticket's log; it takes along the files attached since the last one.
+        """Add a line to the ticket's log. Files attached since the last line show with it.
 
         Returns:
             The number of the log entry.
@@ -225,10 +225,10 @@ class Provider:
         file: str | Path,
         mime_type: str = "application/octet-stream",
     ) -> int:
-        """Attach a file to the next line of the log; until that comes, the user does not see it.
+        """Attach a file to the next line of the log. The user sees the file only with that line.
 
-        The file's own name is not sent: the user sees the description. Whoever learns the address
-        of an attachment can read it without a login.
+        The file's own name is not sent: the user sees the description. Anybody who has the URL of
+        an attachment can read the file without a login.
 
         Returns:
             The number of the attachment.
@@ -242,17 +242,17 @@ class Provider:
         return self.session.post_body(path, body, read_int, if_lost=if_lost)
 
     def progress(self, ticket: int, value: float, *, start: float = 0.0, end: float = 1.0) -> None:
-        """Set how much of a part of the work is done; setting it twice is setting it once.
+        """Set the progress of a part of the work. The call may be repeated.
 
-        The ticket's progress is the sum over the parts that were set, each `value * (end - start)`.
-        Keep to one division into parts: the server fails (`ServerFailed`) at a `start` that it
-        knows with another `end`, as at a last (0, 1) after parts. `reset_progress` forgets parts.
+        The ticket's progress is the sum of `value * (end - start)` over its parts. Keep to one
+        division into parts: the server fails (`ServerFailed`) at a `start` that it knows with
+        another `end`, such as a final (0, 1) after parts. `reset_progress` removes the parts.
 
         Args:
             ticket: The ticket.
             value: 0 to 1. Zero removes every part between `start` and `end`.
-            start: Where the part begins, 0 to 1.
-            end: Where it ends.
+            start: The beginning of the part, 0 to 1.
+            end: The end of the part, 0 to 1.
 
         Raises:
             ValueError: The part or the value is not within 0 to 1.
@@ -273,7 +273,7 @@ class Provider:
             ) from error
 
     def reset_progress(self, ticket: int) -> None:
-        """Set the progress to nothing and forgets its parts; they outlive a retry by the owner."""
+        """Set the progress to 0 and remove its parts, which a retry by the owner does not do."""
         self.progress(ticket, 0.0)
 
     def upload(
@@ -286,17 +286,17 @@ class Provider:
         suffix: str = "_results",
         sent: Callable[[Sent], None] | None = None,
     ) -> None:
-        """Archive a workspace and send it as the ticket's result; take up an upload that broke.
+        """Archive a workspace and send it as the ticket's result; continue an interrupted upload.
 
-        What the server has already is compared and, where it is the same, not sent again.
+        Files that the server already has are compared, and sent again only if they differ.
 
         Args:
             ticket: The ticket.
             workspace: The workspace, or the path of its file.
-            privacy: What typed text goes along, as for `snapws.archive.archive`.
-            verify: Whether the files that were sent are read back and compared.
-            suffix: What the server's name of the workspace has after `ticket_%08d`.
-            sent: Is told of each file that the server has.
+            privacy: Which typed text the archive keeps, as for `snapws.archive.archive`.
+            verify: Whether the sent files are read back and compared.
+            suffix: The end of the workspace's name on the server, after `ticket_%08d`.
+            sent: Called for each file that the server has.
 
         Raises:
             TransferFailed: A file could not be sent.
@@ -331,15 +331,15 @@ class Provider:
         upload_archive(self.session, area, files, name, verify=verify, sent=sent)
 
     def succeed(self, ticket: int) -> None:
-        """Report the ticket as done; its results have to be there."""
+        """Report the ticket as success, after its results were sent."""
         self.set_status(ticket, TicketStatus.SUCCESS)
 
     def fail(self, ticket: int, message: str) -> None:
-        """Log why, as an error, and report the ticket as failed, even where the log fails.
+        """Log an error and report the ticket as failed, even if the log call fails.
 
         Raises:
-            OutcomeUnknown: Whether the line is in the log is not known, but the ticket is reported;
-                or whether it is reported is not known, either. The message says which.
+            OutcomeUnknown: The answer to the log call or to the report was lost. The message says
+                which, and whether the ticket is reported.
         """
         lost: OutcomeUnknown | None = None
         try:
@@ -352,13 +352,13 @@ class Provider:
             raise OutcomeUnknown(f"{lost}; ticket {ticket} is reported as failed") from lost
 
     def set_status(self, ticket: int, status: TicketStatus) -> None:
-        """Report the ticket as `success` or `failed`, without a word in its log.
+        """Report the ticket as `success` or `failed`, without a line in its log.
 
-        The server takes any report of a claimed ticket, also one that contradicts an earlier one.
+        The server accepts any report of a claimed ticket, even one that contradicts an earlier one.
 
         Raises:
-            TicketDeleted: Its owner has deleted it.
-            OutcomeUnknown: The answer was lost, or its owner has queued the ticket again.
+            TicketDeleted: The owner has deleted the ticket.
+            OutcomeUnknown: The answer was lost, or the owner has queued the ticket again.
         """
         if_lost = f"ticket {ticket} may be {status}; ask for its status"
 
@@ -367,7 +367,7 @@ class Provider:
             if now is TicketStatus.DELETED:
                 raise TicketDeleted(f"ticket {ticket} has been deleted")
             if not (now is TicketStatus.CLAIMED or now.final):
-                # Its owner has queued it again: a second report would end another one's work.
+                # The owner has queued the ticket again: a second report would end another attempt.
                 raise OutcomeUnknown(f"ticket {ticket} is {now}, after it was reported {status}")
             return status.value if now is status else None
 
@@ -397,7 +397,7 @@ def _read_claim(text: str) -> Claim | None:
 
 
 def _joined(hashes: Sequence[str]) -> str:
-    """Join hashes as the server wants them; it takes an empty one for a foreign service."""
+    """Join hashes for the server, which would take an empty hash for an unknown service."""
     if isinstance(hashes, str) or not hashes or not all(hashes):
         raise ValueError(f"not a list of hashes of services: {hashes!r}")
     return ",".join(hashes)

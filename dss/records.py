@@ -1,4 +1,4 @@
-"""What the server lists, as records. Times are aware, in UTC."""
+"""Records of the server's lists. Times are aware datetimes in UTC."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from enum import Enum
 class TicketStatus(str, Enum):
     """Where a ticket stands, in the server's words."""
 
-    INIT = "init"  #: made, its files not all sent
+    INIT = "init"  #: created, but not all files are sent
     READY = "ready"  #: waits for a provider
     CLAIMED = "claimed"  #: a provider works on it
     SUCCESS = "success"  #: its result can be fetched
     FAILED = "failed"  #: its log says why
-    TIMEOUT = "timeout"  #: the server has given it up
-    DELETED = "deleted"  #: its files are gone
+    TIMEOUT = "timeout"  #: the server has given the ticket up
+    DELETED = "deleted"  #: its files are deleted
 
     def __str__(self) -> str:
         return self.value
@@ -60,7 +60,7 @@ class ServiceTag:
     Attributes:
         name: The tag that the layer has to have.
         type: ``MainImage``, ``OverlayImage``, ``AnatomicImage`` (either) or ``Segmentation``.
-        hint: What the user is told to choose.
+        hint: A hint for the user which layer to choose.
         required: Whether a ticket without it is refused.
     """
 
@@ -72,16 +72,16 @@ class ServiceTag:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDetail:
-    """What a service says of itself.
+    """The description of a service.
 
     Attributes:
         name: Its name.
         version: Its version.
         description: What it does, in a line.
-        long_description: The same, at length.
+        long_description: A detailed description.
         url: Its web page, or empty.
         tags: The layers that it asks for.
-        json: Its `service.json`, whole.
+        json: Its complete `service.json`.
     """
 
     name: str
@@ -101,7 +101,7 @@ class ServiceStats:
         succeeded: How many of its tickets were a success.
         failed: How many failed.
         mean_duration: How long a ticket took, None if none did.
-        last_heard: How long ago one of its providers asked for work, None if never.
+        last_heard: Time since one of its providers last asked for work, None if never.
         queue_length: How many tickets wait.
     """
 
@@ -133,9 +133,9 @@ class Attachment:
 
     Attributes:
         id: Its number.
-        description: What it is, for people.
+        description: A description for the user.
         mime_type: Its type, ``text/plain`` for example.
-        url: Its address. Whoever has it can read the file, without a login.
+        url: Its URL. Anybody who has the URL can read the file without a login.
     """
 
     id: int
@@ -152,8 +152,8 @@ class LogEntry:
         id: Its number, which grows.
         time: When it was written, with its time zone.
         category: ``info``, ``warning`` or ``error``.
-        message: What it says.
-        attachments: The files that show with it.
+        message: Its text.
+        attachments: The files attached to the entry.
     """
 
     id: int
@@ -170,7 +170,7 @@ class TicketDetail:
     Attributes:
         status: Its status.
         progress: 0 to 1 (the server's sum of the parts set by the provider; it can exceed 1).
-        queue_position: Place in the queue of all services, from 1, None once it is not waiting.
+        queue_position: Place in the queue of all services, from 1; None if it does not wait.
         log: Log entries, oldest first.
     """
 
@@ -185,7 +185,7 @@ class FileEntry:
     """A file of a ticket.
 
     Attributes:
-        index: Its present place by time, which shifts when files change.
+        index: Its current index in the order of time, which shifts when files change.
         name: Its name.
     """
 
@@ -200,7 +200,7 @@ class ProvidedService:
     Attributes:
         name: The service's name.
         version: Its version.
-        hash: Its hash; several providers give several of the same.
+        hash: Its hash. Several providers may offer the same hash.
         provider: The provider.
     """
 
@@ -246,8 +246,8 @@ class ProviderUser:
 
     Attributes:
         id: The user's number.
-        email: The address that is logged in with.
-        admin: Whether the user may say who else may.
+        email: The e-mail address of the login.
+        admin: Whether the user may manage the provider's users.
     """
 
     id: int

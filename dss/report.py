@@ -1,7 +1,7 @@
 """A ticket as one page of HTML: status, log, attachments, and its result as snapws.report shows it.
 
-All that a server says is text in the page, cut and without control characters; a picture that it
-gives is drawn anew, small.
+All texts of a server are plain text in the page, shortened and without control characters. Pictures
+of a server are decoded and encoded again, at a small size.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ from snapws.report.document import (
 )
 from snapws.report.slices import webp
 
-_MOST_FETCHED = 100  # attachments; of the others, only what the log says is shown
+_MOST_FETCHED = 100  # attachments; further ones are listed only
 _MOST_BYTES = 4_000_000  # of one attachment
 _MOST_PIXELS = 4096 * 4096
-# Of a progressive JPEG, each scan goes over all its pixels; encoders make about ten.
+# Each scan of a progressive JPEG goes over all its pixels. Encoders write about ten scans.
 _MOST_SCANS = 32
-_PICTURE_SIDE = 1024  # pixels of the longest side as it is shown
-# Bytes of the page, beside the views of the result: the log, the list of what is attached, and
-# pictures of that.
+_PICTURE_SIDE = 1024  # pixels of the longest side of a shown picture
+# Bytes of the page beside the views of the result: log, list of attachments, and their pictures.
 _LOG_BUDGET = 600_000
 _LIST_BUDGET = 100_000
 _PICTURES_BUDGET = 1_500_000
@@ -53,10 +52,10 @@ _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}
 
 
 def ticket_page(client: Client, ticket: int) -> bytes:
-    """Return a page of HTML about a ticket.
+    """Return an HTML page about a ticket.
 
-    Attachments and the result are fetched for it and not kept. What the server does not give is
-    told of in the page.
+    Attachments and the result are fetched for the page and then deleted. The page lists the errors
+    of parts that cannot be fetched.
 
     Raises:
         NotFound: The user has no such ticket.
@@ -137,7 +136,7 @@ _LEVELS = {"error": "bad", "warning": "warning"}
 
 
 def _fitting(rows: Iterable[Sequence[Cell]], budget: int) -> list[Sequence[Cell]]:
-    """Return the first rows: no more than a table holds, nor than fit into some bytes."""
+    """Return the first rows, as many as a table may have and as fit into some bytes."""
     found = []
     for row in islice(rows, MOST_ROWS):
         budget -= sum(_size(cell) for cell in row)
@@ -148,7 +147,7 @@ def _fitting(rows: Iterable[Sequence[Cell]], budget: int) -> list[Sequence[Cell]
 
 
 def _size(cell: Cell) -> int:
-    """Return how many bytes of a page something takes."""
+    """Return the size of a cell in the page, in bytes."""
     if isinstance(cell, Element):
         return len(etree.tostring(cell, method="html", encoding="utf-8"))
     return len(str(cell))
@@ -197,7 +196,7 @@ def _attachments(client: Client, log: tuple[LogEntry, ...]) -> Element:
 
 
 def _picture(attachment: Attachment, data: bytes) -> str | None:
-    """Draw a fetched picture anew, if it is one and not too large; give its address."""
+    """Return a fetched picture as a data URL, encoded again; None if it is invalid or too large."""
     kind = _FORMATS.get(attachment.mime_type)
     if kind is None or (kind == "JPEG" and data.count(b"\xff\xda") > _MOST_SCANS):
         return None
@@ -207,16 +206,16 @@ def _picture(attachment: Attachment, data: bytes) -> str | None:
         return None  # it is listed
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of Pillow, about pictures that would fill the memory
+            warnings.simplefilter("error")  # Pillow warns of pictures that would fill the memory
             with image.open(io.BytesIO(data), formats=[kind]) as picture:
                 if picture.width * picture.height > _MOST_PIXELS:
                     return None
-                # Pillow cuts what has 16 bits at 255 rather than scaling it.
+                # Pillow clips 16-bit values at 255 instead of scaling them.
                 deep = picture.mode.startswith("I")
                 grey = picture.convert("I").point(lambda value: value / 256) if deep else picture
                 small = grey.convert("L" if deep else "RGBA")
     except (OSError, ValueError, SyntaxError, image.DecompressionBombError, Warning):
-        return None  # not a picture, whatever its type says: it is listed
+        return None  # not a picture, despite its type; the attachment is listed all the same
     small.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
     return webp([small], 85)[0]
 

@@ -9,7 +9,7 @@ _LOOKED_AT = 20 * TEXT_LIMIT
 
 
 def printable(text: str) -> str:
-    """Return a text with a blank for each control character, so that it leaves a terminal alone."""
+    """Return a text with a blank for each control character, so that a terminal obeys none."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
@@ -20,7 +20,7 @@ def one_line(text: str) -> str:
 
 def shown(text: str) -> str:
     """Return a server's text as one line for a message, at most `TEXT_LIMIT` characters long."""
-    line = one_line(text[:_LOOKED_AT])  # however much of it there is
+    line = one_line(text[:_LOOKED_AT])  # bounds the work for a very long text
     return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
 
 

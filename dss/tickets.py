@@ -1,4 +1,4 @@
-"""A user's ticket: for which service it is, filled and kept or deleted, followed to its end."""
+"""A user's ticket: choosing its service, keeping or deleting it after a failure, waiting for it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from dss.errors import (
 from dss.records import Service, TicketDetail
 from dss.text import shown
 
-_LOOK = 1.0  # seconds that the only look at a ticket may take where none are given to wait
-_LAST_LOOK = 0.2  # seconds before the end of a wait at which the last look begins, at least
+_LOOK = 1.0  # timeout in seconds of the only request if the time to wait is 0
+_LAST_LOOK = 0.2  # the last request begins at least so many seconds before the end of the wait
 
 _log = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 def newest(listed: Sequence[Service], name: str) -> Service:
     """Return the service of a name with the highest version; 1.10 is higher than 1.9.
 
-    The server would take one that was withdrawn, too: so of those that are listed.
+    Only listed services are considered, because the server also accepts withdrawn ones.
 
     Raises:
-        NotFound: None has that name.
+        NotFound: No service has that name.
     """
     versions = [one for one in listed if one.name == name]
     if not versions:
@@ -44,10 +44,10 @@ def newest(listed: Sequence[Service], name: str) -> Service:
 
 @contextmanager
 def kept(ticket: int) -> Iterator[None]:
-    """Fill a ticket; one that network or server failed stays, to go on with.
+    """Keep a ticket whose upload fails inside this context.
 
     Raises:
-        Unfinished: They did; the message says how to go on.
+        Unfinished: Network or server failed. The message says how to go on.
     """
     try:
         yield
@@ -57,17 +57,17 @@ def kept(ticket: int) -> Iterator[None]:
 
 @contextmanager
 def kept_or_deleted(ticket: int, delete: Callable[[int], None]) -> Iterator[None]:
-    """Fill and queue a new ticket; it is deleted where the reason that it cannot be lies here.
+    """Keep a new ticket if network or server fail inside this context, delete it at other errors.
 
-    It would count towards the quota.
+    A ticket that cannot be filled for a local reason would only count towards the quota.
 
     Args:
         ticket: The ticket.
-        delete: Deletes it.
+        delete: Deletes the ticket.
 
     Raises:
-        Unfinished: Network or server failed, or it could not be deleted.
-        OutcomeUnknown: It may be queued, and somebody at work on it.
+        Unfinished: Network or server failed, or the ticket could not be deleted.
+        OutcomeUnknown: The ticket may be queued, and a provider may work on it.
     """
     try:
         with kept(ticket):
@@ -103,16 +103,16 @@ def follow(
     timeout: float | None,
     interval: float,
 ) -> Iterator[TicketDetail]:
-    """Yield a ticket whenever it has changed, until it is over, as `Client.wait` says.
+    """Yield a ticket whenever it has changed, until its status is final, as in `Client.wait`.
 
     Args:
-        look: Gives the ticket with the log after an entry, within some seconds.
-        ticket: Its number.
+        look: Returns the ticket with its log after an entry, within some seconds.
+        ticket: The ticket's number.
         timeout: As for `Client.wait`.
         interval: As for `Client.wait`.
 
     Raises:
-        TimedOut: It was not over in time.
+        TimedOut: The ticket was not over in time.
     """
     begin = time.monotonic()
     seen: TicketDetail | None = None
@@ -131,7 +131,7 @@ def follow(
             if left() != 0:
                 raise
             raise TimedOut(f"{timeout:g} s are over, and ticket {ticket}: {error}") from error
-        # A look takes about as long as the one before.
+        # Assume that the next request takes about as long as the last one.
         margin = max(_LAST_LOOK, 2 * (time.monotonic() - looked))
         since = max((entry.id for entry in now.log), default=since)
         if now != seen:

@@ -61,7 +61,7 @@ def add_provider(provider: ProviderName, connection: Connection) -> None:
 
 @command(providers, "delete", example="dss admin providers delete testlab")
 def delete_provider(provider: ProviderName, connection: Connection) -> None:
-    """Delete a provider; what it offers is withdrawn."""
+    """Delete a provider, and withdraw its services."""
     from dss.admin import Admin
 
     with connection.open() as session:
@@ -71,7 +71,7 @@ def delete_provider(provider: ProviderName, connection: Connection) -> None:
 
 @command(users, "list", example="dss admin users list testlab")
 def list_users(provider: ProviderName, connection: Connection, listing: Listing) -> None:
-    """List who may provide services for a provider."""
+    """List the users who may provide services for a provider."""
     from dss.admin import Admin
 
     with connection.open() as session:
@@ -107,7 +107,7 @@ def delete_user(
     ],
     connection: Connection,
 ) -> None:
-    """Take a user out of a provider."""
+    """Remove a user from a provider."""
     from dss.admin import Admin
 
     with connection.open() as session:

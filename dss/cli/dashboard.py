@@ -1,4 +1,4 @@
-"""``dss provider dashboard``: what the runner of a work folder does."""
+"""``dss provider dashboard``: the state of the runner of a work folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def dashboard(
         found = overview(workdir)
         if not listing.json:
             if watch:
-                typer.echo(_CLEAR, nl=False)  # which it leaves out where there is no terminal
+                typer.echo(_CLEAR, nl=False)  # typer removes this code if there is no terminal
             _show(found, workdir)
         elif watch:
             render.as_json_line(as_record(found))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Waiting:
-    """What a subcommand takes that waits for a ticket."""
+    """Options of a subcommand that waits for a ticket."""
 
     timeout: Annotated[
         float | None,
@@ -34,7 +34,7 @@ class Waiting:
 
 
 def show_log(log: tuple[LogEntry, ...]) -> None:
-    """Print log entries, in the time of this place; the lines of a message below each other."""
+    """Print log entries in local time, with the lines of a message below each other."""
     for entry in log:
         first, *more = entry.message.splitlines() or [""]
         files = "".join(f" [{one.description}]" for one in entry.attachments)
@@ -44,17 +44,17 @@ def show_log(log: tuple[LogEntry, ...]) -> None:
 
 
 def follow(client: Client, ticket: int, waiting: Waiting, *, json: bool) -> None:
-    """Print what happens to a ticket until its end.
+    """Print the changes of a ticket until its end.
 
     Args:
         client: The ticket's owner.
         ticket: The ticket.
-        waiting: How long and how often to look.
-        json: Print each look that brought something new as a line of JSON.
+        waiting: How long to wait, and how often to ask.
+        json: Whether to print each change as a line of JSON.
 
     Raises:
-        typer.Exit: The ticket did not end in success; the reason is printed.
-        TimedOut: It did not end in time.
+        typer.Exit: The ticket did not end in success. The reason is printed.
+        TimedOut: The ticket did not end in time.
     """
     reason, status = "", None
     for news in client.wait(ticket, timeout=waiting.timeout, interval=waiting.interval):

@@ -1,4 +1,4 @@
-"""``dss-progress`` and ``dss-attach``: what a program of a job tells the user through the job."""
+"""``dss-progress`` and ``dss-attach``: reports of a job's program to the user."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def login(
 
     server = server.strip().rstrip("/").removesuffix("/token")  # the page that shows it
     verify = link.verify
-    Session(server, verify=verify).close()  # what is no URL is refused before a token is asked for
+    Session(server, verify=verify).close()  # refuse an invalid URL before asking for a token
     warn_if_readable(server)
     words = _token(server, token)
     Credentials().make_folder()  # before the token is used up
@@ -86,10 +86,10 @@ def whoami(connection: Connection, listing: Listing) -> None:
 
 
 def _token(server: str, given: str | None) -> str:
-    """Read the token from where the user says it is, which is not the command line."""
+    """Read the token from the standard input, the environment or a prompt."""
     if given == "-":
         return sys.stdin.readline()
-    if given is not None:  # which is not repeated here: it may be one
+    if given is not None:  # the message does not repeat it, for it may be a token
         raise typer.BadParameter(
             "whoever lists the processes of this machine can read a token on a command line: "
             f"say --token -, or set {_VARIABLE}"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dss.provider import Provider
 
 app = group(
-    "What a provider does with tickets.",
+    "The work of a provider on tickets.",
     example="dss provider claim RegistrationExample --wait 600",
 )
 
@@ -64,7 +64,7 @@ def services(connection: Connection, listing: Listing) -> None:
 
 @command(app, "available", example="dss provider available")
 def available(connection: Connection, listing: Listing, names: ServiceNames = None) -> None:
-    """List services with tickets to claim; claim none."""
+    """List services with tickets to claim, without claiming any."""
     from dss.provider import Provider
 
     with connection.open() as session:
@@ -132,8 +132,8 @@ def download(
     """Fetch the input of a ticket; print its workspace.
 
     The ticket has to have one workspace; files that it does not name are not fetched. The workspace
-    appears last, when its files are there. After a failure, the same again fetches what is still
-    missing.
+    appears last, after its files. After a failure, run the same command again: it fetches the
+    missing files.
     """
     from dss.provider import Provider
 
@@ -158,10 +158,10 @@ def status(ticket: TicketNumber, connection: Connection, listing: Listing) -> No
 @command(app, "log", example='dss provider log 1 "Affine registration"')
 def log(
     ticket: TicketNumber,
-    message: Annotated[str, typer.Argument(metavar="TEXT", help="What to say to the user.")],
+    message: Annotated[str, typer.Argument(metavar="TEXT", help="Text for the user.")],
     connection: Connection,
     category: Annotated[
-        Literal["info", "warning", "error"], typer.Option(help="What kind of line it is.")
+        Literal["info", "warning", "error"], typer.Option(help="Category of the line.")
     ] = "info",
 ) -> None:
     """Add a line to a ticket's log, for its user."""
@@ -175,17 +175,17 @@ def log(
 @command(app, "attach", example='dss provider attach 1 affine.mat "Affine matrix"')
 def attach(
     ticket: TicketNumber,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to attach.")],
-    description: Annotated[str, typer.Argument(metavar="TEXT", help="What the user sees of it.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to attach.")],
+    description: Annotated[str, typer.Argument(metavar="TEXT", help="Description for the user.")],
     connection: Connection,
     mime_type: Annotated[
-        str, typer.Option("--mime-type", help="Of which kind the file is.")
+        str, typer.Option("--mime-type", help="Type of the file.")
     ] = "application/octet-stream",
 ) -> None:
     """Attach a file to the next line of a ticket's log.
 
-    Until that line comes, the user does not see it. The file's own name is not sent. Whoever learns
-    the address of an attachment can read it, without a login.
+    The user sees the file only with that line. The file's own name is not sent. Anybody who has the
+    URL of an attachment can read the file without a login.
     """
     from dss.provider import Provider
 
@@ -204,9 +204,9 @@ def progress(
     start: Part = 0.0,
     end: Part = 1.0,
 ) -> None:
-    """Set how much of the work, or of a part, is done.
+    """Set the progress of the work, or of a part of the work.
 
-    Keep to one division into parts; 0 for the whole forgets them.
+    Keep to one division into parts. A VALUE of 0 without a part removes all parts.
     """
     from dss.provider import Provider
 
@@ -224,8 +224,8 @@ def upload(
 ) -> None:
     """Send a workspace as the result of a ticket.
 
-    What is sent is an archive that names no person. After a failure, the same again sends what is
-    still missing.
+    The command sends an archive that names no person. After a failure, run the same command again:
+    it sends the missing files.
     """
     from dss.provider import Provider
 
@@ -245,7 +245,7 @@ def upload(
 
 @command(app, "success", example="dss provider success 1")
 def success(ticket: TicketNumber, connection: Connection) -> None:
-    """Report a ticket as done; its result has to be there."""
+    """Report a ticket as success, after its result was sent."""
     from dss.provider import Provider
 
     with connection.open() as session:

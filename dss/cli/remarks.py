@@ -1,4 +1,4 @@
-"""What a command says besides results: that the server keeps it waiting, and what to do next."""
+"""Notes of a command besides its results: that it waits for the server, and advice after errors."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class _Remarks(logging.Handler):
 
 @contextmanager
 def remarking(name: str, level: int, addition: str = "") -> Iterator[None]:
-    """Remark what is logged from a level on, until the block's end.
+    """Print log records as notes, until the end of the context.
 
     Args:
-        name: Of the logger.
-        level: As `logging` numbers them.
-        addition: What to say behind each.
+        name: Name of the logger.
+        level: The lowest level that is printed, as in `logging`.
+        addition: Text after each record.
     """
     from dss.serving.monitoring.logs import handled
 
@@ -40,7 +40,7 @@ def remarking(name: str, level: int, addition: str = "") -> Iterator[None]:
 
 @contextmanager
 def talking() -> Iterator[None]:
-    """Talk to a server: remark what is logged for people, and add to an error what to do next."""
+    """Print the log of the calls inside this context as notes, and add advice to their errors."""
     try:
         with (
             remarking(_WAITING, logging.INFO, " (--patience)"),
@@ -57,7 +57,7 @@ def _advice(error: DssError) -> str:
     if isinstance(error, NotPermitted) and "Insufficient privileges" in error.text:
         return "this is for administrators: dss whoami tells who is logged in"
     if isinstance(error, NotFound) and error.text.startswith("Ticket"):
-        # Of the server's words, the address alone tells whose tickets were meant.
+        # Only the path in the message shows whether the user's own tickets were meant.
         return "yours: dss tickets list" if " api/tickets/" in str(error) else ""
     if type(error) is NetworkFailed and isinstance(error.__cause__, Exception):
         from dss.http.retry import is_permanent, never_sent

@@ -1,4 +1,4 @@
-"""``dss services``: what a ticket can be made for."""
+"""``dss services``: the services that tickets can be made for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(service: ServiceName, connection: Connection, listing: Listing) -> None
         client = Client(session)
         hash_ = find_service(service, client.services())
         found = {"hash": hash_, **as_record(client.service_detail(hash_))}
-    del found["json"]  # the same once more, as its author wrote it
+    del found["json"]  # a copy of the other fields, as the author wrote them
     if listing.json:
         render.as_json(found)
         return

@@ -1,4 +1,4 @@
-"""What several subcommands have in common: the way to the server, tickets, services, records."""
+"""Code shared by several subcommands: the connection to the server, tickets, services, records."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 _LEAST_PAUSE = 0.1  # seconds
 _SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MOST = 1e18  # bytes, more than any disk
-_LONGEST = 3650 * 86400.0  # seconds: no system waits for any time that one can type
+_LONGEST = 3650 * 86400.0  # seconds: systems cannot wait for arbitrarily long times
 
-#: The page, below docs/, where one reads more of a subcommand for which no other is named.
+#: The default page of the documentation of a subcommand, below docs/.
 REFERENCE = "reference/dss.md"
 
 
@@ -93,7 +93,7 @@ Interval = Annotated[
 
 @dataclass
 class Link:
-    """What a subcommand takes that talks to a server which its argument names."""
+    """Options of a subcommand that takes the server as an argument."""
 
     ca_bundle: Annotated[
         Path | None,
@@ -120,7 +120,7 @@ class Link:
 
     @property
     def verify(self) -> bool | str:
-        """What to hold the server's certificate against, as `Session` takes it; may warn."""
+        """How to check the server's certificate, as for `Session`; warns if it is not checked."""
         if self.insecure and self.ca_bundle:
             raise typer.BadParameter("--insecure checks no certificate: leave out --ca-bundle")
         if self.insecure:
@@ -133,7 +133,7 @@ class Link:
 
 @dataclass
 class Connection(Link):
-    """What a subcommand takes that talks to the server of a login."""
+    """Options of a subcommand that uses the stored login."""
 
     server: Annotated[
         str | None,
@@ -146,7 +146,7 @@ class Connection(Link):
     ] = None
 
     def open(self) -> Session:
-        """Open the session of the login that is kept; close it by leaving it as a context."""
+        """Open a session with the stored login. The session is a context manager."""
         from dss.login import Credentials
 
         verify = self.verify
@@ -156,7 +156,7 @@ class Connection(Link):
 
 
 def warn_if_readable(server: str | None) -> None:
-    """Remark that what goes to a server is not encrypted, if it leaves this machine."""
+    """Print a warning if the connection to a server is not encrypted and leaves this machine."""
     from urllib.parse import urlsplit
 
     from dss.http.session import is_loopback
@@ -212,7 +212,7 @@ MaxSize = Annotated[
 
 @dataclass
 class Upload:
-    """What a subcommand takes that sends a workspace."""
+    """Options of a subcommand that sends a workspace."""
 
     verify: Annotated[
         bool, typer.Option("--verify", help="Read the files back and compare them.")
@@ -223,19 +223,19 @@ class Upload:
 
     @property
     def privacy(self) -> Privacy:
-        """What typed text goes along."""
+        """Which typed text the archive keeps."""
         return "strict" if self.strict else "standard"
 
 
 def remark_texts(workspace: Workspace, privacy: Privacy) -> None:
-    """Remark what the archive of a workspace that is to be sent will say."""
+    """Print the typed texts that the archive of a workspace keeps."""
     from snapws.privacy import kept_texts, scrubbed
 
     render.kept_texts(kept_texts(scrubbed(workspace, privacy).registry, privacy))
 
 
 def show_words(listing: Listing, words: Sequence[str]) -> None:
-    """Print texts of a server as a JSON array, or one a line, without control characters."""
+    """Print texts of a server as a JSON array, or line by line without control characters."""
     listing.show_lines(words if listing.json else [render.plain(word) for word in words])
 
 
@@ -248,7 +248,7 @@ def service_file(path: Path) -> Path:
 
 @contextmanager
 def not_unheard(what: str) -> Iterator[None]:
-    """Remark what has been done where the result that says it has nowhere to go."""
+    """Print `what` was done as a note if the standard output cannot be written."""
     try:
         yield
         sys.stdout.flush()
@@ -258,20 +258,20 @@ def not_unheard(what: str) -> Iterator[None]:
 
 
 def show_sent(sent: Sent) -> None:
-    """Show on a terminal which file has been sent."""
+    """Show a sent file on a terminal."""
     render.passing(f"sent {sent.name}, {sent.size / 1e6:.1f} MB in {sent.seconds:.1f} s")
 
 
 def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> str:
-    """Return the hash of the one service that a name or a hash means.
+    """Return the hash of the service with a given name or hash.
 
     Args:
-        wanted: What was typed; 40 hex digits are taken for a hash, listed or not.
-        offered: Where to look for a name.
+        wanted: The name or hash. 40 hex digits are a hash, listed or not.
+        offered: The services to search for a name.
 
     Raises:
-        NotFound: None has that name; the message names those that there are.
-        Refused: Several have; the message names their hashes.
+        NotFound: No service has that name. The message lists the existing names.
+        Refused: Several services have that name. The message lists their hashes.
     """
     if re.fullmatch("[0-9a-f]{40}", wanted):
         return wanted

@@ -80,12 +80,12 @@ def submit(
 ) -> None:
     """Send a workspace to a service, as a ticket.
 
-    What is sent is an archive that names no person; snapws archive shows it. Files outside of the
-    workspace's folder are named first, and on a terminal it is asked whether to send them. Nothing
-    is sent of a workspace in which a tag that the service requires is on no layer, on several, or
-    on one of another type than its description says: --anyway sends it all the same. Prints
-    the ticket's number; with --wait the ticket's log as it comes; with --download, last, the
-    result's workspace. Exit 1 if the ticket fails. An upload that broke is taken up with --ticket.
+    The command sends an archive that names no person (snapws archive makes the same one). It first
+    lists the files outside of the workspace's folder, and on a terminal asks whether to send them.
+    It refuses a workspace in which a tag that the service requires is on no layer, on several, or
+    on a layer of the wrong type, unless --anyway is given. It prints the ticket's number, with
+    --wait the ticket's log, and with --download the result's workspace at the end. Exit 1 if the
+    ticket fails. To continue an interrupted upload, use --ticket.
     """
     from dss.client import Client
 
@@ -130,16 +130,20 @@ def submit(
 
 
 def _ask_about_outside(workspace: Workspace, *, yes: bool) -> None:
-    """Name the files outside of a workspace's folder, and ask whether to send them, if one can."""
+    """Print the files outside of a workspace's folder and, on a terminal, ask whether to send them.
+
+    Raises:
+        Refused: The user does not want to send them.
+    """
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if not render.outside(workspace, always=asks) or not asks:
         return
     if not typer.confirm("Send these files, too?", err=True):
-        raise Refused("nothing was sent, and no ticket was made: --yes sends them unasked")
+        raise Refused("nothing was sent, and no ticket was made: --yes sends them without asking")
 
 
 def refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
-    """Refuse a workspace whose tags are not what a service requires: the ticket would fail of it.
+    """Refuse a workspace without the tags that a service requires: the ticket would fail.
 
     Raises:
         Refused: A required tag is on no layer, on several, or on one of another type.
@@ -162,7 +166,7 @@ def refuse_missing_tags(workspace: Workspace, service: ServiceDetail) -> None:
 
 
 def _service_of(client: Client, ticket: int) -> str:
-    """Return the hash of the service that a ticket is for; empty where it is not listed."""
+    """Return the hash of a ticket's service, empty if the service is not listed."""
     name = next((one.service for one in client.tickets() if one.id == ticket), None)
     try:
         return newest(client.services(), name).hash if name else ""
@@ -171,7 +175,7 @@ def _service_of(client: Client, ticket: int) -> str:
 
 
 def _check_service(client: Client, ticket: int, hash_: str) -> None:
-    """Refuse to fill a ticket that is for another service than the one that was named."""
+    """Refuse to fill a ticket for another service than the given one."""
     ours = next((one.service for one in client.tickets() if one.id == ticket), None)
     names = {one.name for one in client.services() if one.hash == hash_}
     if ours is not None and names and ours not in names:

@@ -1,4 +1,4 @@
-"""``dss tickets``: what one has submitted."""
+"""``dss tickets``: the tickets that the user has submitted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ app = group("Your tickets.", example="dss tickets show 1")
 
 @command(app, "list", example="dss tickets list")
 def list_(connection: Connection, listing: Listing) -> None:
-    """List your tickets, but for deleted ones."""
+    """List your tickets, without the deleted ones."""
     from dss.client import Client
 
     with connection.open() as session:
@@ -38,7 +38,7 @@ def list_(connection: Connection, listing: Listing) -> None:
 
 @command(app, "show", example="dss tickets show 1")
 def show(ticket: TicketNumber, connection: Connection, listing: Listing) -> None:
-    """Show how far a ticket is, its log and its files."""
+    """Show the progress of a ticket, its log and its files."""
     from dss.client import Client
 
     with connection.open() as session:
@@ -62,7 +62,7 @@ def show(ticket: TicketNumber, connection: Connection, listing: Listing) -> None
 
 @command(app, "log", example="dss tickets log 1")
 def log(ticket: TicketNumber, connection: Connection, listing: Listing) -> None:
-    """Print the log of a ticket, a deleted one's too."""
+    """Print the log of a ticket, even of a deleted one."""
     from dss.client import Client
 
     with connection.open() as session:
@@ -97,8 +97,8 @@ def download(
 ) -> None:
     """Fetch the result of a ticket; print its workspace.
 
-    Files that the workspace does not name are not fetched. The workspace appears last, when its
-    files are there. After a failure, the same again fetches what is still missing.
+    Files that the workspace does not name are not fetched. The workspace appears last, after its
+    files. After a failure, run the same command again: it fetches the missing files.
     """
     from dss.client import Client
 
@@ -111,8 +111,8 @@ def download(
 def report(ticket: TicketNumber, output: ReportFile, connection: Connection) -> None:
     """Write a page that shows a ticket, for the browser.
 
-    One file: status and times, the log, what is attached, and the result as snapws report shows it,
-    which is fetched for it and not kept. The page is not anonymous.
+    The file contains status and times, the log, the attachments, and the result as snapws report
+    shows it. The fetched result is not kept. The page is not anonymous.
     """
     from dss.client import Client
     from dss.report import ticket_page
@@ -140,7 +140,7 @@ def delete(tickets: TicketNumbers, connection: Connection) -> None:
 
 @command(app, "retry", example="dss tickets retry 1")
 def retry(ticket: TicketNumber, connection: Connection) -> None:
-    """Queue a failed ticket again; its results are erased."""
+    """Queue a failed ticket again. Its results are deleted."""
     from dss.client import Client
 
     with connection.open() as session:
@@ -164,10 +164,10 @@ def attachments(
     ] = None,
     max_size: MaxSize = None,
 ) -> None:
-    """List or fetch what is attached to a ticket's log.
+    """List or fetch the files attached to a ticket's log.
 
-    What is fetched gets a name that a double click shows and does not run: HTML and SVG are saved
-    as text. Whoever learns the address of an attachment can read it, without a login.
+    Fetched files get names that a double click shows and does not execute: HTML and SVG are saved
+    as text. Anybody who has the URL of an attachment can read the file without a login.
     """
     from dss.client import Client
     from dss.transfer.attachments import file_name

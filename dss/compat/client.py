@@ -1,4 +1,4 @@
-"""`DSSClient` as of `itksnap-dss`: the calls of a provider, with tables of pandas."""
+"""`DSSClient`, compatible with `itksnap-dss`: the calls of a provider, with tables of pandas."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     import pandas
 
 Ticket = SupportsIndex | str
-"""Number of a ticket as a script has it: an int, one of numpy's, or text."""
+"""Number of a ticket: an int, an integer of numpy, or text."""
 
 _NUMBERS = ("ticket", "index", "ready_tickets")
 
 
 class DSSClient:
-    """The calls of a provider, as `itksnap-dss` has them.
+    """The calls of a provider, with the interface of `itksnap-dss`.
 
-    What differs from that package, on purpose:
+    The intended differences from that package:
 
-    - The login is kept where `dss login` and `itksnap-wt` keep it, not in a keyring; the first call
-      takes up the one that is there.
-    - Every column of text is text: a version "1.10" stays one.
-    - What fails raises one of the errors of `dss.errors`, with the server's words.
-    - A response is one of `requests`, with `status_code` and `text`. Nothing is printed.
+    - The login is stored where `dss login` and `itksnap-wt` store it, not in a keyring. The first
+      call uses the stored login.
+    - Every column of text stays text: a version "1.10" is not converted to a number.
+    - A failure raises one of the errors of `dss.errors`, with the server's message.
+    - A response is a `requests.Response`, with `status_code` and `text`. Nothing is printed.
 
     Args:
         server: URL of the middleware.
@@ -47,7 +47,7 @@ class DSSClient:
     """
 
     def __init__(self, server: str, verify: bool | str = True) -> None:
-        _import_pandas()  # rather than find it missing with a ticket just claimed
+        _import_pandas()  # fail now, and not after a ticket was claimed
         self.server = server
         self.verify = verify
         self._session: Session | None = None
@@ -55,10 +55,10 @@ class DSSClient:
     # ---------------------------------------------------------------------- login
 
     def login(self, token: str | None = None) -> requests.Response:
-        """Log in with a token, asked for where none is given, and keep the login.
+        """Log in with a token, and store the login. Without a token, prompt for one.
 
         Raises:
-            NotLoggedIn: The token is wrong, or was used before; a login from before stays.
+            NotLoggedIn: The token is wrong, or was used before. An earlier login is kept.
         """
         if token is None:
             token = getpass.getpass(f"Token (from {self.server.rstrip('/')}/token): ")
@@ -68,7 +68,7 @@ class DSSClient:
         return _response(f"logged in as {user(session)}")
 
     def login_if_needed(self) -> None:
-        """Log in, with a token that is asked for, unless the login that is kept is still good."""
+        """Prompt for a token and log in, unless the stored login is still valid."""
         try:
             user(self._provider.session)
         except NotLoggedIn:
@@ -93,11 +93,11 @@ class DSSClient:
         )
 
     def dssp_available_services(self, services: Sequence[str]) -> pandas.DataFrame | None:
-        """List those services that have tickets to claim; claim none.
+        """List those services that have tickets to claim, without claiming any.
 
         Returns:
-            `service` (its hash), `service_name`, `ready_tickets`; None where no ticket waits, or
-            where the server is too old to tell.
+            `service` (its hash), `service_name`, `ready_tickets`; None if no ticket waits, or if
+            the server is too old for this call.
         """
         found = self._provider.available(list(services))
         if not found:
@@ -114,10 +114,10 @@ class DSSClient:
         """Claim the oldest ticket that waits for one of the services.
 
         Returns:
-            One row of `ticket`, `service` (its hash), `status`; None where no ticket waits.
+            One row of `ticket`, `service` (its hash), `status`; None if no ticket waits.
 
         Raises:
-            OutcomeUnknown: The answer was lost; a ticket may have been claimed.
+            OutcomeUnknown: The answer was lost. A ticket may have been claimed.
         """
         return _claimed(self._provider.claim(list(services), provider, provider_code))
 
@@ -129,14 +129,14 @@ class DSSClient:
         timeout: float = 300,
         interval: float = 15,
     ) -> pandas.DataFrame | None:
-        """Claim a ticket, waiting until there is one.
+        """Wait for a ticket, and claim it.
 
         Args:
             services: Hashes of the services.
             provider: Name of the provider.
             provider_code: Name of this worker.
-            timeout: Seconds to wait; 0 tries once.
-            interval: Seconds between two tries.
+            timeout: Seconds to wait. 0 asks once.
+            interval: Seconds between two requests.
 
         Returns:
             As `dssp_claim_ticket`; None when the time is over.
@@ -153,13 +153,13 @@ class DSSClient:
         return _table(index=[one.index for one in files], filename=[one.name for one in files])
 
     def dssp_download_ticket(self, ticket: Ticket, outdir: str | Path) -> None:
-        """Fetch the input of a claimed ticket into a folder, which is made if need be."""
+        """Fetch the input of a claimed ticket into a folder, created if it does not exist."""
         self._provider.download(_number(ticket), outdir)
 
     def dssp_set_progress(
         self, ticket: Ticket, progress: float, chunk_start: float = 0.0, chunk_end: float = 1.0
     ) -> None:
-        """Set how much of a part of the work is done, 0 to 1; as `Provider.progress`."""
+        """Set the progress of a part of the work, 0 to 1, as `Provider.progress` does."""
         self._provider.progress(_number(ticket), progress, start=chunk_start, end=chunk_end)
 
     def dssp_log(self, ticket: Ticket, category: Category, message: str) -> None:
@@ -193,8 +193,8 @@ class DSSClient:
         Args:
             ticket: The ticket.
             workspace_file: The workspace.
-            wsfile_suffix: What the server's name of it has after `ticket_%08d`; ITK-SNAP's own
-                tools put `_results` there.
+            wsfile_suffix: The end of the workspace's name on the server, after `ticket_%08d`.
+                ITK-SNAP's own tools use `_results`.
         """
         self._provider.upload(_number(ticket), workspace_file, suffix=wsfile_suffix)
 
@@ -220,7 +220,7 @@ def _import_pandas() -> Any:
 
 
 def _table(**columns: Sequence[str] | Sequence[int]) -> pandas.DataFrame:
-    """Make a table whose columns have their types even where it is empty."""
+    """Return a table with typed columns, even if it has no rows."""
     series = _import_pandas().Series
     return _import_pandas().DataFrame(
         {
@@ -231,7 +231,7 @@ def _table(**columns: Sequence[str] | Sequence[int]) -> pandas.DataFrame:
 
 
 def _response(text: str) -> requests.Response:
-    """Make the response that a script may look into, of the answer that was read from it."""
+    """Return a response with the given text, for scripts that look at it."""
     response = requests.Response()
     response.status_code = 200
     response.encoding = "utf-8"

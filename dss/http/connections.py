@@ -1,9 +1,9 @@
-"""The connections of a session: they tell when none came about, keep a deadline, can be broken off.
+"""The connections of a session: they report failed connects, keep a deadline and can be aborted.
 
-A request leaves when its connection is there: with TLS, and through a proxy that has answered the
-CONNECT. What fails before that is told apart from what fails later, of which nobody knows how much
-the server got. A deadline and a break cut the socket from another thread: so they end a handshake,
-a proxy's answer, a head and a body alike.
+A request is sent once its connection is complete, including TLS and the CONNECT of a proxy. A
+failure before that point is kept apart from a later one: after a later failure nobody knows how
+much of the request the server received. A deadline or an abort shuts the socket down from another
+thread, which ends a handshake, a proxy's answer, a response's header and its body alike.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from dss.http.deadline import Deadline, in_thread
 
 
 class NotConnected(Exception):
-    """No connection came about, so that nothing of the request has left; its cause says why."""
+    """The connection failed before any of the request was sent; `__cause__` is the reason."""
 
 
 class Connections(HTTPAdapter):
-    """The connections of one session, which has one at a time.
+    """The connections of one session, which uses one connection at a time.
 
     Attributes:
-        broken: Set when they were broken off: none is made any more.
-        deadline: That of the request under way, or of the last one.
+        broken: Set when the connections were aborted. No new connection is made then.
+        deadline: The deadline of the current request, or of the last request.
     """
 
     deadline: Deadline
@@ -45,29 +45,29 @@ class Connections(HTTPAdapter):
         super().__init__()
 
     def abort(self) -> None:
-        """End what another thread does here: what it reads or sends fails, now or next time."""
+        """Abort the request of another thread: its current or next read or write fails."""
         self.broken.set()
         self._cut()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Keep a deadline for the request that is made meanwhile."""
+        """Set a deadline for the request that is made inside this context."""
         with Deadline(seconds, self._cut) as self.deadline:
             yield
 
     @property
     def cut(self) -> bool:
-        """Return whether the request under way was aborted, or its deadline has passed."""
+        """Return whether the current request was aborted, or its deadline has passed."""
         return self.broken.is_set() or self.deadline.passed
 
     def move(self, size: int) -> None:
-        """Count bytes of a file, which has a least rate instead of a deadline."""
+        """Count bytes of a file. A file has a minimum rate instead of a deadline."""
         self.deadline.move(size)
 
     def _cut(self) -> None:
-        with self._cutting, suppress(OSError):  # it may be closed already
+        with self._cutting, suppress(OSError):  # the socket may be closed already
             if self._socket is not None:
-                # Not the method of a TLS socket: from that on, it would send in the clear.
+                # Not SSLSocket.shutdown: after that call, the socket would send without TLS.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -92,11 +92,11 @@ class Connections(HTTPAdapter):
         try:
             return super().get_connection_with_tls_context(*args, **options)
         except (TypeError, UnicodeError):
-            # With the address in it, and so perhaps a password.
-            raise InvalidProxyURL("not the address of a proxy") from None
+            # The library's message contains the URL, and so perhaps a password.
+            raise InvalidProxyURL("invalid URL of the proxy") from None
 
     def _watch(self, manager: PoolManager) -> None:
-        """Have a manager make connections that are watched, whatever they are else."""
+        """Make a manager create watched connections, whatever their scheme."""
         manager.pool_classes_by_scheme = {
             scheme: type(pool.__name__, (pool,), {"ConnectionCls": self._watched(pool)})
             for scheme, pool in manager.pool_classes_by_scheme.items()
@@ -107,7 +107,7 @@ class Connections(HTTPAdapter):
         return type(kind.__name__, (_Watched, kind), {"owner": self})
 
     def connect(self, connect: Callable[[], socket.socket]) -> socket.socket:
-        """Connect while there is time: the system looks up a name for as long as it likes."""
+        """Connect before the deadline. The system's name look-up has no timeout of its own."""
         attempt = in_thread(connect)
         try:
             return attempt.result(self.deadline.left())
@@ -116,27 +116,27 @@ class Connections(HTTPAdapter):
             raise
 
     def opened(self, connection: Any) -> None:
-        """Bound what is done with a new socket: bare first, then with TLS, which it may have twice.
+        """Set the timeout of a new socket: first the plain socket, then each TLS layer on top.
 
-        A bare socket is not cut until it is used: while Python makes it a TLS socket, a cut would
-        leave one behind that nobody closes. A handshake ends with the time-out of its socket, which
-        counts for the whole of it.
+        A plain socket is not shut down before it is used: a shutdown while Python wraps it in TLS
+        would leave a socket that nobody closes. The timeout of the socket ends the handshake, and
+        counts for the handshake as a whole.
 
         Raises:
-            TimeoutError: The deadline has passed, or the connections were broken off.
+            TimeoutError: The deadline has passed, or the connections were aborted.
         """
         self.used(None if type(connection) is socket.socket else connection)
         timeout, left = connection.gettimeout(), max(0.001, self.deadline.left())
         connection.settimeout(left if timeout is None else min(timeout, left))
 
     def used(self, connection: Any) -> None:
-        """Note the socket that is cut at the deadline, if any.
+        """Set the socket that is shut down at the deadline, if any.
 
         Raises:
-            TimeoutError: The deadline has passed, or the connections were broken off.
+            TimeoutError: The deadline has passed, or the connections were aborted.
         """
         with self._cutting:
-            # TLS within TLS is no socket, but leads to the one that is known.
+            # TLS within TLS is not a socket object. The socket below it is known already.
             if connection is None or isinstance(connection, socket.socket):
                 self._socket = connection
         if self.cut:
@@ -149,7 +149,7 @@ def _close(attempt: Future[socket.socket]) -> None:
 
 
 class _Answer(HTTPResponse):
-    """An answer whose chunks have a size: a negative one would be all that ever comes."""
+    """A response that refuses negative chunk sizes, which http.client would read without end."""
 
     def _safe_read(self, amt: int) -> bytes:
         if amt < 0:
@@ -158,14 +158,14 @@ class _Answer(HTTPResponse):
 
 
 class _Watched(HTTPConnection):
-    """A connection, of whatever kind: how it comes about is watched."""
+    """A connection of any scheme that reports each of its sockets to its owner."""
 
     owner: Connections
     response_class = _Answer
     _sock: Any = None
 
     @property
-    def sock(self) -> Any:  # each socket that it gets is noted
+    def sock(self) -> Any:  # the setter reports each new socket
         return self._sock
 
     @sock.setter

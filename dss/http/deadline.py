@@ -1,8 +1,8 @@
-"""The time by which a request has to be over, kept by the clock.
+"""The deadline of a request, by the clock.
 
-A timeout of a socket starts anew with each byte. Whoever sends a byte now and then, or one
-`100 Continue` after the other, would be listened to for ever. So a thread cuts the connection when
-the time is over, whatever is being sent, received or negotiated on it.
+A timeout of a socket starts again with each byte. A server that sends a byte now and then, or one
+`100 Continue` after the other, would keep a request waiting for ever. So a thread shuts the
+connection down at the deadline, whatever is being sent, received or negotiated.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from types import TracebackType
 from typing import TypeVar
 
 BLOCK = 64 * 2**10
-"""Bytes of a file that have to move within the time of a request: each block has it anew."""
+"""Bytes of a file that have to move before the deadline. Each such block renews the deadline."""
 
 T = TypeVar("T")
 
 
 class Deadline:
-    """The deadline of one request, which lies ahead while a file moves fast enough.
+    """The deadline of one request. It is renewed while a file moves fast enough.
 
     Args:
-        seconds: Seconds from now, and from each block of a file that has moved.
-        cut: Ends whatever is done on the connection; called once, from another thread.
+        seconds: Seconds from now, and again from each block of a file that has moved.
+        cut: Shuts the connection down. It is called once, from another thread.
 
     Attributes:
-        passed: Whether the deadline has passed, and the connection was cut.
+        passed: Whether the deadline has passed and the connection was shut down.
     """
 
     def __init__(self, seconds: float, cut: Callable[[], None]) -> None:
@@ -58,21 +58,21 @@ class Deadline:
         traceback: TracebackType | None,
     ) -> None:
         self._over.set()
-        self._thread.join()  # so that it cuts no connection of a later request
+        self._thread.join()  # or it might shut down the connection of a later request
 
     def left(self) -> float:
-        """Return the seconds that are left, 0 when the deadline has passed."""
+        """Return the seconds before the deadline, 0 when it has passed."""
         return 0.0 if self.passed else max(0.0, self._end - time.monotonic())
 
     def move(self, size: int) -> None:
         """Count bytes of a file that were sent or received."""
-        self._is_file |= not self.passed  # a head that is cut looks whole to http.client
+        self._is_file |= not self.passed  # http.client takes a truncated header for a complete one
         self._moved += size
         if self._moved >= BLOCK:
             self.renew()
 
     def renew(self) -> None:
-        """Start the time anew."""
+        """Move the deadline to the full time from now."""
         self._moved = 0
         self._end = time.monotonic() + self._seconds
 
@@ -85,7 +85,7 @@ class Deadline:
 
 
 def in_thread(call: Callable[[], T]) -> Future[T]:
-    """Make a call in a thread of its own, which the end of this process does not wait for."""
+    """Start a call in a thread of its own. The process can exit while that thread runs."""
     future: Future[T] = Future()
 
     def run() -> None:

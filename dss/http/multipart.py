@@ -10,17 +10,17 @@ from pathlib import Path
 from dss.errors import TransferFailed
 from dss.text import shown
 
-_CHUNK = 32 * 2**10  # each has to leave within the time-out of sending
+_CHUNK = 32 * 2**10  # bytes that have to leave within the timeout of sending
 _SENDABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 
 
 class FileBody:
-    """A multipart form with some fields and one file; each iteration reads the file anew.
+    """A multipart form with some fields and one file. Each iteration reads the file again.
 
     Args:
-        file: The file; its size must not change before it is sent.
-        name: What the server shall call it: letters, digits, `.`, `_`, `-`, no leading dot. The
-            server stores other names too, but some it cannot list or send back.
+        file: The file. Its size must not change before it is sent.
+        name: The file's name on the server: letters, digits, `.`, `_`, `-`, no leading dot. The
+            server stores other names too, but cannot list or send back some of them.
         fields: Further fields of the form.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Answers of the server: what they mean, and their bodies as text or as a file."""
+"""Responses of the server: their errors, and their bodies as text or as a file."""
 
 from __future__ import annotations
 
@@ -18,26 +18,23 @@ from dss.text import shown
 if TYPE_CHECKING:
     from dss.transfer.allowance import Allowance
 
-# Of an answer that is no file. What the longest one becomes takes seconds and some 100 MB.
+# Bytes of a response that is not a file. To parse the longest one takes seconds and some 100 MB.
 _MAX_TEXT = 10 * 2**20
-# Small pieces let TCP's window grow; the server copies all that is left of a file at each send, so
-# that what it can send at once decides how long it takes.
+# Reading in small chunks lets the TCP window grow. The server copies the rest of the file at each
+# send, so a large window makes it fast.
 _CHUNK = 64 * 2**10
-_PASSING = (
-    408,
-    429,
-)  # client errors that are worth retrying: of a request that came late, or too soon
+_PASSING = (408, 429)  # client errors that are worth retrying: too late, or too many requests
 
 
 @dataclass(frozen=True)
 class Received:
-    """A file as it came.
+    """A received file.
 
     Attributes:
-        name: Its name according to the answer's Content-Disposition, None where it has none.
+        name: The name in the response's Content-Disposition, None without a name.
         size: Bytes received.
-        length_given: Whether the answer said how many bytes it has (they were compared).
-        chunked: Whether the answer came in chunks, so that its end was marked.
+        length_given: Whether the response had a Content-Length (`size` was compared with it).
+        chunked: Whether the response was chunked, which marks its end.
     """
 
     name: str | None
@@ -47,23 +44,26 @@ class Received:
 
 
 def raise_for_response(response: requests.Response, call: str, server: str) -> None:
-    """Raise the error that an answer stands for; return where it is the one asked for.
+    """Raise the error that the status of a response stands for; return if the status is 200.
 
     Args:
-        response: The answer; its body has not been read.
+        response: The response. Its body has not been read.
         call: Method and path of the request, for messages.
         server: URL of the server, for messages.
 
     Raises:
-        AttemptFailed: The server failed.
-        Refused: It said no.
-        InvalidResponse: It is not the API that answers.
+        AttemptFailed: The server failed (5xx, 408 or 429).
+        Refused: The server refused the call (another 4xx).
+        InvalidResponse: Something other than the API answered.
     """
     status = response.status_code
     if status == 200:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
-            raise InvalidResponse(f"{server} sent {shown(encoding)} unasked ({call})")
+            raise InvalidResponse(
+                f"{server} answered with the Content-Encoding {shown(encoding)}, which was not "
+                f"requested ({call})"
+            )
         return
     if 300 <= status < 400:
         place = shown(response.headers.get("Location", "nowhere"))
@@ -81,7 +81,11 @@ def raise_for_response(response: requests.Response, call: str, server: str) -> N
 
 
 def body_of(response: requests.Response, call: str) -> bytes:
-    """Read a body that has to fit into memory."""
+    """Read a body into memory, up to a limit.
+
+    Raises:
+        InvalidResponse: The body exceeds the limit.
+    """
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
@@ -93,11 +97,11 @@ def body_of(response: requests.Response, call: str) -> bytes:
 
 
 def text_of(response: requests.Response, call: str) -> str:
-    """Read a body as UTF-8, which is what the server writes, though it does not say so.
+    """Read a body as UTF-8. The server writes UTF-8 without declaring it.
 
     Raises:
-        AttemptFailed: Nothing marks its end: what came may be a part of it, as `1` is of ticket 12.
-        InvalidResponse: It is no text.
+        AttemptFailed: Nothing marks the end of the body: it may be truncated (`1` of ticket 12).
+        InvalidResponse: The body is not UTF-8, or too long.
     """
     text = body_of(response, call)
     if not (_length(response) or _chunked(response)):
@@ -113,7 +117,7 @@ def text_of(response: requests.Response, call: str) -> str:
 def name_of(response: requests.Response) -> str | None:
     """Return the name of the file in a response, None if it has no name."""
     disposition = response.headers.get("Content-Disposition", "")
-    # The server does not escape quotes in the name: it ends at the last one.
+    # The server does not escape quotes in a name, so the last quote ends the name.
     name = re.search(r'filename="?(.*?)"?$', disposition)
     return name.group(1) if name else None
 
@@ -125,24 +129,24 @@ def save(
     came: Callable[[int], None],
     allowance: Allowance | None = None,
 ) -> Received:
-    """Stream a body into a file; its bytes are taken from an allowance, if there is one.
+    """Stream a body into a file and count its bytes against an allowance, if one is given.
 
     Args:
-        response: The answer; its body has not been read.
+        response: The response. Its body has not been read.
         call: Method and path of the request, for messages.
         target: The file, which is overwritten.
-        came: Is told the number of bytes of each piece that came; so with the functions below.
-        allowance: What the bytes are taken from, if there is one.
+        came: Called with the size of each chunk (in the functions below, too).
+        allowance: The bytes that a download may still write, None for no limit.
 
     Raises:
-        AttemptFailed: It ended early.
-        TooLarge: It has more bytes than are left; none of them stays taken.
+        AttemptFailed: The body is truncated.
+        TooLarge: The body exceeds the allowance, which then gets its bytes back.
         OSError: The file cannot be written.
     """
     size = taken = 0
     try:
         if allowance and (given := _length(response)):
-            allowance.take(int(given))  # before a byte of it comes
+            allowance.take(int(given))  # before the first byte is read
             taken = int(given)
         with target.open("wb") as out:
             for chunk in chunks_of(response, call, came):
@@ -169,12 +173,12 @@ def digest_of(
     came: Callable[[int], None],
     most: int | None = None,
 ) -> tuple[str | None, str]:
-    """Return the name of a file and the SHA-256 of its bytes, in hex digits; keep nothing else.
+    """Return the name of a file and the SHA-256 of its bytes, in hex digits, storing nothing.
 
-    Of a file with more than `most` bytes, it is that of a beginning which is longer.
+    Reading stops after more than `most` bytes. The digest is then one of the beginning only.
 
     Raises:
-        AttemptFailed: It ended early.
+        AttemptFailed: The body is truncated.
     """
     digest, size = hashlib.sha256(), 0
     for chunk in chunks_of(response, call, came):
@@ -188,10 +192,10 @@ def digest_of(
 def start_of(
     response: requests.Response, call: str, size: int, came: Callable[[int], None]
 ) -> tuple[str | None, bytes]:
-    """Return the name of a file and its first bytes, `size` of them if it has as many.
+    """Return the name of a file and its first bytes, at most `size`.
 
     Raises:
-        AttemptFailed: It ended early.
+        AttemptFailed: The body is truncated.
     """
     start = b""
     for chunk in chunks_of(response, call, came):
@@ -204,10 +208,10 @@ def start_of(
 def chunks_of(
     response: requests.Response, call: str, came: Callable[[int], None]
 ) -> Iterator[bytes]:
-    """Yield a body piece by piece, as many bytes as its header announces.
+    """Yield a body in chunks, and check that it has as many bytes as the header announces.
 
     Raises:
-        AttemptFailed: It ended early.
+        AttemptFailed: The body is truncated.
     """
     given = _length(response)
     size = 0

@@ -1,8 +1,8 @@
 """Retries: whether, how long and how often a call is sent again, with exponential backoff.
 
-The time begins with the first failure, so that a call that failed late, as a long download does, is
-tried again like any other. The pauses grow, and each is a little random: clients that lost the
-server together do not come back together.
+The time for retries begins with the first failure: a call that fails late, like a long download, is
+retried like any other. The pauses grow and are randomized a little, so that clients that lost the
+server at the same moment do not come back at the same moment.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ RETRY_FOR = 60.0
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 8.0
-"""Seconds between two tries: the first pause, doubled each time up to the longest."""
+"""Seconds between two attempts: the first pause, doubled each time up to the longest."""
 
 MAX_FAILURES = 4
-"""Tries at a server that fails in a way that may last: 500 is its answer to many a wrong input."""
+"""Attempts after failures that may be permanent: the server answers 500 to many invalid inputs."""
 
-_SHORTEST = 0.001  # seconds, the least that a try is given
+_SHORTEST = 0.001  # seconds, the minimum timeout of an attempt
 
 NOTICED = 1.5
-"""Seconds that whoever waits for a call does not ask why."""
+"""Seconds after which the user is told why a call takes so long."""
 
 
 class Attempts:
-    """The tries of one call.
+    """The attempts at one call.
 
     Args:
-        retry_for: Seconds after the first failure within which another try may begin.
-        within: Seconds from now within which the whole call has to be over, None for no limit.
-        broken: Ends the tries, and a pause between two, when it is set.
+        retry_for: Seconds after the first failure within which another attempt may begin.
+        within: Seconds from now to the deadline of the call with all attempts, None for no limit.
+        broken: Ends the attempts, and a pause between two, when it is set.
     """
 
     def __init__(self, retry_for: float, within: float | None, broken: Event) -> None:
@@ -58,13 +58,13 @@ class Attempts:
         self._failures = 0
 
     def bound(self, seconds: float) -> float:
-        """Cut a time-out to what is left of the time of the whole call."""
+        """Return a timeout, cut to the seconds that the call has left."""
         if self._over is None:
             return seconds
         return max(_SHORTEST, min(seconds, self._over - time.monotonic()))
 
     def pause(self, failure: DssError) -> bool:
-        """Wait for the next attempt; return False at once if there is none after this failure."""
+        """Wait before the next attempt and return True; return False if no attempt is left."""
         now = time.monotonic()
         if self._end is None:
             self._end = now + self._patience
@@ -75,7 +75,7 @@ class Attempts:
         left = self._end - now
         if left <= 0 or self._failures >= MAX_FAILURES:
             return False
-        # The last try is made when the time is just over, however long the pauses have become.
+        # The last attempt begins when the time is just over, however long the pauses are by then.
         share = random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         seconds = min(left, self._backoff.next() * share)
         return not self._broken.wait(seconds) and not self._is_over()
@@ -84,7 +84,7 @@ class Attempts:
         return self._over is not None and self._over - time.monotonic() < _SHORTEST
 
     def noticed(self) -> float | None:
-        """Return, once a call, the seconds left for retries when it has taken `NOTICED`."""
+        """Return the seconds left for retries, once, when the call has taken `NOTICED` seconds."""
         now = time.monotonic()
         if self._noticed or self._end is None or now - self._begin < NOTICED:
             return None
@@ -93,12 +93,12 @@ class Attempts:
 
 
 class AttemptFailed(Exception):
-    """A try of a call without an answer of the API.
+    """An attempt at a call failed: the API did not answer.
 
     Attributes:
-        failure: What to say of it.
-        sent: Whether any of the request may have reached the server.
-        permanent: Whether another try would fail the same way.
+        failure: The error to raise if no further attempt is made.
+        sent: Whether any part of the request may have reached the server.
+        permanent: Whether another attempt would fail the same way.
     """
 
     def __init__(self, failure: DssError, *, sent: bool = True, permanent: bool = False) -> None:
@@ -116,13 +116,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = todo.pop(0)
         if isinstance(cause, BaseException) and cause not in seen:
             seen.append(cause)
-            # Not its context: that leads on to whatever error the caller is handling meanwhile.
+            # Not __context__: it may be an unrelated error that the caller is just handling.
             todo += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
             yield cause
 
 
 def never_sent(error: Exception) -> bool:
-    """Return whether a request failed before any of it can have left."""
+    """Return whether a request failed before any part of it was sent."""
     return any(isinstance(cause, NotConnected) for cause in _causes(error)) or is_no_address(error)
 
 
@@ -133,7 +133,7 @@ def is_no_address(error: Exception) -> bool:
 
 
 def is_permanent(error: Exception) -> bool:
-    """Return whether a retry would fail alike: a certificate not trusted, an invalid URL."""
+    """Return whether a retry would fail the same way: an untrusted certificate, an invalid URL."""
     return never_sent(error) and any(
         is_no_address(error)
         or isinstance(cause, ssl.SSLCertVerificationError)
@@ -154,7 +154,7 @@ def reason(error: Exception) -> str:
     """Return the system's message for a failure, without the libraries' wrapping."""
     causes = [c for c in _causes(error) if not isinstance(c, requests.RequestException)]
     if is_no_address(error) and not isinstance(error, InvalidSchema):
-        # The libraries' words have the address in them, and so perhaps a password.
+        # The library's message contains the URL, and so perhaps a password.
         return "invalid URL of the server, or of the proxy in HTTP_PROXY or HTTPS_PROXY"
     if isinstance(error, requests.Timeout) or any(isinstance(c, TimeoutError) for c in causes):
         return "timed out"

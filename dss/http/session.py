@@ -1,15 +1,14 @@
-"""Requests to one server, each with a deadline and repeated only where that does no harm.
+"""Requests to one server, each with a deadline and retried only where a repetition does no harm.
 
-It owns the deadlines, the cookie, the decision which calls may be repeated, and the mapping of
-responses to errors. A call without `if_lost` changes nothing, or the same again when repeated:
-after a failure of the network or of the server it is sent again, as `dss.http.retry` says. A call
-that does harm when repeated states in `if_lost` what may have happened, and how to find out, should
-the response be lost. Where the server can tell, the call brings along `was_done`: the server is
-asked first, and only if nothing was done the call is sent again. A request that cannot have left is
-always repeated.
+This module owns the deadlines, the cookie, the decision which calls are retried, and the mapping of
+responses to errors. A call without `if_lost` can be repeated: it changes nothing, or changes the
+same thing again. It is retried after a failure of the network or of the server. A call that must
+not happen twice states in `if_lost` the possible outcome of a lost response, and how to check. If
+the server can answer that, the call also passes `was_done`: the server is asked first, and the call
+is repeated only if it was not done. A request that was never sent is always retried.
 
-The server closes a connection after 10 s without traffic and answers a `HEAD` with a body: no
-connection is used again after half that time, and `HEAD` is never sent.
+The server closes a connection after 10 s without traffic and answers a `HEAD` with a body. So a
+connection is not reused after 5 s, and `HEAD` is never sent.
 """
 
 from __future__ import annotations
@@ -60,25 +59,25 @@ COOKIE_NAME = "webpy_session_id"
 TIMEOUT = (10.0, 60.0)
 """Seconds, by default, to connect or to send, and without a byte while waiting for an answer.
 
-Together they are the deadline of a request, by the clock. A file has them for each
-`dss.http.deadline.BLOCK` of its bytes instead: that is its least rate.
+Their sum is the deadline of a request, by the clock. During the transfer of a file, each
+`dss.http.deadline.BLOCK` of its bytes has that time, which makes a minimum rate.
 """
 
 _MAX_IDLE = 5.0
-# A call that is never sent twice does not risk a connection that may just be closing.
+# A call that is never repeated does not use a connection that the server may just be closing.
 _MAX_IDLE_ONCE = 1.0
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 _log = logging.getLogger(__name__)
-# Once a call: why it takes so long, for whoever waits for it.
+# Once a call: why it takes so long, for the user who waits for it.
 _waiting = logging.getLogger(f"{__name__}.waiting")
 
 T = TypeVar("T")
 
 
 class Body(Protocol):
-    """What a request sends as a stream: its length in bytes, and the bytes, as often as asked."""
+    """The body of a request as a stream: its length in bytes, and its bytes at each iteration."""
 
     content_type: str
 
@@ -88,7 +87,7 @@ class Body(Protocol):
 
 
 class _Counted:
-    """A body whose bytes are counted as they leave; the answer to it has the whole time."""
+    """A body that counts its bytes as they are sent. Then the answer has the full deadline."""
 
     def __init__(self, body: Body, connections: Connections) -> None:
         self._body = body
@@ -105,14 +104,14 @@ class _Counted:
 
 
 class _Http(requests.Session):
-    """Requests, without a look at where an answer redirects to: that would read all of its body."""
+    """A session that ignores redirects, because following one reads the whole body first."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         return None
 
 
 class _Jar(RequestsCookieJar):
-    """Cookies, one of a name: a restored login and the server's copy of it are the same."""
+    """Cookies with unique names: the server's cookie replaces the one of a restored login."""
 
     def set_cookie(self, cookie: Cookie, *args: Any, **kwargs: Any) -> None:
         for old in [c for c in self if c.name == cookie.name]:
@@ -121,7 +120,7 @@ class _Jar(RequestsCookieJar):
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, by its name or address, and nobody is in between."""
+    """Return whether a host name or address is this machine, so that no network is involved."""
     try:
         return host in _LOOPBACK or ip_address(host).is_loopback
     except ValueError:  # a name
@@ -129,10 +128,10 @@ def is_loopback(host: str) -> bool:
 
 
 def server_url(text: str) -> str:
-    """Return the URL of a server as it is kept: without blanks around it, or a slash at its end.
+    """Return the URL of a server without surrounding blanks and without a trailing slash.
 
     Raises:
-        NetworkFailed: The URL is invalid. The message leaves out what may be a password.
+        NetworkFailed: The URL is invalid. The message leaves out a password in it.
     """
     url = text.strip().rstrip("/")
     form = r"https?://(\[[^]/]+\]|[^/:?#@]+)(:\d+)?(/[^?#@]*)?"
@@ -143,23 +142,22 @@ def server_url(text: str) -> str:
 
 
 class Session:
-    """A connection to one server with one login; for one thread at a time.
+    """A connection to one server with one login, for one thread at a time.
 
     Args:
-        server: URL of the middleware; a trailing slash is dropped, the server does not bear it.
+        server: URL of the middleware. A trailing slash is removed.
         cookie: Value of the session cookie of an earlier login.
-        timeout: Seconds to connect or to send, and seconds without a byte while reading; together,
-            the seconds after which a request has failed that is not complete, and in which 64 kB
-            of a file have to come through.
-        retry_for: Seconds after the first failure within which a call that may be repeated is.
-        verify: True, the path of a bundle of certificate authorities, or False, which trusts
-            whoever answers: anybody on the way then reads the login and the images.
+        timeout: Seconds to connect or to send, and seconds without a byte while reading. Their
+            sum is the deadline of a request, and the time in which 64 kB of a file have to move.
+        retry_for: Seconds after the first failure within which a call may be retried.
+        verify: True, the path of a bundle of certificate authorities, or False. False accepts
+            any certificate: anybody on the network path can then read the login and the images.
 
     Attributes:
-        server: URL of the server, without a slash at its end.
-        host: Its host.
-        retry_for: As above; it may be changed at any time.
-        user: E-mail address of the user, of a session that has just logged in.
+        server: URL of the server, without a trailing slash.
+        host: The host in that URL.
+        retry_for: As above. It may be changed at any time.
+        user: E-mail address of the user, set by a login in this session.
 
     Raises:
         NetworkFailed: The URL is invalid, or the bundle does not exist.
@@ -181,7 +179,7 @@ class Session:
             if isinstance(bundle, str) and not Path(bundle).exists():
                 raise NetworkFailed(f"no bundle of certificate authorities: {shown(bundle)}")
         if verify is False:
-            # Whoever asks for it knows it; a warning at each request tells nobody anything.
+            # The user asked for it, and needs no warning at each request.
             urllib3.disable_warnings(InsecureRequestWarning)
         name = re.sub(r":\d+$", "", self.server.split("/")[2]).lower()
         self.host = name.strip("[]")
@@ -194,7 +192,7 @@ class Session:
         self._http = _Http()
         self._http.mount("http://", self._connections)
         self._http.mount("https://", self._connections)
-        # No .netrc has a say in who logs in, and no proxy in talking to this machine.
+        # Ignore the login in a .netrc, and use no proxy for this machine.
         self._http.auth = _no_other_login
         self._proxies = {"no_proxy": self.host} if self.host in _LOOPBACK else None
         self._http.headers["Accept-Encoding"] = "identity"
@@ -222,9 +220,9 @@ class Session:
         self._http.close()
 
     def abort(self) -> None:
-        """End, from another thread, what is done on this session; nothing can be done on it then.
+        """Abort the current call from another thread: it fails soon and is not retried.
 
-        The call that is under way fails, soon, and is not repeated.
+        The session cannot be used afterwards.
         """
         self._connections.abort()
 
@@ -253,29 +251,29 @@ class Session:
         was_done: Callable[[], T | None] | None = None,
         within: float | None = None,
     ) -> T:
-        """Get a text. Some GETs of this API change something: those state `if_lost`.
+        """GET a text. Some GETs of this API change something and state `if_lost`.
 
         Args:
             path: Path of the call, without a slash at its beginning.
             read: As for `post_form`.
             if_lost: As for `post_form`.
             was_done: As for `post_form`.
-            within: Seconds within which the call has to be over, with all its repetitions.
+            within: Seconds to the deadline of the call with all its retries.
         """
         return self._call(
             "GET", path, _text(read), if_lost=if_lost, was_done=was_done, within=within
         )
 
     def get_json(self, path: str, *, within: float | None = None) -> object:
-        """Get a JSON document, within some seconds if asked for."""
+        """GET a JSON document, optionally within some seconds."""
         return self.get_text(path, _json, within=within)
 
     def get_file(self, path: str, target: Path, allowance: Allowance | None = None) -> Received:
-        """GET a file as a stream into `target`, which is overwritten, at each try anew.
+        """GET a file as a stream into `target`. Each attempt overwrites `target`.
 
         Raises:
-            TooLarge: It has more bytes than are left of the allowance; that is not tried again.
-            TransferFailed: At every try the answer ended early.
+            TooLarge: The file exceeds the allowance. This is not retried.
+            TransferFailed: The file was truncated at every attempt.
             OSError: `target` cannot be written.
         """
         return self._call(
@@ -285,12 +283,12 @@ class Session:
         )
 
     def get_digest(self, path: str, most: int | None = None) -> tuple[str | None, str]:
-        """GET a file's name and the SHA-256 of its bytes, in hex digits, and keep nothing else.
+        """GET a file and return its name and the SHA-256 of its bytes, in hex digits.
 
-        Of a file with more than `most` bytes, no more is read, and the digest is of no whole file.
+        Reading stops after more than `most` bytes. The digest is then one of the beginning only.
 
         Raises:
-            TransferFailed: At every try the answer ended early.
+            TransferFailed: The file was truncated at every attempt.
         """
         return self._call(
             "GET",
@@ -302,7 +300,7 @@ class Session:
         """GET a file's name and its first bytes, at most `size`, and close the connection.
 
         Raises:
-            TransferFailed: At every try the answer ended early.
+            TransferFailed: The file was truncated at every attempt.
         """
         try:
             return self._call(
@@ -322,17 +320,17 @@ class Session:
         if_lost: str | None,
         was_done: Callable[[], T | None] | None = None,
     ) -> T:
-        """POST fields; a character that is not Unicode text (a lone surrogate) becomes `?`.
+        """POST a form. A character that UTF-8 cannot encode (a lone surrogate) becomes `?`.
 
         Args:
             path: Path of the call, without a slash at its beginning.
             fields: The form.
-            read: Reads the answer, and raises `InvalidResponse` if it is invalid. Whether the call
-                was done is then as unknown as without an answer.
-            if_lost: What may have happened when the answer is lost, and how to find out; None where
-                the call may be repeated.
-            was_done: Asks the server whether the call was done. Returns the lost answer if so, None
-                if not. Without it the call is never repeated once sent.
+            read: Reads the answer, and raises `InvalidResponse` if the answer is invalid. That
+                counts as a lost answer: nobody knows whether the call was done.
+            if_lost: Text for the user: the possible outcome if the answer is lost, and how to
+                check. None if the call may be repeated.
+            was_done: Asks the server whether the call was done, and returns the lost answer, or
+                None if it was not. Without this function, a call that was sent is not repeated.
         """
         data = {k: v.encode("utf-8", "replace") for k, v in fields.items()}
         return self._call("POST", path, _text(read), data=data, if_lost=if_lost, was_done=was_done)
@@ -345,7 +343,7 @@ class Session:
         *,
         if_lost: str | None,
     ) -> T:
-        """POST a stream; from its beginning at each try, where it may be repeated."""
+        """POST a stream. Each attempt sends the stream from its beginning."""
         return self._call("POST", path, _text(read), data=body, if_lost=if_lost)
 
     def _call(
@@ -359,7 +357,7 @@ class Session:
         was_done: Callable[[], T | None] | None = None,
         within: float | None = None,
     ) -> T:
-        """Send a request, again where that is safe, and read its answer."""
+        """Send a request, retry where that is safe, and read the answer."""
         attempts = Attempts(self.retry_for, within, self._connections.broken)
         in_doubt: DssError | None = None
         while True:
@@ -367,7 +365,7 @@ class Session:
                 once = if_lost is not None and was_done is None
                 return self._try(method, path, read, data, attempts, once=once)
             except Refused:
-                # Of a repetition: perhaps because the first one was done after all.
+                # A retry may be refused because the first attempt was done after all.
                 answer = self._settle(in_doubt, if_lost, was_done) if in_doubt else None
                 if answer is None:
                     raise
@@ -396,7 +394,11 @@ class Session:
     def _settle(
         self, failure: DssError, if_lost: str | None, was_done: Callable[[], T | None] | None
     ) -> T | None:
-        """Ask whether a call was done whose answer was lost; None means that it was not."""
+        """Return the lost answer if the server says that the call was done, None if not.
+
+        Raises:
+            OutcomeUnknown: The server cannot be asked.
+        """
         if was_done is None:
             raise _unknown(failure, if_lost) from failure
         try:
@@ -417,7 +419,7 @@ class Session:
         """Send a request once and read its answer.
 
         Raises:
-            AttemptFailed: There was none, or the server failed.
+            AttemptFailed: No valid answer came, or the server failed.
         """
         call = f"{method} {path}"
         if time.monotonic() - self._used > (_MAX_IDLE_ONCE if once else _MAX_IDLE):
@@ -447,7 +449,7 @@ class Session:
                     answer = read(response, call)
                 except InvalidResponse as error:
                     raise AttemptFailed(error, permanent=True) from None
-                if self._connections.cut:  # what ends with its connection may look whole
+                if self._connections.cut:  # a body without a length may look complete
                     raise AttemptFailed(self._no_answer(call))
                 return answer
         except (NotConnected, requests.RequestException, HTTPError) as error:
@@ -457,7 +459,7 @@ class Session:
                 failure, sent=not never_sent(error), permanent=is_permanent(error)
             ) from None
         except AttemptFailed:
-            # The server may drop the connection after a failure without a word.
+            # The server may silently close the connection after a failure.
             self._http.close()
             if self._connections.cut:
                 raise AttemptFailed(self._no_answer(call)) from None
@@ -466,7 +468,7 @@ class Session:
             self._used = time.monotonic()
 
     def _no_answer(self, call: str, why: str = "") -> NetworkFailed:
-        if self._connections.cut:  # whatever that looked like
+        if self._connections.cut:  # the deadline or an abort is the cause of any other error
             passed = self._connections.deadline.passed
             why = f"timed out: {self._connections.deadline}" if passed else "broken off"
         return NetworkFailed(f"no answer from {self.server}: {why} ({call})")
@@ -488,7 +490,7 @@ def _json(text: str) -> object:
 
 
 def _no_number(name: str) -> object:
-    raise ValueError(f"{name} is no JSON, though Python reads and writes it")
+    raise ValueError(f"{name} is not valid JSON, though Python reads and writes it")
 
 
 def _no_other_login(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -48,7 +48,7 @@ class Service:
         that follow.
 
         Raises:
-            ServiceError: The function returned something else than a workspace or None.
+            ServiceError: The function returned neither a workspace nor None.
             Exception: Whatever the function raises.
         """
         from snapws import Workspace
@@ -73,7 +73,7 @@ class Service:
 
 
 def _end_fork(error: BaseException | None = None) -> NoReturn:
-    """End a process that a function has forked as if it had been the function's own."""
+    """Exit a process that a function has forked, with the exit code of the function's error."""
     code = 1
     try:
         match error:
@@ -125,7 +125,7 @@ def load(path: Path) -> dict[str, Service]:
     """
     if not path.is_file():
         raise ServiceError(f"there is no service file {path}")
-    # Resolved: by its name the file is known in tracebacks.
+    # Resolved, because tracebacks are searched for this path.
     specification = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if specification is None or specification.loader is None:
         raise ServiceError(f"{path} is not a Python file")
@@ -133,7 +133,7 @@ def load(path: Path) -> dict[str, Service]:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     module = importlib.util.module_from_spec(specification)
-    # A function that hands itself to a process pool is looked up by the module's name.
+    # A process pool finds a pickled function by the name of its module.
     sys.modules.setdefault(path.stem, module)
     specification.loader.exec_module(module)
     declared: dict[str, Service] = {}

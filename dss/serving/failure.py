@@ -1,4 +1,4 @@
-"""What is told of a failure: to the user in one line, and in a traceback, without private names."""
+"""Texts about a failure, with private names redacted: a line for the user, and a traceback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_PATH = 4096
 
 
 def told(error: BaseException) -> str:
-    """Return an error for its user: its message in one line, or its kind if it has none."""
+    """Return an error in one line for the user: its message, or its type without a message."""
     message = one_line(_text_of(error)) or type(error).__name__
     if not isinstance(error, (OSError, MemoryError)) and _is_technical(error):
         message = f"{type(error).__name__}: {message}"
@@ -26,7 +26,7 @@ def told(error: BaseException) -> str:
 
 
 def located(error: BaseException, file: Path) -> str:
-    """Return an error for its user, with the line of a file (a resolved path) where it arose."""
+    """Return an error for the user, with the line of a file (a resolved path) where it arose."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -54,7 +54,7 @@ def _within(error: BaseException, file: Path) -> TracebackType | None:
 
 
 def ended(code: int) -> str:
-    """Describe how a process ended that sent no last message."""
+    """Return how a process ended, from its exit code."""
     if code >= 0:
         return f"its process ended with exit code {code}"
     try:
@@ -66,14 +66,14 @@ def ended(code: int) -> str:
 
 
 def printed(file: Path) -> str:
-    """Return the end of what a program printed, from a whole line or word on, redacted."""
+    """Return the end of a program's output, redacted, beginning at a line or word."""
     with file.open("rb") as output:
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - _READ))
         text = output.read().decode("utf-8", "replace")
     if size > _READ:
-        # Half a path is not known for one. Not all that is printed has lines, nor even blanks; but
-        # what is longer than any path is none.
+        # A truncated path would not be redacted, so begin at a line or blank. Output without either
+        # is cut after the length of the longest path.
         head = text[:_LONGEST_PATH]
         begin = re.search(r"[\r\n]", head) or re.search(r"\s", head)
         text = text[begin.end() if begin else _LONGEST_PATH :]
@@ -83,7 +83,7 @@ def printed(file: Path) -> str:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an error of the author's that cannot even say what it is
+    except Exception:  # noqa: BLE001 - the __str__ of the author's error fails
         return ""
 
 

@@ -1,8 +1,8 @@
-"""How far an outside program is: by what it prints, or by what its hooks say.
+"""The progress of an outside program: from its output, or from hooks that it runs.
 
 A program that can run commands at its steps runs ``dss-progress 0.4 "segmenting"`` and
-``dss-attach FILE [DESCRIPTION]``. Each leaves a file in a folder of the job, which `Job.run` looks
-into while the program runs.
+``dss-attach FILE [DESCRIPTION]``. Each command writes a file into a folder of the job, and
+`Job.run` reads that folder while the program runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Union
 
 FOLDER = "DSS_REPORTS"
-"""Variable of the environment that names the folder for what hooks say."""
+"""The environment variable with the folder for the reports of hooks."""
 
 Rule = Union[str, "re.Pattern[str]", Callable[[str], "float | None"]]
 
@@ -26,7 +26,7 @@ _LONGEST_LINE = 1 << 16
 
 
 class Report(NamedTuple):
-    """What a hook says: a progress from 0 to 1, a line for the log, a file for the user."""
+    """The report of a hook: a progress from 0 to 1, a line for the log, a file for the user."""
 
     progress: float | None = None
     message: str = ""
@@ -37,9 +37,9 @@ class PrintedProgress:
     """The progress that a program prints.
 
     Args:
-        output: The file with what it prints.
-        rule: A regular expression, one group of which is percent, and two groups are how many are
-            done of how many; or a function of a line that returns 0 to 1, or None.
+        output: The file with the program's output.
+        rule: A regular expression with one group (percent) or two groups (done, total), or a
+            function that takes a line and returns 0 to 1, or None.
 
     Raises:
         ValueError: The expression is invalid, or has neither one nor two groups.
@@ -69,7 +69,7 @@ class PrintedProgress:
             file.seek(self._start)
             printed = file.read()
         self._start += len(printed)
-        # Bars are drawn anew with a carriage return.
+        # Progress bars overwrite themselves with a carriage return.
         *lines, self._rest = _LINE_END.split(self._rest + printed)
         self._rest = self._rest[-_LONGEST_LINE:]
         found = None
@@ -90,10 +90,10 @@ def _of_match(match: re.Match[str] | None) -> float | None:
 
 
 def put(folder: Path, report: Report) -> None:
-    """Leave what a hook says in a folder, whole or not at all.
+    """Write the report of a hook into a folder, as an atomic write.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The report cannot be written.
     """
     name = f"{time.time_ns():020d}-{os.getpid()}"
     written = folder / f".{name}"
@@ -102,8 +102,8 @@ def put(folder: Path, report: Report) -> None:
 
 
 def take(folder: Path) -> Iterator[Report]:
-    """Yield what hooks have said, in its order, and remove it."""
+    """Yield the reports of hooks in the order of time, and remove each."""
     for file in sorted(folder.glob("[0-9]*")):
-        with suppress(OSError, ValueError, TypeError):  # what the command did not write
+        with suppress(OSError, ValueError, TypeError):  # a file that no hook wrote
             yield Report(**json.loads(file.read_text(encoding="utf-8")))
         file.unlink(missing_ok=True)

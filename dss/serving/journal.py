@@ -1,7 +1,7 @@
-"""The journal of a work folder: how far each ticket is, for the next start and for whoever asks.
+"""The journal of a work folder: the step of each ticket, for the next start and for the dashboard.
 
-It is a SQLite database with one writer, the runner, which commits a step to the disk before the
-step is acted upon. Anybody may read it meanwhile.
+The journal is a SQLite database with one writer, the runner. It commits a step to the disk before
+acting on that step. Other processes may read the journal meanwhile.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _log = logging.getLogger(__name__)
 
 
 class Step(str, Enum):
-    """How far a ticket is; every step can be taken again after it broke off."""
+    """The step that a ticket has reached. Every interrupted step can be repeated."""
 
-    CLAIMED = "claimed"  #: it is this provider's
-    DOWNLOADED = "downloaded"  #: its files are here, whole
-    PROCESSING = "processing"  #: the function is at work
-    PROCESSED = "processed"  #: the function has given a workspace
-    PACKAGED = "packaged"  #: which is archived
-    UPLOADED = "uploaded"  #: and sent, read back and compared
-    FAILING = "failing"  #: it fails; the reason has to be delivered
-    FINISHED = "finished"  #: it has an `Outcome`
+    CLAIMED = "claimed"  #: this provider has claimed the ticket
+    DOWNLOADED = "downloaded"  #: all input files are in the work folder
+    PROCESSING = "processing"  #: the function is running
+    PROCESSED = "processed"  #: the function has returned a workspace
+    PACKAGED = "packaged"  #: the workspace is archived
+    UPLOADED = "uploaded"  #: the archive is sent, read back and compared
+    FAILING = "failing"  #: the ticket fails, and the reason has to be sent
+    FINISHED = "finished"  #: the ticket has an `Outcome`
 
     def __str__(self) -> str:
         return self.value
@@ -49,10 +49,10 @@ class Step(str, Enum):
 class Outcome(str, Enum):
     """How a ticket ended."""
 
-    SUCCESS = "success"  #: its user has the result
-    FAILED = "failed"  #: its user has the reason
-    DELETED = "deleted"  #: its user has deleted it
-    RELEASED = "released"  #: it is no longer this provider's
+    SUCCESS = "success"  #: the user has the result
+    FAILED = "failed"  #: the user has the reason
+    DELETED = "deleted"  #: the user has deleted the ticket
+    RELEASED = "released"  #: the claim no longer belongs to this provider
 
     def __str__(self) -> str:
         return self.value
@@ -89,12 +89,12 @@ class Entry:
 
 
 class LostClaim(NamedTuple):
-    """A claim whose answer is not known: it may have taken a ticket.
+    """A lost claim: its answer was lost, and it may have taken a ticket.
 
     Attributes:
         number: Its number in the journal.
         at: When it was sent, in seconds of the epoch.
-        hashes: The services that it was for, with commas between.
+        hashes: The hashes of its services, separated by commas.
     """
 
     number: int
@@ -123,7 +123,7 @@ _COLUMNS = ", ".join(field.name for field in fields(Entry))
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
-    """Have whatever is wrong with what is read told in one line: damage, or another version."""
+    """Convert errors of a corrupt journal, or of another version's, to `JournalError`."""
     try:
         yield
     except (sqlite3.Error, ValueError) as error:
@@ -142,7 +142,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     file = folder / NAME
     if not file.is_file():
         raise JournalError(f"there is no journal in {folder}: is it the --workdir of a dss run?")
-    # Not opened read-only: what a killed writer has left half done has to be undone first.
+    # Not opened read-only: SQLite has to roll back the unfinished write of a killed runner first.
     uri = f"{file.absolute().as_uri()}?mode=rw"
     with _readable(file), closing(sqlite3.connect(uri, uri=True, timeout=_BUSY)) as database:
         database.execute("pragma query_only = on")
@@ -150,10 +150,10 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 class Journal:
-    """The journal of a work folder, opened to write; its folder has to be locked by the caller.
+    """The journal of a work folder, opened to write. The caller has to lock the folder.
 
-    Every method that writes has its change on the disk when it returns. Where the disk is full, a
-    file that is kept for that gives way; whoever has it for long is waited for.
+    A method that writes returns when the change is on the disk. On a full disk, a reserved file is
+    removed to make space. While another process locks the database, the methods wait.
 
     Args:
         folder: The work folder.
@@ -177,20 +177,20 @@ class Journal:
         self.keep_spare()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the journal."""
         self._database.close()
 
     def keep_spare(self) -> None:
-        """Take the room on the disk that `record` needs when there is no other."""
+        """Reserve the disk space that `record` needs when the disk is full."""
         with suppress(OSError):
             if not self._spare.exists():
                 self._spare.write_bytes(bytes(_SPARE_SIZE))
 
     def bind(self, **values: str) -> None:
-        """Tie the work folder to what it is used for, or make sure that it is the same as before.
+        """Store the values that the work folder is used for, or check that they are the same.
 
         Raises:
-            JournalError: The folder was used for something else.
+            JournalError: The folder was used with other values.
         """
         for key, value in values.items():
             known = self.value(key, partial(str, value))
@@ -201,7 +201,7 @@ class Journal:
                 )
 
     def value(self, key: str, make: Callable[[], str]) -> str:
-        """Return the value that is kept under a key; it is made at the first time."""
+        """Return the stored value of a key; the first call makes and stores the value."""
         for (kept,) in self._rows("select value from meta where key = ?", key):
             return str(kept)
         value = make()
@@ -211,13 +211,13 @@ class Journal:
     # ---------------------------------------------------------------- claims
 
     def begin_claim(self, hashes: str) -> int:
-        """Note that a claim of any of some services is about to be sent; give its number here."""
+        """Record a claim before it is sent; return its number in the journal."""
         return self._write(("insert into claims (at, hashes) values (?, ?)", (time.time(), hashes)))
 
     def end_claim(self, number: int, outcome: str) -> None:
-        """Note what became of a claim: `none`, `unknown`, `not found`; `add` does it for a ticket.
+        """Record the outcome of a claim without a ticket: `none`, `unknown`, `not found`.
 
-        Claims that gave nothing are not kept.
+        Older claims with the outcome `none` are removed. For a claim with a ticket, use `add`.
         """
         self._write(
             ("update claims set outcome = ? where id = ?", (outcome, number)),
@@ -225,7 +225,7 @@ class Journal:
         )
 
     def lost_claims(self) -> list[LostClaim]:
-        """List the claims whose answer is not known, oldest first."""
+        """List the lost claims, oldest first."""
         found = self._rows(
             "select id, at, hashes from claims where outcome is null or outcome = 'unknown' "
             "order by id"
@@ -233,9 +233,10 @@ class Journal:
         return [LostClaim(*row) for row in found]
 
     def add(self, ticket: int, service: str, hash_: str, claim: int | None = None) -> None:
-        """Note a claimed ticket, and the claim that gave it.
+        """Record a claimed ticket and its claim.
 
-        One that is in the journal already was queued again by its owner: it begins anew.
+        If the journal has the ticket already, its owner has queued it again: it starts from the
+        beginning.
         """
         now = time.time()
         self._write(
@@ -264,14 +265,14 @@ class Journal:
         reason: str = "",
         moved: int | None = None,
     ) -> float:
-        """Note that a ticket has come to a step.
+        """Record that a ticket has reached a step.
 
         Args:
             ticket: Its number.
             step: The step.
             outcome: How it ended, with the last step.
-            reason: Why it fails; one that is noted stays.
-            moved: Bytes that were transferred or written on the way here.
+            reason: Why the ticket fails. A recorded reason is kept.
+            moved: Bytes that were transferred or written since the last step.
 
         Returns:
             How many seconds the step before took.
@@ -296,7 +297,7 @@ class Journal:
         return float(now - changed)
 
     def remark(self, ticket: int, step: str, note: str) -> None:
-        """Note an event that is no step: that the server is away, that a job is begun again."""
+        """Record an event other than a step: the server is away, or a job is started again."""
         self._write(
             (
                 "insert into events (ticket, at, step, note) values (?, ?, ?, ?)",
@@ -305,7 +306,7 @@ class Journal:
         )
 
     def begin(self, ticket: int) -> int:
-        """Note that the work on a ticket is begun where it stands; give how often that was so."""
+        """Record an attempt at the current step of a ticket; return the number of attempts."""
         self._write(
             (
                 "update tickets set attempts = attempts + 1 "
@@ -317,7 +318,7 @@ class Journal:
         return int(attempts)
 
     def sent(self, ticket: int, name: str, size: int) -> None:
-        """Note a file of the result that the server has."""
+        """Record a file of the result that the server has."""
         self._write(
             (
                 "insert or replace into files (ticket, name, size, at) values (?, ?, ?, ?)",
@@ -326,7 +327,7 @@ class Journal:
         )
 
     def removed(self, ticket: int) -> None:
-        """Note that the folder of a ticket is gone."""
+        """Record that the folder of a ticket is removed."""
         self._write(("update tickets set removed = 1 where ticket = ?", (ticket,)))
 
     def entry(self, ticket: int) -> Entry | None:
@@ -338,7 +339,7 @@ class Journal:
         return self._entries("where step != ? order by claimed", Step.FINISHED.value)
 
     def expired(self, before: float) -> list[Entry]:
-        """List tickets whose folder is to go: no longer ours, or finished before a time."""
+        """List finished tickets with a folder to remove: released, deleted, or before a time."""
         return self._entries(
             "where step = ? and not removed "
             "and (outcome in ('deleted', 'released') or changed < ?) order by changed",
@@ -347,7 +348,7 @@ class Journal:
         )
 
     def newest(self) -> int:
-        """Return the greatest number of a ticket that was ever claimed here, 0 for none."""
+        """Return the highest number of a ticket in this journal, 0 without tickets."""
         ((newest,),) = self._rows("select coalesce(max(ticket), 0) from tickets")
         return int(newest)
 
@@ -371,7 +372,7 @@ class Journal:
             return self._when_free(lambda: self._database.execute(query, values).fetchall())
 
     def _write(self, *statements: tuple[str, tuple[object, ...]]) -> int:
-        """Commit statements together; give the number of the row that the last one made."""
+        """Commit statements in one transaction; return the row number of the last insert."""
         while True:
             try:
                 return self._when_free(lambda: self._commit(statements))
@@ -382,7 +383,7 @@ class Journal:
                 self._spare.unlink(missing_ok=True)
 
     def _when_free(self, call: Callable[[], T]) -> T:
-        """Make a call as soon as nobody else holds the file."""
+        """Make a call as soon as no other process locks the file."""
         warned = False
         while True:
             try:

@@ -62,8 +62,8 @@ def locked(folder: Path, owner: str, *, trusted: bool = False, use: Use = RUNNER
         use: What it is used for.
 
     Raises:
-        JournalError: Another process holds it, it cannot be made, its path is no Unicode text, or
-            it holds files of a runner that nothing proves to be this user's.
+        JournalError: Another process holds the lock, the folder cannot be created, its path is not
+            UTF-8, or nothing proves that the runner's files in it are this user's.
     """
     path = str(folder.absolute())
     known = path.encode("utf-8", "backslashreplace").decode()
@@ -82,7 +82,7 @@ def locked(folder: Path, owner: str, *, trusted: bool = False, use: Use = RUNNER
         raise JournalError(f"{folder} cannot be a {use.folder}: {error.strerror}") from error
     with file:
         end = time.monotonic() + _PATIENCE
-        while not locks.take(file.fileno()):  # whoever asks `held` may hold it for a moment
+        while not locks.take(file.fileno()):  # a call of `held` may hold the lock for a moment
             if time.monotonic() > end:
                 whose = holder(folder, use) or f"another {use.program}"
                 raise JournalError(f"{folder} is in use by {whose}")
@@ -94,7 +94,7 @@ def locked(folder: Path, owner: str, *, trusted: bool = False, use: Use = RUNNER
 
 
 def held(folder: Path) -> bool:
-    """Return whether a runner holds a work folder now."""
+    """Return whether a runner holds the lock of a work folder now."""
     try:
         with open(folder / NAME, "r+", encoding="utf-8", opener=_regular) as file:
             return not locks.take(file.fileno(), alone=False)
@@ -113,7 +113,7 @@ def holder(folder: Path, use: Use = RUNNER) -> str:
 
 
 def _regular(path: str, how: int) -> int:
-    """Open a file that is one: a link or a FIFO of this name is nothing that a runner made."""
+    """Open a regular file, and refuse a link or FIFO, which no runner makes."""
     how |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     opened = os.open(path, how, 0o600)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
@@ -125,12 +125,12 @@ def _regular(path: str, how: int) -> int:
 def _refuse_foreign(folder: Path, trusted: bool, use: Use) -> None:
     """Refuse a folder of a program that was not begun by this user, in this place.
 
-    Journal, links and files in it decide what is removed, and what is sent to tickets: in a cloned
-    repository or an unpacked folder somebody else has written them. That it is ours says a note in
-    a folder that only this user writes, by path and inode.
+    The journal, links and files in the folder decide which files are removed or sent. In a cloned
+    repository or an unpacked archive somebody else has written them. The proof is a note of the
+    folder's path and inode, in a folder that only this user can write.
 
     Raises:
-        JournalError: There is no such note, and it is not trusted.
+        JournalError: There is no such note, and the folder is not trusted.
     """
     is_new = not any(fnmatch(path.name, one) for path in folder.iterdir() for one in use.made)
     if not (is_new or trusted or leftovers.is_remembered(folder)):

@@ -1,9 +1,9 @@
-"""What a runner and its workers send to each other, one JSON object a line.
+"""The messages between a runner and its workers, one JSON object a line.
 
-A worker sends `Ready` or `ImportFailed`, then of its ticket `Reached`, `Delivered`, `Waiting` and
-`Deleted`, at last `JobOver`. Whoever watches its process adds at its end, once, `ProcessExited`. A
-worker receives an `Order`, an `Ack` for each message that has a number, and `Cancel`. A task of a
-Dask cluster in between receives `Accepted` and `Kill` besides.
+A worker sends `Ready` or `ImportFailed`, then `Reached`, `Delivered`, `Waiting` and `Deleted` about
+its ticket, and at last `JobOver`. The supervisor of the process adds one `ProcessExited` at its
+end. A worker receives an `Order`, an `Ack` for each message with a number, and `Cancel`. A task of
+a Dask cluster in between also receives `Accepted` and `Kill`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from snapws.privacy import Privacy
 
 @dataclass(frozen=True)
 class Declared:
-    """A service as a runner knows it: its name, and the resources that a job of it takes."""
+    """A declared service: its name, and the resources that each of its jobs needs."""
 
     name: str
     resources: dict[str, float]
@@ -30,28 +30,28 @@ class Declared:
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker can take an order, for any of these services of its file."""
+    """The worker can take an order for any of these services."""
 
     services: tuple[Declared, ...]
 
 
 @dataclass(frozen=True)
 class ImportFailed:
-    """The worker cannot import the service's file, and why."""
+    """The worker cannot import the service's file, for the reason `why`."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Reached:
-    """The ticket has come to a step; the worker goes on when that is acknowledged.
+    """The ticket has reached a step. The worker goes on after the acknowledgement.
 
     Attributes:
         step: The step.
         outcome: How the ticket ended, with the last step.
-        reason: Why it fails, if it does.
-        moved: Bytes that were transferred or written on the way.
-        number: By which it is acknowledged.
+        reason: Why the ticket fails, if it does.
+        moved: Bytes that were transferred or written since the last step.
+        number: The number for the acknowledgement.
     """
 
     step: Step
@@ -63,12 +63,12 @@ class Reached:
 
 @dataclass(frozen=True)
 class Delivered:
-    """The server has a file of the result; the worker goes on when that is acknowledged.
+    """The server has a file of the result. The worker goes on after the acknowledgement.
 
     Attributes:
-        name: What it is called there.
-        size: Its bytes.
-        number: By which it is acknowledged.
+        name: The file's name on the server.
+        size: Its size in bytes.
+        number: The number for the acknowledgement.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The worker cannot go on now, and why."""
+    """The worker cannot go on now, for the reason `why`."""
 
     why: str
 
@@ -90,7 +90,7 @@ class Deleted:
 
 @dataclass(frozen=True)
 class JobOver:
-    """The worker ends: with its ticket, because it was cancelled, or for want of a login."""
+    """The worker ends: its ticket is done, it was cancelled, or its login is no longer valid."""
 
     how: Literal["done", "cancelled", "login"]
 
@@ -103,10 +103,10 @@ class ProcessExited:
     """The process of a worker has ended.
 
     Attributes:
-        why: None where it ended as it should, else the reason in words.
-        printed: What it printed before it had an order.
-        limit: Whether the reason is a limit.
-        lost: Whether nobody knows, because the line to the worker has ended.
+        why: None after a normal end, else the reason in words.
+        printed: The output of the process before it had an order.
+        limit: Whether the reason is an exceeded limit.
+        lost: Whether the reason is unknown, because the connection to the worker was lost.
     """
 
     why: str | None
@@ -122,21 +122,21 @@ WorkerEvent = WorkerMessage | ProcessExited
 
 @dataclass(frozen=True)
 class Order:
-    """Take a ticket from where it stands to its end.
+    """The order to work on a ticket, from its current step to its end.
 
     Attributes:
-        ticket: Its number.
+        ticket: The ticket's number.
         service: Name of its service.
         hash: Hash of its service.
-        step: How far it is.
-        reason: Why it fails, if it does.
+        step: The step that the ticket has reached.
+        reason: Why the ticket fails, if it does.
         folder: The folder of its files.
         server: URL of the middleware.
         cookie: The login.
         verify: How the server's certificate is checked, as for `Session`.
-        retry_for: Seconds for which one call is repeated before the job remarks that it waits.
-        privacy: What typed text goes along with the result, as for `snapws.archive.archive`.
-        max_size: Bytes that the ticket's input may have, as for `Provider.download`.
+        retry_for: Seconds for which one call is retried before the worker reports that it waits.
+        privacy: Which typed text the result keeps, as for `snapws.archive.archive`.
+        max_size: The limit of the ticket's input in bytes, as for `Provider.download`.
     """
 
     ticket: int
@@ -155,24 +155,24 @@ class Order:
 
 @dataclass(frozen=True)
 class Ack:
-    """The message of this number is in the journal."""
+    """The message with this number is in the journal."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """The worker is to end soon."""
+    """The worker has to end soon."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """The worker is to be killed at once."""
+    """The worker has to be killed at once."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The task is expected here, and starts a worker."""
+    """The runner expects this task, which may start its worker."""
 
 
 RunnerMessage = Order | Ack | Cancel | Kill | Accepted
@@ -204,7 +204,7 @@ def from_line(line: str | bytes) -> Any:
     """Return the message of a line, one of `WorkerEvent` or `RunnerMessage`.
 
     Raises:
-        ValueError: The line was cut off, or is not a message: of another version, perhaps.
+        ValueError: The line is truncated, or is not a message (of this version).
     """
     fields = json.loads(line)
     try:

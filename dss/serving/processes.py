@@ -1,7 +1,7 @@
-"""The processes of a job: found by a mark in their environment, and by whose descendants they are.
+"""The processes of a job, also orphaned ones: found by a mark in their environment, or as children.
 
-A process that a job starts inherits the mark, also if it leaves its session or outlives its parent.
-One that gives itself another title loses it, for the title is written over the environment.
+A process that a job starts inherits the mark, even if it leaves its session or is orphaned. A
+process that sets its own title loses the mark, because the title overwrites the environment.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ except ImportError as error:
     raise ServiceError(f"services need the package psutil; {install_hint('service')}") from error
 
 MARK = "DSS_JOB"
-"""Variable of the environment that says which job a process works for."""
+"""The environment variable that marks the processes of a job."""
 
 _PATIENCE = 5.0
 _LOOK = 0.02
 
 
 def known(pid: int) -> psutil.Process | None:
-    """Return a process by its number, to be told apart from a later one of that number.
+    """Return the process of a pid, None if it has ended.
 
-    It is None where it is no more.
+    The result differs from a later process with the same pid.
     """
     with suppress(psutil.Error):
         return psutil.Process(pid)
@@ -36,49 +36,49 @@ def known(pid: int) -> psutil.Process | None:
 
 
 def memory(mark: str, first: psutil.Process | None = None) -> int:
-    """Return the bytes of memory that the processes of a job hold, shared ones counted once.
+    """Return the memory of a job's processes in bytes, with shared memory counted once.
 
     Args:
-        mark: As for `kill`; empty, it finds none, and no other process is looked at.
+        mark: As for `kill`. An empty mark stands for no process.
         first: As for `kill`.
     """
     return sum(map(_held, _family(mark, first)))
 
 
 def kill(mark: str, first: psutil.Process | None = None, *, beginning: bool = False) -> int:
-    """Kill the processes of a job, also those that are started meanwhile; give their number.
+    """Kill the processes of a job, also those that start meanwhile; return their number.
 
     Args:
         mark: Value of `MARK` in their environment.
-        first: One that is of the job whether or not it has the mark, with its descendants.
-        beginning: Whether values that only begin with the mark count, too.
+        first: A process of the job that may lack the mark. Its descendants are killed, too.
+        beginning: Whether to kill processes with a value that only begins with `mark`, too.
     """
     killed = 0
     end = time.monotonic() + _PATIENCE
     while family := _family(mark, first, beginning=beginning):
         for one in family:
-            with suppress(psutil.Error):  # it has ended by itself
+            with suppress(psutil.Error):  # the process has ended by itself
                 one.kill()
                 killed += 1
-        time.sleep(_LOOK)  # to wait for one of our children would take its exit code away
+        time.sleep(_LOOK)  # not wait(): it would consume the exit code of a child of ours
         if time.monotonic() > end:
             break
     return killed
 
 
 def kill_others() -> None:
-    """Kill the other processes of the job that this one is of."""
+    """Kill the other processes of this process's job."""
     kill(os.environ.get(MARK, ""), psutil.Process())
 
 
 def _family(
     mark: str, first: psutil.Process | None, *, beginning: bool = False
 ) -> list[psutil.Process]:
-    """Return a process, those with a mark, and their descendants, but for this one."""
+    """Return a process, those with a mark, and all their descendants, without this process."""
     found: set[psutil.Process] = set()
     for one in [*([first] if first else []), *(psutil.process_iter() if mark else [])]:
-        with suppress(psutil.Error, OSError):  # ended meanwhile, or somebody else's
-            # Of one that is found, the descendants are.
+        with suppress(psutil.Error, OSError):  # the process has ended, or is another user's
+            # The descendants of a found process are in the set already.
             if one not in found and (one == first or _bears(one, mark, beginning=beginning)):
                 found |= {one, *one.children(recursive=True)}
     return [one for one in found - {psutil.Process()} if _is_alive(one)]
@@ -97,7 +97,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _held(process: psutil.Process) -> int:
-    """Return the memory of a process; shared pages count for each process by its part."""
+    """Return the memory of a process in bytes. Shared pages count for each process in part."""
     try:
         return int(getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss)
     except psutil.Error:

@@ -1,7 +1,7 @@
-"""The layers that a service made: whether ITK-SNAP opens them, and what their user should know.
+"""Checks of the layers that a service made: errors that fail the ticket, and warnings for the user.
 
-A ticket fails by a layer that ITK-SNAP does not open: a file that cannot be read, a segmentation of
-another size or number of time points than the main image. All else is a warning.
+A ticket fails if ITK-SNAP cannot open a layer: the file cannot be read, or the size or number of
+time points of a segmentation differ from the main image. All other problems are warnings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REFUSED = "ITK-SNAP does not open what the service made"
 
 
 class _Seen(NamedTuple):
-    """What tells a layer from one that somebody has changed."""
+    """The state of a layer, to detect a change."""
 
     file: str
     role: str
@@ -42,12 +42,12 @@ class OriginalWorkspace:
         self._entries = dict(workspace.registry.walk())
 
     def warnings(self, result: Workspace) -> list[str]:
-        """Check the layers that a function added or changed; return what its user should know.
+        """Check the layers that a function added or changed; return warnings for the user.
 
-        Their images are read to the end.
+        The images of these layers are read to the end.
 
         Raises:
-            ServiceError: ITK-SNAP does not open one of them; the message names no path.
+            ServiceError: ITK-SNAP does not open one of the layers. The message contains no path.
         """
         from snapws.check import check_workspace
         from snapws.segmentations import misfits
@@ -70,7 +70,7 @@ class OriginalWorkspace:
         ]
 
     def _made(self, result: Workspace) -> list[Layer]:
-        """Return the layers that are new or changed: all, where the main image is."""
+        """Return the new or changed layers: all layers if the main image is new or changed."""
         layers = result.layers()
         if not self._main.issuperset(map(_seen, result.layers(role=Role.MAIN))):
             return layers

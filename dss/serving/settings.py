@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may use.
+    """The limits of a job.
 
     Attributes:
-        seconds: How long the function may take, None for as long as it likes.
-        memory: Bytes of memory of its processes together, None for no limit.
+        seconds: Timeout of the function in seconds, None for no limit.
+        memory: Bytes of memory of all processes of the job together, None for no limit.
     """
 
     seconds: float | None = None
@@ -25,33 +25,33 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a runner works.
+    """The settings of a runner.
 
     Attributes:
-        provider: Name of the provider for whom it claims.
+        provider: Name of the provider that claims tickets.
         workdir: The work folder.
-        services: Names or hashes of the services; by default all that the file declares.
-        instance: Name of this runner in the tickets' logs; by default one is made up, and kept.
+        services: Names or hashes of the services. By default, all that the file declares.
+        instance: Name of this runner in the tickets' logs. By default, a generated name, which the
+            work folder keeps.
         workers: How many tickets are worked on at once.
-        once: Whether it ends when no ticket waits, or when there is not what a ticket takes.
-        max_tickets: How many tickets it claims, None for no limit.
+        once: Whether the runner ends when no ticket waits, or when resources for a ticket lack.
+        max_tickets: How many tickets the runner claims, None for no limit.
         ticket: The only ticket that it works on, with `once` and one of `max_tickets`.
         keep: Seconds for which the files of finished tickets are kept.
-        limits: What each job may use.
-        min_free: Bytes that the disk must have free for a ticket to be claimed. At a quarter of
-            it, the job with the most files fails, if these are what is lacking.
-        max_size: Bytes that the input of a ticket may have; by default nine tenths of what is free
-            on the disk.
-        grace: Seconds that running jobs are given to end, once it is stopped.
-        interval: Seconds between two looks for tickets, at most.
-        adopt: Whether tickets that the login has claimed without an answer are searched for and
-            worked on. Other runners' tickets look the same: so for a login that no other uses.
-        trusted: Whether the work folder is this user's, though nothing proves it: it was moved, or
-            begun with another home folder.
-        privacy: What typed text goes along with results, as for `snapws.archive.archive`.
+        limits: The limits of each job.
+        min_free: Free bytes on the disk that a claim requires. Below a quarter of that, the job
+            with the most files fails, if its files cause the shortage.
+        max_size: The limit of a ticket's input in bytes. By default, 90 % of the free disk space.
+        grace: Seconds that running jobs have to end after the runner is stopped.
+        interval: The longest time between two requests for tickets, in seconds.
+        adopt: Whether to search for lost claims of this login, and work on them. Claims of other
+            runners look the same: use this only if no other runner has the same login.
+        trusted: Whether to accept the work folder without a proof that it is this user's: it was
+            moved, or begun with another home folder.
+        privacy: Which typed text results keep, as for `snapws.archive.archive`.
         verify: How the server's certificate is checked, as for `Session`.
-        retry_for: Seconds for which one call of a job is repeated before it is remarked that it
-            waits; it waits then, as long as it takes.
+        retry_for: Seconds for which one call of a job is retried before the job reports that it
+            waits. It then waits without a limit.
     """
 
     provider: str

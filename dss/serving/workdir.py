@@ -1,4 +1,4 @@
-"""The work folder: a folder for each ticket, and the room on the disk."""
+"""The work folder: a folder for each ticket, and the free disk space."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from dss.serving.failure import printed
 
 FAILURE = "failure.txt"
-"""File in a ticket's folder with more about a failure, for the user."""
+"""File in a ticket's folder with the details of a failure, for the user."""
 
 OUTPUT = "output.txt"
-"""File there with what the worker printed."""
+"""File there with the output of the worker."""
 
 WORK = "work"
 """Folder there for the files of the service's function."""
 
 REPORTS = "reports"
-"""Folder there for what its user is told."""
+"""Folder there for reports to the user."""
 
 PROGRESS = "progress"
-"""File in that folder with how much of the job is done, 0 to 1."""
+"""File in that folder with the progress of the job, 0 to 1."""
 
 TEMPORARY = "tmp"
-"""Folder there for temporary files of the function and what it runs."""
+"""Folder there for temporary files of the function and the programs that it runs."""
 
 _SOCKET_PATH = 103  # bytes of a path that macOS takes; Linux takes four more
 _TAIL = 4000  # characters of output that go along with a failure
@@ -44,7 +44,7 @@ def is_too_deep(workdir: Path) -> bool:
 
 
 def remove(workdir: Path, ticket: int) -> bool:
-    """Remove the folder of a ticket; tell whether it is gone."""
+    """Remove the folder of a ticket; return whether it no longer exists."""
     folder = folder_of(workdir, ticket)
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
@@ -56,19 +56,19 @@ def free(workdir: Path) -> int:
 
 
 def largest(workdir: Path, tickets: Iterable[int], least: float) -> int | None:
-    """Return the ticket whose files have the most bytes; None if none has so many."""
+    """Return the ticket with the largest files; None if no ticket has at least `least` bytes."""
     sizes = {ticket: _size(folder_of(workdir, ticket)) for ticket in tickets}
     most = max(sizes, key=sizes.__getitem__, default=None)
     return most if most is not None and sizes[most] >= least else None
 
 
 def progress(workdir: Path, ticket: int) -> float | None:
-    """Return how much of a ticket's job is done, 0 to 1; None if its folder does not say."""
+    """Return the progress of a ticket's job, 0 to 1; None if its folder does not contain one."""
     return read_progress(folder_of(workdir, ticket) / REPORTS)
 
 
 def read_progress(reports: Path) -> float | None:
-    """Return the progress in the file `PROGRESS` of a folder; None if missing or damaged."""
+    """Return the progress in the file `PROGRESS` of a folder; None if missing or corrupt."""
     with suppress(OSError, ValueError):
         value = float((reports / PROGRESS).read_text(encoding="ascii"))
         return value if 0 <= value <= 1 else None
@@ -76,10 +76,10 @@ def read_progress(reports: Path) -> float | None:
 
 
 def keep_output(workdir: Path, ticket: int) -> None:
-    """Keep the end of what a job printed as what there is to say about its failure.
+    """Write the end of a job's output as the details of its failure.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The details cannot be written.
     """
     folder = folder_of(workdir, ticket)
     output = folder / OUTPUT
@@ -88,7 +88,7 @@ def keep_output(workdir: Path, ticket: int) -> None:
 
 
 def remove_work(workdir: Path, ticket: int) -> None:
-    """Remove the files of a service's function, which may be what fills the disk."""
+    """Remove the files of a service's function, because they may fill the disk."""
     folder = folder_of(workdir, ticket)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in (WORK, TEMPORARY):
@@ -96,7 +96,7 @@ def remove_work(workdir: Path, ticket: int) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Return the bytes of the files in a folder, which come and go meanwhile."""
+    """Return the bytes of the files in a folder. Files may appear and disappear meanwhile."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

@@ -1,4 +1,4 @@
-"""How many bytes a download may put on the disk: a server may send for ever."""
+"""The number of bytes that a download may write to the disk: a server may send for ever."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from dss.errors import TooLarge
 
-_OF_FREE = 0.9  # of the room on a disk, what a download may have unless it is said
+_OF_FREE = 0.9  # the share of the free disk space that a download may use by default
 
 
 class Allowance:
-    """The bytes that a download has left; several threads may take of them.
+    """The bytes that a download may still write. Several threads may share an allowance.
 
     Args:
-        most: How many there are.
-        why: Where that number comes from, for the message.
-        whole: Whether `most` is for all files of a download, those included that are there
-            already, and not for those alone that come.
+        most: The number of bytes at the beginning.
+        why: The reason for that number, for the message.
+        whole: Whether `most` limits all files of a download, including files that already exist.
+            False limits the received files only.
     """
 
     def __init__(self, most: int, why: str, *, whole: bool) -> None:
@@ -29,10 +29,10 @@ class Allowance:
 
     @classmethod
     def at(cls, place: Path, most: int | None) -> Allowance:
-        """Return what may be put into a folder: `most` bytes, or nine tenths of its disk's room.
+        """Return the allowance of a folder: `most` bytes, or 90 % of the free disk space.
 
         Raises:
-            OSError: The disk does not say how much is free.
+            OSError: The free disk space cannot be read.
         """
         if most is not None:
             return cls(most, "see --max-size (max_size)", whole=True)
@@ -42,10 +42,10 @@ class Allowance:
         return cls(free, why, whole=False)
 
     def take(self, size: int) -> None:
-        """Take some bytes.
+        """Take some bytes from the allowance.
 
         Raises:
-            TooLarge: So many are not left.
+            TooLarge: Fewer bytes are left.
         """
         with self._lock:
             if size > self._left:
@@ -56,15 +56,15 @@ class Allowance:
             self._left -= size
 
     def give_back(self, size: int) -> None:
-        """Return bytes that were taken for what is not kept."""
+        """Add the bytes of a discarded file to the allowance again."""
         with self._lock:
             self._left += size
 
     def take_present(self, file: Path) -> None:
-        """Take the bytes of a file that is there already, where these count.
+        """Take the bytes of a file that already exists, if the allowance covers such files.
 
         Raises:
-            TooLarge: So many are not left.
+            TooLarge: Fewer bytes are left.
         """
         if self._whole:
             self.take(file.stat().st_size)

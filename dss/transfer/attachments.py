@@ -1,4 +1,4 @@
-"""Attached files: where they are on the server, and names for them that nothing runs."""
+"""Attached files: their paths on the server, and safe names that no program executes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dss.text import shown
 if TYPE_CHECKING:
     from dss.records import Attachment
 
-# Kinds of files that a double click shows, and does not run. A browser runs what is in HTML, SVG
-# and XML; a desktop what is in scripts, links and programs.
+# Types of files that a double click shows and does not execute. A browser executes scripts in HTML,
+# SVG and XML. A desktop executes scripts, links and programs.
 _ENDINGS = {
     "text/plain": ".txt",
     "text/csv": ".csv",
@@ -35,10 +35,10 @@ _LONGEST = 60
 
 
 def file_name(attachment: Attachment) -> str:
-    """Return a name for an attached file: its number, its description, an ending for its kind.
+    """Return a name for an attached file: its number, its description and a safe ending.
 
-    The ending says to show the file as it is, never to run it: another text, such as HTML or SVG,
-    is a text; of whatever else is not known, nobody knows what it is.
+    No program executes a file with such an ending. Other text types, such as HTML or SVG, get
+    `.txt`. Unknown types get `.bin`.
     """
     words = re.sub("[^A-Za-z0-9]+", "-", attachment.description)[:_LONGEST].strip("-")
     kind = attachment.mime_type.partition(";")[0].strip().lower()
@@ -47,10 +47,10 @@ def file_name(attachment: Attachment) -> str:
 
 
 def path_of(attachment: Attachment) -> str:
-    """Return the path of an attachment; of its URL nothing else counts, least of all the host.
+    """Return the path in the URL of an attachment. The host in that URL is never contacted.
 
     Raises:
-        InvalidResponse: It has none.
+        InvalidResponse: The URL has no such path.
     """
     path = re.search("blobs/[0-9a-f]{8,32}$", attachment.url)
     if path is None:

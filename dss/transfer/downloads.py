@@ -1,8 +1,8 @@
-"""Files of a ticket on their way down, as streams: memory stays flat at any size of a file.
+"""Downloads of a ticket's files as streams: the memory does not depend on the size of a file.
 
-The workspace comes first, since only what it names is fetched besides: whoever filled the ticket
-puts no other file into a folder of this machine. Its path is what a download returns; whoever looks
-for a workspace in the folder might find another one.
+The workspace is fetched first, and then only the files that it names: the author of a ticket cannot
+put other files into a folder of this machine. A download returns the path of the workspace, because
+the folder may contain other workspaces.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _START = 64 * 2**10
 _WORKSPACE = ".itksnap"
 _IMAGES = (".nii", ".nii.gz")
 _MESHES = (".vtk", ".vtp", ".stl", ".byu", ".y")
-_MOST_WORKSPACE = 32 * 2**20  # bytes: it is read into memory; of 4,000 layers it has some 4 MB
+_MOST_WORKSPACE = 32 * 2**20  # bytes, read into memory; a workspace of 4,000 layers has about 4 MB
 
 _log = logging.getLogger(__name__)
 
@@ -66,37 +66,36 @@ def download_archive(
 ) -> Path:
     """Fetch the workspace of an area and all files that it names.
 
-    Programs that send no meshes name them in the workspace all the same: a mesh that the server
-    does not list is taken out of the workspace that is fetched.
+    Some programs send no meshes but still name them in the workspace. A mesh that the server does
+    not list is removed from the fetched workspace.
 
-    Layers and meshes that are named by what they contain get their names as soon as they have
-    proved it: a download that broke is taken up by the next one, which does not fetch again what
-    is in `folder` already. All other files appear together in the end, the workspace last.
+    Layers and meshes that are named by their content appear in `folder` as soon as their content
+    is verified. After an interrupted download, the next one does not fetch them again. All other
+    files appear together at the end, the workspace last.
 
     Args:
         session: The login.
         area: Path of the ticket's area.
-        folder: Where to put them; made if need be. Symbolic links of the same names are replaced,
-            and layers that are not what their names say; any other file that is not the same as
-            the server's is an error.
-        name: Name of the workspace where more than one file ends in `.itksnap`; None where no more
-            than one may.
-        parallel: How many files to fetch at once. The server reads each into its memory, whole.
-        max_size: Bytes that all files together may have; by default, those that come may have nine
-            tenths of what is free on the disk.
-        skipped: Is told the names of the files that the workspace does not name, if there are any;
-            by default they are logged, as a warning.
-        unsent: Is told the meshes that the server does not list, if there are any; by default they
-            are logged, as a warning.
+        folder: The target folder, created if it does not exist. Symbolic links of the same names
+            are overwritten, and so are layers with a wrong content. Any other existing file that
+            differs from the server's is an error.
+        name: Name of the workspace if several files may end in `.itksnap`, None if only one may.
+        parallel: How many files to fetch at once. The server loads each whole file into memory.
+        max_size: The limit in bytes of all files together. By default, the received files may have
+            90 % of the free disk space.
+        skipped: Called with the names of the files that the workspace does not name, if any. By
+            default, a warning is logged.
+        unsent: Called with the meshes that the server does not list, if any. By default, a warning
+            is logged.
 
     Returns:
-        The workspace file in `folder`, its layers beside it: the one that was checked.
+        The verified workspace file in `folder`. Its layers are beside it.
 
     Raises:
-        TooLarge: The files have more bytes than they may.
-        TransferFailed: No workspace among the files, or one too many; a name not allowed; a file
-            cut off or damaged; files that keep changing; a layer that is not among them; a folder
-            that cannot be written.
+        TooLarge: The files exceed the limit.
+        TransferFailed: The ticket has no workspace, or several; a name is not allowed; a file is
+            truncated or corrupt; the files keep changing; a layer is missing; or the folder cannot
+            be written.
     """
     if not os.fspath(folder):
         raise TransferFailed("the name of the folder is empty: name a folder")
@@ -136,13 +135,13 @@ def download_archive(
 def download_file(
     session: Session, path: str, target: str | Path, max_size: int | None = None
 ) -> Path:
-    """Fetch one file, whose name says nothing; `target` is old, or is new and whole.
+    """Fetch one file with an atomic write: `target` is the old file or the complete new one.
 
-    A symbolic link is replaced; a device or FIFO is written through.
+    A symbolic link is overwritten. A device or FIFO is written through.
 
     Raises:
-        TooLarge: It has more than `max_size` bytes, by default nine tenths of what is free.
-        TransferFailed: It did not come whole, or cannot be written.
+        TooLarge: The file exceeds `max_size`, by default 90 % of the free disk space.
+        TransferFailed: The file is truncated, or cannot be written.
     """
     try:
         allowance = Allowance.at(Path(target).parent, max_size)
@@ -154,10 +153,10 @@ def download_file(
 
 
 def archive_names(workspace: Path) -> set[str]:
-    """Return the names of all files of an archive that was downloaded: its workspace, and its own.
+    """Return the names of the files of a downloaded archive: the workspace and the files it names.
 
     Raises:
-        snapws.WorkspaceError: It cannot be read.
+        snapws.WorkspaceError: The workspace cannot be read.
     """
     from snapws import Workspace
 
@@ -205,7 +204,7 @@ def _workspace(listed: Sequence[FileEntry], area: str, preferred: str | None) ->
 
 
 def _refuse_name(name: str, endings: Sequence[str], what: str) -> None:
-    """Refuse a file that a program on this machine might take for something else than data."""
+    """Refuse a name that a program on this machine might take for an option or an executable."""
     if name.startswith("-") or not name.lower().endswith(tuple(endings)):
         raise TransferFailed(
             f"{what} must not be put into a folder under this name: it has to end in "
@@ -214,14 +213,14 @@ def _refuse_name(name: str, endings: Sequence[str], what: str) -> None:
 
 
 def _refuse_folders(files: Iterable[Path]) -> None:
-    """Refuse to put a file where a folder is, with all that is in it."""
+    """Refuse to overwrite a folder with a file."""
     for file in files:
         if file.is_dir():
             raise TransferFailed(f"{file} is a folder: download to another place")
 
 
 def _without_unsent(workspace: Workspace, listed: Collection[str]) -> list[str]:
-    """Remove the meshes of which no file is listed, and say which those are."""
+    """Remove the meshes that the server does not list from a workspace, and return their names."""
     found, empty = [], []
     for mesh in workspace.meshes():
         surfaces = mesh.polydata()
@@ -238,55 +237,58 @@ def _without_unsent(workspace: Workspace, listed: Collection[str]) -> list[str]:
 
 
 def _named_beside(workspace: Workspace) -> Iterator[tuple[NamedFile, str]]:
-    """Yield the files that a workspace names, and their names; all have to be beside it.
+    """Yield the files that a workspace names, with their names; all have to be beside it.
 
-    One that lies elsewhere would be a file of this machine, which whoever sent the workspace would
-    have sent back to him; and so would be what an image of several files names as its voxels.
-    Archives have images of one file, NIfTI, only.
+    A path elsewhere would be a file of this machine, and would be sent to the author of the ticket
+    with the result. So would the voxel file that the header of a two-file image names: archives
+    contain single-file NIfTI images only.
+
+    Raises:
+        TransferFailed: A path leads elsewhere, or an image is not NIfTI.
     """
     from snapws.paths import is_url, moved
 
     saved_in = workspace.registry.get("SaveLocation")
-    # A folder that nobody can name: what leads into it is beside the workspace, wherever that is.
+    # A folder with an unguessable name: a path that leads into it is relative to the workspace.
     nowhere = Path(os.path.abspath(f"{os.sep}{secrets.token_hex(16)}"))  # noqa: PTH100
     for named in workspace.files():
         stored = workspace.registry.get(named.key)
         parts = re.split(r"[/\\]", stored)
         known = f"{named.where} of {workspace.path and workspace.path.name}, {shown(parts[-1])!r},"
         place = None if is_url(stored) else moved(stored, saved_in, nowhere)
-        # Two dots may lead through a link, where the folder is the one that it was saved in.
+        # ".." may lead through a symbolic link when the workspace is in the folder it was saved in.
         if place is None or ".." in parts or Path(place) != nowhere / parts[-1]:
-            raise TransferFailed(f"{known} is said to be elsewhere than beside the workspace")
+            raise TransferFailed(f"{known} is not beside the workspace, as all files have to be")
         if named.image and not parts[-1].lower().endswith(_IMAGES):
-            raise TransferFailed(f"{known} is no NIfTI image, as all images of an archive are")
+            raise TransferFailed(f"{known} is not a NIfTI image, as all images have to be")
         _refuse_name(parts[-1], _IMAGES if named.image else _MESHES, known.rstrip(","))
         yield named, parts[-1]
 
 
 def _refuse_loss(folder: Path, aside: Path) -> None:
-    """Refuse to put a file in place of another one of its name, on which somebody has worked."""
+    """Refuse to overwrite a file with other content, on which somebody may have worked."""
     for file in sorted(aside.iterdir()):
         place = folder / file.name
         if LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name):
-            continue  # what is there is not what its name says
+            continue  # the existing file does not have the content that its name states: overwrite
         if place.is_file() and not place.is_symlink() and digest(place) != digest(file):
             raise TransferFailed(
-                f"{place} is there already, and is not what the server has: rename it, or "
+                f"{place} already exists and differs from the server's file: rename it, or "
                 "download to another folder"
             )
 
 
 @dataclass(frozen=True)
 class _Download:
-    """One look at the files of an area, and what is fetched of them.
+    """One attempt at a download, for one listing of the area.
 
     Attributes:
         session: The login.
         area: Path of the area.
-        listed: Its files.
-        folder: Where they are to be.
-        aside: A folder for what may not appear there yet.
-        allowance: The bytes that may come.
+        listed: The files of the area.
+        folder: The target folder.
+        aside: A folder for files that may not appear in the target folder yet.
+        allowance: The bytes that may be written.
     """
 
     session: Session
@@ -297,17 +299,17 @@ class _Download:
     allowance: Allowance
 
     def check_unchanged(self) -> None:
-        """Raise `Changed` where the server lists something else by now."""
+        """Raise `Changed` if the server lists other files by now."""
         if list_files(self.session, self.area) != self.listed:
-            raise Changed("the list became another")
+            raise Changed("the list of files has changed")
 
     def fetch_workspace(self, entry: FileEntry) -> tuple[list[FileEntry], list[str]]:
-        """Fetch the workspace; return the entries of all its files, and the meshes without one.
+        """Fetch the workspace; return the entries of its files, and the meshes without an entry.
 
         Raises:
             Changed: The list is out of date.
-            TransferFailed: It names a file that is not beside it, or an image that is not on the
-                server: one that has not come may still be on its way.
+            TransferFailed: The workspace names a file that is not beside it, or an image that is
+                missing on the server (where it may still arrive).
         """
         from snapws import Workspace
         from snapws.registry import xml_format
@@ -336,7 +338,7 @@ class _Download:
         return sorted(wanted.values(), key=lambda one: one.index), unsent
 
     def fetch_all(self, wanted: Sequence[FileEntry], parallel: int) -> None:
-        """Fetch files; several at once need a session each."""
+        """Fetch files, one after the other or each parallel thread with its own session."""
         if parallel == 1:
             for entry in wanted:
                 self._fetch(self.session, entry, self.allowance)
@@ -359,7 +361,7 @@ class _Download:
             running = {pool.submit(fetch, entry) for entry in wanted}
             try:
                 while running:
-                    # Not for longer: on Windows, Ctrl-C does not end a wait for a thread.
+                    # A short timeout, because on Windows Ctrl-C does not interrupt this wait.
                     done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                     for end in done:
                         end.result()
@@ -369,11 +371,11 @@ class _Download:
                 raise
 
     def _fetch(self, session: Session, entry: FileEntry, allowance: Allowance) -> None:
-        """Fetch one file, unless it is there.
+        """Fetch one file, unless the folder has it already.
 
         Raises:
             Changed: The list is out of date.
-            TransferFailed: The file came damaged each time.
+            TransferFailed: The file was corrupt at every attempt.
         """
         path = f"{self.area}/{entry.index}"
         target, place = self.aside / entry.name, self.folder / entry.name
@@ -392,7 +394,7 @@ class _Download:
                     if not further:
                         raise
         except ServerFailed:
-            # So it answers to an index that is no more.
+            # The server also answers so if the index no longer exists.
             self.check_unchanged()
             raise
         if proved and not (place.exists() or place.is_symlink()):
@@ -400,7 +402,7 @@ class _Download:
 
 
 def _is_there(session: Session, path: str, file: Path) -> bool:
-    """Return whether a file is in its place, as the server has it."""
+    """Return whether the folder has the file already, equal to the server's."""
     if file.is_symlink() or not file.is_file():
         return False
     try:

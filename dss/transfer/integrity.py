@@ -1,7 +1,7 @@
-"""Integrity of received files: by the end of the response, of the file, and by its name.
+"""Integrity of received files: checks of the response's end, the file's end and the file's name.
 
-The server tells the size of a file to the ticket's owner only, and never a checksum. But a gzip
-stream ends with its own, and the layers and meshes of an archive are named by what they contain.
+The server reports the size of a file to the ticket's owner only, and never a checksum. But a gzip
+stream ends with a checksum, and the names of an archive's layers and meshes contain their hashes.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ _HEADER = 352  # bytes at the beginning of a NIfTI file that hold its header
 
 
 def check_whole(received: Received, file: Path) -> bool:
-    """Make sure that a file came whole, by every means that there is.
+    """Check that a received file is complete, by every possible means.
 
     Args:
-        received: How it came.
-        file: Where it is, under the name that it has on the server.
+        received: How the file was received.
+        file: The file, under its name on the server.
 
     Returns:
-        Whether its name says what it contains.
+        Whether the file's name contains the hash of its content.
 
     Raises:
-        TransferFailed: It is damaged, or is not what its name says, or nothing tells.
+        TransferFailed: The file is corrupt, its name does not fit its content, or its completeness
+            cannot be checked.
         OSError: `file` cannot be read.
     """
     from snapws.errors import ImageError
 
-    # First of all: which library reads it depends on its bytes.
+    # Checked first, because the first bytes decide which library reads the file.
     if file.name.lower().endswith(_IMAGES) and not is_nifti(file):
         raise TransferFailed(
-            f"{file.name} came damaged or cut off, or is no NIfTI image of one file"
+            f"{file.name} came damaged or cut off, or is not a single-file NIfTI image"
         )
     try:
         named = named_by_content(file)
@@ -59,19 +60,19 @@ def check_whole(received: Received, file: Path) -> bool:
 
 
 def check_framed(received: Received, name: str) -> None:
-    """Make sure that the end of an answer was marked, so that the file `name` came whole."""
+    """Check that the response marked its end, so that the file `name` is complete."""
     if not (received.length_given or received.chunked):
         raise TransferFailed(f"nothing tells whether {name} came whole: neither size nor end")
 
 
 def named_by_content(file: Path) -> bool:
-    """Return whether the name of a file tells its content, as names in an archive do.
+    """Return whether the name of a file contains the hash of its content, as in an archive.
 
     Raises:
-        TransferFailed: It contains something else.
-        GzipDamaged: It is a damaged image.
-        ImageError: It is a damaged image.
-        OSError: It cannot be read.
+        TransferFailed: The content has another hash.
+        GzipDamaged: The file is a corrupt image.
+        ImageError: The file is a corrupt image.
+        OSError: The file cannot be read.
     """
     mesh = MESH_NAME.fullmatch(file.name)
     named = mesh or LAYER_NAME.fullmatch(file.name)
@@ -97,14 +98,14 @@ def named_by_content(file: Path) -> bool:
 
 
 def _bare_hash(file: BinaryIO) -> str:
-    """Return the MD5 of all that follows the header of a gzipped NIfTI image.
+    """Return the MD5 of all bytes after the header of a gzipped NIfTI image.
 
-    It is the hash of the voxels unless they are scaled, of several components or big-endian; and
-    it takes no library to compute. No other file can have it by accident.
+    This is the hash of the voxels unless they are scaled, of several components or big-endian. It
+    needs no image library, and no other file has it by accident.
 
     Raises:
-        GzipDamaged: The file is damaged, or cut short.
-        OSError: It cannot be read.
+        GzipDamaged: The file is corrupt or truncated.
+        OSError: The file cannot be read.
     """
     md5 = hashlib.md5(usedforsecurity=False)
     skip = _HEADER
@@ -116,12 +117,12 @@ def _bare_hash(file: BinaryIO) -> str:
 
 
 def _ends_well(file: Path) -> bool:
-    """Return whether a format marks its end, and check that the file ends so.
+    """Return whether the file's format marks its end, and check that end.
 
     Raises:
-        TransferFailed: It is not of the form that its name says.
-        GzipDamaged: It is gzip and does not end.
-        ImageError: It is an image and does not end.
+        TransferFailed: The content does not have the format that the name states.
+        GzipDamaged: The gzip stream is truncated.
+        ImageError: The image is truncated.
     """
     name = file.name.lower()
     with file.open("rb") as content:
@@ -148,13 +149,13 @@ def _ends_well(file: Path) -> bool:
 
 
 def same_header(file: Path, start: bytes) -> bool:
-    """Return whether a NIfTI image has the header that another begins with.
+    """Return whether two NIfTI images have the same header.
 
-    The name of a layer tells its voxels, but not where they are in space.
+    The name of a layer contains the hash of its voxels, but not their position in space.
 
     Args:
-        file: The image.
-        start: The first bytes of the other one's file, as it is, plain or gzip.
+        file: The first image.
+        start: The first bytes of the second image's file, plain or gzip.
     """
     with file.open("rb") as content:
         mine = _first(content)
@@ -162,10 +163,10 @@ def same_header(file: Path, start: bytes) -> bool:
 
 
 def is_nifti(file: Path) -> bool:
-    """Return whether a file is a NIfTI image of one file, by its bytes and not by its name.
+    """Return whether a file is a single-file NIfTI image, by its bytes and not by its name.
 
-    Libraries choose how to read a file by what it begins with, too: one named like an image may be
-    of a format that names further files.
+    Libraries choose the reader by the first bytes, too: a file with the name of a NIfTI image may
+    have a format that names further files.
     """
     with file.open("rb") as content:
         start = _first(content)
@@ -176,7 +177,7 @@ def is_nifti(file: Path) -> bool:
 
 def _first(content: Any) -> bytes:
     start = b""
-    with suppress(GzipDamaged):  # as the beginning of a file is
+    with suppress(GzipDamaged):  # the beginning of a file is truncated gzip
         for piece in iter_decompressed(content):
             start += piece[: _HEADER - len(start)]
             if len(start) == _HEADER:

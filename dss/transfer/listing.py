@@ -1,10 +1,10 @@
-"""The files of a ticket on the server, as it lists them.
+"""The list of a ticket's files on the server.
 
 A ticket has two areas of files, reached as `api/tickets/T/files/input` and `…/results` (by its
-owner) and as `api/pro/tickets/T/files/…` (by its provider). The server lists names only, stores
-under a name whatever came last, and addresses a file by its place in the order of times, which
-shifts when a file is sent again. So a download is checked on every side before a file gets its
-name, and an upload ends with a look at the list.
+owner) and as `api/pro/tickets/T/files/…` (by its provider). The server lists names only, overwrites
+a file that is sent again, and addresses a file by its index in the order of time, which shifts when
+a file is sent again. So a download checks each file before the file gets its name, and an upload
+checks the list at its end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dss.http.session import Session
 
 TRIES = 3
-"""How often a file is fetched that comes damaged, or a ticket whose files changed meanwhile."""
+"""Attempts at a file that arrives corrupt, or at a ticket whose files change meanwhile."""
 
 # Names that Windows gives to devices, with any extension.
 _DEVICE = re.compile(
@@ -34,14 +34,14 @@ _LONGEST = 255  # bytes of a name, on most disks
 
 
 class Changed(Exception):
-    """The list of files is out of date; says what shows it."""
+    """The list of files is out of date. The message states the sign of it."""
 
 
 def list_files(session: Session, area: str) -> list[FileEntry]:
-    """List the files of an area of a ticket, by time.
+    """Return the files of an area of a ticket, in the order of time.
 
     Raises:
-        TransferFailed: A name must not be given to a file on a disk.
+        TransferFailed: A name is not a safe file name, or two names are equal on some disks.
     """
     listed = session.get_text(area, _read_list)
     seen: set[str] = set()
@@ -56,7 +56,7 @@ def list_files(session: Session, area: str) -> list[FileEntry]:
 
 
 def _folded(name: str) -> str:
-    """Return a key that is equal for names that some file system takes for one file."""
+    """Return a key that is equal for names that are the same file on some file systems."""
     return normalize("NFC", normalize("NFC", name).casefold())
 
 
@@ -67,7 +67,7 @@ def _read_list(text: str) -> list[FileEntry]:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what is not the bare, visible name of a file on every system."""
+    """Refuse a name that is not a plain, printable file name on every system."""
     short = len(name.encode("utf-8", "replace")) <= _LONGEST
     bare = short and not re.search(r'[/\\:*?"<>|]', name) and all(c.isprintable() for c in name)
     ends = not name.startswith(".") and not name.endswith((".", " "))
@@ -79,16 +79,16 @@ def _check_name(name: str) -> None:
 
 
 def check_file_name(told: str | None, name: str, path: str) -> None:
-    """Make sure that an answer says that it is the file that was listed.
+    """Check that a response contains the file that was listed, by its name.
 
     Raises:
-        Changed: It is another.
-        TransferFailed: It does not say which it is.
+        Changed: The response contains another file.
+        TransferFailed: The response has no file name.
     """
     if told is None:
         raise TransferFailed(
-            f"{name} came without its name ({path}): something between here and the server takes "
-            "Content-Disposition from its answers"
+            f"{name} came without its name ({path}): something between here and the server "
+            "removes the Content-Disposition header"
         )
     if told != name:
         raise Changed(f"{shown(told)!r} came instead of {name!r}")

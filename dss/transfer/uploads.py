@@ -1,4 +1,4 @@
-"""Files of a ticket on their way up, as streams: memory stays flat at any size of a file."""
+"""Uploads of a ticket's files as streams: the memory does not depend on the size of a file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Sent(NamedTuple):
-    """A file that the server has now.
+    """An uploaded file.
 
     Attributes:
-        file: The file here.
-        name: What it is called there.
-        size: Its bytes.
-        seconds: How long it took to send it, or to find that it was there.
+        file: The local file.
+        name: The file's name on the server.
+        size: Its size in bytes.
+        seconds: The time to send the file, or to find that the server already has it.
     """
 
     file: Path
@@ -44,22 +44,22 @@ def upload_files(
     verify: bool = False,
     sent: Callable[[Sent], None] | None = None,
 ) -> None:
-    """Send files one after the other and make sure that the server lists them.
+    """Send files one after the other, and check that the server lists them.
 
-    What the server lists before is read back, and not sent again if it is the same: so an upload
-    that broke is taken up at the file where it stopped.
+    A file that the server already lists is read back, and is sent again only if it differs. So an
+    interrupted upload continues with the file where it stopped.
 
     Args:
         session: The login.
         area: Path of the ticket's area.
-        files: Each file and the name it shall have there; a workspace should be the last, so that
-            it is there only when its layers are.
-        verify: Whether everything is read back in the end.
-        sent: Is told of each file that the server has.
+        files: Each file, and its name on the server. A workspace should be the last, so that it
+            appears on the server only after its layers.
+        verify: Whether to read all sent files back at the end.
+        sent: Called for each file that the server has.
 
     Raises:
         TransferFailed: A name is not allowed, a file cannot be read, is not listed afterwards, or
-            comes back as something else.
+            differs when it is read back.
     """
     there = {entry.name for entry in list_files(session, area)}
     new: list[tuple[Path, str]] = []
@@ -80,12 +80,12 @@ def upload_files(
 
 def _send(session: Session, area: str, file: Path, name: str) -> None:
     body = FileBody(file, name, {"filename": name, "submit": "send"})
-    # Twice the same under the same name is once.
+    # May be repeated: the same file sent twice under one name is stored once.
     session.post_body(area, body, word("success"), if_lost=None)
 
 
 def _verify(session: Session, area: str, file: Path, name: str) -> None:
-    """Make sure that the server has a file as it is here; send it again where it has not."""
+    """Check that the server's file equals the local one; send the file again if it differs."""
     for _ in range(TRIES - 1):
         if _holds(session, area, file, name):
             return
@@ -95,7 +95,7 @@ def _verify(session: Session, area: str, file: Path, name: str) -> None:
 
 
 def _holds(session: Session, area: str, file: Path, name: str) -> bool:
-    """Read a file of an area back, and tell whether it is the same as the one here."""
+    """Return whether the server's file, read back, equals the local one."""
     for _ in range(TRIES):
         index = next((e.index for e in list_files(session, area) if e.name == name), None)
         if index is None:
@@ -115,15 +115,14 @@ def _holds(session: Session, area: str, file: Path, name: str) -> bool:
 def archived(
     workspace: Workspace | str | Path, privacy: Privacy = "standard"
 ) -> Iterator[Iterator[Path]]:
-    """Archive a workspace into a temporary folder that lives as long as the context.
+    """Archive a workspace into a temporary folder that is deleted at the end of the context.
 
     Args:
         workspace: The workspace, or the path of its file.
-        privacy: What typed text goes along, as for `snapws.archive.archive`.
+        privacy: Which typed text the archive keeps, as for `snapws.archive.archive`.
 
     Yields:
-        The files, each as soon as it is complete, while others are being made: the layers, and
-        last the workspace.
+        The files, each as soon as it is complete: the layers first, the workspace last.
     """
     from snapws import Workspace, leftovers
     from snapws.packing import pack
@@ -146,6 +145,6 @@ def upload_archive(
     verify: bool = False,
     sent: Callable[[Sent], None] | None = None,
 ) -> None:
-    """Send the files of an archive under their own names, but for the workspace: that as `name`."""
+    """Send the files of an archive under their own names, and the workspace as `name`."""
     named = ((file, name if file.suffix == ".itksnap" else file.name) for file in files)
     upload_files(session, area, named, verify=verify, sent=sent)

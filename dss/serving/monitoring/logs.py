@@ -1,7 +1,7 @@
-"""How the log of a runner looks: lines for people, or JSON lines for programs.
+"""The format of a runner's log: plain lines, or JSON lines for programs.
 
-A record may say which ticket, service and step it is about, how many seconds it took and how many
-bytes were moved: attributes of these names, given to `logging` as `extra`.
+A record may have attributes for ticket, service, step, seconds and bytes. They are passed to
+`logging` as `extra`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dss.serving.journal import Step
 from dss.text import one_line
 
 FIELDS = ("ticket", "service", "step", "seconds", "bytes")
-"""What a record may say besides its message."""
+"""The attributes that a record may have besides its message."""
 
 
 class Plain(logging.Formatter):
-    """A line for a terminal: the time of this place, the ticket, the message, what it took."""
+    """A line for a terminal: local time, ticket, message, duration and bytes."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as one line without control characters."""
@@ -31,7 +31,7 @@ class Plain(logging.Formatter):
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         line = f"{' '.join(about)}: " if about else ""
         line += level + record.getMessage()
-        # Behind the reason of a failure, a time would read as if it belonged to it.
+        # After the reason of a failure, a duration would read like a part of the reason.
         if "seconds" in said and said.get("step") != Step.FAILING.value:
             line += f" in {duration(float(str(said['seconds'])))}"
         if "bytes" in said:
@@ -42,7 +42,7 @@ class Plain(logging.Formatter):
 
 
 class AsJson(logging.Formatter):
-    """A line of JSON in ASCII: time (UTC), level, message, the fields that are said, error."""
+    """A line of JSON in ASCII: time (UTC), level, message, the record's attributes, error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as one line."""
@@ -60,12 +60,12 @@ class AsJson(logging.Formatter):
 
 @contextmanager
 def showing(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> Iterator[None]:
-    """Write what `dss` logs to a stream, until the block's end.
+    """Write the log of `dss` to a stream, until the end of the context.
 
     Args:
-        stream: Where to.
-        as_json: Whether as lines of JSON instead of lines for people.
-        level: From which level on, as `logging` numbers them.
+        stream: The stream.
+        as_json: Whether to write JSON lines instead of plain lines.
+        level: The lowest level that is written, as in `logging`.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(AsJson() if as_json else Plain())
@@ -75,12 +75,12 @@ def showing(stream: TextIO, *, as_json: bool, level: int = logging.INFO) -> Iter
 
 @contextmanager
 def handled(name: str, handler: logging.Handler, level: int) -> Iterator[None]:
-    """Send what is logged to a handler, until the block's end.
+    """Send the records of a logger to a handler, until the end of the context.
 
     Args:
-        name: Of the logger.
-        handler: Who takes it.
-        level: From which level on, as `logging` numbers them.
+        name: Name of the logger.
+        handler: The handler.
+        level: The lowest level that is sent, as in `logging`.
     """
     logger = logging.getLogger(name)
     before = logger.level

@@ -1,7 +1,7 @@
-"""Takes out of a text what says where it came from: folders, names of users and of machines.
+"""Redaction of texts: removes folders, and names of users and machines.
 
-What programs print has no grammar: paths are known by how they look. In quotes one may have any
-signs; elsewhere a comma, a bracket or a fourth blank ends it.
+The output of programs has no grammar, so paths are recognized by their look. A path in quotes may
+have any characters. Outside of quotes, a comma, a bracket or a fourth blank ends a path.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ _FOUND = re.compile(
 
 
 def scrubbed(text: str) -> str:
-    """Take out folders, names of users and machines, values of variables, and secrets.
+    """Redact folders, names of users and machines, values of variables, and secrets.
 
-    Of a path its last part stays, if that ends as files do; of the URL of a server all but who logs
-    in, and what follows a question mark. Users are those of this machine and whoever stands before
-    an @; machines are those that this one knows, numbers of networks, and what looks like a host.
+    The last part of a path is kept if it ends like a file name. A URL is kept without its login and
+    its query. Names of users are those of this machine and any name before an @. Names of machines
+    are those that this machine knows, IP addresses, and anything that looks like a host name.
     """
     text = text.encode("utf-8", "replace").decode("utf-8")  # names that are no Unicode have halves
     text = without_values(text)
@@ -91,7 +91,7 @@ def scrubbed(text: str) -> str:
 
 
 def _told(found: re.Match[str]) -> str:
-    """Return what is left of text that looks like a path, or like a URL."""
+    """Return the redacted form of a match that looks like a path or a URL."""
     if found["url"]:
         if found["scheme"].lower() in ("http", "https"):
             return re.sub(r"[?#].*", "?…", re.sub("//[^/]*@", "//…@", found["url"]))

@@ -1,4 +1,4 @@
-"""Names of users and machines: those that this machine knows, and how addresses look."""
+"""Names of users and machines that this machine knows, and the patterns of addresses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ENDS = "com|org|net|edu|gov|mil|int|eu|de|uk|fr|nl|ch|at|es|se|dk|be|ca|au|cn|jp|kr|br|us|example"
 _OURS = "local|localdomain|lan|intern|internal|intra|intranet|corp|home"
 
-#: Who and where: user@host, numbers of networks, and names of hosts.
+#: Matches user@host, IP addresses, and host names.
 ADDRESSES = re.compile(
     r"(?<![\w.+-])[\w.+-]{2,64}@[\w-]{2,63}(?:\.[\w-]{1,63})*"
     r"|(?<![\w.])(?!(?:127\.0\.0\.1|0\.0\.0\.0)(?!\w))(?:\d{1,3}\.){3}\d{1,3}(?![\w.]?\d)"
@@ -42,7 +42,7 @@ ADDRESSES = re.compile(
 
 
 def names_here() -> set[str]:
-    """Return the names of this machine and its user, and of others that it knows."""
+    """Return the names of this machine and its user, and of other known machines and users."""
     machine = {socket.gethostname(), socket.getfqdn()}
     names = machine | {name.partition(".")[0] for name in machine}
     with suppress(OSError, KeyError, ImportError):  # a user without a name
@@ -54,7 +54,7 @@ def names_here() -> set[str]:
 
 @cache
 def _others() -> frozenset[str]:
-    """Return the names of other users, with those of people, and of other machines."""
+    """Return the names of other users (accounts and people) and of other machines."""
     found = {*_accounts(Path("/etc/passwd")), *_hosts(Path("/etc/hosts"))}
     for homes in (Path("/home"), Path("/Users")):
         with suppress(OSError):  # not there, or not to be listed
@@ -63,7 +63,7 @@ def _others() -> frozenset[str]:
 
 
 def _accounts(file: Path) -> Iterator[str]:
-    """Yield the names of people in a file of accounts: programs have numbers below 1000."""
+    """Yield the names of people in a passwd file. Accounts of programs have a uid below 1000."""
     for line in _lines(file):
         fields = line.split(":")
         if len(fields) > 5 and fields[2].isdecimal() and 1000 <= int(fields[2]) < 65534:

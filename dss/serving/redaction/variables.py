@@ -1,8 +1,7 @@
-"""Takes the values of variables out of a text: of environments that a program printed, of secrets.
+"""Redaction of values: of secrets, and of environment variables that a program printed.
 
-A name tells what a value is: one that sounds like a secret, or that is a variable of this process.
-Where a text has several variables of an environment, it is a dump, and every name in capitals is
-taken for one.
+A value is redacted if its name sounds like a secret, or is a variable of this process. A text with
+several variables of an environment is a dump: there, every name in capitals counts as a variable.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _SHAPES = re.compile(
 
 
 def without_values(text: str) -> str:
-    """Return a text in which variables of an environment, and secrets, have no value any more."""
+    """Return a text with the values of environment variables and secrets redacted."""
     text = _SHAPES.sub(NOWHERE, text)
     heads = list(_HEAD.finditer(text))
     is_dump = "environ(" in text or _is_dump(heads)
@@ -87,7 +86,7 @@ def _begins_line(head: re.Match[str]) -> bool:
 
 
 def _hidden(head: re.Match[str], *, is_dump: bool) -> str:
-    """Return the value behind a name, if it is to be hidden."""
+    """Return the value after a name if it has to be redacted, else an empty text."""
     name = (head["key"] or head["name"] or head["word"] or head["flag"]).lstrip("-")
     is_variable = bool(head["key"] or head["name"])
     in_dump = is_dump and is_variable and bool(name.isupper() or head["key"] or _begins_line(head))

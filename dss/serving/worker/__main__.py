@@ -1,8 +1,8 @@
 """The process of one job, as ``python -m dss.serving.worker SERVICE.py``.
 
-It imports the service's file, says that it is ready, is told what to do, and does it step by step
-(`dss.serving.worker.steps`). When its standard input ends, so does the process, with all that
-it has started: whoever gave the order is no more.
+The worker imports the service's file, reports that it is ready, waits for an order, and works on
+the ticket step by step (`dss.serving.worker.steps`). When its standard input ends, the runner has
+ended: then the worker kills all processes that it has started, and exits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dss.serving.worker.steps import TicketRun
 if TYPE_CHECKING:
     from snapws import Workspace
 
-_SHUTDOWN = 30.0  # seconds after SIGTERM within which what fails may have failed by it
+_SHUTDOWN = 30.0  # a failure within so many seconds after SIGTERM may be caused by the signal
 
 
 def _not_declared(_job: Job) -> None:
@@ -41,10 +41,10 @@ def _not_declared(_job: Job) -> None:
 
 
 class _Shutdown:
-    """SIGTERM, which goes to all processes when a machine is shut down, and does not end this one.
+    """A handler that keeps SIGTERM from ending this process when the machine is shut down.
 
-    Whether there is time for its job is for the runner to say. A handler is what it takes: what is
-    ignored is ignored by the commands of the job, too.
+    The runner decides whether there is time for the job. The signal is handled rather than ignored,
+    because the commands of the job would inherit an ignored signal.
 
     """
 
@@ -52,11 +52,11 @@ class _Shutdown:
         self._begun = -math.inf
         signal.signal(signal.SIGTERM, self._note)
         if sys.platform != "win32":
-            signal.siginterrupt(signal.SIGTERM, False)  # no call of a library fails by it
+            signal.siginterrupt(signal.SIGTERM, False)  # so that no library call fails with EINTR
             os.register_at_fork(after_in_child=self._leave)
 
     def surviving(self, function: Function) -> Function:
-        """Have a function whose commands it may have ended cut short by that, instead of failed."""
+        """Wrap a function, so that a failure shortly after SIGTERM cancels the job instead."""
 
         def survives(job: Job) -> Workspace | None:
             try:
@@ -72,17 +72,17 @@ class _Shutdown:
         self._begun = time.monotonic()
 
     def _leave(self) -> None:
-        """Let it end what was forked, such as the workers of a pool, which are ended by it."""
-        if signal.getsignal(signal.SIGTERM) == self._note:  # not what the author has set
+        """Reset SIGTERM in a forked process: pools end their processes with that signal."""
+        if signal.getsignal(signal.SIGTERM) == self._note:  # keep a handler of the author
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def main() -> int:
-    """Do one job, or none."""
-    with suppress(OSError):  # of all processes, this is the one to go when memory is short
+    """Do at most one job, and return the exit code."""
+    with suppress(OSError):  # let the system kill this process first when memory is short
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     shutdown = _Shutdown()
-    # The author's code, and what it starts, has its own streams: not the runner's line.
+    # The author's code and its processes get their own streams, not those of the runner.
     listen, speak = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
@@ -95,7 +95,7 @@ def main() -> int:
     except BaseException as error:  # noqa: BLE001 - whatever the author's file raises, exits too
         channel.say(ImportFailed(failure.located(error, file)))
         return 1
-    import snapws.archive  # noqa: F401 - now, while no ticket waits for it
+    import snapws.archive  # noqa: F401 - imported before a ticket waits for it
 
     declared = (Declared(one.name, dict(one.resources)) for one in services.values())
     channel.say(Ready(tuple(declared)))
@@ -111,7 +111,7 @@ def main() -> int:
         with Session(
             order.server, cookie=order.cookie, verify=order.verify, retry_for=order.retry_for
         ) as session:
-            channel.on_cancel = session.abort  # or a call is waited for that has no end
+            channel.on_cancel = session.abort  # or a call might wait without an end
             service = replace(service, function=shutdown.surviving(service.function))
             TicketRun(service, file, order, session, channel).run()
         channel.say(JobOver("done"))
@@ -127,11 +127,11 @@ if __name__ == "__main__":
     code = 1
     try:
         code = main()
-    except BaseException:  # noqa: BLE001 - told here, for the way out is not Python's
+    except BaseException:  # noqa: BLE001 - printed here, because os._exit does not
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # the author's code has closed it
             stream.flush()
     processes.kill_others()
-    # Not for the threads that the author's code has left.
+    # Exit without waiting for threads of the author's code.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""The line between a worker and its runner, seen from the worker."""
+"""The connection between a worker and its runner, on the worker's side."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dss.serving.messages import Ack, Delivered, Order, Reached, WorkerMessage, 
 
 
 class Channel:
-    """What is said to the runner, and heard from it.
+    """The messages to and from the runner.
 
     Args:
-        listen: Where its words come from.
-        speak: Where ours go.
+        listen: The stream of the runner's messages.
+        speak: The stream for the worker's messages.
 
     Attributes:
-        cancelled: Is set when the work is to end.
-        on_cancel: Is called then.
+        cancelled: Set when the work has to end.
+        on_cancel: Called when `cancelled` is set.
     """
 
     def __init__(self, listen: BinaryIO, speak: BinaryIO) -> None:
@@ -35,7 +35,7 @@ class Channel:
         self.on_cancel: Callable[[], None] = lambda: None
 
     def order(self) -> Order | None:
-        """Wait for the order; None where there will be none."""
+        """Wait for the order and return it, None if the runner has closed the connection."""
         line = self._listen.readline()
         first = from_line(line) if line else None
         if not isinstance(first, Order):
@@ -53,7 +53,7 @@ class Channel:
         """Send a message, and wait until it is in the journal.
 
         Raises:
-            JobCancelled: The work is to end.
+            JobCancelled: The work has to end.
         """
         with self._changed:
             self._number += 1
@@ -69,8 +69,8 @@ class Channel:
             for line in self._listen:
                 self._heed(from_line(line))
         finally:
-            # The runner is gone, or is not understood any more. Nothing of the job may outlive
-            # that: the next one begins it again.
+            # The runner has ended, or its messages are invalid. No process of the job may become an
+            # orphan: the next runner starts the job again.
             try:
                 self.cancelled.set()
                 self.on_cancel()

@@ -1,4 +1,4 @@
-"""What waits to be told to a ticket's user: in order, and on the disk, for the next process."""
+"""The queue of log lines and attachments for a ticket's user, on the disk for the next worker."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Line(NamedTuple):
 
 
 class Outbox:
-    """Lines and files that wait, each taken out once.
+    """A queue of lines and files, each sent once.
 
-    One that is being sent when its process dies is not sent again, since it may have arrived; but
-    for errors: why a ticket failed is better said twice than never.
+    An item that was being sent when its process died is not sent again, because it may have
+    arrived. Errors are the exception: the reason of a failure may be sent twice.
 
     Args:
-        folder: Its folder, made if need be; what waits there from before comes first.
+        folder: The folder of the queue, created if it does not exist. Its old items come first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,10 +45,10 @@ class Outbox:
         return len(self._waiting)
 
     def put(self, item: Attached | Line) -> None:
-        """Add a line, or a file as it is now.
+        """Add a line, or a copy of a file.
 
         Raises:
-            OSError: The file cannot be read, or there is no room for it.
+            OSError: The file cannot be read, or the disk is full.
         """
         number = self._last = self._last + 1
         words = item._asdict()
@@ -60,7 +60,7 @@ class Outbox:
         self._waiting.append(number)
 
     def first(self) -> Attached | Line:
-        """Return the item that has waited longest; there has to be one."""
+        """Return the oldest item of a queue that is not empty."""
         return self._read(self._waiting[0])
 
     def begin(self) -> None:
@@ -77,13 +77,13 @@ class Outbox:
             self._file(number, "sent").replace(self._file(number, "json"))
 
     def done(self) -> None:
-        """Take the first out."""
+        """Remove the first item."""
         number = self._waiting.popleft()
         for kind in ("json", "sent", "data"):
             self._file(number, kind).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Forget all that waits."""
+        """Remove all items."""
         while self._waiting:
             self.done()
 
@@ -91,7 +91,7 @@ class Outbox:
         try:
             self._read(number)
         except (OSError, TypeError, ValueError):
-            # Cut off with the power, or a damaged disk's: it says nothing, and holds nothing up.
+            # Truncated by a power failure, or corrupt: skip the item.
             return False
         return True
 

@@ -132,7 +132,7 @@ def test_file_without_its_name(raw: RawServer, tmp_path: Path) -> None:
     names = listing("w.itksnap")
     path = get(raw, tmp_path / "once", names, answer(WORKSPACE), sent("w.itksnap"), names)
     assert path.read_bytes() == WORKSPACE
-    words = "w.itksnap came without its name .*takes Content-Disposition from its answers"
+    words = "w.itksnap came without its name .*removes the Content-Disposition header"
     with pytest.raises(TransferFailed, match=words):
         get(raw, tmp_path / "never", names, answer(WORKSPACE))
     assert not (tmp_path / "never").exists()
@@ -471,7 +471,7 @@ def test_a_layer_that_is_said_to_be_elsewhere_is_refused(
     made.registry["SaveLocation"] = saved_in
     text = xml_format.to_bytes(made.registry).replace(b"NAME", name.encode())
     names = listing(name, "w.itksnap")
-    with pytest.raises(TransferFailed, match="elsewhere than beside the workspace"):
+    with pytest.raises(TransferFailed, match="is not beside the workspace"):
         get(raw, tmp_path / "out", names, sent("w.itksnap", text), sent(name, body), names)
     assert not (tmp_path / "out").exists()
 
@@ -483,7 +483,7 @@ def test_an_image_that_may_name_further_files_is_refused(
     """Its header may say that the voxels are in any file of this machine."""
     header = b"NDims = 1\nDimSize = 9\nElementType = MET_UCHAR\nElementDataFile = /etc/passwd\n"
     names = listing(name, "w.itksnap")
-    with pytest.raises(TransferFailed, match="is no NIfTI image"):
+    with pytest.raises(TransferFailed, match="is not a NIfTI image"):
         get(
             raw,
             tmp_path / "out",
@@ -500,7 +500,7 @@ def test_what_somebody_worked_on_is_not_replaced(raw: RawServer, tmp_path: Path)
     path = get(raw, tmp_path, names, sent("w.itksnap"), names)
     assert get(raw, tmp_path, names, sent("w.itksnap"), names) == path
     path.write_bytes(b"my work")
-    with pytest.raises(TransferFailed, match="w.itksnap is there already, and is not what"):
+    with pytest.raises(TransferFailed, match="w.itksnap already exists and differs"):
         get(raw, tmp_path, names, sent("w.itksnap"), names)
     assert path.read_bytes() == b"my work"
 
