@@ -47,11 +47,12 @@ nitpick_ignore_regex = [
     ("py:class", rf"({OTHERS})\.\w.*"),
     (
         "py:class",
-        r"Path|Image|Nifti1Image|Privacy|Function|Category|dss\.[\w.]+\.[RT]|(tuple|Mapping)\[str",
+        r"Path|Image|Nifti1Image|Privacy|Function|Category|(dss|snapws)\.[\w.]+\.[RT]|(tuple|Mapping)\[str",
     ),  # for type checkers
     (
         "py:class",
-        r"Limits|Executor|Purpose|Format|WrittenFormat|hooks\.Rule|(dss\.[\w.]+\.)?(Received|Allowance)",
+        r"Limits|Executor|Purpose|Format|WrittenFormat|hooks\.Rule|snapws\.deflate\.Deflaters|"
+        r"snapws\.comparison\.facts\.ComparedItem|(dss\.[\w.]+\.)?(Received|Allowance)",
     ),  # of the inside
     ("py:class", r"dss\.compat\.registry\.\w+"),  # described without a link: snapws has that name
 ]

@@ -61,7 +61,7 @@ class Provider:
         """List those of the services that have tickets to claim, without claiming any.
 
         Returns:
-            The services, or None if the server is too old for this call: use `claim` then.
+            The services, or None if the server is too old for this call. Use `claim` then.
 
         Raises:
             NotPermitted: The user does not provide one of the services.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def command(
 
 def _user(program: str) -> list[str]:
     """Return what makes files of the container those of this process's user."""
-    if os.name != "posix":
+    if sys.platform == "win32":
         return []
     if Path(program).name == "podman":
         return ["--userns=keep-id"]
