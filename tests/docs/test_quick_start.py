@@ -107,7 +107,7 @@ def test_commands_of_the_page_run_as_they_stand(tmp_path: Path) -> None:
 PAGES = {
     "/": "DSS",
     "/services": "RegistrationExample",
-    "/token": "You have authenticated as administrator@localhost",
+    "/token": "You must accept the terms of service",
     "/admin": "Admin Tasks",
 }
 
