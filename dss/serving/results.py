@@ -63,11 +63,7 @@ class OriginalWorkspace:
         for layer in made:
             if why := unopened.get(layer.number):
                 raise ServiceError(f"{_REFUSED}: layer {layer.number:03d}: {why}")
-        empty = [layer for layer in made if layer.role is Role.SEGMENTATION and _is_empty(layer)]
-        return [
-            *map(_words, found),
-            *(f"layer {layer.number:03d}: the segmentation is empty" for layer in empty),
-        ]
+        return [*map(_words, found)]
 
     def _made(self, result: Workspace) -> list[Layer]:
         """Return the new or changed layers: all layers if the main image is new or changed."""
@@ -87,9 +83,3 @@ def _seen(layer: Layer) -> _Seen:
 
 def _words(problem: Problem) -> str:
     return failure.told(ServiceError(f"{problem.where}: {problem.message}"))
-
-
-def _is_empty(layer: Layer) -> bool:
-    from snapws.check import label_values
-
-    return not any(value >= 1 for value in label_values(layer.header()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +29,6 @@ from dss.errors import (
 )
 from dss.provider import Provider
 from dss.serving.journal import Journal
-from dss.serving.runner import chosen_ticket
 from dss.serving.runner.background import Background
 from dss.serving.runner.lost_claims import LostClaims
 
@@ -50,11 +49,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Claimed:
-    """A ticket that is ours."""
+    """A ticket that is ours, and the claim in the journal that gave it."""
 
     ticket: int
     service: str
     hash: str
+    number: int
 
 
 def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
@@ -226,14 +226,6 @@ class Claims:
             self.waiting = None
             self._wait(self._settings.interval)
 
-        if (ticket := self._settings.ticket) is not None:
-            served = dict(self.services)
-            self._ask(
-                lambda calls: chosen_ticket.find(calls, ticket, served),
-                then=lambda chosen: self._note_chosen(ticket, chosen),
-                failed=failed,
-            )
-            return
         self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_ready, failed=failed)
 
     def _note_ready(self, ready: dict[str, int]) -> None:
@@ -242,38 +234,14 @@ class Claims:
         if not self.waiting:
             self._wait_longer()
 
-    def _note_chosen(self, ticket: int, chosen: chosen_ticket.Chosen) -> None:
-        if chosen.claimed:
-            self.waiting = 0
-            self._take(ticket, chosen.hashes[0])
-        else:
-            self._ready, self.waiting = chosen.hashes, 1
-
-    def ready(self) -> set[str]:
-        """Return the names of the services of which tickets wait, as far as is known."""
-        names = {self.services.get(hash_, "") for hash_ in self._ready} if self.waiting else set()
-        return names & self._declared
-
-    def look_later(self) -> None:
-        """Look again after a pause: for now, none of the tickets that wait can be worked on."""
-        self.waiting = None
-        self._wait_longer()
-
-    def claim(self, names: Container[str]) -> None:
-        """Claim one of the tickets that wait; `receive` returns it once it is in the journal.
-
-        Args:
-            names: Names of services of which it may be.
-        """
+    def claim(self) -> None:
+        """Claim one of the tickets that wait; `receive` returns it once it is in the journal."""
         if self._background.busy:
             return
-        declared = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
-        if not declared:
+        ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not ready:
             self.waiting = 0
             self._wait_longer()
-            return
-        ready = [hash_ for hash_ in declared if self.services[hash_] in names]
-        if not ready:
             return
         # Of a ticket that is found again, nothing but its claim tells the service.
         hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
@@ -282,7 +250,7 @@ class Claims:
         self.claiming = True
         self._background.start(
             lambda: calls.claim(hashes, lab, self._instance),
-            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(declared)),
+            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(ready)),
         )
 
     def _end_claim(self, number: int, answer: Future[Claim | None], *, others: bool) -> None:
@@ -319,8 +287,8 @@ class Claims:
         share = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._look_at = time.monotonic() + seconds * share
 
-    def _take(self, ticket: int, hash_: str, number: int | None = None) -> None:
-        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_)
+    def _take(self, ticket: int, hash_: str, number: int) -> None:
+        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_, number)
         self._journal.add(ticket, claimed.service, hash_, number)
         self._new.append(claimed)
 

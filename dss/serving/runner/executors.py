@@ -11,9 +11,7 @@ from threading import Event
 from typing import Protocol
 
 from dss.errors import JobCancelled, ServiceError
-from dss.serving.gpus import environment
 from dss.serving.messages import Declared, ImportFailed, Order, ProcessExited, Ready, WorkerEvent
-from dss.serving.runner.gpu_pool import GpuPool
 from dss.serving.runner.supervisor import Supervisor
 from dss.serving.settings import Limits
 from snapws import leftovers
@@ -42,16 +40,11 @@ class Worker(Protocol):
 class Executor(Protocol):
     """What gives workers."""
 
-    @property
-    def gpus(self) -> GpuPool | None:
-        """Return the GPUs that the runner gives to its workers; None where a scheduler does."""
-
-    def start(self, heard: Callable[[WorkerEvent], None], gpus: tuple[str, ...] = ()) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
         """Start a worker.
 
         Args:
             heard: Is called, from any thread, with what it says, as `dss.serving.messages` has it.
-            gpus: The GPUs that it has to itself. They are given back when it has ended.
         """
 
     def close(self) -> None:
@@ -65,32 +58,16 @@ class LocalExecutor:
         file: The service's file.
         workdir: The work folder.
         limits: What each job may use.
-        gpus: The GPUs for jobs that need some; by default those that are there.
     """
 
-    def __init__(
-        self, file: Path, workdir: Path, limits: Limits, gpus: GpuPool | None = None
-    ) -> None:
+    def __init__(self, file: Path, workdir: Path, limits: Limits) -> None:
         self._file = file
         self._workdir = workdir
         self._limits = limits
-        self.gpus: GpuPool = gpus or GpuPool()
 
-    def start(self, heard: Callable[[WorkerEvent], None], gpus: tuple[str, ...] = ()) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
         """Start a process."""
-
-        def hear(said: WorkerEvent) -> None:
-            if isinstance(said, ProcessExited):  # and all that it has started
-                self.gpus.give_back(gpus)
-            heard(said)
-
-        try:
-            return Supervisor(
-                self._file, self._workdir, self._limits, hear, variables=environment(gpus)
-            )
-        except OSError:
-            self.gpus.give_back(gpus)
-            raise
+        return Supervisor(self._file, self._workdir, self._limits, heard)
 
     def close(self) -> None:
         """Do nothing: its processes end with their line to this one."""

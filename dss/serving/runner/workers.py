@@ -36,7 +36,6 @@ class Slot:
         worker: Sends it messages.
         since: When it began to wait for an order; before it is ready, when it was started.
         ticket: What it works on, None while it has no order.
-        gpus: How many GPUs it has to itself.
         ready: Whether it can take an order.
         slow: Whether it was remarked that it is not ready.
         leaves: Whether it was told to end, because there was none.
@@ -47,7 +46,6 @@ class Slot:
     worker: Worker = field(init=False)
     since: float
     ticket: int | None = None
-    gpus: int = 0
     ready: bool = False
     slow: bool = False
     leaves: bool = False
@@ -116,31 +114,19 @@ class WorkerPool:
 
     # ---------------------------------------------------------------- their workers
 
-    def start(self, number: int, gpus: int = 0) -> bool:
-        """Start workers, if it is time to: after one that failed to start, the pauses grow.
-
-        Args:
-            number: How many.
-            gpus: How many GPUs each of them takes.
-
-        Returns:
-            Whether there were free GPUs for all of them.
-        """
+    def start(self, number: int) -> None:
+        """Start workers, if it is time to: after one that failed to start, the pauses grow."""
         for _ in range(number):
             if time.monotonic() < self._start_at:
-                return True
-            taken = self._executor.gpus.take(gpus) if self._executor.gpus else ()
-            if taken is None:
-                return False
-            slot = Slot(time.monotonic(), gpus=gpus)
+                return
+            slot = Slot(time.monotonic())
             try:
-                slot.worker = self._executor.start(self._listener(slot), taken)
+                slot.worker = self._executor.start(self._listener(slot))
             except (DssError, OSError) as error:
                 _log.error("no worker can be started: %s", error)
                 self._pause()
-                return True
+                return
             self._slots.append(slot)
-        return True
 
     def replace_outdated(self) -> None:
         """Abandon the workers without a ticket if the service's file has changed since."""

@@ -35,7 +35,7 @@ from dss.errors import (
 )
 from dss.provider import Provider
 from dss.records import ServiceTag, TicketStatus
-from dss.serving import failure, gpus
+from dss.serving import failure
 from dss.serving.description import missing
 from dss.serving.job import Attached, Job, from_elsewhere
 from dss.serving.journal import Outcome, Step
@@ -228,8 +228,7 @@ class TicketRun:
         self._channel.on_cancel = job.cancel
         self._reach(Reached(Step.PROCESSING))
         try:
-            with gpus.memory_told(job.log):
-                result = self._service(job)
+            result = self._service(job)
         except BaseException as error:
             if job.cancelled:
                 raise JobCancelled(str(error)) from error

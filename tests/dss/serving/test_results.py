@@ -64,7 +64,7 @@ WARNED = {
     "nothing": ("pass", ["the service added nothing: its result is the workspace as it came"]),
     "empty": (
         'ws.add_segmentation(image("s.nii", (9, 8, 7)))',
-        ["layer 002: the segmentation is empty"],
+        ["layer 002: it is empty: no voxel has a label"],
     ),
     "labels without description": (
         'ws.add_segmentation(image("s.nii", (9, 8, 7), 5))',
@@ -75,7 +75,7 @@ WARNED = {
         [
             "layer 002: its voxels hold 0.5, labels are whole numbers from 0 to 65535: ITK-SNAP "
             "casts them to such",
-            "layer 002: the segmentation is empty",
+            "layer 002: it is empty: no voxel has a label",
         ],
     ),
     "elsewhere": (
@@ -148,7 +148,7 @@ def test_a_runner_warns_in_the_tickets_log(lab: Lab) -> None:
     lab.run("--once")
     assert lab.status(ticket) is TicketStatus.SUCCESS
     (line,) = lab.lines(ticket, "warning")
-    assert line.message.endswith("the segmentation is empty")
+    assert line.message.endswith("it is empty: no voxel has a label")
 
 
 def test_the_example_keeps_labels_beyond_int16(tmp_path: Path) -> None:
