@@ -297,14 +297,14 @@ def _bad_labels(
 ) -> Iterator[Problem]:
     labels = [value for value in values if 0 <= value <= MAX_INDEX and value == int(value)]
     others = sorted(set(values) - set(labels))
-    if set(values) <= {0}:
-        yield Problem("labels", where, "it is empty: no voxel has a label", "remark")
     if others:
         message = (
             f"its voxels hold {_some(others)}, labels are whole numbers from 0 to {MAX_INDEX}: "
             "ITK-SNAP casts them to such"
         )
         yield Problem("labels", where, message)
+    if not any(value >= 1 for value in values):
+        yield Problem("labels", where, "it is empty: no voxel has a label", "remark")
     if described is not None:
         unknown = sorted(label for label in {*labels} if label and label not in described)
         if unknown:
