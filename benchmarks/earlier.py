@@ -68,25 +68,35 @@ def prepare(folder: Path) -> None:
         workspace.save(folder / f"{name}.itksnap")
 
 
-def measure(python: str, words: list[str], *, is_here: bool) -> Figures:
-    """Run a command with an interpreter."""
+def measure(command: list[str], *, is_here: bool) -> Figures:
+    """Run a process, and return its figures, with those of the processes that it ran.
+
+    Args:
+        command: The program and its words.
+        is_here: Whether Python imports this checkout.
+    """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     if is_here:
         environment["PYTHONPATH"] = str(CHECKOUT)
     start = time.perf_counter()
     process = subprocess.Popen(
-        [python, "-c", COMMAND, *words],
+        command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
-        cwd=Path(python).anchor,  # and no other checkout is imported from where this one stands
+        cwd=Path(sys.executable).anchor,  # no other checkout is imported from the current folder
     )
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     if status:
-        sys.exit(f"{python}: {' '.join(words)} failed")
+        sys.exit(f"a process failed: {' '.join(command)[:500]}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Figures(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * unit / 1e6)
+
+
+def middle(runs: list[Figures]) -> Figures:
+    """Return the medians of several runs."""
+    return Figures(*(statistics.median(column) for column in zip(*runs, strict=True)))
 
 
 def compare(folder: Path, case: str, earlier: str, runs: int) -> str:
@@ -97,18 +107,13 @@ def compare(folder: Path, case: str, earlier: str, runs: int) -> str:
         for python in list(figures)[:: -1 if number % 2 else 1]:
             place = folder / "target"
             place.mkdir()
-            command = [
-                word.replace("{}", str(folder / f"{name}.itksnap")).replace(
-                    "OUT", str(place / "out")
-                )
-                for word in words.split()
-            ]
-            figures[python].append(measure(python, command, is_here=python == sys.executable))
+            given = {"{}": str(folder / f"{name}.itksnap"), "OUT": str(place / "out")}
+            for mark, path in given.items():
+                words = words.replace(mark, path)
+            command = [python, "-c", COMMAND, *words.split()]
+            figures[python].append(measure(command, is_here=python == sys.executable))
             shutil.rmtree(place)
-    old, new = (
-        Figures(*(statistics.median(column) for column in zip(*each, strict=True)))
-        for each in figures.values()
-    )
+    old, new = map(middle, figures.values())
     cells = [f"{old.wall:.2f}", f"{new.wall:.2f}", f"{new.wall / old.wall:.2f}"]
     cells += [f"{new.cpu / old.cpu:.2f}", f"{old.peak:.0f}", f"{new.peak:.0f}"]
     return f"| {case} | {' | '.join(cells)} |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,16 +69,15 @@ def volumes(workspace: Workspace) -> list[LabelVolume]:
         header = layer.header()
         if why := segmentations.misfit(header, main):
             raise InvalidValue(f"{header.path}: {why}: resample it to the main image")
-        counted = label_volumes(header, main)
-        means = _means(header, main, len(counted.voxels))
-        for point, (counts, mean) in enumerate(zip(counted.voxels, means, strict=True), 1):
+        volume = _voxel_volume(main)
+        for point, labels_there in enumerate(_time_points(header, main), 1):
             found += [
                 LabelVolume(
-                    *(layer.number, point, label, names.get(label, ""), count),
-                    volume_mm3=count * counted.voxel_volume,
-                    mean=mean.get(label),
+                    *(layer.number, point, label, names.get(label, ""), sums.voxels),
+                    volume_mm3=sums.voxels * volume,
+                    mean=sums.mean,
                 )
-                for label, count in counts.items()
+                for label, sums in labels_there.items()
                 if label
             ]
     return found
@@ -118,54 +117,78 @@ def label_volumes(header: ImageHeader, main: ImageHeader | None = None) -> Label
         raise ImageUnsupported(
             f"{header.path}: it has not one real number a voxel, as a segmentation has"
         )
-    found: list[dict[int, int]] = []
-    counts: Counter[int] = Counter()
-    for values, is_last in _blocks(header):
-        counts.update(_counted(_labels(values, header)))
+    found = [
+        {label: sums.voxels for label, sums in labels_there.items()}
+        for labels_there in _time_points(header)
+    ]
+    return LabelVolumes(tuple(found), _voxel_volume(header if main is None else main))
+
+
+@dataclass
+class _Sums:
+    """What is known of a label's voxels so far; `meant` of them are finite in the main image."""
+
+    voxels: int = 0
+    meant: int = 0
+    total: float = 0.0
+
+    @property
+    def mean(self) -> float | None:
+        mean = self.total / self.meant if self.meant else np.nan
+        return mean if np.isfinite(mean) else None
+
+
+def _voxel_volume(header: ImageHeader) -> float:
+    return float(abs(np.linalg.det(geometry.affine(header)[:3, :3])))
+
+
+def _time_points(
+    header: ImageHeader, main: ImageHeader | None = None
+) -> Iterator[dict[int, _Sums]]:
+    """Yield the labels of each time point, in order, each image read once.
+
+    Args:
+        header: The segmentation.
+        main: The main image, for means; no means are known if it has several components.
+    """
+    blocks: Iterator[tuple[tuple[npt.NDArray[Any], bool], npt.NDArray[Any] | None]]
+    if main and _is_scalar(main):
+        # Both are read to their ends, where a checksum may be wrong.
+        blocks = zip(_blocks(header), (values for values, _ in _blocks(main)), strict=True)
+    else:
+        blocks = ((block, None) for block in _blocks(header))
+    found: dict[int, _Sums] = defaultdict(_Sums)
+    for (stored, is_last), beside in blocks:
+        is_label, values = _as_labels(stored, header)
+        for label, (voxels, _) in _by_label(values).items():
+            found[label].voxels += voxels
+        if main and beside is not None:
+            numbers = scaled(beside, main).astype(np.float64)
+            numbers = numbers if is_label is None else numbers[is_label]
+            is_finite = np.isfinite(numbers)
+            for label, (voxels, total) in _by_label(values[is_finite], numbers[is_finite]).items():
+                found[label].meant += voxels
+                found[label].total += total
         if is_last:
-            found.append(dict(sorted(counts.items())))
-            counts = Counter()
-    axes = geometry.affine(header if main is None else main)[:3, :3]
-    return LabelVolumes(tuple(found), float(abs(np.linalg.det(axes))))
+            yield dict(sorted(found.items()))
+            found.clear()
 
 
-def _counted(found: npt.NDArray[np.intp]) -> dict[int, int]:
-    """Return how often each label is there."""
-    if len(found) > MAX_INDEX:
-        each = np.bincount(found)
-        present = np.flatnonzero(each)
-        counts = each[present]
+def _by_label(
+    values: npt.NDArray[np.intp], weights: npt.NDArray[np.float64] | None = None
+) -> dict[int, tuple[int, float]]:
+    """Return how often each label is there, and the sum of its weights."""
+    if len(values) > MAX_INDEX:
+        labels_there, index = None, values
     else:  # of a million time points, each may have one voxel
-        present, counts = np.unique(found, return_counts=True)
-    return dict(zip(present.tolist(), counts.tolist(), strict=True))
-
-
-def _means(header: ImageHeader, main: ImageHeader, points: int) -> list[dict[int, float]]:
-    """Return of each time point the mean of the main image under each label."""
-    if not _is_scalar(main):
-        return [{} for _ in range(points)]
-    found: list[dict[int, float]] = []
-    sums: dict[int, tuple[int, float]] = {}
-    for (here, is_last), (there, _) in zip(_blocks(header), _blocks(main), strict=True):
-        numbers = scaled(there, main).astype(np.float64)
-        is_meant = np.isfinite(numbers)
-        is_label, values = _as_labels(here, header)
-        if is_label is not None:
-            is_meant &= is_label
-            values = values[is_meant[is_label]]
-        else:
-            values = values[is_meant]
-        present, inverse = np.unique(values, return_inverse=True)
-        counts = np.bincount(inverse, minlength=len(present)).tolist()
-        weights = np.bincount(inverse, numbers[is_meant], len(present)).tolist()
-        for label, count, weight in zip(present.tolist(), counts, weights, strict=True):
-            before = sums.get(label, (0, 0.0))
-            sums[label] = before[0] + count, before[1] + weight
-        if is_last:
-            means = {label: weight / count for label, (count, weight) in sums.items()}
-            found.append({label: mean for label, mean in means.items() if np.isfinite(mean)})
-            sums = {}
-    return found
+        labels_there, index = np.unique(values, return_inverse=True)
+    counts = np.bincount(index)
+    present = np.flatnonzero(counts)
+    sums = np.bincount(index, weights)[present] if weights is not None else np.zeros(len(present))
+    counted = zip(counts[present].tolist(), sums.tolist(), strict=True)
+    return dict(
+        zip((present if labels_there is None else labels_there).tolist(), counted, strict=True)
+    )
 
 
 def _is_scalar(header: ImageHeader) -> bool:
@@ -189,11 +212,6 @@ def _blocks(header: ImageHeader) -> Iterator[tuple[npt.NDArray[Any], bool]]:
             missing -= len(here)
             yield here, not missing
             missing = missing or size
-
-
-def _labels(values: npt.NDArray[Any], header: ImageHeader) -> npt.NDArray[np.intp]:
-    """Return those of an image's stored values that are labels."""
-    return _as_labels(values, header)[1]
 
 
 def _as_labels(
