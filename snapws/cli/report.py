@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from snapws import cohort
 from snapws.cli import render
-from snapws.cli.many import WorkspaceFiles
+from snapws.cli.many import WorkspaceFiles, summary
 from snapws.targets import is_stream
 from snapws.workspace import Workspace
 
@@ -70,9 +71,23 @@ def report(
 
 def _report_many(workspaces: list[Path], target: Path, pages: Path | None) -> None:
     from snapws.report import write_cohort_report
+    from snapws.report.cohort_page import Case
 
-    cases = write_cohort_report(workspaces, target, pages)
+    numbers = count(1)
+    bad = failed = 0
+
+    def show(case: Case) -> None:
+        nonlocal bad, failed
+        if not case.is_readable:
+            failed += 1
+            render.error(case.problems[0].message)
+        elif any(one.is_error for one in case.problems):
+            bad += 1
+        render.passing(f"{next(numbers)} of {len(workspaces)} workspaces")
+
+    write_cohort_report(workspaces, target, pages, on_case=show)
     render.note(f"saved {target}")
-    bad = sum(any(one.is_error for one in case.problems) for case in cases)
-    if bad:
-        render.note(f"{len(cases)} workspaces, errors in {bad}", always=True)
+    if failed:
+        summary(len(workspaces), bad=bad, failed=failed)
+    elif bad:
+        render.note(f"{len(workspaces)} workspaces, errors in {bad}", always=True)

@@ -6,7 +6,7 @@ script are files beside these modules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -39,7 +39,11 @@ def write_report(workspace: Workspace, target: str | Path) -> None:
 
 
 def write_cohort_report(
-    workspaces: Sequence[Path], target: str | Path, pages: str | Path | None = None
+    workspaces: Sequence[Path],
+    target: str | Path,
+    pages: str | Path | None = None,
+    *,
+    on_case: Callable[[Case], None] = lambda _: None,
 ) -> tuple[Case, ...]:
     """Write one page of HTML about many workspaces, and maybe a page of each.
 
@@ -49,6 +53,7 @@ def write_cohort_report(
         workspaces: Their files.
         target: The page, written as by `write_report`.
         pages: A folder for the page of each case, made if it does not exist, or None.
+        on_case: Called with each case, in the order of the workspaces, as soon as it is read.
 
     Returns:
         The cases, in the order of the workspaces.
@@ -68,7 +73,7 @@ def write_cohort_report(
 
     def work(path: Path) -> Case:
         case = read_case(path, names[path])
-        if path in files and all(one.where != "workspace" for one in case.problems):
+        if path in files and case.is_readable:
             save_page(report_page(Workspace.open(path)), files[path])
         return case
 
@@ -76,7 +81,9 @@ def write_cohort_report(
     for outcome in cohort.each(workspaces, work):
         if outcome.error:
             raise outcome.error
-        cases += outcome.values
+        for case in outcome.values:
+            cases.append(case)
+            on_case(case)
     addresses = {
         names[path]: relative(file, target) for path, file in files.items() if file.exists()
     }

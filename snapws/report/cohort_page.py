@@ -59,6 +59,11 @@ class Case:
     empty: tuple[int, ...] = ()
     sheet: str = ""
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the workspace itself can be read; its images may still be missing or corrupt."""
+        return all(one.where != "workspace" for one in self.problems)
+
 
 def read_case(path: Path, name: str) -> Case:
     """Check, measure and draw one workspace. Whatever cannot be read is a problem of the case.

@@ -60,9 +60,10 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*words: object, code: int = 0) -> str:
+def run(*words: object, code: int = 0, says: str = "") -> str:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == code, done.output
+    assert says in done.stderr
     return done.stdout
 
 
@@ -78,7 +79,7 @@ def test_check_names_the_four_cases_with_something_wrong(cohort):
 
 
 def test_the_page_has_the_four_cases_on_top_and_the_outlier_below_them(cohort, tmp_path):
-    run("report", cohort, "-o", tmp_path / "qc.html")
+    run("report", cohort, "-o", tmp_path / "qc.html", says="20 workspaces, errors in 3\n")
     page = html.fromstring((tmp_path / "qc.html").read_bytes())
     rows = page.xpath("//table[@class='cohort']/tbody/tr")
     names = [row.get("data-name") for row in rows]
@@ -98,7 +99,8 @@ def test_the_page_has_the_four_cases_on_top_and_the_outlier_below_them(cohort, t
 def test_a_case_that_cannot_be_read_is_a_row_on_top(cohort, tmp_path):
     broken = tmp_path / "broken.itksnap"
     broken.write_text("<registry>")
-    run("report", broken, cohort / "case01", "-o", tmp_path / "qc.html", "--pages", tmp_path / "p")
+    words = ["report", broken, cohort / "case01", "-o", tmp_path / "qc.html"]
+    run(*words, "--pages", tmp_path / "p", code=1, says="2 workspaces, 1 failed\n")
     page = html.fromstring((tmp_path / "qc.html").read_bytes())
     first, second = page.xpath("//table[@class='cohort']/tbody/tr")
     assert first.get("data-name") == "broken"
