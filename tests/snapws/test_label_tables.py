@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -65,6 +66,45 @@ def test_a_table_is_recognised_by_content_and_its_alpha_read_by_the_rule(name, t
         found = read(content)
         assert found.format == name
         assert list(found) == [Label(17, "Left-Hippo", (220, 216, 20), label)]
+
+
+WRITTEN = Path(__file__).parents[2] / "fixtures" / "label-tables"
+
+THREE = (
+    (1, "Lesion", (255, 0, 51)),
+    (17, "Left-Part", (220, 216, 20)),
+    (53, "Right-Part", (20, 100, 200)),
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "alphas"),
+    [("freesurfer.ctab", "freesurfer", (128, 255, 255)), ("fsleyes.lut", "fsleyes", (255,) * 3)],
+)
+def test_tables_that_freesurfer_and_fsleyes_wrote_are_read(file, name, alphas):
+    found = Labels.read(WRITTEN / file)
+    assert found.format == name
+    assert [(one.index, one.name, one.color, one.alpha) for one in found] == [
+        (*label, alpha) for label, alpha in zip(THREE, alphas, strict=True)
+    ]
+
+
+def test_the_table_in_an_image_that_totalsegmentator_wrote_is_read():
+    image = WRITTEN / "totalsegmentator.nii.gz"
+    found = Labels.read(image)
+    assert found.format == "totalsegmentator"
+    assert [(one.index, one.name) for one in found] == [label[:2] for label in THREE]
+    assert read_header(image).shape == (4, 3, 2)
+
+
+def test_datasets_that_nnunet_described_are_read():
+    found = Labels.read(WRITTEN / "nnunet.json")
+    assert found.format == "nnunet"
+    numbered = list(enumerate([name for _, name, _ in THREE], 1))
+    assert [(one.index, one.name) for one in found] == numbered
+    regions = Labels.read(WRITTEN / "nnunet-regions.json")
+    assert [(one.index, one.name) for one in regions] == [(1, "whole"), (2, "core")]
+    assert "regions, which overlap" in regions.notes[0]
 
 
 def test_a_table_of_slicer_may_have_fractions_and_any_opacity():
