@@ -194,6 +194,8 @@ def page(
 
 
 def _clean(text: str) -> str:
+    if text.isprintable():
+        return text  # a picture's address has a hundred thousand characters
     return "".join(
         sign
         if sign.isprintable() or sign in _KEPT or unicodedata.category(sign) == "Zs"
