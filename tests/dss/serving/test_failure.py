@@ -118,5 +118,5 @@ def test_much_output_begins_with_no_half_path(
 
 
 def test_command_failed() -> None:
-    error = CommandFailed("greedy failed, exit code 1: no word", output=Path("x"))
-    assert failure.told(error) == "greedy failed, exit code 1: no word"
+    error = CommandFailed("greedy failed, exit code 1: no output", output=Path("x"))
+    assert failure.told(error) == "greedy failed, exit code 1: no output"

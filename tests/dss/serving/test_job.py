@@ -161,10 +161,10 @@ def test_makes(job: Job, notes: Notes) -> None:
     made = python(job, "open('a.mat', 'w').write('1')", makes="a.mat")
     assert made == job.workdir / "a.mat"
     # What an earlier command has made does not count.
-    with pytest.raises(CommandFailed, match="did not make a.mat: no word"):
+    with pytest.raises(CommandFailed, match="did not write a.mat: no output"):
         python(job, "pass", makes="a.mat")
     assert notes.files == []  # it printed nothing that could be attached
-    with pytest.raises(CommandFailed, match="did not make a.mat: I cannot"):
+    with pytest.raises(CommandFailed, match="did not write a.mat: I cannot"):
         python(job, "print('I cannot')", makes="a.mat")
     assert [one.mime_type for one in notes.files] == ["text/plain"]
 
@@ -229,7 +229,7 @@ def test_cancelled_with_its_children(job: Job) -> None:
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    with pytest.raises(JobCancelled, match="the work on ticket 7 is to end"):
+    with pytest.raises(JobCancelled, match="the work on ticket 7 was cancelled"):
         job.run(sys.executable, "-c", FAMILY, "stay")
     thread.join()
     until(lambda: is_gone(children[0]))

@@ -110,7 +110,7 @@ def test_what_a_service_adds_as_an_array_is_in_its_work_folder_and_its_result(
         (
             'a = service(name="A")(print)\nb = service(name="B")(print)\n',
             ServiceError,
-            "declares A, B: say which",
+            "declares A, B: choose one",
         ),
     ],
 )
@@ -160,7 +160,7 @@ def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
     run(file, given, tmp_path / "out", name="A", tell=lines.append)  # in place of the first trial
     assert lines == ["b", nothing, "a", nothing]
     (tmp_path / "out" / "mine.txt").touch()
-    with pytest.raises(ServiceError, match=r"has mine.txt in it"):
+    with pytest.raises(ServiceError, match=r"contains mine.txt"):
         run(file, given, tmp_path / "out", name="B", tell=lines.append)
     assert (tmp_path / "out" / "result" / "workspace.itksnap").is_file()
 
@@ -203,7 +203,7 @@ def test_a_temporary_folder_is_made_for_what_a_function_makes(
         run(refused, given, None, tell=lambda _: None)
     assert list(temporary.iterdir()) == []
     text = '@service(name="A")\ndef a(job):\n    pathlib.Path("half").touch()\n    1 / 0\n'
-    with pytest.raises(ServiceError, match=r"what it made is in .*dss-service-") as raised:
+    with pytest.raises(ServiceError, match=r"its files are in .*dss-service-") as raised:
         run(service(tmp_path, HEADER + text), given, None, tell=lambda _: None)
     (left,) = temporary.iterdir()
     assert str(raised.value).endswith(str(left.resolve()))
