@@ -97,7 +97,7 @@ class Job:
 
     @property
     def cancelled(self) -> bool:
-        """Whether to end: the ticket was deleted, its time is over, or the runner stops."""
+        """Return whether to end: the ticket was deleted, its time is over, or the runner stops."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:

@@ -160,7 +160,7 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
         middleware = Middleware(tmp_path, port=other.getsockname()[1])
         with pytest.raises(
             MiddlewareFailed,
-            match=r"port \d+ cannot be used: [^(]*; give another one \(--port\), or 0 ",
+            match=r"port \d+ cannot be used: [^(]*; choose another one \(--port\), or 0 ",
         ):
             middleware.start()
     assert middleware.pid is None
