@@ -86,7 +86,7 @@ def test_a_claim_needs_a_known_service_and_an_unambiguous_provider(
     worker.fails("provider claim --provider otherlab", "you provide no service for otherlab")
     worker.fails("provider claim No", f"no service is named 'No'; services: {NAME}")
     admin.add_user("otherlab", WORKER)
-    worker.fails("provider claim", "say as which --provider: lab, otherlab")
+    worker.fails("provider claim", "choose a --provider: lab, otherlab")
     assert worker(f"provider claim {NAME} --provider otherlab").stdout == f"{ticket}\n"
     admin.delete_provider("otherlab")
 
