@@ -1,11 +1,11 @@
-"""What stands before a local middleware's pages: it logs a browser in where no Google login is.
+"""The login for browsers at a local middleware, as a wrapper of the server's WSGI application.
 
-The server's pages need a login by Google, which a middleware on one's own machine does not have.
-The address that was printed carries a key, which logs one browser in as one user; a page without a
-login asks for that key, or for a token. Requests that name another machine, as a page of a
-stranger's site can make a browser send them, are refused.
+The server's pages need a Google login, which a middleware on one's own machine does not have. The
+URL that `dss middleware` prints contains a key, which logs one browser in as one user. A page
+without a login asks for this key or for a token. A foreign web site can make a browser send
+requests to this machine; requests that name another host are therefore refused.
 
-It runs in the process of the server, around its WSGI application.
+The wrapper runs in the process of the server.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ input, button {{ font: inherit; padding: .4em; margin: .3em 0; width: 100%;
 </body></html>
 """
 _TOLD = (
-    "This middleware runs on one machine, without Google. The address that <code>dss middleware"
-    "</code> printed logs a browser in, once; a token that it printed does, too."
+    "This middleware runs on one machine, without Google. <code>dss middleware</code> has "
+    "printed a URL that logs one browser in, and tokens. Each key or token is for one login."
 )
-_WRONG = "That is not a key or a token that can still be used: each is for one login."
+_WRONG = "That is not a valid key or token, or it was used before: each is for one login."
 
 
 class Answer(NamedTuple):
-    """What the server answered to a request of our own."""
+    """The server's answer to a request of this wrapper."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -61,14 +61,14 @@ class Answer(NamedTuple):
 
 
 class Front:
-    """The server's application, behind a login for browsers.
+    """The server's application behind a login for browsers.
 
     Args:
         app: The server's application.
-        database: Its database.
+        database: The server's database.
         user: E-mail address of the user as whom the key logs in.
-        key: The key; it is for one login.
-        is_trusting: Whether a browser without a login is logged in as that user, without a key.
+        key: The key for one login.
+        is_trusting: Whether every browser is logged in as this user, without a key.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class Front:
         self._lock = Lock()
 
     def __call__(self, environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
-        """Answer a request: by the server, or by a page that asks for the key."""
+        """Return the server's answer to a request, or a page that asks for the key."""
         path, method = environ.get("PATH_INFO", "/"), environ.get("REQUEST_METHOD", "GET")
         grants = self._is_trusting or path in (*_PAGES, _LOGIN)
         if not _is_from_here(environ, is_for_browsers=grants):
-            return _text(start, "403 Forbidden", "this server is for its own machine alone\n")
+            return _text(start, "403 Forbidden", "this server is for its own machine only\n")
         if path == _LOGIN and method == "POST":
             return self._log_in(environ, start)
         if path == "/api/token" and self._is_trusting and method == "GET":
@@ -121,7 +121,7 @@ class Front:
         return _moved(start, to, cookie) if cookie else _asked(start, to, _WRONG)
 
     def _by_key(self, given: str, environ: Mapping[str, Any]) -> str | None:
-        """Return the cookie of a login by the key, which then is used up; None if it is not it."""
+        """Return the cookie of a login by the key, and use the key up; None if the key is wrong."""
         with self._lock:
             if self._key is None or not secrets.compare_digest(given.encode(), self._key.encode()):
                 return None
@@ -131,7 +131,7 @@ class Front:
             return cookie
 
     def _lend(self, environ: Mapping[str, Any]) -> str | None:
-        """Return the cookie of a login by the user's token, which stays good for another one."""
+        """Return the cookie of a login by the user's token; the token stays valid."""
         token = self._token()
         try:
             return self._log_in_by(token, environ)
@@ -140,7 +140,7 @@ class Front:
                 database.execute("update users set passwd=? where email=?", (token, self._user))
 
     def _token(self) -> str:
-        """Return the token that the user can log in with next."""
+        """Return the user's token for the next login."""
         with closing(sqlite3.connect(self._database, timeout=30)) as database:
             found = database.execute("select passwd from users where email=?", (self._user,))
             row = found.fetchone()
@@ -159,7 +159,7 @@ class Front:
         if not answer.status.startswith("200"):
             return None
         cookies = [value for name, value in answer.headers if name.lower() == "set-cookie"]
-        # No page of another site has it sent along.
+        # Browsers do not send this cookie with requests from pages of other sites.
         return f"{cookies[0]}; SameSite=Strict" if cookies else None
 
     def _is_logged_in(self, environ: Mapping[str, Any]) -> bool:
@@ -171,7 +171,7 @@ class Front:
         return self._answer("/api/services", environ).status.startswith("200")
 
     def _answer(self, path: str, environ: Mapping[str, Any]) -> Answer:
-        """Ask the server itself."""
+        """Send a request to the server's application and return the answer."""
         found: list[Any] = ["500", []]
 
         def start(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -189,10 +189,11 @@ class Front:
 
 
 def _is_from_here(environ: Mapping[str, Any], *, is_for_browsers: bool) -> bool:
-    """Return whether a request was not made by a page of another machine.
+    """Return whether a request comes from this machine, not from a page of another site.
 
-    What is for browsers has to name this machine, too: a name that a stranger owns can lead here.
-    For all else such a page has no login.
+    Requests for pages must also name this machine as their host: the owner of a foreign host name
+    can let this name point to the loopback address. Other requests need a login, which a page of
+    another site does not have.
     """
     named = [f"//{environ.get('HTTP_HOST', '')}"] if is_for_browsers else []
     if environ.get("HTTP_ORIGIN"):
@@ -208,7 +209,7 @@ def _without_cookie(environ: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _moved(start: _Start, to: str, cookie: str) -> list[bytes]:
-    """Lead on to a page, so that the key does not stay in the address."""
+    """Redirect to a page, so that the key does not stay in the URL."""
     start(
         "303 See Other",
         [

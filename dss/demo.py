@@ -1,7 +1,7 @@
-"""The demonstration: a ticket goes all the way, on real brain images and the real middleware.
+"""The demonstration: one ticket from its submission to its result, with the real middleware.
 
-A user submits a workspace; a runner claims it, has an example service do its work, and delivers
-the result; the user fetches it, and it is held against what is known.
+A user submits a workspace with real brain images. A runner claims the ticket, runs an example
+service and delivers the result. The user fetches the result, which is compared with the truth.
 """
 
 from __future__ import annotations
@@ -34,22 +34,25 @@ PROVIDER_USER = "provider@localhost"
 PROVIDER = "testlab"
 
 REQUIRED_OVERLAP = 0.85
-"""The overlap (Dice, 0 to 1) with the truth that each carried label has to reach."""
+"""Minimum overlap (Dice, 0 to 1) of each propagated label with the truth."""
 
 _WAIT = 300.0
 _LOOK = 0.5
-_HEIGHT, _MARGIN = 180.0, 10.0  # mm, of what the neck cut keeps, and above the head
+_HEIGHT, _MARGIN = (
+    180.0,
+    10.0,
+)  # mm: the height that is kept, and its part above the head
 
 
 @dataclass(frozen=True)
 class Example:
-    """An example service, a workspace for it, and what its result has to show.
+    """An example service, a workspace for it, and a check of its result.
 
     Attributes:
-        folder: The folder of its file, `service.py`, and its description.
-        check: Raises what it lacks on this machine.
-        make_workspace: Makes the user's workspace, not saved yet.
-        judge: Says in lines what a result shows; raises `DemoFailed` where that is wrong.
+        folder: The folder of `service.py` and its description.
+        check: Raises `DemoFailed` if the service lacks a program or package on this machine.
+        make_workspace: Returns the user's workspace, not saved yet.
+        judge: Returns findings about a result, in lines; raises `DemoFailed` if it is wrong.
     """
 
     folder: Path
@@ -60,12 +63,12 @@ class Example:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration gave.
+    """The result of the demonstration.
 
     Attributes:
         workspace: The result as the user fetched it.
-        findings: What it shows, in lines.
-        seconds: How long all of it took.
+        findings: Findings about the result, in lines.
+        seconds: Duration of the demonstration.
     """
 
     workspace: Path
@@ -77,14 +80,14 @@ def run(folder: Path, tell: Callable[[str], None], service: str = "registration"
     """Run the demonstration.
 
     Args:
-        folder: Where all files go; made if need be.
-        tell: Is called with a line for each step.
+        folder: The folder for all files, created if it does not exist.
+        tell: Called with a line for each step.
         service: Name of one of `EXAMPLES`.
 
     Raises:
         MiddlewareFailed: The middleware is not installed or did not start.
-        DemoFailed: The service lacks something on this machine, the ticket failed, or its result
-            is not what it should be.
+        DemoFailed: The service lacks a program or package on this machine, the ticket failed, or
+            its result is wrong.
     """
     begin = time.monotonic()
     folder = folder.resolve()
@@ -117,7 +120,7 @@ def images() -> Path:
 
 
 def make_workspace(folder: Path, service: str = "registration") -> Workspace:
-    """Make the workspace that a user submits to an example service, `study.itksnap`."""
+    """Write `study.itksnap`, the workspace that a user submits to an example service."""
     workspace = EXAMPLES[service].make_workspace()
     folder.mkdir(parents=True, exist_ok=True)
     workspace.save(folder / "study.itksnap")
@@ -128,19 +131,19 @@ def make_workspace(folder: Path, service: str = "registration") -> Workspace:
 def serving(
     middleware: Middleware, service: str, folder: Path, max_tickets: int | None = None
 ) -> Iterator[str]:
-    """Offer an example service, and have a runner in this process serve it.
+    """Offer an example service, and serve it with a runner in this process.
 
     Args:
         middleware: A middleware that runs.
         service: Name of one of `EXAMPLES`.
         folder: The runner's work folder.
-        max_tickets: How many tickets are served; by default all until the end of the block.
+        max_tickets: Number of tickets to serve; by default all until the block ends.
 
     Yields:
         The hash of the service.
 
     Raises:
-        DemoFailed: The service lacks something on this machine.
+        DemoFailed: The service lacks a program or package on this machine.
         DssError: The runner failed.
     """
     example = EXAMPLES[service]
@@ -185,7 +188,7 @@ def _check_registration() -> None:
 
 
 def _make_registration() -> Workspace:
-    """Make three layers tagged for the service, and the label table."""
+    """Return a workspace of three layers with the tags of the service, and the label table."""
     brain = images()
     workspace = Workspace()
     workspace.add_anatomical(brain / "target.nii.gz", nickname="Template", tags={"Target"})
@@ -199,7 +202,7 @@ def _make_registration() -> Workspace:
 
 
 def _judge_registration(result: Workspace) -> list[str]:
-    """Compute the overlap (Dice) of each carried label with the truth."""
+    """Return the overlap (Dice) of each propagated label with the truth."""
     found = _voxels(result.layer(tag="Result").path)
     truth = _voxels(images() / "target_labels.nii.gz")
     findings = []
@@ -219,7 +222,7 @@ def _make_neck_cut() -> Workspace:
 
 
 def _judge_neck_cut(result: Workspace) -> list[str]:
-    """Measure what was kept, and how much of it is above the head (here: the brain)."""
+    """Return the height that was kept, and its part above the head (here: the brain)."""
     import numpy as np
 
     whole, trimmed = result.main.path, result.layer(tag="Trimmed").path
@@ -248,7 +251,7 @@ EXAMPLES = {
         _judge_neck_cut,
     ),
 }
-"""The example services, by the name that the demonstration knows them by."""
+"""The example services by their names in the demonstration."""
 
 
 def _voxels(path: Path) -> npt.NDArray[np.generic]:
@@ -259,7 +262,7 @@ def _voxels(path: Path) -> npt.NDArray[np.generic]:
 
 
 def _extent(path: Path) -> tuple[float, float]:
-    """Return where an image of the template begins and ends, in mm, from inferior to superior."""
+    """Return the lowest and highest z of an image of the template, in mm (RAS)."""
     from snapws.geometry import affine
     from snapws.images.reading import read_header
 

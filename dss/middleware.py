@@ -1,8 +1,8 @@
 """A middleware on this machine, for trials and tests: the real one, on the loopback address only.
 
-It runs as a child process in a folder of its own, which holds its database, its files and its log.
-It does not run in its test mode, in which everybody is an administrator and no state is checked:
-users are rows that are put into its database.
+The server runs as a child process, and keeps its database, files and log in a folder of its own.
+The test mode of the server is not used, since it makes everybody an administrator and checks no
+states. Instead, users are inserted into the database.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from snapws import leftovers
 
 HOST = "127.0.0.1"
 ADMINISTRATOR = "administrator@localhost"
-"""E-mail address of the administrator that every such middleware has."""
+"""E-mail address of the administrator of every local middleware."""
 
 _MAX_PORT = 65535
 _PORT_TRIES = 5
@@ -40,10 +40,10 @@ _START_LIMIT = 60.0
 _STOP_LIMIT = 10.0
 _GIT_LIMIT = 60.0
 
-# Its own command would listen on every address. The cookie gets no domain, since no client takes
-# one for another host. Standard input is a pipe that only the parent holds: it ends with the
-# parent, however that ends, and so does the child.
-# Its first line says what browsers need, so that the list of processes does not show it.
+# The server's own command would listen on every address. The cookie has no domain, since clients
+# refuse a cookie for another host. Standard input is a pipe from the parent. When the parent ends,
+# in whatever way, the pipe closes, and the child stops.
+# The pipe's first line holds the key for browsers, so that the list of processes does not show it.
 _CHILD = """
 import json, os, pathlib, sys, threading
 host, port, root = sys.argv[1:]
@@ -68,19 +68,19 @@ app.main_server()
 
 
 class _PortTaken(MiddlewareFailed):
-    """Another program listens on the port."""
+    """The port is in use by another program."""
 
 
 class Middleware:
-    """A middleware as a child process; it stops with the context, or with this process.
+    """A middleware as a child process; it stops when the context or this process ends.
 
     Args:
-        folder: Where it keeps its data, made if need be; by default a temporary folder that goes
-            with the context.
-        port: The port to listen on; 0 chooses a free one, which stays the same at a restart.
+        folder: The folder for its data, created if it does not exist; by default a temporary
+            folder, which is removed when the context ends.
+        port: The port to listen on; 0 chooses a free one, which stays the same after a restart.
         browser_user: E-mail address of the user as whom `browser_url` logs a browser in.
-        trusts_browsers: Whether whoever opens a page is that user, without a key: for a machine
-            that nobody else uses.
+        trusts_browsers: Whether every browser is logged in as this user, without a key; only for a
+            machine that nobody else uses.
     """
 
     def __init__(
@@ -103,22 +103,22 @@ class Middleware:
 
     @property
     def url(self) -> str:
-        """URL of the server, to be used after it started."""
+        """URL of the server, valid once it has started."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def browser_url(self) -> str:
-        """URL that logs one browser in, once; after each start it is another one."""
+        """URL that logs one browser in, once; each start makes a new URL."""
         return f"{self.url}/?key={self._key}"
 
     @property
     def log(self) -> Path:
-        """The file with what the server printed."""
+        """The file with the output of the server."""
         return self.folder / "middleware.log"
 
     @property
     def pid(self) -> int | None:
-        """Number of the child process, None where there is none."""
+        """Process id of the server; None if it does not run."""
         return self._child.pid if self._child else None
 
     def __enter__(self) -> Middleware:
@@ -139,13 +139,13 @@ class Middleware:
         self._temporary.close()
 
     def start(self) -> None:
-        """Starts the server and waits until it answers; one that runs already is left alone.
+        """Start the server and wait until it answers; do nothing if it runs already.
 
-        Started again, on the same folder and port, it has its tickets, users and logins as before.
+        After a restart on the same folder and port, its tickets, users and logins are as before.
 
         Raises:
-            MiddlewareFailed: It is not installed, or did not start; the message ends with what it
-                printed last.
+            MiddlewareFailed: The server is not installed, or did not start. The message ends with
+                the last lines of its output.
         """
         if self._child is not None:
             return
@@ -167,9 +167,9 @@ class Middleware:
         """Start the server on a port, and wait until it answers there.
 
         Raises:
-            MiddlewareFailed: It did not start.
+            MiddlewareFailed: The server did not start.
         """
-        # The server leaves a clone of each service that it is told of among its temporary files.
+        # The server leaves a clone of each added service among its temporary files.
         scratch = self._scratch.enter_context(leftovers.temporary("temporary-", self.folder))
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - our own words only
@@ -179,7 +179,7 @@ class Middleware:
                 stderr=output,
                 cwd=self.folder,
                 env={**_environment(), "TMPDIR": str(scratch)},
-                # An interrupt from the keyboard is for the parent, which then stops the child.
+                # Ctrl-C is for the parent, which then stops the child.
                 start_new_session=os.name == "posix",
             )
         self._key = secrets.token_hex(24)
@@ -202,7 +202,7 @@ class Middleware:
             note.write_text(str(self.folder), encoding="utf-8")
 
     def stop(self) -> None:
-        """Stops the server; its folder stays as it is."""
+        """Stop the server; its folder stays as it is."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -217,17 +217,17 @@ class Middleware:
         self._scratch.close()
 
     def wait(self) -> None:
-        """Waits until the server ends by itself.
+        """Wait until the server ends.
 
         Raises:
-            MiddlewareFailed: It ended, which it does not do unless something stopped it.
+            MiddlewareFailed: The server ended, so something else must have stopped it.
         """
         if self._child is not None:
             code = self._child.wait()
             raise MiddlewareFailed(f"the middleware ended with exit code {code}; see {self.log}")
 
     def restart(self) -> None:
-        """Stops the server and starts it again on the same folder and port."""
+        """Stop the server and start it again on the same folder and port."""
         self.stop()
         self.start()
 
@@ -238,15 +238,15 @@ class Middleware:
         admin: bool = False,
         tier: Literal["guest", "poweruser", "xnat"] = "guest",
     ) -> str:
-        """Adds a user, or changes one.
+        """Add a user, or change an existing one.
 
         Args:
-            email: Address of the user.
+            email: E-mail address of the user.
             admin: Whether the user is an administrator, for whom the server checks no states.
-            tier: How many tickets the user may have: 10, 60 or 100000.
+            tier: Maximum number of tickets of the user: 10, 60 or 100000.
 
         Returns:
-            A token to log in with, once.
+            A token for one login.
         """
         token = secrets.token_hex(24)
         with closing(self._database()) as database, database:
@@ -259,18 +259,18 @@ class Middleware:
         return token
 
     def login(self, email: str) -> Session:
-        """Logs in as a user, without a token.
+        """Log in as a user, without a token.
 
         Raises:
-            MiddlewareFailed: There is no such user.
+            MiddlewareFailed: The user does not exist.
         """
         return login(self.url, self.new_token(email))
 
     def new_token(self, email: str) -> str:
-        """Returns another token of a user, to log in with, once; what is logged in stays so.
+        """Return a new token of a user, for one login; existing logins stay valid.
 
         Raises:
-            MiddlewareFailed: There is no such user.
+            MiddlewareFailed: The user does not exist.
         """
         token = secrets.token_hex(24)
         with closing(self._database()) as database, database:
@@ -280,22 +280,23 @@ class Middleware:
         return token
 
     def publish(self, description: str | Path, provider: str) -> str:
-        """Makes a provider offer the service that a `service.json` describes.
+        """Make a provider offer the service that a `service.json` describes.
 
-        The file is committed to a git repository in the server's folder. The same description has
-        the same hash at any time; another one needs another version. `longdesc` and `url` are
-        filled in where they are missing: without them the server's page of services fails.
+        The file is committed to a new git repository in the server's folder. The same description
+        always has the same hash; a changed one needs a new version. Missing fields `longdesc` and
+        `url` are filled in, since the server's page of services fails without them.
 
         Args:
             description: A folder with a `service.json`.
-            provider: Name of the provider, added if need be.
+            provider: Name of the provider, added if it does not exist.
 
         Returns:
             Hash of the service.
 
         Raises:
-            MiddlewareFailed: No `service.json`, one without name, version or shortdesc, or no git.
-            Refused: The server has another service of that name and version.
+            MiddlewareFailed: `service.json` does not exist, or lacks name, version or shortdesc; or
+                git is not installed.
+            Refused: The server has another service with this name and version.
         """
         service = _read_service(Path(description) / "service.json")
         folder = self.folder / "services" / secrets.token_hex(8)
@@ -326,63 +327,67 @@ class Middleware:
             time.sleep(0.02)
         last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
         first = f"the middleware did not start on port {port}; {self.log} ends:"
-        # Between the look whether a port is free and its use, another program may have taken it.
+        # Another program may have taken the port since it was found to be free.
         failed = _PortTaken if _listens(port) else MiddlewareFailed
         raise failed("\n".join([first, *last]))
 
     def _answers(self, port: int) -> bool:
-        """Return whether this server answers on a port, and not another that took it first."""
+        """Return whether this server answers on a port, and not another program."""
         try:
             if not self._knows(ADMINISTRATOR):
                 self.add_user(ADMINISTRATOR, admin=True, tier="poweruser")
             token = self.new_token(ADMINISTRATOR)
         except sqlite3.OperationalError:
-            return False  # this server makes its tables before it listens
+            return False  # this server creates its tables before it listens
         try:
             login(f"http://{HOST}:{port}", token, retry_for=1.0).close()
         except NotLoggedIn:
-            return False  # it does not know the token
+            return False  # the token is unknown, so another middleware answers
         except DssError as error:
-            raise _PortTaken(f"port {port} is not its own: {error}") from error
+            raise _PortTaken(f"another program answers on port {port}: {error}") from error
         return True
 
 
 def running() -> dict[int, Path]:
-    """Returns the folders of the middlewares that this user runs on this machine, by port."""
+    """Return the folders of the middlewares that this user runs on this machine, by port."""
     note = _note(0)
     found = {}
     for one in note.parent.iterdir() if note is not None and note.parent.is_dir() else ():
         if one.name.isdecimal() and _listens(int(one.name)):
             found[int(one.name)] = Path(one.read_text(encoding="utf-8"))
         else:
-            one.unlink(missing_ok=True)  # of one that was killed
+            one.unlink(missing_ok=True)  # left by a middleware that was killed
     return found
 
 
 def _note(port: int) -> Path | None:
-    """Returns the file that says in which folder the middleware on a port keeps its data."""
+    """Return the file that holds the path of the folder of the middleware on a port."""
     state = leftovers.state_folder()
     return None if state is None else state / "middlewares" / str(port)
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what changes the server's address, mode, places, or git."""
+    """Return the environment without variables that change the server's settings or git's."""
     own = re.compile("PORT|SERVER_SOFTWARE|PHP_FCGI_CHILDREN|ALFABIS_.*|GIT_(?!SSL_).*")
     kept = {name: value for name, value in os.environ.items() if not own.fullmatch(name)}
-    # In whatever locale: users have names, and so have files.
+    # UTF-8 in every locale, for the names of users and files.
     return {**kept, "PYTHONUTF8": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def _usable(port: int) -> int:
-    """Makes sure that a port can be listened on; chooses one for 0."""
+    """Return a port after a check that it is free; choose one for 0.
+
+    Raises:
+        MiddlewareFailed: The port is in use, or this user may not listen on it.
+    """
     try:
         with socket.create_server((HOST, port)) as listener:
             usable: int = listener.getsockname()[1]
             return usable
     except OSError as error:
-        why = str(error.strerror).partition(" (")[0]  # what follows is the port once more
+        why = str(error.strerror).partition(" (")[0]  # the rest repeats the port
         raise MiddlewareFailed(
-            f"port {port} cannot be used: {why}; give another one (--port), or 0 for any free one"
+            f"port {port} cannot be used: {why}; choose another one (--port), or 0 for any free one"
         ) from error
 
 
@@ -406,7 +411,7 @@ def _read_service(file: Path) -> dict[str, object]:
 
 
 def _git(folder: Path, *words: str) -> None:
-    """Runs git without anybody's settings, as nobody in particular, at no particular time."""
+    """Run git without the user's settings, with a fixed author and date."""
     git = shutil.which("git")
     if git is None:
         raise MiddlewareFailed("git is not installed; the middleware takes services from git only")

@@ -1,11 +1,11 @@
 """The commands of the drop-in for `itksnap-wt` that talk to the DSS: `-dss*`, `-dssp*`, `-dssa*`.
 
-Each is a call of `Client`, `Provider` or `Admin` and the printing of what it gives. `snapws-wt`
-finds the table by an entry point when it meets a command that is not its own; what talks to the
-network is imported by the command that needs it.
+Each command makes a call of `Client`, `Provider` or `Admin` and prints the result. `snapws-wt`
+finds the table `COMMANDS` by an entry point when it meets a command that is not its own. Each
+command imports the modules for the network itself, so that other commands start fast.
 
-What a server says is printed without control characters, and a message of the log on one line, so
-that no text of a stranger moves the cursor or passes for a line of its own.
+Texts from a server are printed without control characters, and a log message on one line. So no
+text of a stranger moves the cursor, or looks like a line of its own.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ Function = Callable[..., None]
 
 @contextmanager
 def _failing_in_a_line() -> Iterator[None]:
-    """Turn what can go wrong into the errors that the drop-in reports."""
+    """Convert errors to those that the drop-in reports."""
     try:
         yield
     except DssError as error:
         raise WorkspaceError(str(error)) from error
     except BrokenPipeError:
-        raise  # nobody reads the output any more, which is no error to report
+        raise  # the reader of the output has ended: no error to report
     except OSError as error:
         raise WorkspaceError(f"{error.filename}: {error.strerror}") from error
 
 
 def _command(group: str, caller: str, name: str, parameters: str = "") -> Callable[..., Function]:
-    """Add a command, whose function gets a `caller` with the login that is kept."""
+    """Add a command, whose function gets a `caller` with the stored login."""
 
     def add(function: Function) -> Function:
         def call(run: Run, *words: str) -> None:
@@ -80,7 +80,7 @@ _administrator = partial(_command, _ADMINISTRATOR, "Admin")
 
 
 def _auth(_: Run, server: str) -> None:
-    """Log in with a token, which is asked for, and keep the login for later commands."""
+    """Ask for a token, log in with it, and store the login for later commands."""
     from dss.login import login
 
     server = server.rstrip("/")
@@ -103,7 +103,7 @@ def _services_list(run: Run, client: Client) -> None:
 
 @_user("-dss-services-detail", "<hash>")
 def _services_detail(run: Run, client: Client, service: str) -> None:
-    """Print what a service says of itself, as JSON: the tags it asks for, for example."""
+    """Print the description of a service as JSON, with the tags that it needs."""
     import json
 
     run.print(json.dumps(client.service_detail(service).json))
@@ -111,7 +111,7 @@ def _services_detail(run: Run, client: Client, service: str) -> None:
 
 @_user("-dss-tickets-create", "<service>")
 def _tickets_create(run: Run, client: Client, service: str) -> None:
-    """Send the workspace as a new ticket for a service, named or by hash; print its number."""
+    """Submit the workspace as a new ticket to a service (name or hash); print the number."""
     sent: list[Sent] = []
     ticket = client.submit(run.workspace, service, sent=sent.append)
     _tell(f"Created new ticket ({ticket})")
@@ -129,10 +129,10 @@ def _tickets_list(run: Run, client: Client) -> None:
 
 @_user("-dss-tickets-log", "<ticket>")
 def _tickets_log(_: Run, client: Client, ticket: str) -> None:
-    """Print the log of a ticket: second of the epoch, category, message; `@` an attachment."""
+    """Print the log of a ticket: seconds of the epoch, category, message; `@` an attachment."""
     number = whole_number(ticket)
-    # An administrator may ask for the log of a ticket that is not there, and there is nothing in
-    # it. The call behind `Client.log` has the server fail instead.
+    # This call returns an empty log if an administrator asks for a missing ticket. The call
+    # behind `Client.log` would make the server fail.
     if not client.session.get_text(f"api/tickets/{number}/log"):
         return
     for entry in client.log(number):
@@ -142,20 +142,20 @@ def _tickets_log(_: Run, client: Client, ticket: str) -> None:
 
 @_user("-dss-tickets-progress", "<ticket>")
 def _tickets_progress(run: Run, client: Client, ticket: str) -> None:
-    """Print how much of a ticket is done, 0 to 1."""
+    """Print the progress of a ticket, 0 to 1."""
     run.print(str(client.progress(whole_number(ticket))))
 
 
 @_user("-dss-tickets-wait", "<ticket> [seconds]")
 def _tickets_wait(run: Run, client: Client, ticket: str) -> None:
-    """Print the log of a ticket as it comes, until it is over; at most so many seconds, 0: any."""
+    """Print the log of a ticket until the ticket ends, or until the timeout; 0 is no timeout."""
     timeout = _take_number(run)
     draws = sys.stdout.isatty()
     _tell("")
     try:
         for now in client.wait(whole_number(ticket), timeout=timeout or None):
             if draws:
-                _tell(" " * len(_bar(1.0)), end="\r")  # where the bar is
+                _tell(" " * len(_bar(1.0)), end="\r")  # to erase the bar
             for entry in now.log:
                 _tell(f"{_seconds(entry):>20} {entry.category:>10} {_line(entry.message)}")
                 _tell_attachments(entry)
@@ -193,7 +193,7 @@ def _provided_list(run: Run, provider: Provider) -> None:
 
 @_provider("-dssp-services-claim", "<hash,..> <provider> <instance> [seconds]")
 def _claim(run: Run, provider: Provider, hashes: str, name: str, instance: str) -> None:
-    """Claim the next ticket of these services, waiting for one; print number, hash, status."""
+    """Wait for a ticket of these services and claim it; print number, hash, status."""
     timeout = _take_number(run) or 0.0
     wanted = [one for one in hashes.split(",") if one]
     if not wanted:
@@ -215,7 +215,7 @@ def _claimed_download(run: Run, provider: Provider, ticket: str, folder: str) ->
 
 @_provider("-dssp-tickets-fail", "<ticket> <message>")
 def _fail(run: Run, provider: Provider, ticket: str, message: str) -> None:
-    """Report a ticket as failed, and why."""
+    """Report a ticket as failed, with the reason."""
     provider.fail(whole_number(ticket), message)
     run.print("failed")
 
@@ -237,7 +237,7 @@ def _status(run: Run, provider: Provider, ticket: str) -> None:
 def _set_progress(
     _: Run, provider: Provider, ticket: str, start: str, end: str, value: str
 ) -> None:
-    """Set how much of a part of the work is done: where the part begins, ends, and its progress."""
+    """Set the progress of a part of the work, which lies between start and end; all 0 to 1."""
     part = whole_number(ticket), number(value), number(start), number(end)
     try:
         provider.progress(part[0], part[1], start=part[2], end=part[3])
@@ -294,21 +294,21 @@ def _providers_delete(run: Run, admin: Admin, name: str) -> None:
 
 @_administrator("-dssa-providers-users-list", "<provider>")
 def _users_list(run: Run, admin: Admin, name: str) -> None:
-    """Print a table of who may provide for a provider: number, e-mail, 1 for an administrator."""
+    """Print a table of the users of a provider: number, e-mail, 1 for an administrator."""
     users = admin.users(name)
     _print_table(run, [(str(one.id), one.email, str(int(one.admin))) for one in users])
 
 
 @_administrator("-dssa-providers-users-add", "<provider> <e-mail>")
 def _users_add(run: Run, admin: Admin, name: str, email: str) -> None:
-    """Let a user provide for a provider."""
+    """Add a user to a provider."""
     admin.add_user(name, email)
     run.print(f"Added user {email} to provider {name}")
 
 
 @_administrator("-dssa-providers-users-delete", "<provider> <user-number>")
 def _users_delete(run: Run, admin: Admin, name: str, user: str) -> None:
-    """Take a user out of a provider."""
+    """Remove a user from a provider."""
     admin.delete_user(name, whole_number(user))
     run.print("None")
 
@@ -341,7 +341,7 @@ def _print_table(run: Run, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _print_fetched(run: Run, workspace: Path, files: Sequence[FileEntry]) -> None:
-    """Print the files of an archive that was fetched, in the order in which the server has them."""
+    """Print the files of a fetched archive in the order of the server's list."""
     from dss.transfer.downloads import archive_names
 
     fetched = archive_names(workspace)
@@ -351,7 +351,7 @@ def _print_fetched(run: Run, workspace: Path, files: Sequence[FileEntry]) -> Non
 
 
 def _tell(text: str, end: str = "\n") -> None:
-    """Print a remark at once, without a prefix."""
+    """Print a line at once, without a prefix."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 
@@ -369,7 +369,7 @@ def _tell_sent(sent: Sent) -> None:
 
 
 def _end_without(reason: str) -> NoReturn:
-    """End the command line without a result, which is no error."""
+    """Exit without a result, which is not an error."""
     sys.stdout.flush()
     sys.stderr.write(f"{reason}\n")
     raise SystemExit(_TIMED_OUT)
@@ -381,7 +381,7 @@ def _take_number(run: Run) -> float | None:
 
 
 def _line(text: str) -> str:
-    """Put a server's text on one line that leaves the terminal alone."""
+    """Return a server's text on one line without control characters."""
     return printable(text).rstrip()
 
 

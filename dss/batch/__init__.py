@@ -1,1 +1,1 @@
-"""Many workspaces through a service: a journal, and tickets as many as the server allows."""
+"""Batches: send many workspaces to a service, with a journal and as many tickets as allowed."""

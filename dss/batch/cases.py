@@ -1,4 +1,4 @@
-"""The cases of a batch: which workspaces are meant, and what of them would leave this machine."""
+"""The cases of a batch: find their workspaces, and list the data that would leave this machine."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from snapws.sources import Source
 
 COLUMNS = ("case", "workspace")
-"""The columns that a table of cases has; others are left out of account."""
+"""The required columns of a table of cases; further columns are ignored."""
 
 _TABLE = ".tsv"
 
 
 class Named(NamedTuple):
-    """A case as it was named: its name, its workspace, and where that was said."""
+    """A case as the user named it: its name, its workspace, and where the user named it."""
 
     name: str
     workspace: Path
@@ -47,11 +47,11 @@ class BadCases(Refused):
 
 
 def named(given: Sequence[Path]) -> list[Named]:
-    """Return the cases that a table, or names of workspaces, folders and patterns mean.
+    """Return the cases of a table, or of workspaces, folders and patterns.
 
     Raises:
-        BadCases: A name is not usable, or that of two cases; a column or a value is missing.
-        WorkspaceError: A folder or a pattern holds no workspace.
+        BadCases: A name is invalid or used twice, or a column or a value is missing.
+        WorkspaceError: No workspace is in a folder, or matches a pattern.
     """
     tables = [one for one in given if one.suffix.lower() == _TABLE]
     if tables and len(given) > 1:
@@ -107,9 +107,9 @@ def _refuse_bad_names(found: Iterable[Named]) -> None:
                 f"{one.where}: {shown(one.name)!r} cannot be the name of a folder: leave out "
                 "separators, control characters, and dots or blanks at its ends"
             )
-        # As file systems compare that know neither capitals nor the form of an accent.
+        # Some file systems ignore upper and lower case, and the encoding of an accent.
         elif (other := taken.setdefault(_key(one.name), one)) is not one:
-            problems.append(f"{one.where}: case {one.name} is also that of {other.where}")
+            problems.append(f"{one.where}: case {one.name} has the same name as {other.where}")
     if problems:
         raise BadCases(problems)
 
@@ -120,12 +120,12 @@ def _key(name: str) -> str:
 
 @dataclass(frozen=True)
 class Consent:
-    """What of some cases would leave this machine besides voxels, for whoever sends them.
+    """The data other than voxels that would leave this machine, for the sender to confirm.
 
     Attributes:
-        texts: Typed texts that their archives say.
+        texts: Typed texts in the archives of the cases.
         outside: The files outside of a workspace's folder, by case.
-        instead: Lines on images in whose place ITK-SNAP reads another file.
+        instead: Lines about images for which ITK-SNAP reads another file.
     """
 
     texts: tuple[KeptText, ...]
@@ -136,15 +136,15 @@ class Consent:
 def examine(
     cases: Sequence[Named], privacy: Privacy, check: Callable[[Workspace], None]
 ) -> Consent:
-    """Open the workspace of each case and check it; nothing is sent.
+    """Open and check the workspace of each case; nothing is sent.
 
     Args:
         cases: The cases.
-        privacy: What typed text goes along, as for `snapws.archive.write_archive`.
-        check: Raises `DssError` for a workspace that the service would fail.
+        privacy: Which typed texts are sent, as for `snapws.archive.write_archive`.
+        check: Raises `DssError` for a workspace that the service would refuse.
 
     Returns:
-        One account of what all of them would say.
+        The data that would be sent with all cases together.
 
     Raises:
         BadCases: A workspace or a file that it names is missing or damaged, or fails the check.
@@ -173,7 +173,7 @@ def examine(
 
 
 def _problem_of(look: Callable[[Named], None]) -> Callable[[Named], str]:
-    """Return a call that looks at a case and returns its problem, empty if there is none."""
+    """Return a function that checks a case and returns its problem; empty if the case is fine."""
 
     def call(case: Named) -> str:
         try:

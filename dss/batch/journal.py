@@ -1,8 +1,8 @@
-"""The journal of a batch: how far each case is, on the disk before each act.
+"""The journal of a batch: it notes each step of a case on the disk before the step is taken.
 
-It is a file of JSON lines that is only appended to. A line is on the disk when `note` returns; one
-that a killed process left unfinished is cut off. So an act whose line is there may have been done,
-and one whose line is not there was not begun.
+The journal is a file of JSON lines, which is only appended to. A line is on the disk when `note`
+returns. A truncated last line, of a killed process, is removed. So a step with a line may have been
+taken, and a step without a line was not begun.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _HOW = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BI
 
 
 class Step(str, Enum):
-    """How far a case is; every step can be taken again after it broke off."""
+    """The state of a case. Every step can be repeated after an interruption."""
 
-    WAITING = "waiting"  #: it has no ticket
-    CREATING = "creating"  #: a ticket was asked for, and the answer is not noted
-    CREATED = "created"  #: it has a ticket; its files are not all sent
-    QUEUED = "queued"  #: the ticket is the provider's
-    ENDED = "ended"  #: nothing more happens to the ticket
-    KEPT = "kept"  #: its result, or its log, is here
-    DONE = "done"  #: the ticket is deleted, or stays as asked
+    WAITING = "waiting"  #: the case has no ticket
+    CREATING = "creating"  #: a ticket was requested; the answer is not in the journal
+    CREATED = "created"  #: the case has a ticket; not all files are sent
+    QUEUED = "queued"  #: the ticket waits for the service, or is in work
+    ENDED = "ended"  #: the ticket has ended on the server
+    KEPT = "kept"  #: the result, or the log of a failure, is fetched
+    DONE = "done"  #: the ticket is deleted, or stays on the server
 
     def __str__(self) -> str:
         return self.value
@@ -46,12 +46,12 @@ class Step(str, Enum):
 class Status(str, Enum):
     """How a case ended."""
 
-    SUCCESS = "success"  #: its result is here
-    FAILED = "failed"  #: the service failed it
-    TIMEOUT = "timeout"  #: the server gave it up
-    DELETED = "deleted"  #: somebody deleted its ticket
-    UNSENT = "unsent"  #: its workspace could not be sent
-    UNFETCHED = "unfetched"  #: it has a result, which could not be fetched
+    SUCCESS = "success"  #: the result is fetched
+    FAILED = "failed"  #: the service failed the ticket
+    TIMEOUT = "timeout"  #: the server gave the ticket up
+    DELETED = "deleted"  #: somebody deleted the ticket
+    UNSENT = "unsent"  #: the workspace could not be sent
+    UNFETCHED = "unfetched"  #: the result exists, but could not be fetched
 
     def __str__(self) -> str:
         return self.value
@@ -62,18 +62,18 @@ class Case:
     """A case as the journal knows it.
 
     Attributes:
-        name: Its name.
-        workspace: Its workspace file.
-        step: How far it is.
-        ticket: Its ticket, None before there is one.
-        before: Numbers of the user's tickets before its own was asked for.
-        asked: When that was, in seconds of the epoch.
-        queued: When its ticket was queued.
-        seen: The server's word for its ticket, when it was last asked.
-        status: How it ended, None before.
-        reason: Why it did not succeed.
-        seconds: From being queued until its end was seen.
-        files: What is here of it, from the batch's folder.
+        name: Name of the case.
+        workspace: Path of its workspace.
+        step: State of the case.
+        ticket: Number of its ticket; None if it has none.
+        before: Numbers of the user's tickets before the request for this ticket.
+        asked: Time of this request, in seconds of the epoch.
+        queued: Time at which the ticket was queued, in seconds of the epoch.
+        seen: Last known status of the ticket on the server.
+        status: Outcome of the case; None before its end.
+        reason: Why the case did not succeed.
+        seconds: Time from the queueing of the ticket until its end was seen.
+        files: Fetched files, relative to the folder of the batch.
     """
 
     name: str
@@ -90,18 +90,18 @@ class Case:
     files: tuple[str, ...] = ()
 
     def begin_anew(self) -> None:
-        """Forget its ticket and all that came of it."""
+        """Reset the case to its state before it had a ticket."""
         self.step, self.ticket, self.queued, self.seen = Step.WAITING, None, None, ""
         self.status, self.reason, self.seconds, self.files = None, "", None, ()
 
     @property
     def is_to_send_again(self) -> bool:
-        """Return whether it ended in another way than that its result is here, or on the server."""
+        """Return whether to send the case again: it has no result, here or on the server."""
         return self.status not in (Status.SUCCESS, Status.UNFETCHED)
 
     @property
     def shown_status(self) -> str:
-        """Return its status in a table: how it ended, or how far it is."""
+        """Return the word for the table: the outcome of the case, or its state."""
         if self.step in (Step.KEPT, Step.DONE) and self.status:
             return self.status.value
         if self.step is Step.ENDED:
@@ -113,11 +113,11 @@ class Case:
 
 @dataclass
 class Lost:
-    """A request for a ticket without an answer: it may have made one.
+    """A request for a ticket without an answer, which may have made a ticket.
 
     Attributes:
-        newest: The greatest number of a ticket of the user before it.
-        asked: When it was sent, in seconds of the epoch.
+        newest: Greatest number of the user's tickets before the request.
+        asked: Time of the request, in seconds of the epoch.
     """
 
     newest: int
@@ -126,13 +126,13 @@ class Lost:
 
 @dataclass
 class Content:
-    """All that a journal says.
+    """The content of a journal.
 
     Attributes:
-        batch: What the batch is bound to: server, user, service and so on.
-        cases: The cases by name, in the order in which they were named.
-        lost: The requests for a ticket that had no answer, and of which no ticket was found.
-        tickets: All tickets that the batch has had.
+        batch: Server, user, service and further settings that the batch is bound to.
+        cases: The cases by name, in the order in which the user named them.
+        lost: The requests without an answer for which no ticket was found.
+        tickets: All tickets that the batch has ever had.
     """
 
     batch: dict[str, str] = field(default_factory=dict)
@@ -141,20 +141,20 @@ class Content:
     tickets: set[int] = field(default_factory=set)
 
     def is_unsent(self, name: str, *, again: bool) -> bool:
-        """Return whether a case is still to be sent; `again`: also if it did not succeed."""
+        """Return whether a case must still be sent; with `again`, also if it did not succeed."""
         case = self.cases.get(name)
         if case is None or case.step in (Step.WAITING, Step.CREATING, Step.CREATED):
             return True
         return again and case.step is Step.DONE and case.is_to_send_again
 
     def take(self, record: dict[str, Any]) -> None:
-        """Take up a line."""
+        """Apply a line of the journal."""
         if "batch" in record:
             if record["format"] != _FORMAT:
                 raise ValueError(f"its format is {record['format']}, not {_FORMAT}")
             self.batch = {str(key): str(value) for key, value in record["batch"].items()}
             return
-        if record.get("found") is not None:  # of a request without an answer
+        if record.get("found") is not None:  # ticket of a request without an answer
             self.tickets.add(int(record["found"]))
             del self.lost[-1:]
         if "case" in record:
@@ -192,14 +192,14 @@ class Content:
 
 
 def read(folder: Path, *, missing_ok: bool = False) -> Content:
-    """Read the journal of a batch, while it is at work or not.
+    """Read the journal of a batch, even while the batch runs.
 
     Args:
         folder: The folder of the batch.
-        missing_ok: Whether a batch that was never begun is one without cases.
+        missing_ok: Whether to return an empty content if the journal does not exist.
 
     Raises:
-        JournalError: The journal is missing, damaged, or of another version.
+        JournalError: The journal is missing, corrupt, or of another version.
     """
     file = folder / NAME
     if missing_ok and not os.path.lexists(file):
@@ -210,7 +210,7 @@ def read(folder: Path, *, missing_ok: bool = False) -> Content:
 
 
 def _read(file: Path) -> tuple[Content, int]:
-    """Read a journal; return how many bytes of it are whole lines, too."""
+    """Return the content of a journal, and the number of bytes of its complete lines."""
     content, whole = Content(), 0
     try:
         data = file.read_bytes()
@@ -229,12 +229,12 @@ def _read(file: Path) -> tuple[Content, int]:
 
 
 class Journal:
-    """The journal of a batch, opened to write; its folder has to be locked by the caller.
+    """The journal of a batch, open for writing. The caller must hold the lock of the folder.
 
     Args:
         folder: The folder of the batch.
         file: The journal, open at its end.
-        content: All that it says; it is kept up to date.
+        content: Content of the journal, which is kept up to date.
     """
 
     def __init__(self, folder: Path, file: BinaryIO, content: Content) -> None:
@@ -244,14 +244,14 @@ class Journal:
 
     @property
     def cases(self) -> list[Case]:
-        """The cases, in the order in which they were named."""
+        """The cases, in the order in which the user named them."""
         return list(self.content.cases.values())
 
     def bind(self, **values: str) -> None:
-        """Tie the batch to what it is for, or make sure that it is the same as before.
+        """Bind the batch to its settings, or check that they are the same as before.
 
         Raises:
-            JournalError: It was begun for something else.
+            JournalError: The batch was begun with other settings.
         """
         if not self.content.batch:
             self._append({"format": _FORMAT, "batch": values})
@@ -264,10 +264,10 @@ class Journal:
                 )
 
     def add(self, name: str, workspace: Path) -> None:
-        """Note a case, if it is new.
+        """Add a case to the journal, unless it is known already.
 
         Raises:
-            JournalError: Another workspace is that case.
+            JournalError: The case is known with another workspace.
         """
         known = self.content.cases.get(name)
         if known is None:
@@ -275,19 +275,19 @@ class Journal:
         elif known.workspace != workspace:
             raise JournalError(
                 f"case {name} of the batch in {self.folder} is {known.workspace}, not {workspace}: "
-                "name it otherwise, or give another --out"
+                "choose another name, or another --out"
             )
 
     def note(self, case: Case, step: Step, **more: object) -> None:
-        """Note that a case has come to a step; the line is on the disk when this returns.
+        """Note the step of a case; the line is on the disk when this returns.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: The journal cannot be written.
         """
         self._append({"case": case.name, "step": step, **more})
 
     def found(self, ticket: int) -> None:
-        """Note the ticket of a request that had no answer, which no case needs any more."""
+        """Note the ticket of a request without an answer; no case needs this ticket any more."""
         self._append({"found": ticket})
 
     def _append(self, record: dict[str, Any]) -> None:
@@ -306,10 +306,10 @@ class Journal:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Journal]:
-    """Open the journal of a folder that the caller has locked; it is made where it is missing.
+    """Open or create the journal of a folder; the caller must hold the lock of the folder.
 
     Raises:
-        JournalError: It cannot be opened, or is damaged.
+        JournalError: The journal cannot be opened, or is corrupt.
     """
     path = folder / NAME
     try:

@@ -1,7 +1,7 @@
-"""Requests for tickets: as many as the server allows, and none is lost, answered or not.
+"""Requests for tickets: as many as the server allows, without a lost ticket if an answer is lost.
 
-The server takes no mark with a request for a ticket. So the numbers of the user's tickets are noted
-before it, and of a request whose answer is not known the ticket is found by them: see
+A request for a ticket cannot carry a mark of its own. So the journal notes the numbers of the
+user's tickets before each request. If the answer is lost, the ticket is found by these numbers: see
 `Requests.settle`.
 """
 
@@ -19,10 +19,10 @@ from dss.records import Ticket, TicketStatus
 if TYPE_CHECKING:
     from dss.client import Client
 
-_ARRIVAL = 2.0  # seconds within which a request without an answer has arrived at the server
-_LATEST = 60.0  # seconds after which it cannot arrive any more
-_QUIET = 10.0  # seconds for which a ticket is empty that no other program fills
-_OTHERS = 60.0  # seconds within which other programs fill the tickets that they have made
+_ARRIVAL = 2.0  # seconds within which a request without an answer usually arrives
+_LATEST = 60.0  # seconds after which such a request cannot arrive any more
+_QUIET = 10.0  # seconds after which an empty ticket belongs to no other program
+_OTHERS = 60.0  # seconds within which other programs fill their new tickets
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ class Requests:
     """The requests of a batch for tickets.
 
     Args:
-        client: The user.
+        client: The login of the user.
         journal: The journal of the batch.
         service: Hash of the service.
-        service_name: Its name, as the server lists it with tickets.
-        tell: Is told of a ticket that was found again.
+        service_name: Name of the service in the server's list of tickets.
+        tell: Called with a line for each ticket that is found again.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Requests:
         self._service = service
         self._service_name = service_name
         self._tell = tell
-        self._limit: int | None = None  # tickets that the server allows, once it has said so
-        self._listed: list[Ticket] = []  # when a ticket was last refused
-        self._stuck = 0  # times that there was no room, and no ticket that will end
+        self._limit: int | None = None  # maximum number of tickets, known after a refusal
+        self._listed: list[Ticket] = []  # time of the last refusal
+        self._stuck = 0  # times that no ticket was allowed and none was going to end
 
     def make(self, case: Case) -> bool:
-        """Make a ticket for a case; return whether it has one, or may have: else there is no room.
+        """Make a ticket for a case; return whether the case has, or may have, a ticket now.
 
-        How many the server allows is learnt from its refusal.
+        False means that the server allows no more tickets. The limit is known by its refusal.
         """
         listed = self._client.tickets()
         if (lost := self._lost()) and (found := self._strays(lost[0].newest, 0.0)):
@@ -71,7 +71,7 @@ class Requests:
         try:
             ticket = self._client.create(self._service)
         except OutcomeUnknown as error:
-            _log.warning("case %s: %s; that is found out", case.name, error)
+            _log.warning("case %s: %s; looking for its ticket", case.name, error)
             return True
         except QuotaReached:
             self._journal.note(case, Step.WAITING)
@@ -79,40 +79,39 @@ class Requests:
             self._limit = len(self._listed)
             return False
         except (Refused, NetworkFailed, ServerFailed):
-            self._journal.note(case, Step.WAITING)  # nothing was done
+            self._journal.note(case, Step.WAITING)  # the server did nothing
             raise
         self._stuck = 0
         self._journal.note(case, Step.CREATED, ticket=ticket)
         return True
 
     def settle(self, case: Case) -> None:
-        """Find out whether a request for a ticket was done whose answer is not known.
+        """Find the ticket of a request whose answer was lost, if the server made one.
 
-        If it was, the ticket is one of the user's that was not there before, that is for this
-        service, that the journal does not know, and that is still in state init without a file:
-        the answer was not noted, so nothing was sent to it. Such tickets are all the same; another
-        program's does not stay so, since it fills it. So what stays is this batch's. If there is
-        none, the request may still arrive: that it is lost is noted, and the ticket is looked for
-        before the next one is made, and at the end.
+        Such a ticket is new, is for this service, is not in the journal, and is still in state init
+        without a file, since this batch has not sent any to it. A ticket of another program can
+        look the same, but that program soon fills it. So a ticket that stays empty is this batch's.
+        If there is none, the request may still arrive. The journal then notes it as lost, and the
+        ticket is looked for before the next request, and at the end of the batch.
         """
         found = self._strays(max(case.before, default=0), case.asked)
         if found:
             self._journal.note(case, Step.CREATED, ticket=found[0])
-            self._tell(f"case {case.name}: ticket {found[0]} is that of a request without answer")
+            self._tell(f"case {case.name}: found ticket {found[0]} of a request without an answer")
         else:
             self._journal.note(case, Step.WAITING, lost=True)
 
     def _strays(self, newest: int, asked: float) -> list[int]:
-        """Return the tickets of requests without an answer, waiting until that can be told.
+        """Wait until the tickets of requests without an answer can be told apart, and return them.
 
         Args:
-            newest: The greatest number of a ticket before the first of these requests.
-            asked: When the last one was sent, in seconds of the epoch.
+            newest: Greatest number of a ticket before the first of these requests.
+            asked: Time of the last request, in seconds of the epoch.
 
         Raises:
-            Refused: There are more such tickets than requests.
+            Refused: More tickets stay empty than there are requests.
         """
-        # Its age by a clock that may have been set back is never less than nothing.
+        # If the clock was set back, the age of the request would be negative.
         time.sleep(min(_ARRIVAL, max(0.0, _ARRIVAL - max(0.0, time.time() - asked))))
         most = len(self._lost()) + any(case.step is Step.CREATING for case in self._journal.cases)
         end = time.monotonic() + _OTHERS
@@ -125,16 +124,16 @@ class Requests:
             if time.monotonic() > end:
                 listed = " ".join(map(str, stay))
                 raise Refused(
-                    f"{len(stay)} empty tickets for {self._service_name} have come up, "
-                    f"and at most {most} can be of this batch, whose request had no answer: delete "
-                    f"those that no other program fills (dss tickets delete {listed}), and start "
-                    "again"
+                    f"{len(stay)} new tickets for {self._service_name} are empty, and at most "
+                    f"{most} can be of this batch, after a request without an answer: delete those "
+                    f"that no other program will fill (dss tickets delete {listed}), and run the "
+                    "command again"
                 )
             found = self._empty(newest)
         return []
 
     def _empty(self, newest: int) -> list[int]:
-        """Return tickets that could be of a request without an answer."""
+        """Return the tickets that may be of a request without an answer."""
         return [
             one.id
             for one in self._client.tickets()
@@ -151,27 +150,27 @@ class Requests:
         return [one for one in self._journal.content.lost if now - one.asked < _LATEST]
 
     def sweep(self) -> None:
-        """Delete the tickets of requests that arrived after all, where no case waits for one."""
+        """Delete the tickets of lost requests that arrived late, when no case needs them."""
         if lost := self._lost():
             for ticket in self._strays(lost[0].newest, 0.0):
                 self._client.delete(ticket)
                 self._journal.found(ticket)
 
     def refuse_if_stuck(self, waiting: int) -> None:
-        """Refuse to wait for room where no ticket of the user will end; after `make` found none.
+        """Refuse to wait for a free ticket if no ticket of the user will end; call after `make`.
 
         Args:
-            waiting: How many cases wait.
+            waiting: Number of cases that wait.
 
         Raises:
-            QuotaReached: It was so at two looks.
+            QuotaReached: Two looks in a row found no ticket that will end.
         """
         moving = {TicketStatus.READY, TicketStatus.CLAIMED}
         is_stuck = not any(one.status in moving for one in self._listed)
         self._stuck = self._stuck + 1 if is_stuck else 0
         if self._stuck > 1:
             raise QuotaReached(
-                f"the server allows {self._limit} tickets, finished ones too, and as many of yours "
-                f"are there that nobody works on: {waiting} cases wait; delete some (dss tickets "
-                "list, dss tickets delete TICKET), and start again, without --keep-tickets"
+                f"the server allows {self._limit} tickets, finished ones too, and nobody works on "
+                f"any of yours: {waiting} cases wait; delete some tickets (dss tickets list, dss "
+                "tickets delete TICKET), and run again without --keep-tickets"
             )

@@ -1,4 +1,4 @@
-"""What comes back of a case: its result under speaking names, its log, its attachments."""
+"""The results of a case: fetch its workspace, log and attachments, and name the layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from snapws.layers import Layer
 
 RESULTS, FAILED = "results", "failed"
-"""Folders of a batch: a folder a case; a folder a ticket that failed."""
+"""Folders of a batch: one with a folder for each result, one for each failed ticket."""
 
 PATTERN = "{case}_{nickname}"
 _UNDERWAY = ".fetching"
@@ -33,7 +33,7 @@ def check_pattern(pattern: str) -> None:
     """Check a pattern for the names of layers, before anything is sent.
 
     Raises:
-        Refused: It is invalid.
+        Refused: The pattern is invalid.
     """
     from snapws.exporting import FIELDS
 
@@ -45,15 +45,15 @@ def check_pattern(pattern: str) -> None:
 
 
 def refuse_replacing(folder: Path, cases: Iterable[str]) -> None:
-    """Refuse to begin cases in whose place there are results already.
+    """Refuse new cases if a folder for their results already exists.
 
     Raises:
-        Refused: There are; the first one is named.
+        Refused: A folder exists; the message names the first one.
     """
     for case in cases:
         if os.path.lexists(folder / RESULTS / case):
             raise Refused(
-                f"{folder / RESULTS / case} is there, and the journal does not know of it: move "
+                f"{folder / RESULTS / case} already exists, and is not in the journal: move "
                 "it, or give another --out"
             )
 
@@ -61,24 +61,25 @@ def refuse_replacing(folder: Path, cases: Iterable[str]) -> None:
 def fetch(
     client: Client, case: Case, folder: Path, pattern: str, *, max_size: int | None = None
 ) -> tuple[str, ...]:
-    """Fetch the result of a case, with its log and attachments; take up a fetch that broke.
+    """Fetch the result of a case with its log and attachments, or continue to do so.
 
-    The folder of the case appears when all is there, proved as `Client.download` proves it.
+    The folder of the case appears only when all files are complete and verified, as by
+    `Client.download`.
 
     Args:
-        client: The ticket's owner.
+        client: The login of the ticket's owner.
         case: The case.
         folder: The folder of the batch.
-        pattern: Names of layers: as for `snapws.exporting.export`, and ``{case}``.
+        pattern: Pattern for the names of layers: as for `snapws.exporting.export`, and ``{case}``.
         max_size: As for `Client.download`.
 
     Returns:
-        The files, from the batch's folder: the workspace first.
+        The files, relative to the folder of the batch; the workspace is first.
 
     Raises:
         WrongState: The ticket has no result.
-        TransferFailed: The result did not come whole.
-        snapws.WorkspaceError: It came, and is not a valid workspace.
+        TransferFailed: The result was not fetched completely.
+        snapws.WorkspaceError: The result is not a valid workspace.
         OSError: The folder cannot be written.
     """
     ticket = _ticket(case)
@@ -86,7 +87,7 @@ def fetch(
     coming = folder / _UNDERWAY / f"{case.name}_{ticket}"
     naming = coming.with_name(f"{coming.name}.naming")
     if not target.exists():
-        shutil.rmtree(naming, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(naming, ignore_errors=True)  # left by a killed process
         target.parent.mkdir(parents=True, exist_ok=True)
         workspace = client.download(ticket, coming, max_size=max_size)
         keep_log(client, ticket, client.detail(ticket), coming / "log")
@@ -102,10 +103,10 @@ def fetch(
 
 
 def fetch_log(client: Client, case: Case, folder: Path) -> tuple[str, ...]:
-    """Save the log and the attachments of a ticket that failed.
+    """Save the log and the attachments of a failed ticket.
 
     Returns:
-        The files, from the batch's folder.
+        The files, relative to the folder of the batch.
     """
     ticket = _ticket(case)
     target = folder / FAILED / f"{case.name}_{ticket}"
@@ -114,10 +115,10 @@ def fetch_log(client: Client, case: Case, folder: Path) -> tuple[str, ...]:
 
 
 def keep_log(client: Client, ticket: int, detail: TicketDetail, folder: Path) -> None:
-    """Save a ticket's log and what is attached to it, the log last.
+    """Save the attachments of a ticket, and then its log.
 
     Raises:
-        TransferFailed: An attachment did not come whole, or cannot be written.
+        TransferFailed: An attachment was not fetched completely, or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines: list[dict[str, Any]] = []
@@ -127,7 +128,7 @@ def keep_log(client: Client, ticket: int, detail: TicketDetail, folder: Path) ->
             file = folder / file_name(one)
             try:
                 client.fetch_attachment(one, file)
-            except NotFound:  # it is gone there, too
+            except NotFound:  # the server does not have it any more
                 attached.append({"description": one.description, "file": None})
             else:
                 attached.append({"description": one.description, "file": file.name})
@@ -151,7 +152,7 @@ def reason(detail: TicketDetail) -> str:
 
 
 def sync(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the system can."""
+    """Flush the names in a folder to the disk, if the system can."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -166,7 +167,7 @@ def _ticket(case: Case) -> int:
 
 
 def _name(path: Path, case: str, pattern: str) -> None:
-    """Rename a fetched workspace by its case, and its layers by a pattern."""
+    """Rename a fetched workspace after its case, and its layers after a pattern."""
     from snapws import Workspace
 
     workspace = Workspace.open(path)
@@ -193,7 +194,7 @@ def _is_image_in(layer: Layer, folder: Path) -> bool:
 
 
 def _names(layers: list[Layer], case: str, pattern: str) -> list[str]:
-    """Return the names of layers, with their numbers where the pattern does not tell them apart."""
+    """Return the names of layers; names that the pattern leaves equal get the layer's number."""
     from snapws.exporting import file_names
 
     meant = pattern.replace("{case}", case.replace("{", "_").replace("}", "_"))

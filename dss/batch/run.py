@@ -1,6 +1,6 @@
-"""A batch at work: its cases become tickets, as many as the server allows, and their results come.
+"""The run of a batch: make tickets for its cases, as many as allowed, and fetch their results.
 
-Nothing is done to the server that is not in the journal before, and each step can be taken again.
+The journal notes each step before it is taken at the server, and each step can be repeated.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ if TYPE_CHECKING:
     from dss.transfer.uploads import Sent
     from snapws.privacy import Privacy
 
-_LONGEST_PAUSE = 60.0  # seconds between two attempts while the server is away
-_TRIES = 3  # at a call for one case that the server fails, each as long as the session's patience
+_LONGEST_PAUSE = 60.0  # seconds between two attempts while the server is unavailable
+_TRIES = 3  # attempts at a failing call for one case; the session retries in each
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a batch works.
+    """Settings of a batch.
 
     Attributes:
         service: Hash of the service.
-        service_name: Its name, as the server lists it with tickets.
-        privacy: What typed text goes along.
+        service_name: Name of the service in the server's list of tickets.
+        privacy: Which typed texts are sent.
         verify: Whether files are read back before a ticket is queued.
-        pattern: Names of the layers of results.
-        keep_tickets: Whether tickets stay when they are fetched.
+        pattern: Pattern for the names of layers in results.
+        keep_tickets: Whether tickets stay on the server after their results are fetched.
         max_size: As for `Client.download`, for each case.
         interval: Seconds between two looks.
-        timeout: Seconds after which `TimedOut` is raised, None for none.
+        timeout: Seconds after which `TimedOut` is raised; None for no timeout.
     """
 
     service: str
@@ -70,15 +70,15 @@ class Settings:
 
 
 class Batch:
-    """The cases of a journal on their way.
+    """The cases of a journal, which become tickets and results.
 
     Args:
-        client: The user.
+        client: The login of the user.
         journal: The journal, bound to this server, user and service.
-        settings: How to work.
-        wanted: Names of the cases to make tickets for; others that have one are finished.
-        tell: Is told what happens, a line each time.
-        sent: Is told of each file that the server has.
+        settings: Settings of the batch.
+        wanted: Names of the cases to make tickets for. Other cases go on if they have a ticket.
+        tell: Called with a line for each event.
+        sent: Called for each file that the server has received.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Batch:
         self._tell = tell
         self._sent = sent
         self._requests = Requests(client, journal, settings.service, settings.service_name, tell)
-        self._listed: dict[int, TicketStatus] = {}  # at the beginning of the turn
+        self._listed: dict[int, TicketStatus] = {}  # at the start of this turn
         self._failures: Counter[tuple[str, Step]] = Counter()
         self._steps: dict[Step, Callable[[Case], None]] = {
             Step.CREATING: self._requests.settle,
@@ -113,10 +113,10 @@ class Batch:
         return self._journal.folder
 
     def retry_failed(self) -> int:
-        """Have cases that did not succeed begin anew; a result that was not fetched is fetched.
+        """Reset the cases that did not succeed, and fetch missing results again.
 
         Returns:
-            How many there are.
+            Number of these cases.
         """
         failed = [
             case
@@ -129,12 +129,12 @@ class Batch:
         return len(failed)
 
     def run(self) -> None:
-        """Go on until every case has ended, through any time for which the server is away.
+        """Work until every case has ended; wait while the server is unavailable.
 
         Raises:
-            TimedOut: Cases are still open; the next call goes on with them.
-            QuotaReached: Other tickets of the user leave no room, and none of them will end.
-            Refused: The server refuses, as a login that it does not know or a withdrawn service.
+            TimedOut: Cases are still open; the next call continues with them.
+            QuotaReached: The user has as many tickets as allowed, and none of them will end.
+            Refused: The server refuses a request, as after a logout or a withdrawal of the service.
             JournalError: The journal cannot be written.
         """
         begin = time.monotonic()
@@ -148,18 +148,18 @@ class Batch:
                 away.reset()
             except (NetworkFailed, ServerFailed, OutcomeUnknown) as error:
                 pause = away.next()
-                _log.warning("%s; the batch goes on in %.0f s", error, pause)
+                _log.warning("%s; the batch continues in %.0f s", error, pause)
             if (timeout := self._settings.timeout) is not None:
                 if (left := begin + timeout - time.monotonic()) <= 0:
                     raise TimedOut(
                         f"{len(self._open())} cases are still open after {timeout:g} s; their "
-                        "tickets go on: the same command goes on with them"
+                        "tickets go on: the same command continues with them"
                     )
                 pause = min(pause, left)
             time.sleep(pause)
 
     def _turn(self) -> None:
-        """Take every case that has a ticket as far as it goes, and then make more tickets."""
+        """Take the possible steps of every case with a ticket, then make more tickets."""
         self._listed = {one.id: one.status for one in self._client.tickets()}
         for case in self._journal.cases:
             self._advance(case)
@@ -172,7 +172,7 @@ class Batch:
             self._requests.sweep()
 
     def _waiting(self) -> list[Case]:
-        """Return the cases that are to get a ticket."""
+        """Return the cases that need a ticket."""
         return [
             case
             for case in self._journal.cases
@@ -180,12 +180,12 @@ class Batch:
         ]
 
     def _open(self) -> list[Case]:
-        """Return the cases that have not come to their end."""
+        """Return the cases that have not ended."""
         ended = (Step.WAITING, Step.DONE)
         return [*self._waiting(), *(c for c in self._journal.cases if c.step not in ended)]
 
     def _advance(self, case: Case) -> None:
-        """Take a case as far as it goes now."""
+        """Take all steps of a case that are possible now."""
         while (take := self._steps.get(before := case.step)) is not None:
             try:
                 take(case)
@@ -199,10 +199,10 @@ class Batch:
                 return
 
     def _bear(self, case: Case, error: Exception) -> None:
-        """Bear that the server fails at one case; give that up after some tries.
+        """Ignore a server error at one case, and give the case up after some attempts.
 
         Raises:
-            DssError: It fails at all that it is asked.
+            DssError: The server fails at other calls, too.
         """
         self._client.tickets()
         key = case.name, case.step
@@ -213,12 +213,12 @@ class Batch:
         elif is_over and case.step is Step.ENDED:
             self._leave(case, error)
         else:
-            _log.warning("case %s: %s; it is tried again", case.name, error)
+            _log.warning("case %s: %s; retrying", case.name, error)
 
     # ---------------------------------------------------------------- sending
 
     def _fill(self, case: Case) -> None:
-        """Send the files of a ticket, or what is missing of them, and queue it."""
+        """Send the missing files of a ticket, and queue the ticket."""
         ticket = self._ticket(case)
         settings = self._settings
         try:
@@ -234,7 +234,7 @@ class Batch:
             self._end(case, Status.DELETED, str(error))
             return
         except WrongState:
-            pass  # it is queued: only the note of that was missing
+            pass  # the ticket is queued already; only the journal lacked it
         except (WorkspaceError, TransferFailed, OSError) as error:
             self._end(case, Status.UNSENT, str(error))
             return
@@ -247,7 +247,7 @@ class Batch:
         """Ask for the status of a ticket."""
         ticket = self._ticket(case)
         status = self._listed.get(ticket, TicketStatus.INIT)
-        if status is TicketStatus.INIT:  # it was queued, or is gone
+        if status is TicketStatus.INIT:  # the ticket was queued, or is deleted
             try:
                 status = self._client.status(ticket)
             except NotFound as error:
@@ -270,7 +270,7 @@ class Batch:
     # ---------------------------------------------------------------- fetching
 
     def _keep(self, case: Case) -> None:
-        """Fetch the result of a ticket, or its log, before it is deleted."""
+        """Fetch the result of a ticket, or its log, before the ticket is deleted."""
         files: tuple[str, ...] = ()
         try:
             if case.status is Status.SUCCESS:
@@ -294,7 +294,7 @@ class Batch:
             self._tell(f"case {case.name}: success in {case.seconds or 0.0:.0f} s")
 
     def _leave(self, case: Case, error: Exception) -> None:
-        """Leave a ticket on the server whose result or log cannot be fetched."""
+        """Leave a ticket on the server, since its result or log cannot be fetched."""
         what = "result" if case.status is Status.SUCCESS else "log"
         why = f"the {what} cannot be fetched, so the ticket stays: {error}"
         status = Status.UNFETCHED if case.status is Status.SUCCESS else case.status
@@ -302,13 +302,13 @@ class Batch:
         self._tell(f"case {case.name}: ticket {case.ticket}: {shown(why)}")
 
     def _release(self, case: Case) -> None:
-        """Delete a ticket of which all is here, unless it is to stay."""
+        """Delete a fetched ticket, unless tickets are kept."""
         stays = self._settings.keep_tickets and case.status is not Status.UNSENT
         if not stays and case.status is not Status.DELETED:
             try:
                 self._client.delete(self._ticket(case))
             except NotFound:
-                _log.info("ticket %s is gone already", case.ticket)
+                _log.info("ticket %s is already deleted", case.ticket)
         self._journal.note(case, Step.DONE)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The table of a batch: a row a case."""
+"""The table of a batch, with one row for each case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("case", "ticket", "status", "seconds", "reason", "files")
 
 
 def records(cases: Iterable[Case]) -> list[dict[str, Any]]:
-    """Return a record for each case, with the fields `COLUMNS`."""
+    """Return a record with the fields `COLUMNS` for each case."""
     return [
         {
             "case": case.name,
@@ -33,7 +33,7 @@ def records(cases: Iterable[Case]) -> list[dict[str, Any]]:
 
 
 def write(folder: Path, cases: Iterable[Case]) -> Path:
-    """Write the table of a batch into its folder, the files of a case separated by semicolons."""
+    """Write the table of a batch into its folder; semicolons separate the files of a case."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)

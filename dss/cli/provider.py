@@ -109,7 +109,7 @@ def claim(
         provider = Provider(session)
         hashes, labs = _chosen(provider, names, lab)
         if len(labs) != 1:
-            raise Refused(f"say as which --provider: {', '.join(labs) or 'you belong to none'}")
+            raise Refused(f"choose a --provider: {', '.join(labs) or 'you belong to none'}")
         found = provider.wait_for_claim(hashes, labs[0], instance, timeout=wait, interval=interval)
     if found is None:
         raise Refused("no ticket waits to be claimed" + (f", nor came in {wait:g} s" * bool(wait)))

@@ -282,7 +282,7 @@ def find_service(wanted: str, offered: Iterable[Service | ProvidedService]) -> s
         raise NotFound(f"no service is named {wanted!r}; services: {names}")
     if len(versions) > 1:
         hashes = ", ".join(f"{hash_} (version {version})" for hash_, version in versions.items())
-        raise Refused(f"{len(versions)} services are named {wanted!r}, say which: {hashes}")
+        raise Refused(f"{len(versions)} services are named {wanted!r}: choose a hash: {hashes}")
     return next(iter(versions))
 
 

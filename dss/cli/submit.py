@@ -90,7 +90,7 @@ def submit(
     from dss.client import Client
 
     if service is None and ticket is None:
-        raise typer.BadParameter("say which SERVICE, or with --ticket which ticket of yours")
+        raise typer.BadParameter("name a SERVICE, or one of your tickets with --ticket")
     if download and download.exists() and not download.is_dir():
         raise typer.BadParameter(f"{download} is a file: name a folder for --download")
     opened = Workspace.open(workspace)

@@ -1,12 +1,12 @@
-"""`DSSClient` and `WorkspaceWrapper` as of `itksnap-dss` 0.2.0, for scripts that use these.
+"""`DSSClient` and `WorkspaceWrapper` as of `itksnap-dss` 0.2.0, for scripts that use them.
 
 Such a script changes one line, its import:
 
 >>> from dss.compat import DSSClient, Registry, WorkspaceWrapper
 
 Names, arguments and results are those of that package: tables are DataFrames of pandas, which the
-extra `compat` installs (``pip install 'snapws[compat]'``). What differs is told by each class. New
-scripts are better off with `dss.Provider` and `snapws.Workspace`, or with a service.
+extra `compat` installs (``pip install 'snapws[compat]'``). The docstring of each class lists the
+differences. New scripts should use `dss.Provider` and `snapws.Workspace`, or be a service.
 """
 
 from dss.compat.client import DSSClient

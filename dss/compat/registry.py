@@ -16,10 +16,10 @@ _TRUE = ("1", "true", "yes")
 
 
 class RegistryValue:
-    """The value of an entry, which may not be set.
+    """The value of an entry; the entry may be missing.
 
     Args:
-        value: The value of one that stands alone.
+        value: The value of an entry that belongs to no registry.
     """
 
     def __init__(self, value: str | None = None) -> None:
@@ -29,23 +29,24 @@ class RegistryValue:
 
     @classmethod
     def _of(cls, tree: Tree, key: str) -> RegistryValue:
-        """Return the value of an entry of a tree, there or not."""
+        """Return the value of an entry of a tree, which may be missing."""
         value = cls()
         value._tree, value._key = tree, key
         return value
 
     def is_null(self) -> bool:
-        """Return whether it is not set."""
+        """Return whether the entry is missing."""
         return self._key not in self._tree
 
     def get_string(self) -> str:
-        """Return it as text; nothing where it is not set."""
+        """Return the value as text; empty if the entry is missing."""
         return self._tree.get(self._key)
 
     def get(self, default_value: Any = None) -> Any:
-        """Return it as what the default is: text, a number, a truth value, or a list of these.
+        """Return the value converted to the type of the default.
 
-        The default is returned where it is not set, or is no such number.
+        This type may be text, a number, a boolean, or a list of these. If the entry is missing or
+        its value is not a valid number, the default is returned.
         """
         if self.is_null():
             return default_value
@@ -65,16 +66,16 @@ class RegistryValue:
     __getitem__ = get
 
     def set(self, value: Any) -> None:
-        """Set it: a list as its elements with blanks between them, all else as its text.
+        """Set the value as text; the elements of a list are separated by blanks.
 
         Raises:
-            RegistryError: It holds a character that XML cannot.
+            RegistryError: The value contains a character that XML does not allow.
         """
         is_list = isinstance(value, (list, tuple))
         self._tree[self._key] = " ".join(map(str, value)) if is_list else str(value)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are set to the same text, or neither is set."""
+        """Return whether both have the same text, or both are missing."""
         if not isinstance(other, RegistryValue):
             return NotImplemented
         return (self.is_null(), self.get_string()) == (other.is_null(), other.get_string())
@@ -85,19 +86,19 @@ class RegistryValue:
 class Registry:
     """A folder of the registry, as `itksnap-dss` has it.
 
-    What differs from that package, on purpose:
+    The intended differences from that package:
 
-    - An entry that was only looked at is not written.
-    - `put_array` leaves no element of a longer array behind.
-    - `read_from_file` reads plain text, too. Files are replaced as a whole or not at all.
-    - What fails raises one of the errors of `snapws.errors`.
+    - To look at a missing entry does not create it.
+    - `put_array` removes the further elements of a longer array.
+    - `read_from_file` reads plain text, too. Writing a file is atomic.
+    - A failure raises one of the errors of `snapws.errors`.
 
     Args:
         filename: A file to read.
 
     Raises:
-        RegistryError: The file is damaged.
-        WorkspaceError: It cannot be read.
+        RegistryError: The file is corrupt.
+        WorkspaceError: The file cannot be read.
     """
 
     def __init__(self, filename: str | None = None) -> None:
@@ -107,26 +108,26 @@ class Registry:
 
     @classmethod
     def of(cls, tree: Tree) -> Registry:
-        """Return a tree of this project under these names; both are one."""
+        """Return a view of a tree of this project; changes to one show in the other."""
         registry = cls()
         registry._tree = tree
         return registry
 
     @property
     def tree(self) -> Tree:
-        """The tree under the names of this project."""
+        """The tree as this project has it."""
         return self._tree
 
     # ------------------------------------------------------------ entries and folders
 
     def entry(self, key: str) -> RegistryValue:
-        """Return the entry of a key, there or not; `RegistryValue.set` makes it."""
+        """Return the entry of a key; `RegistryValue.set` creates a missing one."""
         return RegistryValue._of(self._tree, key)
 
     __getitem__ = entry
 
     def folder(self, key: str) -> Registry:
-        """Return the folder of a key, made if it does not exist."""
+        """Return the folder of a key, created if it does not exist."""
         return Registry.of(self._tree.make_folder(key))
 
     def has_entry(self, key: str) -> bool:
@@ -146,7 +147,7 @@ class Registry:
         return list(self._tree.folders)
 
     def collect_keys(self, prefix: str = "") -> list[str]:
-        """Return the keys of all entries, those of folders first, behind a prefix."""
+        """Return the keys of all entries with a prefix; those in folders come first."""
         return [prefix + key for key in _keys(self._tree)]
 
     def find_folders_from_pattern(self, pattern: str) -> list[str]:
@@ -167,19 +168,19 @@ class Registry:
 
     @staticmethod
     def key(format_str: str, *args: Any) -> str:
-        """Return a key as `printf` writes it, from ``Layer[%03d]`` and a number for example."""
+        """Return a key from a format of `printf`, for example ``Layer[%03d]`` and a number."""
         return format_str % args
 
     # ------------------------------------------------------------------------ arrays
 
     def get_array(self, default_element: Any) -> list[Any]:
-        """Return the array that this folder holds, each element as `RegistryValue.get`."""
+        """Return the array in this folder, with each element as `RegistryValue.get` returns it."""
         size = self.entry("ArraySize").get(0)
         elements = (self.entry(f"Element[{number}]") for number in range(size))
         return [element.get(default_element) for element in elements]
 
     def put_array(self, array: Sequence[Any]) -> None:
-        """Have this folder hold an array, in place of the one that it holds."""
+        """Replace the array in this folder."""
         for name in self.get_entry_keys():
             if re.fullmatch(r"Element\[[0-9]+\]", name):
                 del self._tree[name]
@@ -193,8 +194,8 @@ class Registry:
         """Merge an XML file into this registry.
 
         Raises:
-            RegistryError: The file is damaged.
-            WorkspaceError: It cannot be read.
+            RegistryError: The file is corrupt.
+            WorkspaceError: The file cannot be read.
         """
         self.read_from_file(filename)
 
@@ -202,13 +203,13 @@ class Registry:
         """Merge a file into this registry: XML, or plain text as ITK-SNAP dumps folders.
 
         Raises:
-            RegistryError: The file is damaged.
-            WorkspaceError: It cannot be read.
+            RegistryError: The file is corrupt.
+            WorkspaceError: The file cannot be read.
         """
         self._tree.update(text_format.read_file(Path(filename)))
 
     def write_to_xml_file(self, filename: str, header: str | None = None) -> None:
-        """Write the registry as XML, with a comment in front if one is given.
+        """Write the registry as XML, with `header` as a comment at the top.
 
         Raises:
             WorkspaceError: The file cannot be written.
@@ -224,7 +225,7 @@ class Registry:
     def print(self, indent: str = "  ", prefix: str = "") -> None:
         """Print the registry, folders first."""
         for name, folder in self._tree.folders.items():
-            print(f"{prefix}{name}:")  # noqa: T201 - what it is for
+            print(f"{prefix}{name}:")  # noqa: T201 - the purpose of this method
             Registry.of(folder).print(indent, prefix + indent)
         for name, value in self._tree.entries.items():
             print(f"{prefix}{name} = {value}")  # noqa: T201

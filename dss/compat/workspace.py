@@ -1,4 +1,4 @@
-"""`WorkspaceWrapper` as of `itksnap-dss`: a workspace by the keys of its folders."""
+"""`WorkspaceWrapper` as of `itksnap-dss`: a workspace whose layers are named by keys."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _SPECIFICATION = re.compile(r"([MSOAmsoa])(?::(-?[0-9]{1,9}))?")
 class WorkspaceWrapper:
     """A workspace as `itksnap-dss` has it.
 
-    A layer is named by the key of its folder, ``Layers.Layer[001]``. What differs from that
-    package, on purpose:
+    A layer is named by the key of its folder, ``Layers.Layer[001]``. The intended differences from
+    that package:
 
-    - What the file holds beside layers stays: its comment, keys that are not known.
-    - A layer that does not exist, and a role that ITK-SNAP does not know, are refused.
-    - `set_labels` leaves the old labels where the file is refused.
-    - `export_workspace` writes an archive of this project: nothing in it says where it came from.
+    - The comment of the file and its unknown keys are kept.
+    - A layer that does not exist, or a role that ITK-SNAP does not know, is refused.
+    - `set_labels` keeps the old labels if the file is invalid.
+    - `export_workspace` writes an archive of this project, without any trace of its origin.
     - `add_tag_to_layer` and `remove_tag_from_layer`, which the package's README shows, exist.
-    - What fails raises one of the errors of `snapws.errors`.
+    - A failure raises one of the errors of `snapws.errors`.
 
     Args:
         workspace_file: A workspace file to load.
 
     Raises:
-        RegistryError: The file is damaged or no workspace.
-        WorkspaceError: It cannot be read.
+        RegistryError: The file is corrupt, or is not a workspace.
+        WorkspaceError: The file cannot be read.
     """
 
     def __init__(self, workspace_file: str | None = None) -> None:
@@ -60,11 +60,11 @@ class WorkspaceWrapper:
     # ------------------------------------------------------------------------- files
 
     def load_workspace(self, workspace_file: str) -> None:
-        """Load a workspace in place of this one.
+        """Replace this workspace by one from a file.
 
         Raises:
-            RegistryError: The file is damaged or no workspace.
-            WorkspaceError: It cannot be read.
+            RegistryError: The file is corrupt, or is not a workspace.
+            WorkspaceError: The file cannot be read.
         """
         self._workspace = Workspace.open(workspace_file)
 
@@ -72,38 +72,39 @@ class WorkspaceWrapper:
         """Save the workspace.
 
         Raises:
-            WorkspaceError: The file cannot be written, or is there and no workspace.
+            WorkspaceError: The file cannot be written, or exists and is not a workspace.
         """
         self._workspace.save(workspace_file)
 
     def export_workspace(self, new_workspace: str, scramble_filenames: bool = True) -> None:
-        """Write the workspace with copies of its images as NIfTI beside it.
+        """Write the workspace, and copies of its images as NIfTI into the same folder.
 
         Args:
-            new_workspace: The ``.itksnap`` file; its folder is made if need be.
-            scramble_filenames: Whether images are named by their content, or by their file name.
+            new_workspace: The ``.itksnap`` file; its folder is created if it does not exist.
+            scramble_filenames: Whether to name images by a hash of their content, not by their file
+                name.
 
         Raises:
-            ArchiveError: It cannot be written, or the name does not end in ``.itksnap``.
+            ArchiveError: The archive cannot be written, or the name does not end in ``.itksnap``.
             LayerNotFound: There is no main image.
             LayerFileMissing: The file of a layer does not exist.
             ImageError: An image cannot be read.
             MeshError: A mesh cannot be read.
         """
         if not new_workspace.endswith(".itksnap"):
-            raise ArchiveError(f"{new_workspace}: the name of a workspace ends in .itksnap")
+            raise ArchiveError(f"{new_workspace}: the name of a workspace must end in .itksnap")
         write_archive(
             self._workspace, new_workspace, names="hash" if scramble_filenames else "keep"
         )
 
     @property
     def registry(self) -> Registry:
-        """All that the workspace holds."""
+        """The registry of the workspace."""
         return Registry.of(self._workspace.registry)
 
     @property
     def workspace_file_path(self) -> str:
-        """The file that it was loaded from or saved to; nothing for a new one."""
+        """The file that it was loaded from or saved to; empty for a new workspace."""
         return os.fspath(self._workspace.path or "")
 
     @property
@@ -118,26 +119,26 @@ class WorkspaceWrapper:
 
     @property
     def moved(self) -> bool:
-        """Whether it was loaded from another folder than it was saved in."""
+        """Whether the file is in another folder than the one that it was saved in."""
         saved_in = self.workspace_saved_dir
         return bool(saved_in) and Path(saved_in) != Path(self.workspace_file_dir)
 
     def get_workspace_directory(self) -> str:
-        """Return the folder that it was loaded from; nothing for a new one."""
+        """Return the folder that it was loaded from; empty for a new workspace."""
         return self.workspace_file_dir
 
     # ------------------------------------------------------------------------ layers
 
     def get_number_of_layers(self) -> int:
-        """Return how many image layers there are."""
+        """Return the number of image layers."""
         return len(self._workspace.layers())
 
     def get_number_of_mesh_layers(self) -> int:
-        """Return how many mesh layers there are."""
+        """Return the number of mesh layers."""
         return len(self._workspace.meshes())
 
     def get_layer_folder(self, layer_index: int) -> Registry:
-        """Return the folder of an image layer by its number, made if it does not exist.
+        """Return the folder of an image layer by its number, created if it does not exist.
 
         Raises:
             LayerNotFound: The number is negative.
@@ -150,7 +151,7 @@ class WorkspaceWrapper:
         """Return the folder of a mesh layer by its number.
 
         Raises:
-            LayerNotFound: There is no such layer.
+            LayerNotFound: The layer does not exist.
         """
         meshes = self._workspace.meshes()
         if not 0 <= layer_index < len(meshes):
@@ -161,7 +162,7 @@ class WorkspaceWrapper:
         """Return the folder of an image or mesh layer by its key.
 
         Raises:
-            LayerNotFound: There is no such layer.
+            LayerNotFound: The layer does not exist.
         """
         return Registry.of(self._by_key(layer_key).registry)
 
@@ -169,7 +170,7 @@ class WorkspaceWrapper:
         """Return the key of the main image.
 
         Raises:
-            LayerNotFound: There is none.
+            LayerNotFound: There is no main image.
         """
         return self._workspace.main.key
 
@@ -182,15 +183,15 @@ class WorkspaceWrapper:
         return any(mesh.key == key for mesh in self._workspace.meshes())
 
     def find_layer_by_role(self, role: str, pos_in_role: int = 0) -> str:
-        """Return the key of the layer at a place among those of a role, -1 being the last.
+        """Return the key of a layer by its role and its position among the layers of this role.
 
         Args:
             role: ``MainRole``, ``OverlayRole``, ``SegmentationRole``, or ``AnatomicalRole`` for the
                 main image and overlays.
-            pos_in_role: The place.
+            pos_in_role: The position, from 0; -1 is the last layer.
 
         Returns:
-            The key; nothing where there is no such layer.
+            The key; empty if the layer does not exist.
         """
         found = [one.key for one in self._workspace.layers() if one.role in _ROLES.get(role, ())]
         return found[pos_in_role] if -len(found) <= pos_in_role < len(found) else ""
@@ -200,10 +201,10 @@ class WorkspaceWrapper:
         return [layer.key for layer in self._workspace.layers(tag=tag)]
 
     def layer_spec_to_key(self, layer_spec: str) -> str:
-        """Return the key of the layer that a specification means: ``M``, ``S``, ``O:-1``, ``003``.
+        """Return the key of a layer by its specification: ``M``, ``S``, ``O:-1``, ``003``.
 
         Raises:
-            LayerNotFound: It means none.
+            LayerNotFound: No layer matches.
         """
         if match := _SPECIFICATION.fullmatch(layer_spec):
             role = _SHORT[match[1].upper()]
@@ -218,21 +219,21 @@ class WorkspaceWrapper:
 
         Args:
             role: As for `find_layer_by_role`.
-            filename: The image file; that of a main image is read.
+            filename: The image file; it is read for a main image only.
 
         Returns:
             The key of the layer.
 
         Raises:
-            InvalidValue: The role is unknown, or there is a main image already.
-            LayerNotFound: There is no main image, and it is not to be that.
-            ImageError: It would be the main image and cannot be read.
+            InvalidValue: The role is unknown, or the workspace already has a main image.
+            LayerNotFound: There is no main image, and the role is another one.
+            ImageError: The role is the main image, and the file cannot be read.
         """
         kind = _role(role)
         workspace = self._workspace
         if kind is Role.MAIN:
             if self.find_layer_by_role(role):
-                raise InvalidValue("there is a main image already: set_layer replaces it")
+                raise InvalidValue("there already is a main image: replace it with set_layer")
             return workspace.set_main(filename).key
         if kind is Role.SEGMENTATION:
             return workspace.add_segmentation(filename, any_size=True).key
@@ -240,12 +241,12 @@ class WorkspaceWrapper:
         return add(filename).key
 
     def set_layer(self, role: str, filename: str) -> str:
-        """Make an image the first layer of a role, in place of the one that is.
+        """Replace the first layer of a role by an image.
 
         Raises:
             InvalidValue: The role is unknown.
-            LayerNotFound: There is no main image, and it is not to be that.
-            ImageError: It would be the main image and cannot be read.
+            LayerNotFound: There is no main image, and the role is another one.
+            ImageError: The role is the main image, and the file cannot be read.
         """
         kind = _role(role)
         if kind is Role.MAIN:
@@ -260,7 +261,7 @@ class WorkspaceWrapper:
         """Set the nickname of a layer.
 
         Raises:
-            LayerNotFound: There is no such layer.
+            LayerNotFound: The layer does not exist.
         """
         self._by_key(layer_key).nickname = value
 
@@ -274,13 +275,13 @@ class WorkspaceWrapper:
         return self._workspace.add_mesh(filename, time_point=tp).key
 
     def get_layer_actual_path(self, folder: Registry | str) -> str:
-        """Return where the file of a layer is now, of a workspace that was moved, too.
+        """Return the present path of a layer's file, also if the workspace was moved.
 
         Args:
             folder: The layer's folder, or its key.
 
         Returns:
-            The path; nothing where there is no such layer, or it names no file.
+            The path; empty if the layer does not exist, or names no file.
         """
         if isinstance(folder, str):
             if not self.is_key_valid_layer(folder):
@@ -290,7 +291,7 @@ class WorkspaceWrapper:
         return self._workspace.resolve(stored) if stored else ""
 
     def set_all_layer_paths_to_actual_paths(self) -> None:
-        """Have all layers name their files where these are now."""
+        """Write the present path of its file into each layer."""
         for layer in self._workspace.layers():
             if layer.stored_path:
                 layer.stored_path = layer.file
@@ -311,7 +312,7 @@ class WorkspaceWrapper:
 
         Raises:
             LayerNotFound: There is no main image.
-            TextFileError: The file is not one.
+            TextFileError: The file is not a label file.
             WorkspaceError: The file cannot be read.
         """
         self._workspace.labels = labels.read_file(label_file)
@@ -326,7 +327,7 @@ class WorkspaceWrapper:
 
     @staticmethod
     def load_color_label_file_to_registry(label_file: str, registry: Registry) -> None:
-        """Have a folder hold the labels of a label file; see the function of this name."""
+        """Replace the labels in a folder; see the function of the same name."""
         load_color_label_file_to_registry(label_file, registry)
 
     # -------------------------------------------------------------------------- tags
@@ -339,7 +340,7 @@ class WorkspaceWrapper:
         """Set the tags of a layer's folder.
 
         Raises:
-            InvalidValue: One is empty, or holds a comma.
+            InvalidValue: A tag is empty, or contains a comma.
         """
         _Tagged(folder.tree).tags = tuple(sorted(tags))
 
@@ -347,28 +348,28 @@ class WorkspaceWrapper:
         """Add a tag to a layer's folder.
 
         Raises:
-            InvalidValue: It is empty, or holds a comma.
+            InvalidValue: The tag is empty, or contains a comma.
         """
         self.put_tags(folder, self.get_tags(folder) | {new_tag})
 
     def remove_tag(self, folder: Registry, tag: str) -> None:
-        """Remove a tag from a layer's folder; one that it does not have is no error."""
+        """Remove a tag from a layer's folder; a missing tag is not an error."""
         self.put_tags(folder, self.get_tags(folder) - {tag})
 
     def add_tag_to_layer(self, layer_key: str, tag: str) -> None:
         """Add a tag to a layer.
 
         Raises:
-            LayerNotFound: There is no such layer.
-            InvalidValue: The tag is empty, or holds a comma.
+            LayerNotFound: The layer does not exist.
+            InvalidValue: The tag is empty, or contains a comma.
         """
         self._by_key(layer_key).add_tag(tag)
 
     def remove_tag_from_layer(self, layer_key: str, tag: str) -> None:
-        """Remove a tag from a layer; one that it does not have is no error.
+        """Remove a tag from a layer; a missing tag is not an error.
 
         Raises:
-            LayerNotFound: There is no such layer.
+            LayerNotFound: The layer does not exist.
         """
         self._by_key(layer_key).remove_tag(tag)
 
@@ -378,20 +379,20 @@ class _Tagged(FolderProxy):
 
 
 def load_color_label_file_to_registry(label_file: str, registry: Registry) -> None:
-    """Have a folder hold the labels of a label file of ITK-SNAP, in place of those that it holds.
+    """Replace the labels in a folder by those of a label file of ITK-SNAP.
 
     Raises:
-        TextFileError: The file is not one.
+        TextFileError: The file is not a label file.
         WorkspaceError: The file cannot be read.
     """
     labels.write_table(registry.tree, labels.read_file(label_file))
 
 
 def _role(role: str) -> Role:
-    """Return the role that a layer of such a name is stored with.
+    """Return the role of a layer in a workspace by its name in `itksnap-dss`.
 
     Raises:
-        InvalidValue: ITK-SNAP knows no such role.
+        InvalidValue: ITK-SNAP does not know the role.
     """
     if role not in _ROLES:
         raise InvalidValue(f"{role!r} is not a role of a layer: {', '.join(_ROLES)}")

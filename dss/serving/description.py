@@ -1,7 +1,7 @@
-"""What a service says of itself, in `service.json`: begun, checked, held against a workspace.
+"""The description of a service, `service.json`: create it, check it, find missing tags.
 
-The rules are those of the middleware, which fails without some of the fields; of its older
-version on Postgres, which has columns of limited length; and of ITK-SNAP, which knows four types of
+The rules come from the middleware, which fails without some of the fields; from its older version
+on Postgres, whose columns have a limited length; and from ITK-SNAP, which knows four types of
 layers.
 """
 
@@ -22,26 +22,26 @@ from dss.text import shown
 from snapws import LayerFileMissing, Role, Workspace, files
 
 FILE = "service.json"
-"""Name of the file; the middleware looks for it at the top of a git repository."""
+"""Name of the description; the middleware looks for it at the top of a git repository."""
 
 CODE = "my_service.py"
-"""Name of the file in which a service is begun."""
+"""Name of the file with the code of a new service."""
 
 NAME_LIMIT = 40
-"""Greatest number of characters of a service's name."""
+"""Maximum number of characters in the name of a service."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing in a `service.json` that is wrong, or worth a look.
+    """An error or a note about one field of a `service.json`.
 
     Attributes:
-        severity: An `error` makes the file unfit for use, a `note` does not.
-        where: What it is about, `tags[1].type` for example; empty for the file as a whole.
-        line: Line of the file, from 1; of what is missing, that of the object that lacks it; None
-            where no line can be told.
-        what: What is wrong.
-        remedy: What to do.
+        severity: `error` if the file cannot be used, else `note`.
+        where: Path of the field, `tags[1].type` for example; empty for the file as a whole.
+        line: Line of the field, from 1. For a missing field, the line of the object that lacks it.
+            None if the line is unknown.
+        what: The fault.
+        remedy: How to correct the fault.
     """
 
     severity: Literal["error", "note"]
@@ -58,16 +58,16 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a field may be.
+    """The rule for the value of a field.
 
     Attributes:
-        remedy: What to write.
-        kind: Its type.
-        absent: What comes of leaving it out; None where that may be done.
-        form: What a text has to match, whole.
-        wrong: What a text is that does not.
-        limit: Greatest number of characters.
-        empty: Whether an empty text says enough.
+        remedy: What to write into the field.
+        kind: Type of the value.
+        absent: Consequence if the field is missing; None for an optional field.
+        form: Regular expression that the whole text must match.
+        wrong: The fault of a text that does not match.
+        limit: Maximum number of characters.
+        empty: Whether the text may be empty.
     """
 
     remedy: str
@@ -87,24 +87,24 @@ _SERVICE: Mapping[str, _Rule] = {
         "choose one such as MRI-NeckCut",
         absent=_REFUSED,
         form="[A-Za-z0-9._-]+",
-        wrong="has to be made of letters A to Z, digits, dots, '-' and '_'",
+        wrong="must consist of letters A to Z, digits, dots, '-' and '_'",
         limit=NAME_LIMIT,
     ),
     "version": _Rule(
         "write it as 1.0.0",
         absent=_REFUSED,
         form=r"[0-9]+\.[0-9]+\.[0-9]+",
-        wrong="is not three numbers, by which the server finds the newest",
+        wrong="is not three numbers, by which the server finds the newest version",
         limit=40,
     ),
     "shortdesc": _Rule(
-        "say on one line what the service does",
+        "describe the service on one line",
         absent=_REFUSED,
         form="[^\r\n]*",
         wrong="has several lines, which older clients cannot read in a list",
         limit=78,
     ),
-    "longdesc": _Rule("say what the service needs and what it gives", absent=_BLANK_PAGE),
+    "longdesc": _Rule("describe the input and the result of the service", absent=_BLANK_PAGE),
     "url": _Rule(
         'write the address of a page about the service, or ""',
         absent=_BLANK_PAGE,
@@ -113,16 +113,16 @@ _SERVICE: Mapping[str, _Rule] = {
         empty=True,
     ),
     "keywords": _Rule("write a list of texts", kind=list),
-    "citation": _Rule("say what to cite"),
-    "tags": _Rule("list the layers that the service asks for", kind=list),
+    "citation": _Rule("write the publication to cite"),
+    "tags": _Rule("list the layers that the service needs", kind=list),
 }
 
 _TAG: Mapping[str, _Rule] = {
     "name": _Rule(
         "choose one such as T1-MRI",
-        absent="a layer is found by it",
+        absent="the service finds the layer by it",
         form=r"[^\s,]+",
-        wrong="has to be without spaces and commas",
+        wrong="must be one word without commas",
     ),
     "type": _Rule(
         "write MainImage, AnatomicImage, OverlayImage or Segmentation",
@@ -148,7 +148,7 @@ _KINDS = {
     type(None): "null",
 }
 
-# Of each type of tag: the roles of the layers that it is for, and what those are called.
+# For each type of tag: the roles of its layers, and the words for these in messages.
 _LAYERS: Mapping[str, tuple[tuple[Role, ...], str]] = {
     "MainImage": ((Role.MAIN,), "the main image"),
     "AnatomicImage": ((Role.MAIN, Role.OVERLAY), "the main image or an overlay"),
@@ -187,16 +187,16 @@ def mark(job):
 
 
 def template(name: str) -> dict[str, Any]:
-    """Return the description of a service to be filled in; as it is, it is valid.
+    """Return a description for the author of a service to complete; it is valid already.
 
     Raises:
-        ServiceError: No service can have this name.
+        ServiceError: The name is not valid for a service.
     """
     document = {
         "name": name,
         "version": "0.1.0",
-        "shortdesc": "Say on one line what the service does",
-        "longdesc": "Say what the service needs and what it gives",
+        "shortdesc": "Describe the service on one line",
+        "longdesc": "Describe the input and the result of the service",
         "url": "",
         "keywords": [],
         "tags": [
@@ -214,18 +214,18 @@ def template(name: str) -> dict[str, Any]:
 
 
 def begin(folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a description and the service's code, both to be filled in; nothing is replaced.
+    """Write a description and code for a new service; no existing file is overwritten.
 
     Args:
-        folder: Where they go; made if need be.
+        folder: The folder for both files, created if it does not exist.
         name: Name of the service.
 
     Returns:
         The files `FILE` and `CODE`.
 
     Raises:
-        ServiceError: One of the files is there already, or no service can have this name.
-        OSError: The folder cannot be made or written to.
+        ServiceError: One of the files already exists, or the name is not valid for a service.
+        OSError: The folder cannot be created or written to.
     """
     description = json.dumps(template(name), indent=2) + "\n"
     made = folder / FILE, folder / CODE
@@ -233,7 +233,7 @@ def begin(folder: Path, name: str) -> tuple[Path, Path]:
         for file in made:
             if os.path.lexists(file):
                 raise ServiceError(
-                    f"{file} is there already and nothing was written: choose another folder"
+                    f"{file} already exists, and nothing was written: choose another folder"
                 )
         (aside / CODE).write_text(_EXAMPLE.format(name=name), encoding="utf-8", newline="\n")
         (aside / FILE).write_text(description, encoding="utf-8", newline="\n")
@@ -241,14 +241,14 @@ def begin(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def problems(path: Path) -> list[Problem]:
-    """List what is wrong with the description of a service, in the order of the file.
+    """Return the errors and notes about the description of a service, in the order of the file.
 
     Args:
         path: A `service.json`, or the folder that holds one.
 
     Raises:
-        ServiceError: There is no such file.
-        OSError: It cannot be read.
+        ServiceError: The file does not exist.
+        OSError: The file cannot be read.
     """
     file = path / FILE if path.is_dir() else path
     if not file.exists():
@@ -267,19 +267,19 @@ def problems(path: Path) -> list[Problem]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         said = f"{error.msg[:1].lower()}{error.msg[1:]}"
-        what = f"this is no JSON ({said}, at column {error.colno})"
-        return [Problem("error", "", error.lineno, what, "the mistake is there, or just before")]
+        what = f"this is not valid JSON ({said}, at column {error.colno})"
+        return [Problem("error", "", error.lineno, what, "correct the error there, or just before")]
     except (ValueError, RecursionError) as error:
-        return [Problem("error", "", None, f"cannot be read, {error}", "make it simpler")]
+        return [Problem("error", "", None, f"cannot be read, {error}", "simplify the file")]
     found = _Check(text).document(document)
     return sorted(found, key=lambda problem: problem.line or 0)
 
 
 def missing(tags: Sequence[ServiceTag], workspace: Workspace) -> list[str]:
-    """List what a workspace lacks of what a service requires, a line for its user each.
+    """Return a line for the user for each required tag that is missing or on a wrong layer.
 
-    A required tag has to be on exactly one layer, of the role that its type asks for, whose file is
-    there. A type that is not known asks for the tag only.
+    Exactly one layer must have a required tag. The type of the tag decides the role of this layer;
+    an unknown type allows every role. The file of the layer must exist.
 
     Args:
         tags: The tags of the service.
@@ -290,9 +290,9 @@ def missing(tags: Sequence[ServiceTag], workspace: Workspace) -> list[str]:
 
 
 def misplaced(tag: ServiceTag, workspace: Workspace) -> str:
-    """Return what is wrong with the layers that have a tag; empty if one layer has it rightly.
+    """Return why a tag is on wrong layers; empty if exactly one layer of a fitting role has it.
 
-    It has to be on exactly one layer, of the role that its type asks for. Files are not looked for.
+    The type of the tag decides which roles fit. The files of the layers may be missing.
     """
     roles, wanted = _LAYERS.get(tag.type, (tuple(Role), "a layer"))
     hint = f" ({shown(tag.hint)})" if tag.hint.strip() else ""
@@ -320,28 +320,28 @@ def misplaced(tag: ServiceTag, workspace: Workspace) -> str:
 def _lacking(tag: ServiceTag, workspace: Workspace) -> str:
     if wrong := misplaced(tag, workspace):
         return wrong
-    for layer in workspace.layers(tag=tag.name):  # one, or none where it is on a mesh
+    for layer in workspace.layers(tag=tag.name):  # one layer, or none if a mesh has the tag
         try:
             there = layer.path.is_file()
         except LayerFileMissing as error:
             return f"tag {tag.name}: {error}"
         if not there:
             return (
-                f"the file of layer {layer.number:03d} with the tag {tag.name} is not there: "
+                f"the file of layer {layer.number:03d} with the tag {tag.name} does not exist: "
                 "open the workspace in ITK-SNAP, put the image back and submit it again"
             )
     return ""
 
 
 class _Check:
-    """Finds what is wrong with a document that was read from `text`."""
+    """The check of a document that was read from `text`."""
 
     def __init__(self, text: str) -> None:
         self._lines = JsonPositions(text)
         self._found = [Problem("error", *oddity) for oddity in self._lines.oddities]
 
     def document(self, document: object) -> list[Problem]:
-        """Hold the document against the rules."""
+        """Return the problems of the document."""
         if not isinstance(document, dict):
             what = f"holds {_KINDS[type(document)]} instead of an object"
             self._add("", what, 'begin with { "name": …')
@@ -366,7 +366,7 @@ class _Check:
             self._fields(place, tag, _TAG)
             name = tag.get("name")
             if isinstance(name, str) and names.setdefault(name, place) != place:
-                what = f"{name!r} is the name of {names[name]} too"
+                what = f"{name!r} is also the name of {names[name]}"
                 self._add(f"{place}.name", what, "give each tag a name of its own")
 
     def _fields(self, parent: str, thing: Mapping[str, object], rules: Mapping[str, _Rule]) -> None:
@@ -377,10 +377,8 @@ class _Check:
                 self._add(joined(parent, name), f"is missing, and {rule.absent}", rule.remedy)
         for name in thing:
             if name not in rules:
-                remedy = (
-                    f"leave it out, unless a client of yours reads it; known: {', '.join(rules)}"
-                )
-                self._add(joined(parent, name), "is not known", remedy, "note")
+                remedy = f"remove it, unless a client of yours reads it; known: {', '.join(rules)}"
+                self._add(joined(parent, name), "is not a known field", remedy, "note")
 
     def _fits(self, where: str, value: object, rule: _Rule) -> None:
         if not isinstance(value, rule.kind):
@@ -392,7 +390,7 @@ class _Check:
             elif not value.strip() and not rule.empty:
                 self._add(where, "is empty", rule.remedy, "note")
             if rule.limit and len(value) > rule.limit:
-                what = f"has {len(value)} characters, and servers on Postgres take {rule.limit}"
+                what = f"has {len(value)} characters, and servers on Postgres accept {rule.limit}"
                 self._add(where, what, "shorten it")
 
     def _add(

@@ -1,4 +1,4 @@
-"""The argument of a service's function: a job, which is the work for one ticket."""
+"""The job: the argument of a service's function, with everything that belongs to one ticket."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Attached(NamedTuple):
     """A file for the user.
 
     Attributes:
-        description: What it is, for people.
-        file: Where it is on this machine.
-        mime_type: Its type, ``text/plain`` for example.
+        description: Title of the file for the user.
+        file: Path on this machine.
+        mime_type: Type of the file, ``text/plain`` for example.
     """
 
     description: str
@@ -41,16 +41,16 @@ class Attached(NamedTuple):
 
 
 class Reports(Protocol):
-    """Receives the log lines, files and progress of a job: waits for the disk, not the server."""
+    """The receiver of the log lines, files and progress of a job; no call waits for the server."""
 
     def attach(self, attached: Attached) -> None:
-        """Keep a file as it is now; the user sees it with the next line of the log."""
+        """Keep a copy of a file as it is now; the user sees it with the next line of the log."""
 
     def log(self, category: Category, message: str) -> None:
         """Add a line to the ticket's log."""
 
     def progress(self, value: float) -> None:
-        """Set how much is done, 0 to 1."""
+        """Set the progress, 0 to 1."""
 
 
 class Phase:
@@ -62,7 +62,7 @@ class Phase:
         self._end = end
 
     def progress(self, fraction: float) -> None:
-        """Report how much of this phase is done, 0 to 1.
+        """Set the progress of this phase, 0 to 1.
 
         Raises:
             ValueError: `fraction` is not within 0 to 1.
@@ -76,10 +76,10 @@ class Job:
     """The work for one ticket.
 
     Attributes:
-        ticket: The ticket's number.
-        workspace: Its workspace, downloaded and verified; the function may edit it.
-        workdir: A folder for the function's files, empty at first, and the current folder of its
-            process. Its files are there until the result is delivered.
+        ticket: Number of the ticket.
+        workspace: The ticket's workspace, downloaded and verified; the function may edit it.
+        workdir: A folder for the function's files, empty at first. It is the current folder of the
+            process. Its files stay until the result is delivered.
     """
 
     def __init__(self, ticket: int, workspace: Workspace, workdir: Path, reports: Reports) -> None:
@@ -92,20 +92,20 @@ class Job:
         self._part = (0.0, 1.0)
         self._cancelled = threading.Event()
         self._commands = 0
-        self._loose: list[str] = []  # attached, and no line has come that shows it
+        self._loose: list[str] = []  # files that no line of the log shows yet
         self._closed = False
 
     @property
     def cancelled(self) -> bool:
-        """Return whether to end: the ticket was deleted, its time is up, or the runner stops."""
+        """Return whether to end: the ticket was deleted, its time is over, or the runner stops."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """End the work: `run` stops its command and raises `JobCancelled`, and so does `phase`."""
+        """Cancel the work: `run` kills its command, and `run` and `phase` raise `JobCancelled`."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """Ignore all further reports: a thread that the function left behind might never end."""
+        """Ignore all further reports, as of a thread that the function has left running."""
         self._closed = True
 
     def log(self, message: str, attach: File | tuple[str, File] | None = None) -> None:
@@ -113,7 +113,7 @@ class Job:
 
         Args:
             message: The line.
-            attach: A file that goes along, under its name, or a pair of description and file.
+            attach: A file to attach, titled by its name, or a pair of title and file.
         """
         self._say("info", message, attach)
 
@@ -122,14 +122,14 @@ class Job:
         self._say("warning", message, attach)
 
     def attach(self, description: str, file: File, mime_type: str | None = None) -> None:
-        """Attach a file to the next line of the log; its content is taken now.
+        """Attach a copy of a file as it is now to the next line of the log.
 
-        Whoever learns the address of an attachment can read it without a login.
+        Anybody who knows the URL of an attachment can read it without a login.
 
         Args:
-            description: Its title for the user.
-            file: The file, from `workdir` if its path is relative.
-            mime_type: Its type; by the file's name if none is given.
+            description: Title of the file for the user.
+            file: The file. A relative path starts at `workdir`.
+            mime_type: Type of the file; by default guessed from its name.
 
         Raises:
             OSError: The file cannot be read.
@@ -152,14 +152,14 @@ class Job:
     ) -> None:
         """Attach a picture of the workspace as it is now to the next line of the log.
 
-        The user sees it among the ticket's results: the three views, without any text of the
-        workspace; see `snapws.pictures.scene.picture`.
+        The picture shows the three views, without any text of the workspace; see
+        `snapws.pictures.scene.picture`. The user sees it with the ticket's log.
 
         Args:
-            description: Its title for the user.
+            description: Title of the picture for the user.
             layers: Specifications of the layers to draw; by default all layers.
-            slices: The voxel (i, j, k from 0) of the main image that the views go through; without
-                it, the centre of the segmentation, or of the image.
+            slices: The voxel (i, j, k from 0) of the main image that all three views cross; by
+                default the centre of the segmentation, or of the image if there is none.
 
         Raises:
             ServiceError: Pillow (extra `pictures`) is not installed where the service runs.
@@ -171,7 +171,7 @@ class Job:
 
         try:
             picture = self.workspace.picture(layers=layers, slices=slices)
-        except PictureError as error:  # which its user cannot mend
+        except PictureError as error:  # the user cannot install it
             raise ServiceError(
                 f"the service is not installed completely where it runs: {error}"
             ) from error
@@ -180,12 +180,12 @@ class Job:
         self.attach(description, file, "image/png")
 
     def show_attached(self) -> None:
-        """Add a line for files that were attached after the last line, if there are any."""
+        """Add a line to the log if files were attached after its last line."""
         if self._loose:
             self.log(f"Attached: {', '.join(self._loose)}")
 
     def progress(self, value: float) -> None:
-        """Report how much of the job is done, 0 to 1; a lower value than before is ignored.
+        """Set the progress of the job, 0 to 1; a lower value than before is ignored.
 
         Raises:
             ValueError: `value` is not within 0 to 1.
@@ -198,16 +198,18 @@ class Job:
 
     @contextmanager
     def phase(self, name: str, start: float, end: float) -> Iterator[Phase]:
-        """Do a part of the job: the progress bar moves from `start` to `end`, and the log says so.
+        """Run a part of the job, which moves the progress bar from `start` to `end`.
+
+        At the end of the part, the log gets a line with its name and duration.
 
         Args:
             name: Name of the part, for the log.
-            start: Progress of the whole job at its beginning, 0 to 1.
-            end: Progress at its end.
+            start: Progress of the whole job when the part begins, 0 to 1.
+            end: Progress of the whole job when the part ends, 0 to 1.
 
         Raises:
             ValueError: `start` and `end` are not in order, or not within 0 to 1.
-            JobCancelled: The work is to end; nothing of this part was done.
+            JobCancelled: The work was cancelled; this part was not begun.
         """
         if not 0 <= start <= end <= 1:
             raise ValueError(f"start and end must be in order within 0 to 1, got {start} and {end}")
@@ -231,26 +233,26 @@ class Job:
     ) -> Path:
         """Run a command in `workdir`, and wait for it.
 
-        It ends, with its children, when the work is to end. If it fails, what it printed is
-        attached to the ticket. It can run ``dss-progress VALUE [MESSAGE]`` and ``dss-attach FILE
-        [DESCRIPTION]`` meanwhile.
+        If the work is cancelled, the command and its child processes are killed. If the command
+        fails, its output is attached to the ticket. While it runs, it can call ``dss-progress VALUE
+        [MESSAGE]`` and ``dss-attach FILE [DESCRIPTION]``.
 
         Args:
-            command: Its words; numbers are written out.
-            makes: A file that it has to make, relative to `workdir`: not every program tells in
-                its exit code when it could not.
-            env: Variables that its environment has besides.
-            progress: How to read its progress from a line that it prints: a regular expression with
-                one group, percent, or with two, done and total; or a function that returns 0 to 1,
-                or None. It moves the user's bar within the `phase` that the command is run in.
+            command: The program and its arguments; numbers are converted to text.
+            makes: A file that the command must write, relative to `workdir`: some programs exit
+                with 0 although they failed.
+            env: Further variables for the environment of the command.
+            progress: How to read the progress from a printed line: a regular expression with one
+                group (percent) or two groups (done and total), or a function that returns a number
+                from 0 to 1, or None. The progress moves the user's bar within the current `phase`.
 
         Returns:
-            The file that it had to make; else the file with what it printed, both streams.
+            The file `makes`, or else a file with the output of the command, both streams.
 
         Raises:
-            ValueError: There are no words, or one is None; the expression is invalid.
-            CommandFailed: It is not there, failed, or did not make its file.
-            JobCancelled: The work is to end.
+            ValueError: There is no argument, an argument is None, or the expression is invalid.
+            CommandFailed: The program does not exist, failed, or did not write the file `makes`.
+            JobCancelled: The work was cancelled.
         """
         if not command or None in command:
             raise ValueError(f"not the words of a command: {command}")
@@ -292,16 +294,16 @@ class Job:
             _end(child)
         pass_on()
         if code:
-            self._refuse_cancelled(program)  # then nothing has failed
+            self._refuse_cancelled(program)  # a killed command has not failed
         if code or (target and not target.exists()):
-            reason = f"exit code {code}" if code else f"it did not make {makes}"
+            reason = f"exit code {code}" if code else f"it did not write {makes}"
             shown = printed(output)
             if shown.strip():
                 told = output.with_suffix(".told.txt")
                 told.write_text(shown, encoding="utf-8")
                 self.attach(f"Output of {program}", told, "text/plain")
             last = " / ".join(line for line in shown.split("\n") if line.strip())[-_LAST_LENGTH:]
-            raise CommandFailed(f"{program} failed, {reason}: {last or 'no word'}", output=output)
+            raise CommandFailed(f"{program} failed, {reason}: {last or 'no output'}", output=output)
         return target or output
 
     def _wait(self, child: subprocess.Popen[bytes], program: str, look: Callable[[], None]) -> int:
@@ -312,11 +314,11 @@ class Job:
             self._refuse_cancelled(program)
 
     def _pass_on(self, said: Path, printed_progress: hooks.PrintedProgress | None) -> None:
-        """Report to the user a command's progress, lines and files."""
+        """Send the progress, lines and files of a command to the user."""
         found = [printed_progress.new()] if printed_progress else []
         for report in hooks.take(said):
             found.append(report.progress)
-            with suppress(OSError):  # the file is gone again
+            with suppress(OSError):  # the file was removed meanwhile
                 if report.file:
                     self.attach(report.message, report.file)
                 elif report.message:
@@ -328,7 +330,7 @@ class Job:
 
     def _refuse_cancelled(self, what: str) -> None:
         if self.cancelled:
-            raise JobCancelled(f"{what}: the work on ticket {self.ticket} is to end")
+            raise JobCancelled(f"{what}: the work on ticket {self.ticket} was cancelled")
 
     def _say(
         self, category: Category, message: str, attach: File | tuple[str, File] | None
@@ -343,9 +345,9 @@ class Job:
 
 
 def from_elsewhere(result: Workspace, *folders: Path) -> str:
-    """Return a line that names the layers of a result whose files are outside of the ticket's.
+    """Return a warning that names the layers of a result with files outside of the folders.
 
-    It is for the user, too, and so names no path; it is empty where there are none.
+    The user reads it, too, so it contains no paths. It is empty if all files are in the folders.
     """
     from snapws.sources import outside
 
@@ -356,12 +358,12 @@ def from_elsewhere(result: Workspace, *folders: Path) -> str:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a command that has not ended by itself, and whatever it has left running."""
+    """Kill a command that still runs, and all processes that it has left running."""
     if sys.platform != "win32":
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            return  # nobody is left of its group, or only what has ended (as macOS says it)
+            return  # the group has ended, or, on macOS, has only ended processes
         finally:
             child.wait()
     elif child.poll() is None:

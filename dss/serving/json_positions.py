@@ -1,4 +1,4 @@
-"""Where in a text the values of a JSON document are, and what in it a reader lets pass."""
+"""The lines of the values of a JSON document, and faults in its text that a JSON reader ignores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}:,]|[^][{}:,"\s]+')
 
 
 class Oddity(NamedTuple):
-    """What a reader of JSON lets pass, and others do not: where, in which line, and what to do."""
+    """A fault in a JSON text that Python's reader ignores, and other readers refuse."""
 
     where: str
     line: int
@@ -21,12 +21,13 @@ class Oddity(NamedTuple):
 
 @dataclass
 class _Open:
-    """An object or a list that a walk through JSON is in.
+    """An object or a list that is not closed yet.
 
     Attributes:
-        parent: Where it is.
-        place: The key of the value that follows, None before it; in a list its number.
-        keys: Where the values of an object are that have come so far.
+        parent: Path of the object or list.
+        place: In an object, the key of the next value, or None before this key. In a list, the
+            number of the next value.
+        keys: Paths of the values of the object so far.
     """
 
     parent: str
@@ -35,24 +36,24 @@ class _Open:
 
     @property
     def where(self) -> str:
-        """Where the value that follows is."""
+        """Path of the next value."""
         return self.parent if self.place is None else joined(self.parent, self.place)
 
     def next(self) -> None:
-        """Go past a comma."""
+        """Move on to the next value, after a comma."""
         self.place = self.place + 1 if isinstance(self.place, int) else None
 
 
 class JsonPositions:
-    """The lines of the values of a document, which is JSON but for NaN and infinities.
+    """The lines of the values of a JSON document, in which NaN and infinities may stand.
 
-    A value is called by its path: `tags[1].type` for example.
+    A value is found by its path, `tags[1].type` for example.
 
     Args:
         text: The text of the document.
 
     Attributes:
-        oddities: What is odd in it, in the order of the text.
+        oddities: The faults that a reader ignores, in the order of the text.
     """
 
     def __init__(self, text: str) -> None:
@@ -82,29 +83,29 @@ class JsonPositions:
                 where, first = within.where, self._lines.get(within.where)
                 self._lines[where] = line
                 if where in within.keys:
-                    self._note(where, f"is there twice, in line {first} too", "leave one out")
+                    self._note(where, f"is given twice, first in line {first}", "remove one")
                 within.keys.add(where)
             elif word != ":":
                 self._lines.setdefault(where, line)
                 if word in ("{", "["):
                     inside.append(_Open(where, None if word == "{" else 0))
                 elif word in ("NaN", "Infinity", "-Infinity"):
-                    self._note(where, f"is {word}, which JSON does not have", "write a number")
+                    self._note(where, f"is {word}, which JSON does not allow", "write a number")
                 else:
                     self._hold(where, json.loads(word))
 
     def _hold(self, where: str, value: object) -> None:
-        # Half a surrogate pair can be written in JSON; the server's pages break off at it.
+        # JSON can hold half a surrogate pair, and the server's pages break off at it.
         if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
-            what = "has half a sign, \\ud800 to \\udfff alone"
-            self._note(where, what, "write the sign itself")
+            what = "contains half a surrogate pair, \\ud800 to \\udfff"
+            self._note(where, what, "write the character itself")
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         self.oddities.append(Oddity(where, self._lines[where], what, remedy))
 
 
 def joined(where: str, part: str | int) -> str:
-    """Return the path of a part: the value under a key of an object, or with a number in a list."""
+    """Return the path of a value from that of its parent, and its key or its number in a list."""
     if isinstance(part, str) and re.fullmatch("[A-Za-z0-9_-]+", part):
         return f"{where}.{part}" if where else part
     return f"{where}[{json.dumps(part)}]"

@@ -53,13 +53,13 @@ RUNNER = Use(
 
 @contextmanager
 def locked(folder: Path, owner: str, *, trusted: bool = False, use: Use = RUNNER) -> Iterator[None]:
-    """Hold a folder, which is made where it is missing, until the end of the block.
+    """Lock a folder, created if it does not exist, until the end of the block.
 
     Args:
         folder: The folder.
-        owner: Who holds it, for whoever else wants it.
-        trusted: Whether what is in it is this user's, though nothing proves it.
-        use: What it is used for.
+        owner: Name of the holder, for messages to others.
+        trusted: Whether to accept existing files without a proof that they are this user's.
+        use: Use of the folder.
 
     Raises:
         JournalError: Another process holds the lock, the folder cannot be created, its path is not

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snapws import Workspace
     from snapws.check import Problem
 
-_REFUSED = "ITK-SNAP does not open what the service made"
+_REFUSED = "ITK-SNAP cannot open the result of the service"
 
 
 class _Seen(NamedTuple):

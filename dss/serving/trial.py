@@ -1,4 +1,4 @@
-"""A service run on a workspace without any server: the way to develop one."""
+"""A trial: run a service on a workspace without a server, to develop the service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OURS = ("work", "result", "attached")
 
 @contextmanager
 def _printing_aside() -> Iterator[None]:
-    """Have what is printed, by child processes too, go to standard error: it is no result."""
+    """Redirect standard output, that of child processes too, to standard error."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -40,7 +40,7 @@ def _printing_aside() -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        with suppress(ValueError):  # the author's code has closed it
+        with suppress(ValueError):  # the author's code may have closed it
             if sys.__stdout__:
                 sys.__stdout__.flush()
         os.dup2(kept, 1)
@@ -56,38 +56,38 @@ def run(
     name: str | None = None,
     tell: Callable[[str], None],
 ) -> Path:
-    """Do a service's work on a workspace, in this process, as the runner has it done.
+    """Run a service on a workspace in this process, as a worker would run it for a ticket.
 
-    The function is given what a ticket would bring: the workspace's archive. Required tags are
-    those that it declares, and those of a `service.json` beside its file. What is printed meanwhile
-    goes to standard error.
+    The function gets the archive of the workspace, as it would from a ticket. The tags that it
+    declares are required, and those that a `service.json` beside its file requires. Whatever the
+    function prints goes to standard error.
 
     Args:
         file: The service's file.
         workspace: The workspace that a user would submit.
-        output: A folder for the result, the function's files (`work`) and what it attached
-            (`attached`), of which an earlier trial's go; nothing else may be in it. None makes a
-            new temporary one.
-        name: Which service, where the file declares several.
-        tell: Is called with a line for whatever the job reports.
+        output: A folder for the result (`result`), the function's files (`work`) and the files
+            that it attached (`attached`). Those of an earlier trial are removed. The folder must
+            not contain anything else. By default a new temporary folder.
+        name: Name of the service, if the file declares several.
+        tell: Called with a line for each report of the job.
 
     Returns:
         The workspace of the result, as the user would download it.
 
     Raises:
-        ServiceError: The file cannot be used, the workspace is not what the service asks for, or
-            the service failed; then what it made is left, and the error says where.
+        ServiceError: The file cannot be used, the workspace lacks a required tag, or the service
+            failed. After a failure the function's files stay; the error names their folder.
         snapws.WorkspaceError: The workspace, or its result, cannot be archived.
     """
-    source = file.resolve()  # what it does may be done from another current folder
+    source = file.resolve()  # before the current folder changes
     try:
         services = load(file)
     except (ServiceError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # exits, too: a ticket would not be worked on
+    except BaseException as error:  # exits, too: the runner would not start
         raise ServiceError(f"{file} cannot be used: {failure.located(error, source)}") from error
     if name is None and len(services) > 1:
-        raise ServiceError(f"{file} declares {', '.join(services)}: say which with --name")
+        raise ServiceError(f"{file} declares {', '.join(services)}: choose one with --name")
     service = services.get(name or next(iter(services)))
     if service is None:
         raise ServiceError(f"{file} declares no service {name}; it declares {', '.join(services)}")
@@ -110,12 +110,12 @@ def run(
                 result = service(job)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # exits, too: a ticket would fail by it
+            except BaseException as error:  # exits, too: they would fail a ticket
                 for line in failure.full(error, source).splitlines():
                     tell(line)
                 raise ServiceError(
                     f"the service failed; its user would read: {failure.told(error)}; "
-                    f"what it made is in {output}"
+                    f"its files are in {output}"
                 ) from error
         for warning in before.warnings(result):
             tell(f"warning: {warning}")
@@ -137,15 +137,15 @@ def _tags(file: Path, declared: tuple[str, ...]) -> list[ServiceTag]:
 
 
 def _clear(output: Path) -> None:
-    """Remove what an earlier trial has left in a folder."""
+    """Remove the files of an earlier trial from a folder."""
     left = list(output.iterdir()) if output.exists() else []
     for path in left:
         if path.name not in _OURS:
-            raise ServiceError(f"{output} has {path.name} in it: give another folder")
+            raise ServiceError(f"{output} contains {path.name}: choose another folder")
     if left and not leftovers.is_remembered(output):
         raise ServiceError(
-            f"{output} has {left[0].name} in it, and nothing proves that an earlier trial of yours "
-            "made it: give another folder"
+            f"{output} contains {left[0].name}, and nothing proves that an earlier trial of yours "
+            "wrote it: choose another folder"
         )
     for path in left:
         shutil.rmtree(path)

@@ -38,7 +38,7 @@ class Allowance:
             return cls(most, "see --max-size (max_size)", whole=True)
         there = next(one for one in (place, *place.absolute().parents) if one.exists())
         free = int(_OF_FREE * shutil.disk_usage(there).free)
-        why = "nine tenths of what is free on the disk; for more see --max-size (max_size)"
+        why = "nine tenths of the free disk space; for more see --max-size (max_size)"
         return cls(free, why, whole=False)
 
     def take(self, size: int) -> None:

@@ -73,7 +73,7 @@ def upload_files(
     listed = {entry.name for entry in list_files(session, area)}
     missing = sorted({name for _, name in new} - listed)
     if missing:
-        raise TransferFailed(f"{session.server} does not list what was sent: {missing}")
+        raise TransferFailed(f"{session.server} does not list these sent files: {missing}")
     for file, name in new if verify else ():
         _verify(session, area, file, name)
 

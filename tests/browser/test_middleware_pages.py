@@ -38,7 +38,7 @@ def test_a_token_is_typed_into_the_page_that_asks(browser: Browser, tmp_path: Pa
             page.goto(f"{server.url}/admin")
             page.get_by_label("Key or token").fill("wrong")
             page.get_by_role("button", name="Log in").click()
-            expect(page.get_by_text("That is not a key")).to_be_visible()
+            expect(page.get_by_text("That is not a valid key")).to_be_visible()
             page.get_by_label("Key or token").fill(token)
             page.get_by_role("button", name="Log in").click()
             page.wait_for_url(f"{server.url}/admin")

@@ -22,7 +22,7 @@ from dss import (
 from tests.dss.raw_server import RawServer, answer
 
 
-def test_providers(admin: Admin) -> None:
+def test_providers_are_added_listed_and_deleted(admin: Admin) -> None:
     admin.add_provider("läb-7")
     admin.add_provider("läb-7")
     assert admin.providers().count("läb-7") == 1
@@ -33,13 +33,13 @@ def test_providers(admin: Admin) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a.b", "a/b", "a+b", "a\n"])
-def test_provider_that_no_route_would_find(admin: Admin, name: str) -> None:
+def test_name_of_a_provider_that_no_url_can_hold_is_refused(admin: Admin, name: str) -> None:
     with pytest.raises(Refused, match="a provider cannot be named"):
         admin.add_provider(name)
     assert name not in admin.providers()
 
 
-def test_users(admin: Admin, new_user: Callable[[], str]) -> None:
+def test_users_are_added_listed_and_deleted(admin: Admin, new_user: Callable[[], str]) -> None:
     admin.add_provider("userlab")
     email = new_user()
     admin.add_user("userlab", email)
@@ -52,7 +52,7 @@ def test_users(admin: Admin, new_user: Callable[[], str]) -> None:
     assert admin.users("userlab") == []
 
 
-def test_services(admin: Admin, provider: Provider, service: str) -> None:
+def test_services_are_listed_and_deleted(admin: Admin, provider: Provider, service: str) -> None:
     listed = {one.hash: one for one in admin.services("testlab")}
     assert (listed[service].version, listed[service].description) == ("1.10", 'Größe, "Form"')
     admin.delete_service("testlab", service)
@@ -61,7 +61,7 @@ def test_services(admin: Admin, provider: Provider, service: str) -> None:
     assert service not in {one.hash for one in provider.services()}
 
 
-def test_service_that_cannot_be_added(
+def test_service_that_cannot_be_added_is_refused(
     admin: Admin, middleware: Middleware, tmp_path: Path, service: str
 ) -> None:
     with pytest.raises(Refused, match="Error fetching Git repository"):
@@ -70,7 +70,7 @@ def test_service_that_cannot_be_added(
         admin.add_service("nolab", str(next((middleware.folder / "services").iterdir())))
 
 
-def test_another_service_of_that_version(
+def test_another_service_of_the_same_version_is_refused(
     admin: Admin, service: str, description: Path, tmp_path: Path
 ) -> None:
     told = json.loads((description / "service.json").read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def test_another_service_of_that_version(
         admin.add_service("testlab", str(repository))
 
 
-def test_tickets_and_purge(admin: Admin, client: Client, claimed: int) -> None:
+def test_tickets_are_listed_and_purged(admin: Admin, client: Client, claimed: int) -> None:
     (listed,) = [ticket for ticket in admin.tickets() if ticket.id == claimed]
     assert listed.status is TicketStatus.CLAIMED
     assert listed.minutes >= 0
@@ -93,7 +93,7 @@ def test_tickets_and_purge(admin: Admin, client: Client, claimed: int) -> None:
     assert client.status(claimed) is TicketStatus.CLAIMED
 
 
-def test_others_may_not(client: Client, service: str) -> None:
+def test_user_who_is_no_administrator_is_refused(client: Client, service: str) -> None:
     stranger = Admin(client.session)
     for call in (
         stranger.providers,
@@ -106,7 +106,7 @@ def test_others_may_not(client: Client, service: str) -> None:
             call()
 
 
-def test_other_answers(raw: RawServer) -> None:
+def test_invalid_answers_are_refused(raw: RawServer) -> None:
     known, page = answer(b"lab\r\n"), answer(b"<html>")
     with raw.session() as session:
         admin = Admin(session)

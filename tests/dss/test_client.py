@@ -33,7 +33,7 @@ from snapws import ImageDamaged, Workspace, WorkspaceError
 from tests.dss.raw_server import DROP, RawServer, answer, listing
 
 
-def test_services(client: Client, service: str, description: Path) -> None:
+def test_services_are_listed_and_described(client: Client, service: str, description: Path) -> None:
     told = json.loads((description / "service.json").read_text(encoding="utf-8"))
     listed = {one.hash: one for one in client.services()}
     assert listed[service] == Service(told["name"], service, "1.10", 'Größe, "Form"')
@@ -46,7 +46,7 @@ def test_services(client: Client, service: str, description: Path) -> None:
     assert stats.last_heard < timedelta(minutes=10)
 
 
-def test_unknown_service(client: Client, impatient: None) -> None:
+def test_unknown_service_is_not_found(client: Client, impatient: None) -> None:
     with pytest.raises(NotFound, match="is not available"):
         client.service_detail("0" * 40)
     with pytest.raises(NotFound, match="is not available"):
@@ -57,7 +57,7 @@ def test_unknown_service(client: Client, impatient: None) -> None:
         client.service_stats("0" * 40)
 
 
-def test_ticket_by_name_of_the_service(client: Client, service: str) -> None:
+def test_ticket_is_made_by_the_name_of_the_service(client: Client, service: str) -> None:
     name = client.service_detail(service).name
     ticket = client.create(name)
     assert client.tickets() == [Ticket(ticket, name, TicketStatus.INIT)]
@@ -80,7 +80,7 @@ def test_name_stands_for_the_highest_version_that_is_offered(
     assert ahead == {"1.10": 0, "1.9": 0, "1.10.1": 1, "2.0": 0}
 
 
-def test_quota(client: Client, service: str) -> None:
+def test_full_quota_refuses_a_ticket(client: Client, service: str) -> None:
     for _ in range(10):
         client.create(service)
     with pytest.raises(QuotaReached, match=r"\(10\) exceeded.*delete tickets that are no longer"):
@@ -104,12 +104,12 @@ def test_quota(client: Client, service: str) -> None:
         lambda client: client.attachments(10**6),
     ],
 )
-def test_no_such_ticket(client: Client, call: Callable[[Client], object]) -> None:
+def test_unknown_ticket_is_not_found(client: Client, call: Callable[[Client], object]) -> None:
     with pytest.raises(NotFound, match="1000000"):
         call(client)
 
 
-def test_ticket_of_somebody_else(
+def test_ticket_of_somebody_else_is_not_found(
     client: Client,
     service: str,
     new_user: Callable[[], str],
@@ -121,7 +121,7 @@ def test_ticket_of_somebody_else(
         other.status(ticket)
 
 
-def test_wrong_state(client: Client, provider: Provider, claimed: int) -> None:
+def test_call_in_a_wrong_state_is_refused(client: Client, provider: Provider, claimed: int) -> None:
     with pytest.raises(WrongState, match=f"ticket {claimed} is claimed: only a ticket in state in"):
         client.make_ready(claimed)
     with pytest.raises(WrongState, match="is claimed: only a ticket that failed can be tried"):
@@ -132,7 +132,9 @@ def test_wrong_state(client: Client, provider: Provider, claimed: int) -> None:
         client.retry(claimed)
 
 
-def test_retry(client: Client, provider: Provider, service: str, claimed: int) -> None:
+def test_failed_ticket_is_retried(
+    client: Client, provider: Provider, service: str, claimed: int
+) -> None:
     provider.fail(claimed, "It did not work")
     assert client.status(claimed) is TicketStatus.FAILED
     client.retry(claimed)
@@ -140,7 +142,9 @@ def test_retry(client: Client, provider: Provider, service: str, claimed: int) -
     assert [e.message for e in client.log(claimed)][-2:] == ["It did not work", "Retrying ticket"]
 
 
-def test_log_of_many_lines(client: Client, provider: Provider, claimed: int) -> None:
+def test_log_message_of_many_lines_stays_as_it_is(
+    client: Client, provider: Provider, claimed: int
+) -> None:
     before = datetime.now(timezone.utc) - timedelta(seconds=5)
     message = 'ü 😀\r\n"zwei", drei\n'
     number = provider.log(claimed, "warning", message)
@@ -288,7 +292,7 @@ def test_wait_ends_with_the_ticket(client: Client, claimed: int) -> None:
     assert only.status is TicketStatus.DELETED
 
 
-def test_queue(client: Client, service: str) -> None:
+def test_queue_position_is_read(client: Client, service: str) -> None:
     first, second = client.create(service), client.create(service)
     assert client.queue_position(first) is None
     client.make_ready(first)
@@ -299,7 +303,7 @@ def test_queue(client: Client, service: str) -> None:
     assert position >= 2
 
 
-def test_progress(client: Client, provider: Provider, claimed: int) -> None:
+def test_progress_is_read(client: Client, provider: Provider, claimed: int) -> None:
     assert client.progress(claimed) == 0
     provider.progress(claimed, 0.5, end=0.5)
     assert client.progress(claimed) == 0.25
@@ -307,7 +311,7 @@ def test_progress(client: Client, provider: Provider, claimed: int) -> None:
     assert (client.progress(claimed), client.detail(claimed).progress) == (0.25, 1.0)
 
 
-def test_log_since(client: Client, provider: Provider, claimed: int) -> None:
+def test_log_is_read_from_an_entry_on(client: Client, provider: Provider, claimed: int) -> None:
     first = provider.log(claimed, "info", "one")
     second = provider.log(claimed, "error", "two")
     assert [entry.id for entry in client.log(claimed, first)] == [second]
@@ -347,7 +351,9 @@ def test_only_the_number_of_an_attachment_counts(raw: RawServer, tmp_path: Path)
     assert (tmp_path / "x").read_bytes() == b"theirs"
 
 
-def test_no_result_yet(client: Client, claimed: int, tmp_path: Path) -> None:
+def test_ticket_without_a_result_is_not_downloaded(
+    client: Client, claimed: int, tmp_path: Path
+) -> None:
     with pytest.raises(WrongState, match=f"ticket {claimed} is claimed, and has no result: wait"):
         client.download(claimed, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -413,7 +419,7 @@ PROXY = answer(b"<h1>Blocked</h1>", status="404 Not Found")
     ],
     ids=["upload", "make_ready", "retry"],
 )
-def test_refusal_of_somebody_on_the_way(
+def test_refusal_of_a_proxy_is_not_one_of_the_server(
     raw: RawServer,
     workspace: Workspace,
     call: Callable[[Client, Workspace], object],
@@ -444,7 +450,7 @@ def test_ticket_that_cannot_be_filled_for_a_reason_here_is_deleted(
     assert len(made) == 1
 
 
-def test_ticket_that_could_not_even_be_deleted(
+def test_ticket_that_could_not_be_deleted_is_named(
     client: Client, service: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever learns why is told of the ticket, too."""
@@ -488,7 +494,7 @@ def test_workspace_that_cannot_be_archived_makes_no_ticket(
     assert client.tickets() == []
 
 
-def test_lost_answer_to_a_creation(raw: RawServer) -> None:
+def test_lost_answer_to_a_creation_is_not_retried(raw: RawServer) -> None:
     raw.answers = [DROP]
     part = "a ticket may have been made; it is the last of your tickets, and in state init"
     with raw.session() as session, pytest.raises(OutcomeUnknown, match=part):
@@ -512,7 +518,7 @@ QUEUE = {
 
 
 @pytest.mark.parametrize("name", QUEUE)
-def test_lost_answer_to_queueing(raw: RawServer, name: str) -> None:
+def test_lost_answer_to_queueing_is_settled_by_the_status(raw: RawServer, name: str) -> None:
     """The ticket's status tells whether it was done."""
     call, first, not_done = QUEUE[name]
     looks = ["GET"] * len(not_done)
@@ -547,7 +553,7 @@ def test_submitted_ticket_that_may_be_queued_is_named(
     assert len(client.tickets()) == 1
 
 
-def test_lost_answer_to_a_deletion(raw: RawServer) -> None:
+def test_lost_answer_to_a_deletion_is_retried(raw: RawServer) -> None:
     """It is a GET that says the same however often it is sent."""
     raw.answers = [DROP, answer(b"deleted")]
     with raw.session() as session:

@@ -48,7 +48,7 @@ def test_token_works_once(middleware: Middleware, new_user: Callable[[], str]) -
 
 
 @pytest.mark.parametrize("token", ["", " \n", "nonsense", "ü"])
-def test_bad_token(middleware: Middleware, token: str) -> None:
+def test_wrong_token_is_refused(middleware: Middleware, token: str) -> None:
     with pytest.raises(NotLoggedIn, match="token"):
         login(middleware.url, token)
 
@@ -65,7 +65,7 @@ def test_bad_token_leaves_the_kept_session_alone(
         assert Client(session).tickets() == []
 
 
-def test_cookie_for_another_host(raw: RawServer) -> None:
+def test_cookie_for_another_host_is_refused(raw: RawServer) -> None:
     """So it is where the middleware runs with its default cookie domain."""
     cookie = f"Set-Cookie: {COOKIE_NAME}=1; Domain=dss.itksnap.org; HttpOnly; Path=/"
     raw.answers = [answer(b"logged in as a@b \n", cookie)]
@@ -73,7 +73,7 @@ def test_cookie_for_another_host(raw: RawServer) -> None:
         login(raw.url, "token")
 
 
-def test_other_answers(raw: RawServer) -> None:
+def test_unexpected_answer_to_a_login_leaves_a_doubt(raw: RawServer) -> None:
     raw.answers = [answer(b"<html>welcome")]
     with pytest.raises(OutcomeUnknown, match="answered '<html>welcome' to a login; .* used up"):
         login(raw.url, "token")
@@ -83,12 +83,14 @@ def test_other_answers(raw: RawServer) -> None:
     assert len(raw.requests) == 2
 
 
-def test_no_server() -> None:
+def test_missing_server_is_a_network_failure() -> None:
     with pytest.raises(NetworkFailed):
         login("localhost:8080", "token")
 
 
-def test_patience_of_a_login(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_is_retried_as_long_as_wanted(
+    raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw.close()
     pauses: list[float] = []
     monkeypatch.setattr("dss.http.retry.time.sleep", pauses.append)
@@ -129,7 +131,7 @@ def test_files_are_those_of_the_reference(tmp_path: Path, kept: Credentials) -> 
     assert written == {f"cookie_{digest}.jar": jar}
 
 
-def test_cookie_of_a_domain(tmp_path: Path, kept: Credentials) -> None:
+def test_cookie_keeps_its_domain(tmp_path: Path, kept: Credentials) -> None:
     session = Session("https://dss.itksnap.org")
     session._http.cookies.set(COOKIE_NAME, "abc", domain=".dss.itksnap.org")
     kept.save(session)
@@ -173,7 +175,9 @@ def test_files_are_private(kept: Credentials) -> None:
     assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
 
 
-def test_several_servers(kept: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logins_of_several_servers_are_kept(
+    kept: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a", "b"):
         kept.save(Session(f"http://{name}", cookie=f"cookie of {name}"))
     assert kept.server == "http://b"
@@ -194,7 +198,7 @@ def test_several_servers(kept: Credentials, monkeypatch: pytest.MonkeyPatch) -> 
     kept.forget()
 
 
-def test_nothing_kept(kept: Credentials) -> None:
+def test_missing_login_is_refused(kept: Credentials) -> None:
     assert kept.server is None
     with pytest.raises(NotLoggedIn, match="run: dss login URL"):
         kept.open_session()

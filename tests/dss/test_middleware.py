@@ -155,12 +155,12 @@ def test_environment_does_not_reach_it(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_port_that_is_taken(tmp_path: Path) -> None:
+def test_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         middleware = Middleware(tmp_path, port=other.getsockname()[1])
         with pytest.raises(
             MiddlewareFailed,
-            match=r"port \d+ cannot be used: [^(]*; give another one \(--port\), or 0 ",
+            match=r"port \d+ cannot be used: [^(]*; choose another one \(--port\), or 0 ",
         ):
             middleware.start()
     assert middleware.pid is None
@@ -191,7 +191,9 @@ def test_start_that_fails_shows_the_log(tmp_path: Path) -> None:
     assert middleware.pid is None
 
 
-def test_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_middleware_names_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dss.middleware.find_spec", lambda name: None)
     with pytest.raises(MiddlewareFailed, match=r"pip install 'snapws\[middleware\]'"):
         Middleware(tmp_path).start()
@@ -207,7 +209,7 @@ def test_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (None, "No such file"),
     ],
 )
-def test_description_that_is_none(
+def test_invalid_description_is_refused(
     middleware: Middleware, tmp_path: Path, text: str | None, part: str
 ) -> None:
     if text is not None:
@@ -221,13 +223,15 @@ def test_description_is_completed(middleware: Middleware, client: Client, servic
     assert (detail.long_description, detail.url) == (detail.description, "")
 
 
-def test_no_git(middleware: Middleware, description: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_git_is_named(
+    middleware: Middleware, description: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dss.middleware.shutil.which", lambda name: None)
     with pytest.raises(MiddlewareFailed, match="git is not installed"):
         middleware.publish(description, "testlab")
 
 
-def test_git_that_fails(
+def test_failed_git_is_named(
     middleware: Middleware, description: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dss.middleware.shutil.which", lambda name: sys.executable)

@@ -31,7 +31,7 @@ def test_text_stays_text(trap: str) -> None:
     assert row == Service(trap, trap, trap, trap)
 
 
-def test_quoted_fields() -> None:
+def test_quoted_fields_are_read() -> None:
     text = '1,"Käse, ""zwei""\nZeilen\r\nund drei",text/plain,http://h/blobs/1\r\n2,,,\r\n'
     rows = read_csv(Attachment, ("id", "description", "mime_type", "url"), text)
     assert rows == [
@@ -45,11 +45,11 @@ def test_columns_are_in_the_order_of_the_call() -> None:
     assert row == Service(name="S", hash="abc", version="1", description="d")
 
 
-def test_nothing_is_no_rows() -> None:
+def test_empty_text_has_no_rows() -> None:
     assert read_csv(Service, SERVICE, "") == []
 
 
-def test_values_of_other_types() -> None:
+def test_fields_are_converted_to_their_types() -> None:
     assert read_csv(Ticket, ("id", "service", "status"), "7,007,init\r\n") == [
         Ticket(7, "007", TicketStatus.INIT)
     ]
@@ -72,7 +72,7 @@ def test_values_of_other_types() -> None:
         ('1,"S,init\r\n', "not CSV"),
     ],
 )
-def test_row_of_another_shape(text: str, part: str) -> None:
+def test_row_of_another_shape_is_refused(text: str, part: str) -> None:
     with pytest.raises(InvalidResponse) as caught:
         read_csv(Ticket, ("id", "service", "status"), text)
     assert part in str(caught.value)
@@ -104,7 +104,7 @@ def test_times_of_both_servers(value: object, time: datetime) -> None:
         *("3000-01-01 00:00:00", 32503680000),
     ],
 )
-def test_no_time(value: object) -> None:
+def test_invalid_time_is_refused(value: object) -> None:
     with pytest.raises(InvalidResponse, match="not a time"):
         read_time(value)
 
@@ -126,18 +126,18 @@ def test_durations_of_both_servers(value: object, duration: timedelta | None) ->
 
 
 @pytest.mark.parametrize("value", ["soon", "1:2", "nan", "inf", "1e300"])
-def test_no_duration(value: str) -> None:
+def test_invalid_duration_is_refused(value: str) -> None:
     with pytest.raises(InvalidResponse, match="not a duration"):
         read_duration(value)
 
 
 @pytest.mark.parametrize("text", ["", "None", "-1", "1.0", "1 2", "9" * 19, "<html>"])
-def test_no_number(text: str) -> None:
+def test_invalid_number_is_refused(text: str) -> None:
     with pytest.raises(InvalidResponse):
         read_int(text)
 
 
-def test_words() -> None:
+def test_only_expected_words_are_accepted() -> None:
     assert read_int("4\n") == 4
     assert read_word("success\n", "success") == "success"
     assert read_status("ready") is TicketStatus.READY
@@ -150,7 +150,7 @@ def test_final_statuses() -> None:
     assert final == {"success", "failed", "timeout", "deleted"}
 
 
-def test_detail() -> None:
+def test_detail_of_a_ticket_is_read() -> None:
     entry = {
         "id": 3,
         "atime": "2019-03-04 05:06:07.5",
@@ -181,7 +181,7 @@ def test_detail() -> None:
         {"result": {"status": "ready", "progress": 0, "log": [1]}},
     ],
 )
-def test_detail_of_another_form(document: object) -> None:
+def test_detail_of_another_form_is_refused(document: object) -> None:
     with pytest.raises(InvalidResponse):
         read_detail(document)
 
@@ -197,7 +197,7 @@ def test_service_json_as_sparse_as_the_server_takes_it() -> None:
         read_service({"name": "S"})
 
 
-def test_stats() -> None:
+def test_statistics_are_read() -> None:
     values = {"n_success": 2, "n_failed": 1, "last_heard_from": "0:00:05", "queue_length": 3}
     stats = read_stats({"result": [values]})
     assert (stats.mean_duration, stats.last_heard) == (None, timedelta(seconds=5))
@@ -205,7 +205,7 @@ def test_stats() -> None:
         read_stats({"result": []})
 
 
-def test_file_entries() -> None:
+def test_names_of_files_may_have_quotes_and_line_breaks() -> None:
     assert read_csv(FileEntry, ("index", "name"), '0,"a\nb"\r\n1,ü\r\n') == [
         FileEntry(0, "a\nb"),
         FileEntry(1, "ü"),

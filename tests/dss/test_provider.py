@@ -27,12 +27,12 @@ from tests.dss.raw_server import DROP, RawServer, answer
 HASH = "0" * 40
 
 
-def test_services(provider: Provider, service: str) -> None:
+def test_services_of_the_provider_are_listed(provider: Provider, service: str) -> None:
     (only,) = [one for one in provider.services() if one.hash == service]
     assert (only.version, only.provider) == ("1.10", "testlab")
 
 
-def test_not_a_provider(client: Client, service: str) -> None:
+def test_user_who_is_no_provider_is_refused(client: Client, service: str) -> None:
     stranger = Provider(client.session)
     assert stranger.services() == []
     for call in (
@@ -43,7 +43,7 @@ def test_not_a_provider(client: Client, service: str) -> None:
             call()
 
 
-def test_nothing_to_claim(provider: Provider, service: str) -> None:
+def test_claim_without_a_waiting_ticket_returns_none(provider: Provider, service: str) -> None:
     assert provider.available([service]) == []
     assert provider.claim([service], "testlab", "x") is None
 
@@ -57,7 +57,7 @@ def test_no_ticket_in_any_server_s_words(raw: RawServer, none: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "1,a,claimed\r\n2,a,claimed\r\n", "-2", "<html>", "1,a,x"])
-def test_claim_that_is_none(raw: RawServer, text: str) -> None:
+def test_invalid_answer_to_a_claim_leaves_a_doubt(raw: RawServer, text: str) -> None:
     raw.answers = [answer(text.encode())]
     with raw.session() as session, pytest.raises(OutcomeUnknown, match="claimed for lab x"):
         Provider(session).claim([HASH], "lab", "x")
@@ -65,13 +65,13 @@ def test_claim_that_is_none(raw: RawServer, text: str) -> None:
 
 
 @pytest.mark.parametrize("hashes", [[], [""], [HASH, ""], HASH])
-def test_no_list_of_services(raw: RawServer, hashes: list[str]) -> None:
+def test_text_in_place_of_hashes_is_refused(raw: RawServer, hashes: list[str]) -> None:
     with raw.session() as session, pytest.raises(ValueError, match="not a list of hashes"):
         Provider(session).claim(hashes, "lab", "x")
     assert raw.requests == []
 
 
-def test_server_without_available(raw: RawServer) -> None:
+def test_server_without_the_call_available_returns_none(raw: RawServer) -> None:
     raw.answers = [answer(b"not found", status="404 Not Found")]
     with raw.session() as session:
         assert Provider(session).available([HASH]) is None
@@ -93,7 +93,7 @@ def calls(tmp_path: Path) -> list[Callable[[Provider, int], object]]:
     ]
 
 
-def test_ticket_that_was_not_claimed(
+def test_call_for_an_unclaimed_ticket_is_refused(
     client: Client, provider: Provider, service: str, workspace: Workspace, tmp_path: Path
 ) -> None:
     ticket = client.create(service)
@@ -107,7 +107,7 @@ def test_ticket_that_was_not_claimed(
     assert not (tmp_path / "out").exists()
 
 
-def test_ticket_that_was_deleted(
+def test_call_for_a_deleted_ticket_is_refused(
     client: Client, provider: Provider, claimed: int, workspace: Workspace, tmp_path: Path
 ) -> None:
     client.delete(claimed)
@@ -119,7 +119,7 @@ def test_ticket_that_was_deleted(
     assert provider.status(claimed) is TicketStatus.DELETED
 
 
-def test_unknown_ticket(provider: Provider) -> None:
+def test_unknown_ticket_is_not_found(provider: Provider) -> None:
     with pytest.raises(NotFound, match="Ticket 1000000 not found"):
         provider.status(10**6)
 
@@ -142,7 +142,9 @@ def test_attachments_come_with_the_next_line(
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
 
 
-def test_progress(client: Client, provider: Provider, claimed: int, impatient: None) -> None:
+def test_progress_is_set_in_parts(
+    client: Client, provider: Provider, claimed: int, impatient: None
+) -> None:
     provider.progress(claimed, 0.5, start=0.0, end=0.5)
     provider.progress(claimed, 0.5, start=0.5, end=1.0)
     assert client.detail(claimed).progress == 0.5
@@ -165,12 +167,12 @@ def test_progress_outside_of_its_range_is_refused(
         provider.progress(1, value, start=start, end=end)
 
 
-def test_no_category(provider: Provider) -> None:
+def test_unknown_category_is_refused(provider: Provider) -> None:
     with pytest.raises(ValueError, match="'log' is not one of info, warning, error"):
         provider.log(1, "log", "x")  # type: ignore[arg-type]
 
 
-def test_success_and_failure(client: Client, provider: Provider, claimed: int) -> None:
+def test_success_and_failure_are_reported(client: Client, provider: Provider, claimed: int) -> None:
     provider.succeed(claimed)
     assert client.status(claimed) is TicketStatus.SUCCESS
     provider.fail(claimed, "Zu früh \udcff gefreut")
@@ -186,7 +188,7 @@ REPORTS = {
 
 
 @pytest.mark.parametrize("word", REPORTS)
-def test_lost_answer_to_a_report(raw: RawServer, word: str) -> None:
+def test_lost_answer_to_a_report_is_settled_by_the_status(raw: RawServer, word: str) -> None:
     """The ticket's status tells whether it was done."""
 
     def asked(*answers: bytes) -> list[str]:

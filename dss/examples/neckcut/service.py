@@ -1,7 +1,7 @@
-"""MRI-NeckCut: trim a T1 scan of an adult head to 180 mm, from 10 mm above it downwards.
+"""MRI-NeckCut: trim a T1 scan of an adult head to 180 mm, from 10 mm above the head downwards.
 
-Up is superior in the scanner's coordinates (RAS, mm), however the voxels are stored. Of an oblique
-scan, all slices are kept that reach into those 180 mm above, in or below the head.
+"Up" is superior in the scanner's coordinates (RAS, mm), in whatever order the voxels are stored. An
+oblique scan keeps all slices that reach into these 180 mm above, in or below the head.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dss import Job, ServiceError, service
 from snapws import Label, geometry, images
 
 HEIGHT, MARGIN = 180.0, 10.0  # mm
-BLOCK = 4.0  # mm, at least: in blocks of this size a head is told from noise and specks
-LEAST_AREA = 100.0  # mm²: a head has it less than 1 mm below its highest point
+BLOCK = 4.0  # mm, minimum: blocks of this size separate a head from noise and specks
+LEAST_AREA = 100.0  # mm²: a head reaches it less than 1 mm below its highest point
 LEAST_VOLUME = 200e3  # mm³: an adult's head has ten times as much
 LABELS = Label(1, "Head", (230, 159, 0)), Label(2, "Neck", (86, 180, 233))
 
@@ -32,7 +32,7 @@ def neck_cut(job: Job) -> None:
         image: Any = nib.Nifti1Image.from_filename(path)
         scaling = image.dataobj.slope, image.dataobj.inter
         if image.get_data_dtype().kind not in "iuf" or scaling[0] < 0:
-            raise ServiceError("the scan tagged T1-MRI is no T1: in colours, complex or inverted")
+            raise ServiceError("the scan tagged T1-MRI is not T1: in colours, complex or inverted")
         if image.ndim < 3 or max(image.shape[3:], default=1) > 1:
             raise ServiceError(f"the scan tagged T1-MRI is not one volume: its size {image.shape}")
         stored = image.dataobj.get_unscaled().reshape(image.shape[:3])  # scaled, they are floats
@@ -42,9 +42,9 @@ def neck_cut(job: Job) -> None:
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         up = int(np.argmax(abs(affine[2, :3]) / spacing))
         labels = find_body(stored, spacing, up)
-        slices = np.moveaxis(labels, up, 0)  # a view: what is written to it is in the labels
+        slices = np.moveaxis(labels, up, 0)  # a view: writing to it changes the labels
 
-        # The height of a voxel is that of its slice and, in an oblique one, of its place in it.
+        # The height of a voxel is that of its slice, plus its rise within an oblique slice.
         rises = [affine[2, axis] * np.arange(stored.shape[axis]) for axis in range(3)]
         heights = rises.pop(up) + affine[2, 3]
         within = np.add.outer(*rises)
@@ -59,7 +59,7 @@ def neck_cut(job: Job) -> None:
             )
         top = bottom + step * (np.flatnonzero(areas >= LEAST_AREA)[-1] + 0.5)
 
-        # A hair higher, so that a slice on the border goes the same way in every orientation.
+        # A little higher, so that a slice on the border counts the same in every orientation.
         ceiling, floor = top + MARGIN + 1e-3, top + MARGIN - HEIGHT + 1e-3
         if len(slices) * step <= HEIGHT + 1e-3:
             ceiling, floor = np.inf, -np.inf
@@ -79,14 +79,14 @@ def neck_cut(job: Job) -> None:
         trimmed, parts = job.workdir / "trimmed.nii.gz", job.workdir / "parts.nii.gz"
         nib.save(placed(slab, image, affine, start, scaling), trimmed)
         nib.save(placed(labels, image, affine), parts)
-        # A segmentation has the grid of the main image; so that one stays, whole.
+        # A segmentation needs the grid of the main image, so the whole scan stays the main image.
         job.workspace.add_overlay(trimmed, nickname="Trimmed T1", tags={"Trimmed"})
         job.workspace.add_segmentation(parts, nickname="Head and neck", tags={"HeadNeck"})
-        job.workspace.labels = (*job.workspace.labels, *LABELS)  # the last of an index counts
+        job.workspace.labels = (*job.workspace.labels, *LABELS)  # the last label of an index counts
 
 
 def find_body(stored: Voxels, spacing: Voxels, up: int) -> Voxels:
-    """Return 1 for the largest object with its cavities, else 0 (uint8); slices lie across `up`."""
+    """Return a uint8 mask of the largest object and its cavities; slices are across axis `up`."""
     shape = np.array(stored.shape)
     blocks = np.clip(np.ceil(BLOCK / spacing).astype(int), 1, shape)
     count = shape // blocks
@@ -96,8 +96,8 @@ def find_body(stored: Voxels, spacing: Voxels, up: int) -> Voxels:
     threshold = find_threshold(means)
     body = means > threshold
     for part in np.moveaxis(body, up, 0):
-        part[:] = enclosed(part)  # or a dark skull would part scalp and brain
-    body = spread(largest_object(body))  # by a block, as the head fills those at its edge in part
+        part[:] = enclosed(part)  # or a dark skull would separate scalp and brain
+    body = spread(largest_object(body))  # by a block: the head fills blocks at its edge only partly
     for axis in range(3):
         body = body.repeat(blocks[axis], axis)
     body = np.pad(body, [(0, rest) for rest in shape % blocks], mode="edge")
@@ -107,7 +107,7 @@ def find_body(stored: Voxels, spacing: Voxels, up: int) -> Voxels:
 
 
 def enclosed(tissue: Voxels) -> Voxels:
-    """Add to the tissue in a slice what has tissue on all four sides: skull, fluid and air."""
+    """Add voxels with tissue on all four sides to the tissue in a slice: skull, fluid and air."""
     inside = np.ones_like(tissue)
     for axis in (0, 1):
         inside &= np.logical_or.accumulate(tissue, axis)
@@ -116,11 +116,11 @@ def enclosed(tissue: Voxels) -> Voxels:
 
 
 def find_threshold(means: Voxels) -> float:
-    """Find what parts air from tissue best (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
+    """Find the best threshold of air and tissue (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
     low, high = np.percentile(means, (0.5, 99.5))
     if low == high:
         raise ServiceError("the scan tagged T1-MRI is empty: all its voxels are the same")
-    # Square roots: else bright fat may be parted from all that is darker.
+    # Square roots, or the threshold may separate bright fat from everything darker.
     counts, edges = np.histogram(np.sqrt(np.clip(means, low, high) - low), 256)
     sums = np.cumsum(counts * (edges[1:] + edges[:-1]) / 2)
     below = np.cumsum(counts)[:-1] / counts.sum()
@@ -129,10 +129,10 @@ def find_threshold(means: Voxels) -> float:
 
 
 def largest_object(mask: Voxels) -> Voxels:
-    """Keep the largest of the objects whose voxels touch: each takes on its greatest number."""
+    """Keep the largest connected object; each object takes on the greatest number of its voxels."""
     numbers = np.arange(1, mask.size + 1, dtype=np.int32).reshape(mask.shape) * mask
     while not np.array_equal(numbers, grown := spread(numbers) * mask):
-        # A voxel's number is that of a voxel of its object, which may know a greater one by now.
+        # The number names a voxel of the same object, which may have a greater number by now.
         numbers = grown.ravel()[grown - 1] * mask
     found: Voxels = numbers == np.bincount(numbers[mask]).argmax()
     return found
@@ -148,7 +148,7 @@ def spread(values: Voxels) -> Voxels:
 
 
 def placed(voxels: Any, image: Any, affine: Any, start: Any = 0, scaling: Any = (1, 0)) -> Any:
-    """Make an image of voxels that begin at voxel `start` of another image, with its header."""
+    """Return an image with the header of another image, in which it begins at voxel `start`."""
     shift = np.eye(4)
     shift[:3, 3] = start
     result: Any = nib.Nifti1Image(voxels, affine @ shift, image.header, dtype=voxels.dtype)

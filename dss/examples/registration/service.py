@@ -1,4 +1,4 @@
-"""RegistrationExample: register one image to another, and carry labels over."""
+"""RegistrationExample: register one image to another, and propagate its labels."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from dss.greedy import GREEDY
 
 @service(name="RegistrationExample", tags=["Target", "Source", "SourceSeg"])
 def register(job: Job) -> None:
-    """Add the source and its labels as they lie on the target, and the way there."""
+    """Add the resliced source and labels on the grid of the target, and the deformation field."""
     target, source, labels = (job.workspace.layer(tag=t) for t in ("Target", "Source", "SourceSeg"))
     images = ("-m", "NCC", "2x2x2", "-n", "40x40x20", "-i", target.path, source.path, "-o")
     greedy = (*GREEDY, "-d", 3)

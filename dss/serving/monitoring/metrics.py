@@ -1,8 +1,8 @@
-"""An overview for Prometheus: its text format, and a server of it on loopback.
+"""An overview in the text format of Prometheus, and a server for it on loopback.
 
-The format is version 0.0.4 of https://prometheus.io/docs/instrumenting/exposition_formats. It is
-written here and not by prometheus_client: all numbers are read from the journal at each request, so
-that nothing of a registry of metrics is needed, and a work folder in trouble is answered with 503.
+The format is version 0.0.4 of https://prometheus.io/docs/instrumenting/exposition_formats. This
+module writes it without prometheus_client: each request reads all numbers from the journal, so a
+registry of metrics would have no use. If the journal cannot be read, the answer is 503.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from dss.serving.monitoring.overview import Overview, overview
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _HOST = "127.0.0.1"
-_PATIENCE = 10.0  # seconds for a client to say what it wants
+_PATIENCE = 10.0  # seconds within which a client must send its request
 
 _log = logging.getLogger("dss.serving")
 
 Sample = tuple[str, Mapping[str, str], float]
-"""What follows the metric's name in a sample's, its labels, its value."""
+"""The suffix of the metric's name in a sample, the labels and the value of the sample."""
 
 
 def text(found: Overview) -> str:
-    """Write an overview in the text format of Prometheus."""
+    """Return an overview in the text format of Prometheus."""
     open_tickets = found.running + found.waiting
     standing: defaultdict[tuple[str, str], int] = defaultdict(int)
     for ticket in open_tickets:
@@ -42,11 +42,16 @@ def text(found: Overview) -> str:
     ends = [({"service": row.service, "outcome": row.outcome.value}, row) for row in found.finished]
     metrics = (
         _metric("runner_up", "gauge", "Whether the runner runs.", [("", {}, found.runner.up)]),
-        _metric("runner_info", "gauge", "Whose tickets it works on.", [("", runner, 1)]),
+        _metric(
+            "runner_info",
+            "gauge",
+            "The runner's server and provider.",
+            [("", runner, 1)],
+        ),
         _metric(
             "tickets_open",
             "gauge",
-            "Tickets that are not finished, by the step that they have come to.",
+            "Tickets that are not finished, by the last step that they have reached.",
             (
                 ("", {"service": service, "step": step}, count)
                 for (service, step), count in sorted(standing.items())
@@ -67,7 +72,7 @@ def text(found: Overview) -> str:
         _metric(
             "last_success_timestamp_seconds",
             "gauge",
-            "When a ticket was last a success, in seconds of the epoch.",
+            "When a ticket last succeeded, in seconds of the epoch.",
             (
                 ("", {"service": row.service}, row.last.timestamp())
                 for _, row in ends
@@ -77,7 +82,7 @@ def text(found: Overview) -> str:
         _metric(
             "step_seconds",
             "summary",
-            "How long tickets take to come to a step from the step before.",
+            "Time from one step to the next.",
             (
                 sample
                 for labels, row in steps
@@ -87,7 +92,7 @@ def text(found: Overview) -> str:
         _metric(
             "step_bytes_total",
             "counter",
-            "Bytes transferred or written on the way to a step.",
+            "Bytes transferred or written from one step to the next.",
             (("", labels, row.bytes) for labels, row in steps),
         ),
         _metric(
@@ -114,17 +119,17 @@ def text(found: Overview) -> str:
 
 @contextmanager
 def serve(folder: Path, port: int) -> Iterator[int]:
-    """Serve the metrics of a work folder under `/metrics` on loopback, until the block's end.
+    """Serve the metrics of a work folder at `/metrics` on loopback, until the block ends.
 
     Args:
         folder: The work folder.
-        port: The port; any that is free if 0.
+        port: The port; 0 chooses a free one.
 
     Yields:
         The port.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     from http.server import BaseHTTPRequestHandler
     from socketserver import ThreadingTCPServer
@@ -158,15 +163,15 @@ def serve(folder: Path, port: int) -> Iterator[int]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - so named there
             _log.debug(format, *args)
 
-    # Not http.server's own server: that one asks for the host's name, which may take long.
+    # Not http.server's own server, which looks up the host's name; this may take long.
     class Server(ThreadingTCPServer):
-        allow_reuse_address = os.name == "posix"  # elsewhere it would take another's port
+        allow_reuse_address = os.name == "posix"  # on Windows it would take over a port in use
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
             gone = isinstance(sys.exc_info()[1], OSError)
             level = logging.DEBUG if gone else logging.ERROR
-            _log.log(level, "the metrics could not be given", exc_info=True)
+            _log.log(level, "the metrics could not be sent", exc_info=True)
 
     try:
         server = Server((_HOST, port), Handler)

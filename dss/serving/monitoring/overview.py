@@ -1,4 +1,4 @@
-"""What the journal of a work folder says: what runs, what waits, what failed, how fast it goes."""
+"""An overview of a work folder by its journal: running, waiting and failed tickets, and times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dss.serving.journal import Outcome, Step, reading
 from dss.serving.lock import held
 
 WAITING = "waiting"
-"""The event of a ticket that cannot go on because the server is away."""
+"""The event of a ticket that waits because the server is unavailable."""
 
 _FAILURES = 10
 _PERIODS = (1, 24)
@@ -21,13 +21,13 @@ _PERIODS = (1, 24)
 
 @dataclass(frozen=True)
 class Runner:
-    """Who works in a folder; texts are empty before its runner has said them.
+    """The runner of a work folder; its texts are empty until it has started for the first time.
 
     Attributes:
         server: URL of the server that the tickets come from.
-        provider: As which provider they are claimed.
+        provider: Name of the provider that claims the tickets.
         instance: Name of the runner.
-        up: Whether it runs now.
+        up: Whether the runner runs now.
     """
 
     server: str
@@ -41,18 +41,18 @@ class OpenTicket:
     """A ticket that is not finished.
 
     Attributes:
-        ticket: Its number.
+        ticket: Number of the ticket.
         service: Name of its service.
-        step: The step that it has come to.
-        claimed: When it was claimed.
-        since: When it came to this step.
-        seconds: How long ago that is.
-        attempts: How often the work was begun at this step.
-        progress: How much of its job is done, 0 to 1, as its user was told; None where nothing
-            was told, or a job elsewhere keeps it.
-        note: Why it waits, or fails; empty otherwise.
-        files: How many files of its result the server has.
-        bytes: How much that is.
+        step: The last step that it has reached.
+        claimed: Time of the claim.
+        since: Time at which it reached the step.
+        seconds: Seconds since then.
+        attempts: Number of attempts at the work after this step.
+        progress: Progress of the job as the user sees it, 0 to 1; None if the job has not set one,
+            or runs on another machine that keeps the value.
+        note: Why the ticket waits or fails; empty otherwise.
+        files: Number of files of the result that the server has.
+        bytes: Size of these files.
     """
 
     ticket: int
@@ -73,12 +73,12 @@ class Failure:
     """A ticket that failed.
 
     Attributes:
-        ticket: Its number.
+        ticket: Number of the ticket.
         service: Name of its service.
-        reason: For which reason.
-        at: When.
-        folder: The folder of its files, in which `failure.txt` says more and `output.txt` is what
-            was printed; empty where it is not there (any more).
+        reason: Why it failed.
+        at: Time of the failure.
+        folder: The folder of its files, with the traceback in `failure.txt` and the output in
+            `output.txt`; empty if the folder does not exist (any more).
     """
 
     ticket: int
@@ -90,13 +90,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Period:
-    """What was finished in the last hours.
+    """The tickets that ended in the last hours.
 
     Attributes:
-        hours: How many hours.
-        success: How many tickets were a success.
-        failed: How many failed.
-        mean_seconds: How long these took from claim to end, None where there are none.
+        hours: Number of hours.
+        success: Number of tickets that were a success.
+        failed: Number of tickets that failed.
+        mean_seconds: Mean time of both from claim to end; None if there are no such tickets.
     """
 
     hours: int
@@ -107,14 +107,14 @@ class Period:
 
 @dataclass(frozen=True)
 class StepTimes:
-    """The ways of all tickets of a service to a step, from the step before.
+    """The time that all tickets of a service have taken from one step to the next.
 
     Attributes:
         service: Name of the service.
-        step: The step that was come to.
-        count: How often.
-        seconds: How long that took, all together.
-        bytes: What was transferred or written, all together.
+        step: The step that the tickets have reached.
+        count: Number of times that a ticket has reached it.
+        seconds: Total time from the step before.
+        bytes: Total of bytes transferred or written.
     """
 
     service: str
@@ -125,19 +125,19 @@ class StepTimes:
 
     @property
     def mean_seconds(self) -> float:
-        """How long it takes to come to the step."""
+        """Mean time from the step before."""
         return self.seconds / self.count
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How often tickets of a service ended in a way.
+    """The number of tickets of a service with one outcome.
 
     Attributes:
         service: Name of the service.
-        outcome: The way.
-        count: How often.
-        last: When the last one did.
+        outcome: The outcome.
+        count: Number of tickets that ended so.
+        last: Time at which the last one ended.
     """
 
     service: str
@@ -148,18 +148,18 @@ class Finished:
 
 @dataclass(frozen=True)
 class Overview:
-    """What the journal of a work folder says at a time; times are in UTC.
+    """The state of a work folder at one time, by its journal; times are in UTC.
 
     Attributes:
-        at: The time.
-        runner: Who works in the folder.
-        running: Open tickets that are worked on, or will be when there is a runner; oldest first.
+        at: Time of the overview.
+        runner: The runner of the folder.
+        running: Open tickets that the runner works on, now or when it runs again; oldest first.
         waiting: Open tickets that wait for the server; oldest first.
-        failures: The last tickets that failed, the newest first.
-        periods: What was finished in the last hour and in the last day.
-        steps: How long the steps take, by service, in their order.
-        finished: All that was finished since the folder is in use, by service.
-        lost_claims: How many claims have no known answer: each may have taken a ticket.
+        failures: The last tickets that failed; newest first.
+        periods: The tickets that ended in the last hour and in the last day.
+        steps: The times of the steps, by service, in the order of the steps.
+        finished: All tickets that have ended since the folder is in use, by service.
+        lost_claims: Number of claims without a known answer; each may have taken a ticket.
     """
 
     at: datetime
@@ -174,17 +174,17 @@ class Overview:
 
 
 def overview(folder: Path, *, now: float | None = None) -> Overview:
-    """Return an overview of a work folder by its journal; its runner may write meanwhile.
+    """Return an overview of a work folder by its journal, while its runner may write to it.
 
     Args:
         folder: The work folder.
-        now: The time, in seconds of the epoch; the clock's if None.
+        now: Time of the overview in seconds of the epoch; by default now.
 
     Raises:
-        JournalError: There is no journal, or it is damaged.
+        JournalError: The journal does not exist, or is corrupt.
     """
     with reading(folder) as database:
-        # One transaction: a ticket that ends meanwhile is counted once.
+        # One transaction, so that a ticket that ends meanwhile is counted once.
         database.execute("begin")
         up = held(folder)
         at = time.time() if now is None else now
@@ -211,8 +211,8 @@ def _runner(database: sqlite3.Connection, *, up: bool) -> Runner:
 def _open_tickets(
     database: sqlite3.Connection, folder: Path, now: float
 ) -> tuple[tuple[OpenTicket, ...], tuple[OpenTicket, ...]]:
-    """List the open tickets: those that wait for the server are the second list."""
-    # With max(), SQLite gives the other columns of the same row.
+    """Return the open tickets: first the running ones, then those that wait for the server."""
+    # With max(), SQLite takes the other columns from the same row.
     found = database.execute(
         """
         with open as (select * from tickets where step != ?),
@@ -272,12 +272,12 @@ def _period(database: sqlite3.Connection, now: float, hours: int) -> Period:
 
 
 def _steps(database: sqlite3.Connection) -> tuple[StepTimes, ...]:
-    # A clock that was put back makes a step seem to end before it began.
+    # If the clock was set back, a step seems to end before it began.
     found = database.execute(
         "select service, events.step, count(*), total(max(seconds, 0)), "
         "coalesce(sum(bytes), 0) from events join tickets using (ticket) "
         "where seconds is not null and events.step != ? group by service, events.step",
-        (Step.PROCESSING.value,),  # what it waited until then says nothing
+        (Step.PROCESSING.value,),  # the wait before it says nothing
     )
     order = list(Step)
     times = [StepTimes(service, Step(step), *rest) for service, step, *rest in found]
@@ -285,7 +285,7 @@ def _steps(database: sqlite3.Connection) -> tuple[StepTimes, ...]:
 
 
 def _finished(database: sqlite3.Connection) -> tuple[Finished, ...]:
-    # From the events: the tickets forget an end when their owner queues them again.
+    # From the events: a row of tickets loses its outcome when the owner queues the ticket again.
     found = database.execute(
         "select service, note, count(*), max(at) from events join tickets using (ticket) "
         "where events.step = ? group by service, note order by service, note",
@@ -298,7 +298,7 @@ def _finished(database: sqlite3.Connection) -> tuple[Finished, ...]:
 
 
 def _lost_claims(database: sqlite3.Connection, *, up: bool) -> int:
-    # The newest one of a runner that is there may be on its way just now.
+    # While the runner runs, its newest claim may still be waiting for the answer.
     (lost,) = database.execute(
         "select count(*) from claims where outcome = 'unknown' or "
         "(outcome is null and not (? and id = (select max(id) from claims)))",

@@ -33,7 +33,7 @@ _ABSOLUTE = "|".join(
     )
 )
 
-# Of a path that begins anywhere, what it takes to be none of: and/or, mm/s, a/b/c, one\ntwo.
+# Endings by which a path that begins anywhere differs from and/or, mm/s, a/b/c, one\ntwo.
 # A last part with another ending may be a person: jane.doe.
 _ENDINGS = "nii|gz|mh[ad]|z?raw|nhdr|nrrd|gipl|hdr|img|mg[hz]|mnc|dcm|ima|vt[kp]|stl|itksnap"
 _ENDINGS += "|mat|txt|csv|tsv|json|xml|ya?ml|log|zip|tar|png|jpe?g|py"

@@ -62,7 +62,7 @@ class Channel:
         with self._changed:
             self._changed.wait_for(lambda: self._answered >= number or self.cancelled.is_set())
         if self.cancelled.is_set():
-            raise JobCancelled("the work is to end")
+            raise JobCancelled("the work was cancelled")
 
     def _hear(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What a job tells its user, delivered in order while the job goes on."""
+"""The reports of a job to its user: log lines, files and progress, delivered in order meanwhile."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _PATIENCE = 2.0
-_REFUSALS = 240  # how often a server may refuse to hear why a ticket failed: two hours, with pauses
+_REFUSALS = 240  # attempts to report why a ticket failed: about two hours, with the pauses
 
 _log = logging.getLogger(__name__)
 
 
 class ServerReports:
-    """Reports to the server, by a thread of its own.
+    """Reports that a thread of their own sends to the server.
 
-    Lines and files arrive in the order in which they were told, each once or, where an answer was
-    lost, perhaps not at all, but for errors: perhaps twice. Of the progress only the last value
-    counts. While the server is away they wait, also for the next process.
+    Lines and files arrive in the order of the calls, each once. If the answer to one is lost, it is
+    not sent again, and may be missing; an error line is sent again, and may arrive twice. Only the
+    last value of the progress is sent. While the server is unavailable, the reports wait on the
+    disk; the next process sends them.
 
     Args:
-        provider: With a session that nobody else uses.
-        ticket: The ticket.
-        folder: Where they wait, and the last value of the progress is kept: also of an earlier
-            process, so that the user's bar never goes back.
-        deleted: Is called when the server says that the ticket was deleted.
+        provider: A provider with a session that nobody else uses.
+        ticket: Number of the ticket.
+        folder: The folder for waiting reports, and for the last value of the progress. The next
+            process reads this value, so that the user's bar never goes back.
+        deleted: Called when the server says that the ticket was deleted.
     """
 
     def __init__(
@@ -67,26 +68,26 @@ class ServerReports:
         self._thread.start()
 
     def attach(self, attached: Attached) -> None:
-        """Take a file as it is now."""
+        """Queue a copy of a file as it is now."""
         self._put(attached)
 
     def log(self, category: Category, message: str) -> None:
-        """Take a line for the ticket's log."""
+        """Queue a line for the ticket's log."""
         self._put(Line(category, message))
 
     def progress(self, value: float) -> None:
-        """Take how much is done; less than the user has seen is not shown."""
+        """Set the progress to send; a lower value than before is ignored."""
         with self._changed:
             self._wanted = max(self._wanted, value)
             self._changed.notify_all()
 
     def flush(self, stopped: Callable[[], bool]) -> None:
-        """Wait until everything is delivered, or until `stopped` says so.
+        """Wait until all reports are delivered, or until `stopped` returns true.
 
         Raises:
             NotLoggedIn: The server no longer knows the login.
-            TicketDeleted: Its owner has deleted the ticket.
-            Exception: Nothing is delivered any more, and why.
+            TicketDeleted: The owner has deleted the ticket.
+            Exception: The error that ended the delivery.
         """
         with self._changed:
             while self._waits() and not stopped():
@@ -95,11 +96,11 @@ class ServerReports:
                 self._changed.wait(0.5)
 
     def close(self) -> None:
-        """Leave what is not delivered in the outbox."""
+        """Stop the delivery; pending reports stay in the outbox."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(_PATIENCE)  # it may just be finding out that nothing was sent
+        self._thread.join(_PATIENCE)  # a request that is under way may still end
 
     def _put(self, item: Attached | Line) -> None:
         with self._changed:
@@ -112,7 +113,7 @@ class ServerReports:
     def _run(self) -> None:
         try:
             self._deliver_all()
-        except Exception as error:  # noqa: BLE001 - `flush` raises it where somebody looks
+        except Exception as error:  # noqa: BLE001 - `flush` raises it to its caller
             self._failure = error
 
     def _deliver_all(self) -> None:
@@ -135,13 +136,13 @@ class ServerReports:
                 refusals = refusals + 1 if in_vain else 0
                 if _is_tried_again(item, error) and refusals <= _REFUSALS:
                     if item is not None and not isinstance(error, OutcomeUnknown):
-                        # Nothing was done: lines and files of which that is not sure are unknown.
+                        # The server certainly did nothing, so that a retry is safe.
                         self._outbox.again()
                     _log.info("ticket %d: %s; its reports wait", self._ticket, error)
                     with self._changed:
                         self._changed.wait_for(lambda: self._closing, backoff.next())
                     continue
-                _log.warning("ticket %d: not told again: %s", self._ticket, error)
+                _log.warning("ticket %d: a report is not sent again: %s", self._ticket, error)
             backoff.reset()
             refusals, self._failure = 0, None
             with self._changed:
@@ -162,9 +163,9 @@ class ServerReports:
             self._provider.log(self._ticket, item.category, item.message)
 
     def _show(self, value: float) -> None:
-        # One part from 0 to 1, always: the server fails at parts of another division. What an
-        # earlier try of this ticket left, whoever made it, goes first. The value is kept before it
-        # is sent, so that no later process sends a smaller one.
+        # Always one part from 0 to 1: the server fails if the parts change. So the parts of an
+        # earlier claim of this ticket are removed first. The value is saved before it is sent, so
+        # that no later process sends a smaller one.
         if not self._kept.exists():
             self._provider.reset_progress(self._ticket)
         self._kept.write_text(f"{value:.6f}", encoding="ascii")
@@ -172,13 +173,13 @@ class ServerReports:
 
 
 def _is_tried_again(item: Attached | Line | None, error: Exception) -> bool:
-    """Return whether the delivery of an item, or of the progress, shall be retried."""
+    """Return whether to retry the delivery of an item, or of the progress."""
     if isinstance(error, (NetworkFailed, NotLoggedIn)):
         return True
     if isinstance(error, ServerFailed):
-        return item is not None  # a server that cannot take a progress shall hold up nothing
-    # What may have arrived is not told twice, and what is refused holds up nothing; but why a
-    # ticket failed has to be known, and perhaps it is a proxy's page that refuses.
+        return item is not None  # the progress is not worth holding up the lines behind it
+    # A report that may have arrived is not sent twice, and a refused one does not hold up others.
+    # The reason for a failed ticket must arrive, though: perhaps a proxy's page refused it.
     is_error = isinstance(item, Line) and item.category == "error"
     return is_error and (_is_refusal(error) or isinstance(error, OutcomeUnknown))
 
@@ -189,11 +190,11 @@ def _is_refusal(error: Exception) -> bool:
 
 
 class ToldReports:
-    """Reports to whoever runs a service by hand.
+    """Reports to the author of a service, who runs a trial of it.
 
     Args:
-        tell: Is called with a line for each.
-        folder: Where attached files are kept, under names that tell their description.
+        tell: Called with a line for each report.
+        folder: The folder for copies of attached files, named by their descriptions.
     """
 
     def __init__(self, tell: Callable[[str], None], folder: Path) -> None:
@@ -202,7 +203,7 @@ class ToldReports:
         self._attached: list[str] = []
 
     def attach(self, attached: Attached) -> None:
-        """Keep a file as it is now."""
+        """Keep a copy of a file as it is now."""
         self._folder.mkdir(parents=True, exist_ok=True)
         words = "".join(c if c.isalnum() else "_" for c in attached.description)
         number = sum(1 for _ in self._folder.iterdir()) + 1

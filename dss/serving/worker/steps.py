@@ -1,7 +1,8 @@
-"""A ticket's way through a job, step by step.
+"""The work for one ticket, step by step.
 
-Each step leaves its result as a whole in the ticket's folder, and begins afresh what it finds half
-done; the next begins when the runner has answered that it is in the journal.
+Each step writes its result to the ticket's folder, whole or not at all, and starts over if an
+earlier attempt was interrupted. The next step begins when the runner has noted this step in the
+journal.
 """
 
 from __future__ import annotations
@@ -60,21 +61,21 @@ T = TypeVar("T")
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _SERVER_LIMIT = 24 * 3600.0  # seconds for which a server may fail at the same call
-_REFUSED_LIMIT = 2 * 3600.0  # or refuse it, which may be meant: of a file too large for a proxy
+_REFUSED_LIMIT = 2 * 3600.0  # or refuse it, as a proxy refuses a file that is too large
 
 _RESULT = "result.itksnap"
 _TOLD = "failure_told"
 
 
 class TicketRun:
-    """A ticket, taken from where it stands to its end.
+    """The work for one ticket, from its present step to its end.
 
     Args:
-        service: Its service.
-        file: The file of that.
-        order: What there is to do.
+        service: The service of the ticket.
+        file: The file that declares the service.
+        order: The runner's order: the ticket, its folder, its step and limits.
         session: The login.
-        channel: The line to the runner.
+        channel: The connection to the runner.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class TicketRun:
         self._channel = channel
         self._reason = order.reason
         self._input = order.folder / "input"
-        self._workspace: Path | None = None  # as this process has fetched and checked it
+        self._workspace: Path | None = None  # fetched and checked by this process
         self._skipped: Sequence[str] = ()
         self._unsent: Sequence[str] = ()
         self._result = order.folder / _RESULT
@@ -96,10 +97,10 @@ class TicketRun:
         self._reports: ServerReports | None = None
 
     def run(self) -> None:
-        """Take the steps that are left.
+        """Take the remaining steps.
 
         Raises:
-            JobCancelled: The work is to end.
+            JobCancelled: The work was cancelled.
             NotLoggedIn: The server no longer knows the login.
         """
         take = {
@@ -116,23 +117,23 @@ class TicketRun:
                 step = self._take(step, take[step])
         except TicketDeleted:
             self._finish(Outcome.DELETED)
-        except (NotFound, NotPermitted, WrongState):  # it is not ours, and will not be again
+        except (NotFound, NotPermitted, WrongState):  # the ticket is not ours any more
             self._finish(Outcome.RELEASED)
         finally:
             if self._reports:
                 self._reports.close()
 
     def _begin(self) -> Step:
-        """Find out where to begin: the server and the disk may have changed meanwhile."""
+        """Return the step to begin with, after a look at the server and the disk."""
         step = self._order.step
-        if step is Step.CLAIMED:  # how an earlier try failed is nothing to tell of this one
+        if step is Step.CLAIMED:  # the failure of an earlier claim is not one of this claim
             for name in (FAILURE, _TOLD):
                 (self._order.folder / name).unlink(missing_ok=True)
         status = self._retry_until_available(lambda: self._provider.status(self._order.ticket))
         if status is TicketStatus.DELETED:
             return self._finish(Outcome.DELETED)
         if status is not TicketStatus.CLAIMED:
-            # A report whose answer was lost with its process; else somebody else's doing.
+            # An earlier process reported the end and died, or somebody else changed the status.
             ours = {Step.UPLOADED: Outcome.SUCCESS, Step.FAILING: Outcome.FAILED}.get(step)
             return self._finish(ours if ours and ours.value == status else Outcome.RELEASED)
         left = {Step.PROCESSED: self._result, Step.PACKAGED: self._archive}.get(step)
@@ -140,12 +141,12 @@ class TicketRun:
             return step
         if step is not Step.DOWNLOADED and not self._service.resumable:
             return self._fail("the work was cut short, and this service cannot take it up again")
-        # From the download on: the workspace that is worked on is the one that this process has
-        # checked, and what the function may have changed is fetched again.
+        # Begin with the download: this process works only on a workspace that it has checked
+        # itself, and it fetches files again that the function may have changed.
         return Step.CLAIMED
 
     def _take(self, step: Step, take: Callable[[], Step]) -> Step:
-        """Take one step; what goes wrong with it, other than the network, fails the ticket."""
+        """Take one step; an error fails the ticket, unless the network is the cause."""
         try:
             return take()
         except (JobCancelled, NotLoggedIn, TicketDeleted):
@@ -163,10 +164,10 @@ class TicketRun:
         if self._input.exists() and not aside.exists():
             self._input.replace(aside)
         for file in aside.iterdir() if aside.exists() else ():
-            # Layers prove themselves; what cannot is fetched again.
+            # Names of layers hold a checksum; files without one are fetched again.
             if not (LAYER_NAME.fullmatch(file.name) or MESH_NAME.fullmatch(file.name)):
                 _remove(file)
-        # What is of an earlier claim goes, or half done; but not how far the user's bar is.
+        # Files of an earlier claim or attempt are removed, but not the position of the user's bar.
         kept = (aside.name, OUTPUT, *([] if self._order.step is Step.CLAIMED else [REPORTS]))
         for left in self._order.folder.iterdir():
             if left.name not in kept:
@@ -175,11 +176,11 @@ class TicketRun:
         aside.replace(self._input)
         self._workspace = self._input / name
         if self._order.step is not Step.CLAIMED:
-            return Step.DOWNLOADED  # as the journal knows: it counts how often the rest is begun
+            return Step.DOWNLOADED  # already in the journal, which counts the attempts at this step
         return self._reach(Reached(Step.DOWNLOADED, moved=_size(self._input.iterdir())))
 
     def _fetch(self, folder: Path) -> str:
-        """Fetch the ticket's files into a folder that has no others; return the workspace."""
+        """Fetch the ticket's files into a folder, remove all others, and return the workspace."""
 
         def skipped(names: Sequence[str]) -> None:
             self._skipped = names
@@ -196,17 +197,17 @@ class TicketRun:
                 unsent=unsent,
             )
             names = archive_names(workspace)
-            for left in folder.iterdir():  # by an earlier try, whose workspace was another one
+            for left in folder.iterdir():  # by an earlier attempt with another workspace
                 if left.name not in names:
                     _remove(left)
             return workspace.name
         except TransferFailed:
-            # A proxy's page may have come for a file: then there comes one for the list, too.
+            # If a proxy sent a page in place of a file, the list fails, too, and is retried.
             self._provider.files(self._order.ticket)
             raise
 
     def _process(self) -> Step:
-        assert self._workspace  # noqa: S101 - no way leads here but through the download
+        assert self._workspace  # noqa: S101 - the download always comes first
         workspace = Workspace.open(self._workspace)
         lacking = missing(self._retry_until_available(self._tags), workspace)
         if lacking:
@@ -217,7 +218,7 @@ class TicketRun:
         workdir.mkdir()
         os.chdir(workdir)
         self._use_own_temporary_folder()
-        Outbox(self._order.folder / REPORTS).clear()  # an earlier run's; this one tells it again
+        Outbox(self._order.folder / REPORTS).clear()  # this attempt writes its lines again
         reports = self._open_reports()
         if self._skipped:
             reports.log("warning", skipped_words(self._skipped))
@@ -233,7 +234,7 @@ class TicketRun:
             if job.cancelled:
                 raise JobCancelled(str(error)) from error
             self._make_room(error)
-            # What is wrong with what the function gave, is said in full by the reason.
+            # If the function's result is invalid, the reason says all; a traceback would not help.
             if not isinstance(error, ServiceError) or failure.arose_in(error, self._file):
                 more = failure.full(error, self._file)
                 (self._order.folder / FAILURE).write_text(more, encoding="utf-8")
@@ -249,7 +250,7 @@ class TicketRun:
         return self._reach(Reached(Step.PROCESSED))
 
     def _use_own_temporary_folder(self) -> None:
-        """Keep temporary files among those of the ticket: unseen by others, and gone with it."""
+        """Keep temporary files in the ticket's folder, which others cannot read."""
         folder = self._order.folder / TEMPORARY
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
@@ -286,7 +287,7 @@ class TicketRun:
             told.touch()
         return self._end_with(Outcome.FAILED)
 
-    # ---------------------------------------------------------------- how they are taken
+    # ---------------------------------------------------------------- how steps end
 
     def _reach(self, reached: Reached) -> Step:
         self._channel.tell(reached)
@@ -300,7 +301,7 @@ class TicketRun:
         return self._reach(Reached(Step.FINISHED, outcome))
 
     def _end_with(self, outcome: Outcome) -> Step:
-        """Deliver what the user has not been told yet, then report the ticket's end, once."""
+        """Deliver the pending reports to the user, then report the end of the ticket, once."""
         status = TicketStatus(outcome.value)
 
         def report() -> Outcome:
@@ -316,14 +317,14 @@ class TicketRun:
         return self._finish(self._retry_until_available(report))
 
     def _make_room(self, error: BaseException) -> None:
-        """Remove the function's files where they have filled the disk."""
+        """Remove the function's files if the disk is full."""
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             shutil.rmtree(self._order.folder / WORK, ignore_errors=True)
 
     def _retry_until_available(self, call: Callable[[], T]) -> T:
-        """Make a call that may be repeated, as long as it takes for the server to be back."""
+        """Make a call, and retry it until the server is available again."""
         begin, backoff = time.monotonic(), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        since: dict[float, float] = {}  # what has a limit, by that
+        since: dict[float, float] = {}  # start of a series of refusals, by its limit
         lost: DssError
         while True:
             self._refuse_cancelled()
@@ -334,8 +335,8 @@ class TicketRun:
             except (NetworkFailed, OutcomeUnknown) as error:
                 since, lost = {}, error
             except (InvalidResponse, Refused, ServerFailed) as error:
-                # Perhaps it is a proxy that answers: with a page to log in, or of maintenance. Or
-                # an administrator takes back that this login is no provider any more.
+                # The answer may come from a proxy: a page for a login, or about maintenance. An
+                # administrator may have removed this login from the provider, and add it again.
                 lost = error
                 meant = isinstance(error, Refused) and not isinstance(
                     error, (NotFound, NotPermitted)
@@ -349,13 +350,13 @@ class TicketRun:
             self._channel.cancelled.wait(backoff.next())
 
     def _tags(self) -> list[ServiceTag]:
-        """Return the tags that a workspace must have, by the server's description and the file."""
+        """Return the required tags, of the server's description and of the service's file."""
         try:
             described = list(Client(self._session).service_detail(self._order.hash).tags)
         except NotFound as error:
-            if error.status == 404:  # this route is always there: a proxy says so
+            if error.status == 404:  # the server always has this route: the answer is a proxy's
                 raise
-            described = []  # withdrawn since the ticket was made
+            described = []  # the service was withdrawn after the ticket was made
         known = {tag.name for tag in described if tag.required}
         further = [ServiceTag(tag, "", "", True) for tag in self._service.tags if tag not in known]
         return described + further
@@ -372,14 +373,14 @@ class TicketRun:
 
     def _refuse_cancelled(self) -> None:
         if self._channel.cancelled.is_set():
-            raise JobCancelled(f"the work on ticket {self._order.ticket} is to end")
+            raise JobCancelled(f"the work on ticket {self._order.ticket} was cancelled")
 
 
 def _remove(path: Path) -> None:
-    """Remove what an earlier try has left.
+    """Remove a file or folder of an earlier attempt.
 
     Raises:
-        ServiceError: It cannot be removed: a container of another user has made it, perhaps.
+        ServiceError: It cannot be removed; a container may have created it as another user.
     """
     try:
         if path.is_dir() and not path.is_symlink():
@@ -388,7 +389,7 @@ def _remove(path: Path) -> None:
             path.unlink()
     except OSError as error:
         raise ServiceError(
-            f"an earlier try has left {path.name}, which cannot be removed: "
+            f"{path.name} of an earlier attempt cannot be removed: "
             f"{Path(error.filename or path).name}: {error.strerror}"
         ) from error
 

@@ -31,11 +31,11 @@ def test_a_table_names_cases_from_its_own_folder(tmp_path: Path) -> None:
         ("", ["has no column case and no column workspace"]),
         ("case\tworkspace\n", ["names no case"]),
         ("case\tworkspace\na\t\n\tb\n", ["line 2: there is no workspace", "line 3: there is no"]),
-        ("case\tworkspace\na\tx\nb\ty\nA\tz\n", ["line 4: case A is also that of ", "line 2"]),
+        ("case\tworkspace\na\tx\nb\ty\nA\tz\n", ["line 4: case A has the same name as ", "line 2"]),
         ("case\tworkspace\n../up\tx\n", ["'../up' cannot be the name of a folder"]),
         ("case\tworkspace\n.\tx\n", ["'.' cannot be the name of a folder"]),
         ("case\tworkspace\nnul\tx\n", ["'nul' cannot be the name of a folder"]),
-        ("case\tworkspace\ne\u0301\tx\n\u00e9\ty\n", ["is also that of"]),
+        ("case\tworkspace\ne\u0301\tx\n\u00e9\ty\n", ["has the same name as"]),
     ],
     ids=[
         "other column",

@@ -151,7 +151,7 @@ def test_results_that_are_there_are_not_taken_for_those_of_a_new_batch(site: Sit
     site.add_cases(1)
     (site.out / "results" / "sub-00").mkdir(parents=True)
     done = site.run(code=1)
-    assert "the journal does not know of it" in done.stderr
+    assert "is not in the journal" in done.stderr
     assert site.client.tickets() == []
 
 

@@ -21,14 +21,14 @@ def lab(administrator) -> str:
     return name
 
 
-def test_providers(administrator, lab):
+def test_providers_are_added_listed_and_deleted(administrator, lab):
     assert lab in json.loads(administrator("admin providers list --json").stdout)
     assert f"{lab}\n" in administrator("admin providers list").stdout
     administrator(f"admin providers delete {lab}")
     administrator.fails(["admin", "providers", "add", "a/b"], "a provider cannot be named 'a/b'")
 
 
-def test_users(administrator, lab):
+def test_users_of_a_provider_are_added_listed_and_deleted(administrator, lab):
     emails = [USER, WORKER]
     for email in emails:
         administrator(f"admin users add {lab} {email}")
@@ -42,7 +42,9 @@ def test_users(administrator, lab):
     administrator.fails(f"admin users add {lab} no@example.org", "Email unrecognized")
 
 
-def test_services(administrator, lab, middleware, tmp_path, monkeypatch):
+def test_services_of_a_provider_are_added_listed_and_deleted(
+    administrator, lab, middleware, tmp_path, monkeypatch
+):
     name = f"Service{next(_numbers)}"
     text = json.dumps({**DESCRIPTION, "name": name})
     (tmp_path / "service.json").write_text(text, encoding="utf-8")
@@ -68,7 +70,7 @@ def test_services(administrator, lab, middleware, tmp_path, monkeypatch):
     administrator.fails(["admin", "services", "add", lab, str(middleware.folder)], "Git")
 
 
-def test_a_repository_without_a_description(administrator, lab, tmp_path):
+def test_a_repository_without_a_description_is_refused(administrator, lab, tmp_path):
     folder = tmp_path / "repository"
     for words in (
         ["init", "--quiet", "--template=", str(folder)],
@@ -85,7 +87,7 @@ def test_a_repository_without_a_description(administrator, lab, tmp_path):
     administrator.fails(words, "service.json", "committed there, at the top", "dss service check")
 
 
-def test_tickets(administrator, claimed, provider, client):
+def test_tickets_of_all_users_are_listed_and_purged(administrator, claimed, provider, client):
     found = json.loads(administrator("admin tickets list --json").stdout)
     row = next(one for one in found if one["id"] == claimed)
     assert row.pop("minutes") >= 0

@@ -27,7 +27,7 @@ def token(middleware) -> str:
     return middleware.add_user(EMAIL)
 
 
-def test_a_token_from_standard_input(stranger, middleware, token):
+def test_a_token_is_read_from_standard_input(stranger, middleware, token):
     result = stranger(["login", middleware.url, "--token", "-"], stdin=f"{token}\n")
     assert result.stdout == f"logged in to {middleware.url} as {EMAIL}\n"
     assert result.stderr == ""
@@ -36,7 +36,7 @@ def test_a_token_from_standard_input(stranger, middleware, token):
     assert found == {"user": EMAIL, "server": middleware.url}
 
 
-def test_a_token_of_the_environment(stranger, middleware, token, monkeypatch):
+def test_a_token_is_read_from_the_environment(stranger, middleware, token, monkeypatch):
     monkeypatch.setenv("DSS_TOKEN", token)
     stranger(["login", f"{middleware.url}/"])
     monkeypatch.delenv("DSS_TOKEN")
@@ -51,7 +51,7 @@ def test_a_token_is_not_taken_from_the_command_line(stranger, middleware, token)
         assert Client(session).tickets() == []
 
 
-def test_what_is_no_url_is_refused_before_anything_is_asked(stranger):
+def test_an_invalid_url_is_refused_before_the_token_is_asked_for(stranger):
     stranger.fails("login ftp://foo", "not the URL of a server", "ftp://foo")
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_url_is_refused_before_anything_is_asked(stranger):
 @pytest.mark.parametrize(
     "line", ["whoami", "logout", "services list", "login URL --token -", "logout URL"]
 )
-def test_no_password_in_an_address_is_told(stranger, monkeypatch, url, line):
+def test_a_password_in_an_address_is_not_shown(stranger, monkeypatch, url, line):
     monkeypatch.setenv(SERVER_VARIABLE, url)
     words = [url if word == "URL" else word for word in line.split()]
     told = stranger(words, 1, stdin="x").output
@@ -119,7 +119,7 @@ def test_a_login_that_fails_leaves_the_good_one_alone(user, middleware):
     assert user("whoami").stdout == before
 
 
-def test_logging_out(user, middleware):
+def test_logging_out_deletes_the_login(user, middleware):
     assert user("logout").stderr == f"dss: logged out of {middleware.url}\n"
     user.fails("whoami", "not logged in", "dss login")
     assert user("logout").stderr == "dss: there was no login\n"
@@ -146,7 +146,7 @@ def https(tmp_path):
         yield server
 
 
-def test_certificates(stranger, https, tmp_path):
+def test_certificates_are_checked(stranger, https, tmp_path):
     Credentials(stranger.home).save(Session(https.url, cookie="0" * 40))
     stranger.fails("whoami --patience 0", "certificate")
     bundle = ["--ca-bundle", str(https.bundle)]
@@ -159,7 +159,7 @@ def test_certificates(stranger, https, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_logging_in_with_a_bundle(stranger, https):
+def test_a_bundle_of_authorities_is_used_at_the_login(stranger, https):
     words = ["login", https.url, "--token", "-", "--ca-bundle", str(https.bundle)]
     assert stranger(words, stdin="x").stdout == f"logged in to {https.url} as jane@example.org\n"
     stranger(["login", https.url, "--token", "-", "--patience", "0"], 1, stdin="x")
@@ -167,13 +167,13 @@ def test_logging_in_with_a_bundle(stranger, https):
 
 
 @pytest.mark.parametrize("line", ["--insecure --ca-bundle ca.pem", "--ca-bundle none.pem"])
-def test_usage(user, line, tmp_path, monkeypatch):
+def test_an_invalid_command_line_shows_the_usage(user, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ca.pem").touch()
     assert "Usage: dss whoami" in user(f"whoami {line}", 2).stderr
 
 
-def test_the_variable_of_a_bundle_that_is_not_there(user, https, monkeypatch):
+def test_a_missing_bundle_of_the_environment_is_named(user, https, monkeypatch):
     Credentials(user.home).save(Session(https.url, cookie="0" * 40))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
     user.fails("whoami --patience 0", "/no/such.pem")

@@ -22,7 +22,7 @@ def ticket(client, service, workspace) -> int:
     return client.submit(workspace, service)
 
 
-def test_services(worker, service, ticket):
+def test_services_and_waiting_tickets_are_listed(worker, service, ticket):
     found = json.loads(worker("provider services --json").stdout)
     row = {"name": NAME, "version": "1.10", "hash": service, "provider": "lab"}
     assert row in found
@@ -56,7 +56,7 @@ def test_a_ticket_from_claim_to_success(worker, client, ticket, tmp_path, study)
     assert len(client.files(ticket, "results")) == 3
 
 
-def test_failing(worker, client, ticket):
+def test_a_ticket_is_reported_as_failed(worker, client, ticket):
     found = json.loads(worker(f"provider claim {NAME} --provider lab --json").stdout)
     assert (found["ticket"], found["status"]) == (ticket, "claimed")
     worker(["provider", "fail", str(ticket), "no tag"])
@@ -64,7 +64,7 @@ def test_failing(worker, client, ticket):
     assert client.log(ticket)[-1].message == "no tag"
 
 
-def test_nothing_to_claim(worker):
+def test_a_claim_without_a_waiting_ticket_fails(worker):
     worker.fails(f"provider claim {NAME}", "no ticket waits to be claimed\n")
     worker.fails(f"provider claim {NAME} --wait 0.3 --interval 0.1", "nor came in 0.3 s")
     assert worker(f"provider available {NAME}").stdout.split() == ["Name", "Ready", "Hash"]
@@ -78,13 +78,15 @@ def test_a_claim_waits_for_a_ticket(worker, client, service, workspace):
         assert claimed.stdout == f"{ticket.result()}\n"
 
 
-def test_which_provider(worker, admin, middleware, ticket, tmp_path):
+def test_a_claim_needs_a_known_service_and_an_unambiguous_provider(
+    worker, admin, middleware, ticket, tmp_path
+):
     (tmp_path / "service.json").write_text(json.dumps(DESCRIPTION), encoding="utf-8")
     middleware.publish(tmp_path, "otherlab")
     worker.fails("provider claim --provider otherlab", "you provide no service for otherlab")
     worker.fails("provider claim No", f"no service is named 'No'; services: {NAME}")
     admin.add_user("otherlab", WORKER)
-    worker.fails("provider claim", "say as which --provider: lab, otherlab")
+    worker.fails("provider claim", "choose a --provider: lab, otherlab")
     assert worker(f"provider claim {NAME} --provider otherlab").stdout == f"{ticket}\n"
     admin.delete_provider("otherlab")
 
@@ -93,20 +95,20 @@ def test_which_provider(worker, admin, middleware, ticket, tmp_path):
     "line",
     ["download {} out", "log {} text", "progress {} 0.5", "success {}", "attach {} file text"],
 )
-def test_a_ticket_that_is_not_claimed(worker, ticket, line, tmp_path, monkeypatch):
+def test_a_ticket_that_is_not_claimed_is_refused(worker, ticket, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     worker.fails(f"provider {line.format(ticket)}", "has not been claimed")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_ticket_that_its_owner_deletes(worker, client, claimed):
+def test_every_command_says_that_the_owner_deleted_the_ticket(worker, client, claimed):
     client.delete(claimed)
     assert worker(f"provider status {claimed}").stdout == "deleted\n"
     worker.fails(f"provider log {claimed} text", f"Ticket {claimed} has been deleted")
 
 
-def test_files_that_are_not_there(worker, claimed, tmp_path, monkeypatch):
+def test_missing_files_are_named(worker, claimed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     worker.fails(f"provider attach {claimed} none.txt text", "none.txt", "No such file")
     worker.fails(f"provider upload {claimed} none.itksnap", "none.itksnap", "No such file")

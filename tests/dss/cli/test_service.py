@@ -67,14 +67,14 @@ def test_a_folder_with_a_name_that_no_service_can_have(folder, name, named):
 def test_nothing_is_replaced(folder):
     (folder / "my_service.py").write_text("mine")
     result = run("service init", 1)
-    assert result.stderr.startswith("dss: error: my_service.py is there already and nothing was")
+    assert result.stderr.startswith("dss: error: my_service.py already exists, and nothing was")
     assert (folder / "my_service.py").read_text() == "mine"
     assert [file.name for file in folder.iterdir()] == ["my_service.py"]
 
 
 def test_a_name_that_no_service_can_have(folder):
     result = run("service init --name 'a b'", 1)
-    assert "dss: error: name: 'a b' has to be made of letters" in result.stderr
+    assert "dss: error: name: 'a b' must consist of letters" in result.stderr
     assert list(folder.iterdir()) == []
 
 
@@ -87,8 +87,8 @@ def test_errors_are_listed(folder):
     assert lines[0].startswith(
         "error: line 1, longdesc: is missing, and the server's page of services"
     )
-    assert lines[1].startswith("error: line 2, name: 'a b' has to be made of letters")
-    assert lines[2].startswith('note: line 6, ["x\\u001b"]: is not known: ')
+    assert lines[1].startswith("error: line 2, name: 'a b' must consist of letters")
+    assert lines[2].startswith('note: line 6, ["x\\u001b"]: is not a known field: ')
     assert len(lines) == 3
     found = json.loads(run("service check service.json --json", 1).stdout)
     assert [(one["severity"], one["line"], one["where"]) for one in found] == [
@@ -105,7 +105,7 @@ def test_notes_alone_are_no_failure(folder):
     (folder / "service.json").write_text(json.dumps({**document, "author": "Doe"}))
     (folder / "my_service.py").unlink()
     result = run("service check .")
-    assert result.stdout.startswith("note: line 1, author: is not known")
+    assert result.stdout.startswith("note: line 1, author: is not a known field")
     assert result.stderr == "dss: .: no errors\n"
     assert [one["severity"] for one in json.loads(run("service check . --json").stdout)] == ["note"]
 
@@ -121,8 +121,8 @@ def test_a_file_that_is_no_description(folder):
     (folder / "e3.py").write_text("import dss\n")
     result = run("service check e3.py", 1)
     assert result.stdout == (
-        "error: line 1: this is no JSON (expecting value, at column 1): "
-        "the mistake is there, or just before\n"
+        "error: line 1: this is not valid JSON (expecting value, at column 1): "
+        "correct the error there, or just before\n"
     )
     assert result.stderr == "dss: error: e3.py cannot be used: 1 error\n"
 

@@ -64,7 +64,7 @@ def at_work(provider, service, workspace):
         over.set()
 
 
-def test_services(user, service):
+def test_services_are_listed_and_shown(user, service):
     found = [one for one in json.loads(user("services list --json").stdout) if one["name"] == NAME]
     assert found == [
         {"name": NAME, "hash": service, "version": "1.10", "description": 'Größe, "Form"'}
@@ -83,7 +83,7 @@ def test_services(user, service):
     assert (found["hash"], found["tags"]) == (service, [tag])
 
 
-def test_stats(user, finished, client, service):
+def test_statistics_of_a_service_are_shown(user, finished, client, service):
     stats = client.service_stats(service)
     assert stats.succeeded > 0
     found = json.loads(user(f"services stats {NAME} --json").stdout)
@@ -98,7 +98,9 @@ def test_stats(user, finished, client, service):
     assert f"succeeded: {stats.succeeded}\n" in user(f"services stats {service}").stdout
 
 
-def test_a_name_of_two_services(user, middleware, admin, service, study, tmp_path):
+def test_an_ambiguous_name_of_a_service_is_refused(
+    user, middleware, admin, service, study, tmp_path
+):
     text = json.dumps({**DESCRIPTION, "version": "1.9"})
     (tmp_path / "service.json").write_text(text, encoding="utf-8")
     other = middleware.publish(tmp_path, "lab")
@@ -109,7 +111,7 @@ def test_a_name_of_two_services(user, middleware, admin, service, study, tmp_pat
     user.fails("services stats No", "no service is named 'No'; services: ", NAME)
 
 
-def test_submitting(user, client, study, service):
+def test_a_workspace_is_submitted(user, client, study, service):
     result = user(["submit", str(study), NAME])
     ticket = int(result.stdout)
     assert client.tickets()[-1].status is TicketStatus.READY
@@ -121,7 +123,7 @@ def test_submitting(user, client, study, service):
     assert listed == [{"id": ticket + i, "service": NAME, "status": "ready"} for i in (0, 1)]
 
 
-def test_submitting_to_the_end(user, at_work, study, tmp_path):
+def test_a_workspace_is_submitted_and_its_result_fetched(user, at_work, study, tmp_path):
     work = at_work()
     words = ["submit", str(study), NAME, "--download", "result", "--interval", "0.1"]
     result = user(words)
@@ -137,7 +139,7 @@ def test_submitting_to_the_end(user, at_work, study, tmp_path):
     assert len(Workspace.open(lines[-1]).layers()) == 2
 
 
-def test_submitting_to_the_end_for_programs(user, at_work, study):
+def test_submission_with_json_prints_one_object_a_line(user, at_work, study):
     work = at_work()
     words = ["submit", str(study), NAME, "--download", "result", "--interval", "0.1", "--json"]
     lines = [json.loads(line) for line in user(words).stdout.splitlines()]
@@ -148,7 +150,7 @@ def test_submitting_to_the_end_for_programs(user, at_work, study):
     assert Path(lines[-1]["workspace"]).is_file()
 
 
-def test_a_ticket_that_fails(user, at_work, study):
+def test_a_failed_ticket_ends_the_wait_with_its_reason(user, at_work, study):
     work = at_work("no layer has\nthe tag Target")
     result = user(["submit", str(study), NAME, "--download", "result", "--interval", "0.1"], 1)
     ticket = work.result()
@@ -161,7 +163,7 @@ def test_a_ticket_that_fails(user, at_work, study):
     assert result.stderr == expected
 
 
-def test_a_broken_upload_is_taken_up(user, client, service, study):
+def test_an_interrupted_upload_continues(user, client, service, study):
     ticket = client.create(service)
     assert user(["submit", str(study), "--ticket", str(ticket)]).stdout == f"{ticket}\n"
     again = user(["submit", str(study), NAME, "--ticket", str(ticket)], 1)
@@ -209,7 +211,7 @@ def test_progress_is_for_terminals(user, claimed, provider):
     assert f"ticket {claimed}" in after
 
 
-def test_showing(user, finished):
+def test_a_ticket_is_shown_with_its_files_and_log(user, finished):
     lines = user(f"tickets show {finished}").stdout.splitlines()
     assert lines[:3] == [f"ticket: {finished}", "status: success", "progress: 1"]
     assert lines[3:6] == ["input: 0 files", "results: 3 files", ""]
@@ -220,7 +222,7 @@ def test_showing(user, finished):
     assert found["log"] == json.loads(user(f"tickets log {finished} --json").stdout)
 
 
-def test_the_log(user, finished):
+def test_the_log_is_printed_with_attachments(user, finished):
     lines = user(f"tickets log {finished}").stdout.splitlines()
     assert lines[-3].endswith("  info     begun")
     assert lines[-2].endswith("  warning  two [Größe ../x] [matrix]")
@@ -231,7 +233,7 @@ def test_the_log(user, finished):
     assert [one["mime_type"] for one in last["attachments"]] == ["text/plain", "x/y"]
 
 
-def test_attachments(user, finished, tmp_path):
+def test_attachments_are_listed_and_downloaded(user, finished, tmp_path):
     found = json.loads(user(f"tickets attachments {finished} --json").stdout)
     assert [(one["description"], one["mime_type"]) for one in found] == [
         ("Größe ../x", "text/plain"),
@@ -251,7 +253,7 @@ def test_attachments(user, finished, tmp_path):
     user.fails(["tickets", "attachments", str(finished), "--download", str(files[0])], "exists")
 
 
-def test_nothing_attached(user, client, service):
+def test_a_ticket_without_attachments_says_so(user, client, service):
     ticket = client.create(service)
     result = user(f"tickets attachments {ticket}")
     assert result.stdout == ""
@@ -259,14 +261,14 @@ def test_nothing_attached(user, client, service):
     assert json.loads(user(f"tickets attachments {ticket} --json").stdout) == []
 
 
-def test_downloading(user, finished, tmp_path):
+def test_a_result_is_downloaded(user, finished, tmp_path):
     words = ["tickets", "download", str(finished), str(tmp_path / "a"), "--parallel", "2"]
     workspace = user(words).stdout.strip()
     assert len(Workspace.open(workspace).layers()) == 2
     assert json.loads(user([*words, "--json"]).stdout) == [workspace]
 
 
-def test_retrying_and_deleting(user, client, provider, claimed, service):
+def test_failed_tickets_are_retried_and_tickets_deleted(user, client, provider, claimed, service):
     user.fails(f"tickets retry {claimed}", "claimed", "only a ticket that failed")
     provider.fail(claimed, "broken")
     assert user(f"tickets retry {claimed}").output == f"dss: ticket {claimed}: ready\n"
@@ -319,18 +321,20 @@ def test_refusals_are_one_line(user, service, tmp_path, monkeypatch, line, parts
         "admin tickets purge all",
     ],
 )
-def test_usage(stranger, line):
+def test_an_invalid_command_line_shows_the_usage(stranger, line):
     assert "Usage: dss" in stranger(line, 2).stderr
 
 
-def test_verbose_and_quiet(user, finished):
+def test_verbose_shows_the_traceback_and_quiet_no_remarks(user, finished):
     lines = user("tickets show 999999 -v", 1).stderr.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[-1].startswith("dss: error: ")
     assert user(f"-q tickets wait {finished}").stderr == ""
 
 
-def test_a_ticket_of_another_service(user, client, middleware, admin, service, study, tmp_path):
+def test_a_ticket_of_another_service_is_refused(
+    user, client, middleware, admin, service, study, tmp_path
+):
     (tmp_path / "service.json").write_text(
         json.dumps({**DESCRIPTION, "name": "Other"}), encoding="utf-8"
     )
@@ -343,7 +347,7 @@ def test_a_ticket_of_another_service(user, client, middleware, admin, service, s
     assert user(["submit", str(study), NAME, "--ticket", str(ticket)]).stdout == f"{ticket}\n"
 
 
-def test_a_layer_that_the_service_asks_for_is_missed(user, service, study, client):
+def test_a_missing_required_layer_is_named(user, service, study, client):
     edited = Workspace.open(study)
     edited.main.tags = ()
     edited.save(study)
@@ -421,13 +425,13 @@ def test_a_tag_of_a_servers_making_is_one_word_of_a_shell(workspace):
     assert shlex.split(command)[3:] == [str(workspace.path), "LAYER", "x; rm -r ~"]
 
 
-def test_a_folder_for_the_result_that_is_none(user, service, study, tmp_path):
+def test_a_file_in_place_of_the_folder_for_the_result_is_refused(user, service, study, tmp_path):
     (tmp_path / "file").touch()
     words = ["submit", str(study), NAME, "--download", str(tmp_path / "file")]
     assert "is a file: name a folder" in user(words, 2).stderr
 
 
-def test_times_as_numbers(user, finished):
+def test_times_are_numbers_with_or_without_a_unit(user, finished):
     assert user(f"tickets wait {finished} --timeout 1e3 --interval .5").exit_code == 0
     assert user(f"tickets wait {finished} --timeout 3650d").exit_code == 0
 

@@ -257,7 +257,7 @@ ANSWERS: dict[str, tuple[Callable[[World], object], type[DssError], str]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_answer(world: World, impatient: None, name: str) -> None:
+def test_answer_becomes_its_error(world: World, impatient: None, name: str) -> None:
     provoke, kind, words = ANSWERS[name]
     with pytest.raises(kind, match=words) as caught:
         provoke(world)

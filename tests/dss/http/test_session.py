@@ -61,7 +61,7 @@ def test_get_is_repeated_for_a_while(raw: RawServer) -> None:
     assert len(raw.requests) == 1
 
 
-def test_failure_that_may_last_is_met_a_few_times(raw: RawServer) -> None:
+def test_server_error_is_retried_a_few_times(raw: RawServer) -> None:
     """A 500 is also the server's answer to what it will never understand."""
     raw.answers = [ERROR]
     with Session(raw.url) as session:
@@ -124,7 +124,7 @@ def test_what_changes_something_is_not_repeated(raw: RawServer, failure: bytes) 
     assert str(caught.value).endswith(f"the request was sent: {DOUBT}")
 
 
-def test_late_answer(raw: RawServer) -> None:
+def test_late_answer_to_a_post_leaves_a_doubt(raw: RawServer) -> None:
     raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
     raw.keep_alive = True  # so it neither goes on nor hangs up
     with Session(raw.url, timeout=(5, 0.3), retry_for=0.1) as session:
@@ -136,7 +136,7 @@ def test_late_answer(raw: RawServer) -> None:
     assert len(raw.requests) == 3
 
 
-def test_call_that_has_to_be_over(raw: RawServer) -> None:
+def test_call_ends_at_its_own_deadline(raw: RawServer) -> None:
     """Neither the time-outs nor the patience of the session prolong it."""
     raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
     raw.keep_alive = True
@@ -147,7 +147,7 @@ def test_call_that_has_to_be_over(raw: RawServer) -> None:
 
 @pytest.mark.parametrize("at_once", [0, 60])
 @pytest.mark.parametrize("framing", [answer, unframed])
-def test_call_that_has_to_be_over_although_bytes_come(
+def test_call_ends_at_its_own_deadline_although_bytes_come(
     raw: RawServer, at_once: int, framing: Callable[[bytes], bytes]
 ) -> None:
     """In the head of the answer, and in its body; the session is as good as before."""
@@ -161,7 +161,7 @@ def test_call_that_has_to_be_over_although_bytes_come(
         assert session.get_text("api/x") == "yes"
 
 
-def test_session_that_is_broken_off(raw: RawServer) -> None:
+def test_aborted_session_makes_no_further_calls(raw: RawServer) -> None:
     """By another thread, in the middle of an answer or of a pause; nothing can be done any more."""
     raw.answers = [answer(b"x" * 300)]
     raw.drips = 60
@@ -255,7 +255,7 @@ def test_what_cannot_be_asked_is_unknown(raw: RawServer) -> None:
     assert set(raw.heads()[1:]) == {"GET /api/status HTTP/1.1"}
 
 
-def test_what_is_never_done_is_unknown_in_the_end(raw: RawServer) -> None:
+def test_request_that_is_never_seen_done_stays_unknown(raw: RawServer) -> None:
     """A request that was sent may still come."""
     raw.answers = [DROP]
     with raw.session(retry_for=0.1) as session, pytest.raises(OutcomeUnknown, match=ASKED):
@@ -340,7 +340,7 @@ def test_answers_are_utf8(raw: RawServer) -> None:
             session.get_text("api/x")
 
 
-def test_json(raw: RawServer) -> None:
+def test_json_is_read_and_other_answers_are_refused(raw: RawServer) -> None:
     raw.answers = [answer(json.dumps({"a": [1]}).encode()), answer(b"<html>")]
     with raw.session() as session:
         assert session.get_json("api/x") == {"a": [1]}
@@ -364,7 +364,7 @@ def test_redirect_is_not_followed(raw: RawServer) -> None:
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "206 Partial Content"])
-def test_other_success_is_none(raw: RawServer, status: str) -> None:
+def test_unexpected_success_status_is_an_invalid_response(raw: RawServer, status: str) -> None:
     raw.answers = [answer(b"", status=status)]
     with raw.session() as session, pytest.raises(InvalidResponse, match=status[:3]):
         session.get_text("api/x")
@@ -393,7 +393,7 @@ def test_compressed_answer_is_refused(raw: RawServer, tmp_path: Path) -> None:
     assert b"\r\nAccept-Encoding: identity\r\n" in raw.requests[0]
 
 
-def test_one_cookie(raw: RawServer) -> None:
+def test_new_cookie_replaces_the_restored_one(raw: RawServer) -> None:
     """The server sets its cookie with every answer; it must replace the restored one."""
     raw.answers = [
         answer(b"", f"Set-Cookie: {COOKIE_NAME}=two; HttpOnly; Path=/", "Set-Cookie: other=1"),
@@ -437,7 +437,7 @@ def test_secrets_are_not_shown() -> None:
     "url",
     ["", "dss.itksnap.org", "ftp://host", "http://", "http://u:p@host", "https://h/?q", "x:/"],
 )
-def test_no_url(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(NetworkFailed, match="not the URL of a server"):
         Session(url)
 
@@ -449,12 +449,12 @@ def test_no_url(url: str) -> None:
         ("http://[::1]:80/dss//", "http://[::1]:80/dss", "::1"),
     ],
 )
-def test_url(url: str, server: str, host: str) -> None:
+def test_url_is_split_into_server_and_host(url: str, server: str, host: str) -> None:
     session = Session(url)
     assert (session.server, session.host) == (server, host)
 
 
-def test_file_as_it_came(raw: RawServer, tmp_path: Path) -> None:
+def test_downloaded_file_has_its_size_name_and_hash(raw: RawServer, tmp_path: Path) -> None:
     raw.answers = [
         answer(b"abc", 'Content-Disposition: attachment; filename="a "b".nii.gz"'),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
@@ -486,7 +486,7 @@ def test_file_as_it_came(raw: RawServer, tmp_path: Path) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     ],
 )
-def test_short_file(raw: RawServer, tmp_path: Path, short: bytes) -> None:
+def test_truncated_file_is_fetched_again(raw: RawServer, tmp_path: Path, short: bytes) -> None:
     raw.answers = [short, answer(b"abcde")]
     with raw.session() as session:
         assert session.get_file("api/x", tmp_path / "x").size == 5
@@ -524,7 +524,7 @@ def test_body_is_sent_again_whole(raw: RawServer, tmp_path: Path) -> None:
     assert b"chunked" not in head.lower()
 
 
-def test_unknown_session(middleware: Middleware) -> None:
+def test_unknown_cookie_is_not_logged_in(middleware: Middleware) -> None:
     with Session(middleware.url, cookie="0" * 40) as session, pytest.raises(NotLoggedIn):
         session.get_text("api/services")
 
@@ -572,7 +572,7 @@ def test_what_the_caller_is_handling_says_nothing_about_a_call(raw: RawServer) -
 
 
 @pytest.mark.parametrize("verify", ["", 0])
-def test_nothing_is_no_bundle(verify: str) -> None:
+def test_empty_name_of_a_bundle_is_refused(verify: str) -> None:
     """The libraries below would take it for: trust anybody."""
     with pytest.raises(NetworkFailed, match="empty name is not a bundle"):
         Session("https://127.0.0.1:1", verify=verify)
@@ -610,7 +610,7 @@ def test_password_in_the_address_is_not_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_address_in_capitals(raw: RawServer) -> None:
+def test_url_scheme_in_capitals_is_accepted(raw: RawServer) -> None:
     raw.answers = [answer(b"1")]
     with Session(raw.url.replace("http", "HTTP")) as session:
         assert session.get_text("api/x") == "1"

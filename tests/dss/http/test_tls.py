@@ -71,7 +71,7 @@ def context(certificate: trustme.LeafCert | Path) -> ssl.SSLContext:
     return made
 
 
-def test_right_certificate(
+def test_trusted_certificate_is_accepted(
     authority: trustme.CA,
     bundle: str,
     tls: Callable[[ssl.SSLContext], Forwarder],
@@ -103,7 +103,7 @@ def test_right_certificate(
         ("expired", "certificate has expired"),
     ],
 )
-def test_certificate_that_is_not_trusted(
+def test_untrusted_certificate_is_refused(
     authority: trustme.CA,
     bundle: str,
     tls: Callable[[ssl.SSLContext], Forwarder],
@@ -159,7 +159,7 @@ def test_no_verification_is_silent(
     assert caught == []
 
 
-def test_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_bundle_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(
         NetworkFailed, match=r"no bundle of certificate authorities: .*missing\.pem"
@@ -173,7 +173,9 @@ def test_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Session("https://127.0.0.1", verify=False).close()
 
 
-def test_bundle_that_is_none(tls: Callable[[ssl.SSLContext], Forwarder], tmp_path: Path) -> None:
+def test_bundle_without_certificates_is_refused(
+    tls: Callable[[ssl.SSLContext], Forwarder], tmp_path: Path
+) -> None:
     (tmp_path / "bundle.pem").write_text("no certificates")
     front = tls(context(self_signed(tmp_path)))
     with (
@@ -314,7 +316,7 @@ def test_lost_answer_on_a_used_connection_leaves_a_doubt(
     assert len(raw.requests) == 2
 
 
-def test_call_that_has_to_be_over_although_bytes_come(
+def test_call_ends_at_its_own_deadline_although_bytes_come(
     authority: trustme.CA, bundle: str, raw: RawServer
 ) -> None:
     raw.answers = [answer(b"x" * 300)]
@@ -372,7 +374,9 @@ def test_password_of_a_proxy_is_not_shown(
     assert not [text for text in told if "hunter2" in text]
 
 
-def test_plain_proxy(raw: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_without_tls_goes_through_the_proxy(
+    raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", raw.url)
     raw.answers = [answer(b"0.5")]
     with Session("http://dss.example.org") as session:

@@ -83,10 +83,10 @@ def test_nothing_is_wrong_with_these(check):
             "url",
             'page of services fails for everybody without it: write .* ""$',
         ),
-        (described(name="my service"), "name", "'my service' has to be made of letters"),
-        (described(name=""), "name", "'' has to be made"),
+        (described(name="my service"), "name", "'my service' must consist of letters"),
+        (described(name=""), "name", "'' must consist"),
         (described(name="Größe"), "name", "letters A to Z"),
-        (described(name="n\n"), "name", "'n' has to be made"),
+        (described(name="n\n"), "name", "'n' must consist"),
         (described(name=7), "name", "a number instead of a text"),
         (described(name="n" * 41), "name", "41 characters.* 40: shorten it"),
         (described(version="1.0"), "version", "'1.0' is not three numbers.* 1.0.0"),
@@ -105,9 +105,9 @@ def test_nothing_is_wrong_with_these(check):
         (described(tags={}), "tags", "an object instead of a list"),
         (described(tags=["T1"]), "tags[0]", "a text instead of an object"),
         (tagged(name=...), "tags[0].name", "is missing"),
-        (tagged(name="T1 MRI"), "tags[0].name", "'T1 MRI' has to be without spaces"),
+        (tagged(name="T1 MRI"), "tags[0].name", "'T1 MRI' must be one word"),
         (tagged(name="a,b"), "tags[0].name", "commas"),
-        (tagged(name=""), "tags[0].name", "'' has to be"),
+        (tagged(name=""), "tags[0].name", "'' must be"),
         (tagged(type=...), "tags[0].type", "is missing"),
         (
             tagged(type="Overlay"),
@@ -123,12 +123,16 @@ def test_nothing_is_wrong_with_these(check):
         (described(tags=template("N")["tags"] * 2), "tags[1].name", r"'Target' .* of tags\[0\]"),
         ([], "", "holds a list instead of an object"),
         ("null", "", "holds null"),
-        ("{", "", r"^line 1: this is no JSON \(expecting .*, at column 2\): the mistake is"),
-        ("", "", r"^line 1: this is no JSON \(expecting value, at column 1\)"),
-        ('{"name": "a",\n}', "", r"^line [12]: this is no JSON \(.*, at column"),
+        (
+            "{",
+            "",
+            r"^line 1: this is not valid JSON \(expecting .*, at column 2\): correct",
+        ),
+        ("", "", r"^line 1: this is not valid JSON \(expecting value, at column 1\)"),
+        ('{"name": "a",\n}', "", r"^line [12]: this is not valid JSON \(.*, at column"),
         (b'{\n"name": "\xfc"}', "", "^line 2: is not UTF-8"),
         (b"\xef\xbb\xbf{}", "", "byte order mark"),
-        ("[" * 100_000, "", "cannot be read|is no JSON"),
+        ("[" * 100_000, "", "cannot be read|is not valid JSON"),
         ("1" * 5000, "", "cannot be read|a number instead"),
     ],
 )
@@ -141,9 +145,9 @@ def test_one_error(check, document, where, words):
 @pytest.mark.parametrize(
     ("document", "where", "what"),
     [
-        (described(author="Doe"), "author", "is not known"),
-        (described(**{"a.b": 1}), '["a.b"]', "is not known"),
-        (tagged(tooltip="x"), "tags[0].tooltip", "is not known"),
+        (described(author="Doe"), "author", "is not a known field"),
+        (described(**{"a.b": 1}), '["a.b"]', "is not a known field"),
+        (tagged(tooltip="x"), "tags[0].tooltip", "is not a known field"),
         (described(shortdesc=""), "shortdesc", "is empty"),
         (described(longdesc=" "), "longdesc", "is empty"),
         (tagged(hint=""), "tags[0].hint", "is empty"),
@@ -193,7 +197,7 @@ def test_every_error_is_named_with_its_line(check):
     lines = [problem.line for problem in check(text)]
     assert lines == sorted(lines)
     (twice,) = [problem for problem in check(text) if problem.where == "version"]
-    assert str(twice) == "line 5, version: is there twice, in line 3 too: leave one out"
+    assert str(twice) == "line 5, version: is given twice, first in line 3: remove one"
 
 
 def test_a_list_that_is_there_twice_is_one_error(check):
@@ -276,7 +280,7 @@ def test_the_code_that_is_begun_does_something(tmp_path, workspace):
 @pytest.mark.parametrize("there", ["service.json", "my_service.py"])
 def test_nothing_is_replaced(tmp_path, there):
     (tmp_path / there).write_text("mine")
-    with pytest.raises(ServiceError, match=f"{there} is there already and nothing was written"):
+    with pytest.raises(ServiceError, match=f"{there} already exists, and nothing was written"):
         begin(tmp_path, "N")
     (only,) = tmp_path.iterdir()
     assert only.read_text() == "mine"
@@ -450,7 +454,7 @@ def test_a_tag_on_a_layer_of_another_type(layers, name, kind, place, wanted):
         ("Surface", "Segmentation", "only a mesh has the tag Surface: give it to a segmentation"),
         ("Twice", "OverlayImage", "2 layers have the tag Twice (003, 004): leave it on one, "),
         ("Twice", "Whatever", "2 layers have the tag Twice (003, 004): leave it on one, a layer"),
-        ("Gone", "OverlayImage", "the file of layer 005 with the tag Gone is not there: open "),
+        ("Gone", "OverlayImage", "the file of layer 005 with the tag Gone does not exist: open "),
     ],
 )
 def test_a_tag_that_no_layer_can_be_picked_by(layers, name, kind, line):

@@ -27,11 +27,11 @@ from dss.serving import failure
         (RuntimeError("x" * 9000), "x" * 500),
     ],
 )
-def test_told(error: BaseException, said: str) -> None:
+def test_a_reason_is_one_line_for_the_user(error: BaseException, said: str) -> None:
     assert failure.told(error) == said
 
 
-def test_told_of_anything() -> None:
+def test_a_reason_is_made_of_any_exception() -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise KeyError
@@ -42,7 +42,7 @@ def test_told_of_anything() -> None:
         assert text.encode("utf-8")
 
 
-def test_full() -> None:
+def test_a_traceback_names_no_folders() -> None:
     try:
         Path("/home/jane/lab").joinpath("scan.nii").read_bytes()
     except OSError as error:
@@ -54,7 +54,7 @@ def test_full() -> None:
     assert "/home/jane/lab/scan" not in text
 
 
-def test_located(tmp_path: Path) -> None:
+def test_an_error_is_located_in_the_service_file(tmp_path: Path) -> None:
     file = tmp_path / "service.py"
     file.write_text("\n\nraise ValueError('not here')\n", encoding="ascii")
     with pytest.raises(ValueError, match="not here") as raised:
@@ -72,7 +72,7 @@ def test_located(tmp_path: Path) -> None:
         (-63, "its process was ended by signal 63"),
     ],
 )
-def test_ended(code: int, said: str) -> None:
+def test_the_end_of_a_process_is_described(code: int, said: str) -> None:
     if signal.SIGSEGV and hasattr(signal, "SIGKILL"):
         assert failure.ended(code) == said
 
@@ -117,6 +117,6 @@ def test_much_output_begins_with_no_half_path(
         assert "jane" not in failure.printed(output).lower()
 
 
-def test_command_failed() -> None:
-    error = CommandFailed("greedy failed, exit code 1: no word", output=Path("x"))
-    assert failure.told(error) == "greedy failed, exit code 1: no word"
+def test_a_failed_command_is_its_own_reason() -> None:
+    error = CommandFailed("greedy failed, exit code 1: no output", output=Path("x"))
+    assert failure.told(error) == "greedy failed, exit code 1: no output"

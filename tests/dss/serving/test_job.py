@@ -66,7 +66,7 @@ def python(job: Job, code: str, **options: Any) -> Path:
 # -------------------------------------------------------------------- what it tells
 
 
-def test_lines_and_files(job: Job, notes: Notes) -> None:
+def test_lines_and_copies_of_files_are_reported_in_order(job: Job, notes: Notes) -> None:
     (job.workdir / "a.txt").write_text("first", encoding="ascii")
     (job.workdir / "b.bin").write_bytes(b"\0")
     job.log("one", attach="a.txt")
@@ -97,7 +97,7 @@ def test_a_service_may_call_another(job: Job, notes: Notes) -> None:
     assert notes.told == [("info", "inner"), ("info", "outer")]
 
 
-def test_phases(job: Job, notes: Notes) -> None:
+def test_phases_move_the_progress_and_are_logged(job: Job, notes: Notes) -> None:
     with job.phase("First", 0.0, 0.4) as phase:
         phase.progress(0.5)
         phase.progress(0.25)
@@ -141,7 +141,7 @@ def test_progress_outside_of_its_range_is_refused(job: Job, notes: Notes, value:
 # -------------------------------------------------------------------- commands
 
 
-def test_output(job: Job, notes: Notes) -> None:
+def test_the_output_of_each_command_is_kept(job: Job, notes: Notes) -> None:
     code = "import os, sys; print(os.getcwd(), flush=True); print('2', file=sys.stderr)"
     first = python(job, code)
     second = python(job, "print('second')")
@@ -151,25 +151,25 @@ def test_output(job: Job, notes: Notes) -> None:
     assert notes.files == []
 
 
-def test_words_and_environment(job: Job) -> None:
+def test_a_command_gets_its_words_and_environment(job: Job) -> None:
     code = "import os, sys; print(sys.argv[1:], os.environ['COLOUR'], sys.stdin.read() == '')"
     made = job.run(sys.executable, "-c", code, 3, 0.5, job.workdir, env={"COLOUR": "red"})
     assert made.read_text().strip() == f"{['3', '0.5', str(job.workdir)]} red True"
 
 
-def test_makes(job: Job, notes: Notes) -> None:
+def test_a_command_must_write_its_file(job: Job, notes: Notes) -> None:
     made = python(job, "open('a.mat', 'w').write('1')", makes="a.mat")
     assert made == job.workdir / "a.mat"
     # What an earlier command has made does not count.
-    with pytest.raises(CommandFailed, match="did not make a.mat: no word"):
+    with pytest.raises(CommandFailed, match="did not write a.mat: no output"):
         python(job, "pass", makes="a.mat")
     assert notes.files == []  # it printed nothing that could be attached
-    with pytest.raises(CommandFailed, match="did not make a.mat: I cannot"):
+    with pytest.raises(CommandFailed, match="did not write a.mat: I cannot"):
         python(job, "print('I cannot')", makes="a.mat")
     assert [one.mime_type for one in notes.files] == ["text/plain"]
 
 
-def test_failed(job: Job, notes: Notes) -> None:
+def test_the_output_of_a_failed_command_is_attached(job: Job, notes: Notes) -> None:
     code = "import sys; print('what it did'); sys.exit('no such transform')"
     with pytest.raises(CommandFailed, match="failed, exit code 1: .*no such transform") as failed:
         python(job, code)
@@ -179,20 +179,20 @@ def test_failed(job: Job, notes: Notes) -> None:
     assert str(job.workdir) not in str(failed.value)
 
 
-def test_unprintable_output(job: Job, notes: Notes) -> None:
+def test_unprintable_output_is_cut_in_the_reason(job: Job, notes: Notes) -> None:
     with pytest.raises(CommandFailed) as failed:
         python(job, r"import os; os.write(1, b'\xff\xfe\x1b[31m' + b'x' * 10**6); os._exit(3)")
     assert len(str(failed.value)) < 500
     assert len(notes.contents[0]) > 10**6
 
 
-def test_no_program(job: Job) -> None:
+def test_a_missing_program_is_named(job: Job) -> None:
     with pytest.raises(CommandFailed, match="no-such-program cannot be run: No such file"):
         job.run("/somewhere/no-such-program", "-d", 3)
 
 
 @posix
-def test_not_executable(job: Job) -> None:
+def test_a_program_that_is_not_executable_is_named(job: Job) -> None:
     (job.workdir / "plain").write_text("text", encoding="ascii")
     with pytest.raises(CommandFailed, match="plain cannot be run: Permission denied"):
         job.run(job.workdir / "plain")
@@ -219,7 +219,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_cancelled_with_its_children(job: Job) -> None:
+def test_a_cancelled_command_is_killed_with_its_children(job: Job) -> None:
     children: list[int] = []
 
     def cancel() -> None:
@@ -229,7 +229,7 @@ def test_cancelled_with_its_children(job: Job) -> None:
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    with pytest.raises(JobCancelled, match="the work on ticket 7 is to end"):
+    with pytest.raises(JobCancelled, match="the work on ticket 7 was cancelled"):
         job.run(sys.executable, "-c", FAMILY, "stay")
     thread.join()
     until(lambda: is_gone(children[0]))
@@ -237,7 +237,7 @@ def test_cancelled_with_its_children(job: Job) -> None:
 
 
 @posix
-def test_what_a_command_leaves(job: Job) -> None:
+def test_processes_that_a_command_leaves_are_killed(job: Job) -> None:
     """A command that ends well and leaves a child: that ends with it."""
     job.run(sys.executable, "-c", FAMILY)
     pid = child_of(job)

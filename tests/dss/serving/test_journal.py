@@ -71,7 +71,7 @@ def test_attempts_are_of_a_step(journal: Journal) -> None:
     assert journal.begin(1) == 2
 
 
-def test_claims(journal: Journal) -> None:
+def test_claims_without_an_answer_are_lost_claims(journal: Journal) -> None:
     first, second, third = (journal.begin_claim(name) for name in ("a", "a,b", "b"))
     journal.end_claim(first, "none")
     journal.end_claim(second, "unknown")
@@ -82,7 +82,7 @@ def test_claims(journal: Journal) -> None:
     assert journal.lost_claims() == []
 
 
-def test_queued_again(journal: Journal) -> None:
+def test_a_ticket_that_is_queued_again_starts_afresh(journal: Journal) -> None:
     journal.add(1, "S", "h")
     journal.sent(1, "a.gz", 5)
     journal.record(1, Step.FAILING, reason="no head")
@@ -101,7 +101,7 @@ def test_queued_again(journal: Journal) -> None:
         assert database.execute("select count(*) from files").fetchone() == (0,)
 
 
-def test_expired(journal: Journal) -> None:
+def test_finished_tickets_expire(journal: Journal) -> None:
     for ticket, outcome in enumerate(Outcome, 1):
         journal.add(ticket, "S", "h")
         journal.record(ticket, Step.FINISHED, outcome=outcome)
@@ -114,7 +114,7 @@ def test_expired(journal: Journal) -> None:
     assert {one.ticket for one in journal.expired(time.time() + 1)} == {2, 4}
 
 
-def test_bound(journal: Journal) -> None:
+def test_a_journal_is_bound_to_one_server(journal: Journal) -> None:
     journal.bind(server="https://one", provider="lab")
     journal.bind(server="https://one", provider="lab")
     with pytest.raises(JournalError, match="work folder for server https://one, not for https://t"):
@@ -123,14 +123,14 @@ def test_bound(journal: Journal) -> None:
     assert journal.value("instance", lambda: "again") == "made up"
 
 
-def test_opened_again(tmp_path: Path) -> None:
+def test_entries_survive_closing_the_journal(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
         journal.add(3, "S", "h")
     with closing(Journal(tmp_path)) as journal:
         assert [one.ticket for one in journal.open_entries()] == [3]
 
 
-def test_no_journal(tmp_path: Path) -> None:
+def test_a_missing_or_foreign_file_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="there is no journal in"), reading(tmp_path):
         pass
     (tmp_path / NAME).write_bytes(b"no database" * 1000)
@@ -158,7 +158,7 @@ USES: dict[str, Callable[[Journal], object]] = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_damaged(tmp_path: Path, use: str) -> None:
+def test_a_corrupt_journal_is_refused(tmp_path: Path, use: str) -> None:
     """All but its first page, which says what tables there are, is nonsense."""
     with closing(Journal(tmp_path)) as journal:
         journal.add(1, "S", "h")
@@ -172,7 +172,7 @@ def test_damaged(tmp_path: Path, use: str) -> None:
 
 
 @pytest.mark.parametrize(("column", "use"), [("step", "open_entries"), ("outcome", "entry")])
-def test_of_another_version(journal: Journal, column: str, use: str) -> None:
+def test_a_journal_of_another_version_is_refused(journal: Journal, column: str, use: str) -> None:
     """What is not known is not guessed at."""
     journal.add(1, "S", "h")
     with closing(sqlite3.connect(journal.file)) as database, database:
@@ -244,13 +244,13 @@ def test_a_reader_is_waited_for_no_longer_than_wanted(
     assert list(turns) == []
 
 
-def test_read_only(journal: Journal) -> None:
+def test_a_reader_cannot_write(journal: Journal) -> None:
     folder = journal.file.parent
     with pytest.raises(JournalError, match="readonly"), reading(folder) as database:
         database.execute("delete from tickets")
 
 
-def test_read_meanwhile(journal: Journal) -> None:
+def test_reader_and_writer_do_not_stop_one_another(journal: Journal) -> None:
     """A reader in the middle of reading does not stop the writer, nor the other way."""
     for ticket in range(200):
         journal.add(ticket, "S" * 100, "h")
@@ -307,7 +307,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is of POSIX")
-def test_killed_writer(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_a_valid_journal(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     with closing(Journal(tmp_path)) as journal:
         assert [one.step for one in journal.open_entries()] == [Step.DOWNLOADED] * 19
@@ -344,7 +344,7 @@ assert (folder / "journal.spare").stat().st_size == 4 << 20
 """
 
 
-def test_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
     """A file system of 6 MB, mounted where only the child sees it."""
     words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = 'mount -t tmpfs -o size=6m none "$0"'
@@ -361,6 +361,6 @@ def test_full_disk(tmp_path: Path) -> None:
     assert "full" in done.stdout
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be used"):
         Journal(tmp_path / "nowhere")

@@ -24,7 +24,7 @@ with locked(Path(sys.argv[1]), "another, process 7"):
 """
 
 
-def test_held_by_one(tmp_path: Path) -> None:
+def test_a_folder_is_locked_by_one_process(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     assert not held(folder)
     assert holder(folder) == ""
@@ -50,7 +50,7 @@ def test_held_by_one(tmp_path: Path) -> None:
     assert not held(folder)
 
 
-def test_not_inherited(tmp_path: Path) -> None:
+def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
     """A process that the holder has started does not hold it any longer."""
     words = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with locked(tmp_path, "me"):
@@ -62,14 +62,14 @@ def test_not_inherited(tmp_path: Path) -> None:
         child.communicate()
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "work"
     with pytest.raises(JournalError, match="cannot be a work folder"), locked(folder, "me"):
         pass
 
 
-def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+def test_a_path_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     """As Python has a path of bytes that are not UTF-8."""
     folder = tmp_path / "w\udce4rk" / "a"
     with pytest.raises(JournalError) as refused, locked(folder, "me"):
@@ -80,7 +80,7 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are of POSIX")
-def test_private(tmp_path: Path) -> None:
+def test_a_work_folder_is_private(tmp_path: Path) -> None:
     with locked(tmp_path / "work", "me"):
         assert (tmp_path / "work").stat().st_mode & 0o777 == 0o700
 

@@ -58,7 +58,7 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if lives(pid)]
 
 
-def test_killed_by_mark(family: list[int]) -> None:
+def test_processes_are_killed_by_their_mark(family: list[int]) -> None:
     assert processes.kill("here/") == 0
     assert processes.kill("here/11") == 0
     assert alive(family) == family
@@ -67,7 +67,7 @@ def test_killed_by_mark(family: list[int]) -> None:
     assert processes.kill("here/1") == 0
 
 
-def test_killed_by_beginning(family: list[int]) -> None:
+def test_processes_are_killed_by_the_beginning_of_their_mark(family: list[int]) -> None:
     assert processes.kill("there/", beginning=True) == 0
     assert alive(family) == family
     assert processes.kill("here/", beginning=True) == len(family)
@@ -93,7 +93,7 @@ def test_memory_of_all_that_is_found() -> None:
         assert 2 * 10**8 < processes.memory("here/2", known) < 3 * 10**8
 
 
-def test_killed_without_mark() -> None:
+def test_processes_without_mark_are_killed_as_children() -> None:
     """The first process of a job, and its child; not another one that has no mark either."""
     spawn = (
         "import subprocess, sys, time\n"
@@ -133,7 +133,7 @@ def test_others_are_killed_by_one_without_mark() -> None:
     assert done.stdout.strip() == b"True"
 
 
-def test_not_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_does_not_kill_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "from dss.serving import processes; import os;"
         "print(processes.kill(os.environ[processes.MARK]))"
@@ -144,7 +144,7 @@ def test_not_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stdout.strip() == b"0"
 
 
-def test_memory() -> None:
+def test_memory_of_a_process_and_its_children_is_measured() -> None:
     """Of a process and its children; nothing of one that has ended."""
     eat = "import sys; eaten = b'x' * 10**8; print(flush=True); sys.stdin.read()"
     spawn = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {eat!r}])"

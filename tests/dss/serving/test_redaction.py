@@ -88,7 +88,7 @@ from dss.serving.redaction import scrubbed as scrub
         ),
     ],
 )
-def test_paths(text: str, left: str | None) -> None:
+def test_paths_are_redacted(text: str, left: str | None) -> None:
     scrubbed = scrub(text)
     if left is None:
         assert scrubbed == text
@@ -99,7 +99,7 @@ def test_paths(text: str, left: str | None) -> None:
 
 
 @pytest.mark.parametrize("host", ["mri-7", "mri-7.hospital.example"])
-def test_names(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_names_of_user_and_host_are_redacted(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setattr(getpass, "getuser", lambda: "jdoe")
     monkeypatch.setattr(socket, "gethostname", lambda: host)
     monkeypatch.setattr(socket, "getfqdn", lambda: "mri-7.hospital.example")
@@ -163,7 +163,7 @@ def test_accounts_of_people_and_hosts_are_known(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_addresses(text: str, left: str | None) -> None:
+def test_addresses_are_redacted(text: str, left: str | None) -> None:
     assert scrub(text) == (text if left is None else left)
 
 
@@ -206,7 +206,7 @@ DUMP = (
         ),
     ],
 )
-def test_variables_and_secrets(
+def test_values_of_variables_and_secrets_are_redacted(
     monkeypatch: pytest.MonkeyPatch, text: str, left: str | None
 ) -> None:
     for name in ("A1", "SIZE", "MODE", "X", "N"):
@@ -220,7 +220,7 @@ def test_variables_of_this_process_have_no_value(monkeypatch: pytest.MonkeyPatch
     assert scrub("got 5up3rs3cret, ward_of=seven and eight!") == "got …, ward_of=…!"
 
 
-def test_a_user_without_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_name_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
 

@@ -137,7 +137,7 @@ def test_a_runner_fails_the_ticket_and_sends_nothing(lab: Lab) -> None:
     ticket = lab.submit()
     lab.run("--once")
     assert lab.status(ticket) is TicketStatus.FAILED
-    assert "ITK-SNAP does not open what the service made: layer " in lab.error(ticket)
+    assert "ITK-SNAP cannot open the result of the service: layer " in lab.error(ticket)
     assert "its size is" in lab.error(ticket)
     assert not list((lab.workdir).rglob("result/*"))
 

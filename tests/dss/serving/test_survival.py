@@ -420,4 +420,4 @@ def test_what_a_job_starts_can_be_told_to_end(lab: Lab) -> None:
     ticket = lab.submit()
     assert lab.run("--once", "--timeout", "20s").returncode == 0
     assert lab.status(ticket) is TicketStatus.SUCCESS
-    assert "sh failed, exit code -15: no word" in said(lab, ticket)
+    assert "sh failed, exit code -15: no output" in said(lab, ticket)

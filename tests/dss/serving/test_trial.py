@@ -41,7 +41,7 @@ def service(folder: Path, text: str) -> Path:
     return file
 
 
-def test_result(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_trial_returns_the_result_of_the_service(workspace: Workspace, tmp_path: Path) -> None:
     lines: list[str] = []
     before = Path.cwd()
     given = Path(workspace.path or "")
@@ -110,11 +110,11 @@ def test_what_a_service_adds_as_an_array_is_in_its_work_folder_and_its_result(
         (
             'a = service(name="A")(print)\nb = service(name="B")(print)\n',
             ServiceError,
-            "declares A, B: say which",
+            "declares A, B: choose one",
         ),
     ],
 )
-def test_failures(
+def test_a_failed_trial_says_why(
     workspace: Workspace, tmp_path: Path, text: str, error: type[Exception], said: str
 ) -> None:
     before = Path.cwd()
@@ -145,7 +145,7 @@ def test_a_file_from_elsewhere_in_a_result_is_named(workspace: Workspace, tmp_pa
     assert "atlas" not in line
 
 
-def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
+def test_one_of_several_services_is_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
     lines: list[str] = []
     text = (
         'a = service(name="A")(lambda j: j.log("a"))\nb = service(name="B")(lambda j: j.log("b"))\n'
@@ -160,7 +160,7 @@ def test_chosen_by_name(workspace: Workspace, tmp_path: Path) -> None:
     run(file, given, tmp_path / "out", name="A", tell=lines.append)  # in place of the first trial
     assert lines == ["b", nothing, "a", nothing]
     (tmp_path / "out" / "mine.txt").touch()
-    with pytest.raises(ServiceError, match=r"has mine.txt in it"):
+    with pytest.raises(ServiceError, match=r"contains mine.txt"):
         run(file, given, tmp_path / "out", name="B", tell=lines.append)
     assert (tmp_path / "out" / "result" / "workspace.itksnap").is_file()
 
@@ -192,7 +192,7 @@ def test_a_failure_is_told_from_the_service_on(
     assert "    return 1 / 0" in lines
 
 
-def test_a_temporary_folder_is_made_for_what_a_function_makes(
+def test_a_temporary_folder_is_made_by_default(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary, given = tmp_path / "temporary", Path(workspace.path or "")
@@ -203,7 +203,7 @@ def test_a_temporary_folder_is_made_for_what_a_function_makes(
         run(refused, given, None, tell=lambda _: None)
     assert list(temporary.iterdir()) == []
     text = '@service(name="A")\ndef a(job):\n    pathlib.Path("half").touch()\n    1 / 0\n'
-    with pytest.raises(ServiceError, match=r"what it made is in .*dss-service-") as raised:
+    with pytest.raises(ServiceError, match=r"its files are in .*dss-service-") as raised:
         run(service(tmp_path, HEADER + text), given, None, tell=lambda _: None)
     (left,) = temporary.iterdir()
     assert str(raised.value).endswith(str(left.resolve()))
@@ -219,7 +219,9 @@ def test_a_file_that_cannot_be_imported_is_told_with_its_line(
         run(Path(file.name), Path(workspace.path or ""), tmp_path / "out", tell=lambda _: None)
 
 
-def test_description_beside_it(workspace: Workspace, tmp_path: Path) -> None:
+def test_tags_of_a_description_beside_the_file_are_required(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     """The tags of `service.json` count, as they do on the server."""
     tag = {"name": "Head", "type": "Segmentation", "hint": "the head", "required": True}
     about = {"shortdesc": "a", "longdesc": "a service", "url": "https://example.org"}
@@ -275,7 +277,9 @@ def attempt(workspace: Workspace, tmp_path: Path, text: str) -> subprocess.Compl
     return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=300, check=False)
 
 
-def test_what_a_service_prints_is_no_result(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_output_of_a_service_goes_to_standard_error(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     text = """
 import os, sys
 print("at import")

@@ -29,7 +29,7 @@ TWO_MEMBERS = gzip.compress(gzip.decompress(LAYER)[:999]) + gzip.compress(
 
 @pytest.mark.parametrize("layer", [LAYER, TWO_MEMBERS], ids=["one member", "two members"])
 @pytest.mark.parametrize("framing", [chunked, unframed])
-def test_gzip_proves_itself(
+def test_whole_gzip_is_proved_by_its_checksum(
     raw: RawServer, tmp_path: Path, framing: Callable[[str, bytes], bytes], layer: bytes
 ) -> None:
     names = listing("l.nii.gz", "w.itksnap")
@@ -50,7 +50,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
-def test_gzip_that_is_damaged(raw: RawServer, tmp_path: Path, damaged: bytes) -> None:
+def test_corrupt_gzip_is_refused(raw: RawServer, tmp_path: Path, damaged: bytes) -> None:
     """The provider's answers have no length: only the file itself tells."""
     names = listing("l.nii.gz", "w.itksnap")
     with pytest.raises(TransferFailed, match=r"l\.nii\.gz came damaged or cut off"):
@@ -72,7 +72,7 @@ def test_file_that_is_not_of_its_form(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_tells_that_it_is_whole(raw: RawServer, tmp_path: Path) -> None:
+def test_file_that_nothing_proves_whole_is_refused(raw: RawServer, tmp_path: Path) -> None:
     names = listing("mesh.vtk", "w.itksnap")
     with pytest.raises(TransferFailed, match=r"nothing tells whether mesh\.vtk came whole"):
         get(raw, tmp_path, names, naming("mesh.vtk"), unframed("mesh.vtk", b"points"))
@@ -107,7 +107,9 @@ def test_file_that_came_damaged_is_fetched_again(
 
 
 @pytest.mark.parametrize("endianness", "<>")
-def test_name_tells_what_is_presented(raw: RawServer, tmp_path: Path, endianness: str) -> None:
+def test_hash_in_the_name_is_that_of_the_presented_voxels(
+    raw: RawServer, tmp_path: Path, endianness: str
+) -> None:
     """Which is not what is stored, where voxels are scaled or big-endian."""
     header = nibabel.Nifti1Header(endianness=endianness)
     header.set_data_shape((9, 8, 7))

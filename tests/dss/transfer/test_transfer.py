@@ -29,7 +29,7 @@ def layer(tmp_path: Path) -> tuple[str, bytes]:
     return archived_layer(tmp_path)
 
 
-def test_download(raw: RawServer, tmp_path: Path) -> None:
+def test_files_are_downloaded_under_their_names(raw: RawServer, tmp_path: Path) -> None:
     names = listing("w.itksnap", "l.nii.gz")
     target = tmp_path / "new" / "folder"
     path = get(raw, target, names, naming("l.nii.gz"), sent("l.nii.gz", LAYER), names)
@@ -75,7 +75,7 @@ def test_name_that_must_not_touch_the_disk(raw: RawServer, tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("name", ["a b,c;d'[]%+=`.itksnap", "ü.itksnap", "layer_000_ab.nii.gz"])
-def test_name_that_is_plain(raw: RawServer, name: str) -> None:
+def test_plain_name_of_a_file_is_accepted(raw: RawServer, name: str) -> None:
     raw.answers = [listing(name)]
     with raw.session() as session:
         assert [entry.name for entry in list_files(session, AREA)] == [name]
@@ -85,7 +85,9 @@ def test_name_that_is_plain(raw: RawServer, name: str) -> None:
     ("one", "other"),
     [("w.itksnap", "W.ITKSNAP"), ("\u00fc.gz", "u\u0308.gz"), ("\u00dc.gz", "u\u0308.GZ")],
 )
-def test_names_that_are_one_elsewhere(raw: RawServer, tmp_path: Path, one: str, other: str) -> None:
+def test_names_that_are_equal_on_other_disks_are_refused(
+    raw: RawServer, tmp_path: Path, one: str, other: str
+) -> None:
     """But for case, or for how an accent is written."""
     with pytest.raises(TransferFailed, match=f"lists '{other}' twice: on some disks"):
         get(raw, tmp_path, listing(one, other))
@@ -118,7 +120,9 @@ def test_list_that_changed_meanwhile(raw: RawServer, tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"w.itksnap", "l.nii.gz"}
 
 
-def test_wrong_name_for_ever(raw: RawServer, tmp_path: Path) -> None:
+def test_file_that_always_comes_under_another_name_ends_the_download(
+    raw: RawServer, tmp_path: Path
+) -> None:
     (tmp_path / "w.itksnap").write_text("old")
     words = "changed during each of 3 downloads: 'other' came instead of 'w.itksnap'"
     with pytest.raises(TransferFailed, match=words):
@@ -127,7 +131,9 @@ def test_wrong_name_for_ever(raw: RawServer, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "w.itksnap"]
 
 
-def test_file_without_its_name(raw: RawServer, tmp_path: Path) -> None:
+def test_file_that_comes_without_its_name_is_asked_for_again(
+    raw: RawServer, tmp_path: Path
+) -> None:
     """Something takes it from the answers: the files did not change."""
     names = listing("w.itksnap")
     path = get(raw, tmp_path / "once", names, answer(WORKSPACE), sent("w.itksnap"), names)
@@ -259,7 +265,7 @@ def test_symbolic_links_are_not_followed(
     assert [(tmp_path / f"mine{n}").read_bytes() for n in (1, 2)] == [b"mine", b"mine"]
 
 
-def test_folder_in_the_place_of_a_file(raw: RawServer, tmp_path: Path) -> None:
+def test_folder_in_the_place_of_a_file_is_kept(raw: RawServer, tmp_path: Path) -> None:
     """Nothing is removed, and no workspace comes about without its files."""
     kept = tmp_path / "l.nii.gz" / "kept"
     kept.parent.mkdir()
@@ -295,7 +301,7 @@ def test_empty_list_is_looked_at_again(raw: RawServer, tmp_path: Path) -> None:
     get(raw, tmp_path, listing(), names, sent("w.itksnap"), names)
 
 
-def test_folder_that_is_a_file(raw: RawServer, tmp_path: Path) -> None:
+def test_file_in_the_place_of_the_folder_is_kept(raw: RawServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(TransferFailed, match="file: "):
         get(raw, tmp_path / "file", listing("w.itksnap"))
@@ -381,7 +387,7 @@ def test_name_that_the_server_cannot_send(
     client.make_ready(ticket)  # the session is as good as before
 
 
-def test_several_at_once(
+def test_several_files_are_fetched_at_once(
     client: Client, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in a thread and with a session of its own."""
@@ -410,7 +416,7 @@ def test_several_at_once(
     assert id(client.session) not in sessions
 
 
-def test_one_of_several_fails(
+def test_one_corrupt_file_leaves_nothing_of_the_download(
     client: Client, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticket = client.create(service)

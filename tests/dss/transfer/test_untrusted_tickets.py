@@ -300,7 +300,7 @@ def test_limit_is_nine_tenths_of_the_free_disk_by_default(
     raw.answers = [names, naming("l.stl"), sent("l.stl", body), names]
     if call == "attachment":
         raw.answers = [answer(body)]
-    words = "more than the 900 bytes that .* nine tenths of what is free on the disk"
+    words = "more than the 900 bytes that .* nine tenths of the free disk space"
     with raw.session() as session, pytest.raises(TooLarge, match=words):
         fetch(call, session, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -53,7 +53,9 @@ def told(client: Client, ticket: int, folder: Path) -> list[tuple[str, str, list
     return [one for one in seen if "laimed" not in one[1]]
 
 
-def test_in_order(client: Client, provider: Provider, claimed: int, tmp_path: Path) -> None:
+def test_lines_and_files_arrive_in_order(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
     with reporting(provider, claimed, tmp_path) as reports:
         reports.log("info", "one")
         reports.attach(written(tmp_path, "first"))
@@ -84,7 +86,7 @@ def test_in_order(client: Client, provider: Provider, claimed: int, tmp_path: Pa
     assert len(told(client, claimed, tmp_path)) == len(seen)
 
 
-def test_progress_of_another_try(
+def test_progress_of_an_earlier_claim_is_reset(
     client: Client, provider: Provider, claimed: int, tmp_path: Path
 ) -> None:
     """Parts that somebody else has left are no part of ours."""
@@ -96,7 +98,9 @@ def test_progress_of_another_try(
     assert client.progress(claimed) == 0.25
 
 
-def test_deleted(client: Client, provider: Provider, claimed: int, tmp_path: Path) -> None:
+def test_a_deleted_ticket_ends_the_delivery(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
     deleted = threading.Event()
     client.delete(claimed)
     with reporting(provider, claimed, tmp_path, deleted) as reports:
@@ -106,7 +110,9 @@ def test_deleted(client: Client, provider: Provider, claimed: int, tmp_path: Pat
         assert deleted.wait(300)
 
 
-def test_refused_line(client: Client, provider: Provider, claimed: int, tmp_path: Path) -> None:
+def test_a_refused_line_holds_nothing_up(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
     """What the server does not take holds nothing up."""
     with reporting(provider, claimed, tmp_path) as reports:
         reports.attach(written(tmp_path, "gone"))
@@ -117,7 +123,9 @@ def test_refused_line(client: Client, provider: Provider, claimed: int, tmp_path
     assert told(client, claimed, tmp_path)[-1][:2] == ("info", "after it")
 
 
-def test_what_is_no_text(client: Client, provider: Provider, claimed: int, tmp_path: Path) -> None:
+def test_a_line_of_the_log_may_be_any_value(
+    client: Client, provider: Provider, claimed: int, tmp_path: Path
+) -> None:
     """A number is a line, too: authors log what they have computed."""
     with reporting(provider, claimed, tmp_path) as reports:
         job = Job(claimed, Workspace(), tmp_path, reports)
@@ -130,7 +138,7 @@ def test_what_is_no_text(client: Client, provider: Provider, claimed: int, tmp_p
     ]
 
 
-def test_server_away(tmp_path: Path) -> None:
+def test_reports_wait_for_the_server(tmp_path: Path) -> None:
     """What is told meanwhile waits, also for another process."""
     with Middleware(tmp_path / "middleware") as middleware:
         middleware.add_user("user@example.org")
@@ -164,14 +172,14 @@ def test_server_away(tmp_path: Path) -> None:
         ]
 
 
-def test_flush_stops(provider: Provider, claimed: int, tmp_path: Path) -> None:
+def test_flush_ends_when_it_is_stopped(provider: Provider, claimed: int, tmp_path: Path) -> None:
     provider.session._http.close()
     with reporting(provider, claimed, tmp_path) as reports:
         reports.log("info", "one")
         reports.flush(lambda: True)
 
 
-def test_by_hand(tmp_path: Path) -> None:
+def test_reports_of_a_trial_are_printed(tmp_path: Path) -> None:
     lines: list[str] = []
     reports = ToldReports(lines.append, tmp_path / "attached")
     reports.log("info", "one")
@@ -185,7 +193,7 @@ def test_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", ["", "0.5 of it", "nan"])
-def test_damaged_progress(
+def test_corrupt_progress_is_ignored(
     client: Client, provider: Provider, claimed: int, tmp_path: Path, kept: str
 ) -> None:
     """A power cut may leave anything."""
@@ -236,7 +244,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dss.serving.worker.reports._FIRST_PAUSE", 0.01)
 
 
-def test_why_a_ticket_failed_waits_for_the_end_of_a_page(
+def test_the_reason_of_a_failure_waits_for_the_end_of_a_proxys_page(
     client: Client, provider: Provider, claimed: int, tmp_path: Path, impatient: None
 ) -> None:
     """A proxy's page refuses everything, for a while; that a line is lost by it is not so bad."""
@@ -250,7 +258,7 @@ def test_why_a_ticket_failed_waits_for_the_end_of_a_page(
     assert "before" not in [one[1] for one in told(client, claimed, tmp_path)]
 
 
-def test_why_a_ticket_failed_is_not_offered_for_ever(
+def test_the_reason_of_a_failure_is_not_retried_for_ever(
     provider: Provider,
     claimed: int,
     tmp_path: Path,

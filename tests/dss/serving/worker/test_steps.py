@@ -370,9 +370,7 @@ def test_a_second_failure_is_told_like_the_first(lab: Lab) -> None:
     first, second = lab.lines(ticket, "error")
     assert first.message == "no head in this image"
     assert len(first.attachments) == 1
-    reason = (
-        "an earlier try has left work, which cannot be removed: of_docker: Operation not permitted"
-    )
+    reason = "work of an earlier attempt cannot be removed: of_docker: Operation not permitted"
     assert second.message == reason
     assert not second.attachments
     assert f"failing: {reason}" in again.stderr
