@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.extras import install_hint
 from snapws.images.itk.reading import Grid
 
 # Storage classes of segmentations, and of label maps.
@@ -74,8 +75,7 @@ def _dataset(path: Path) -> Any:
         from pydicom.errors import InvalidDicomError
     except ImportError:
         raise ImageUnsupported(
-            f"{path}: a DICOM file of several frames takes pydicom; run: pip install "
-            "'snapws[formats]' (in the checkout: '.[formats]')"
+            f"{path}: a DICOM file of several frames needs pydicom; {install_hint('formats')}"
         ) from None
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, force=True)

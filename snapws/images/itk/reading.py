@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.extras import install_hint
 from snapws.images.itk.stored import Stored
 
 # What reads a header in our words, by its ending; it is not left to SimpleITK to choose.
@@ -61,8 +62,7 @@ def simpleitk(path: Path | str = "image") -> ModuleType:
         import SimpleITK as sitk  # noqa: N813 - its usual name
     except ImportError:
         raise ImageUnsupported(
-            f"{path}: reading this format takes SimpleITK; run: pip install 'snapws[formats]' "
-            "(in the checkout: '.[formats]')"
+            f"{path}: this format needs SimpleITK; {install_hint('formats')}"
         ) from None
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return sitk

@@ -762,5 +762,5 @@ except PictureError as error:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "install the extra pictures" in done.stdout
+    assert "pip install 'snapws[pictures]'" in done.stdout
     assert PictureError.__doc__
