@@ -164,7 +164,7 @@ def test_the_first_anatomical_image_of_segmentations_becomes_the_main_one(inputs
 )
 def test_a_value_does_not_begin_with_a_dash(inputs, capsys, words):
     err = refused(capsys, "-i", "base.itksnap", "-lp", "0", *words)
-    assert err.startswith(f"snapws-wt: error for command {words[0]} : a value is due, but '-")
+    assert err.startswith(f"snapws-wt: error for command {words[0]} : expected a value, got '-")
 
 
 @pytest.mark.parametrize(
