@@ -31,7 +31,7 @@ def edit(name: str = "edited.itksnap") -> Workspace:
 def test_no_difference(snapws, study):
     done = snapws("compare study.itksnap archive/workspace.itksnap")
     assert done.stdout == ""
-    said = "study.itksnap and archive/workspace.itksnap: no difference in what is compared"
+    said = "study.itksnap and archive/workspace.itksnap: no difference in the compared properties"
     assert done.stderr == f"snapws: {said}\n"
     assert snapws("compare study.itksnap study.itksnap --json -q").output == "[]\n"
     moved = shutil.copytree(study, study.parent / "moved")
