@@ -78,9 +78,13 @@ def test_time_points_are_told_apart_wherever_pieces_end(tmp_path):
 
 
 def test_what_is_no_segmentation_is_refused(tmp_path):
-    with pytest.raises(ImageUnsupported, match=r"s.nii: it has not one real number a voxel"):
+    with pytest.raises(
+        ImageUnsupported, match=r"s.nii: a segmentation needs one real number per voxel"
+    ):
         counted(tmp_path / "s.nii", np.zeros((2, 2, 2), np.complex64))
-    with pytest.raises(ImageUnsupported, match=r"s.nii: it has not one real number a voxel"):
+    with pytest.raises(
+        ImageUnsupported, match=r"s.nii: a segmentation needs one real number per voxel"
+    ):
         counted(tmp_path / "s.nii", np.zeros((2, 2, 2, 1, 3), np.uint8), intent_code=1007)
     counted(tmp_path / "cut.nii", np.zeros((9, 9, 9), np.uint8))
     cut = (tmp_path / "cut.nii").read_bytes()[:-1]

@@ -76,7 +76,7 @@ def test_it_is_archived(tmp_path, name):
 
 def test_grey_values_with_an_opacity_are_refused(tmp_path):
     pillow.fromarray(GREY).convert("LA").save(tmp_path / "a.png")
-    with pytest.raises(ImageUnsupported, match="with an opacity, which are not read"):
+    with pytest.raises(ImageUnsupported, match="with opacity are not supported"):
         images.read_header(tmp_path / "a.png")
 
 
