@@ -133,7 +133,7 @@ def test_a_picture_that_cannot_be_made_is_told_of_behind_the_table(snapws, study
     assert not Path("x.png").exists()
 
 
-def test_a_picture_leaves_out_what_cannot_be_read_and_says_so(snapws, study):
+def test_a_picture_leaves_out_unreadable_layers_and_says_so(snapws, study):
     edited = Workspace.open("study.itksnap")
     edited.remove(edited.layers()[1])
     edited.save("less.itksnap")

@@ -32,7 +32,7 @@ def only_problem(folder: Path) -> tuple[str, str, str]:
     return problem.kind, problem.where, problem.message
 
 
-def test_an_archive_is_what_it_says(sent, tmp_path):
+def test_a_valid_archive_has_no_problems(sent, tmp_path):
     assert verify_archive(sent) == ()
     assert verify_archive(str(sent.rename(tmp_path / "moved"))) == ()
 

@@ -137,7 +137,7 @@ def test_the_volumes_of_a_workspace_and_the_means_under_the_labels(tmp_path):
         assert one.mean == pytest.approx(there[np.isfinite(there)].mean(dtype=float), rel=1e-9)
 
 
-def test_a_label_without_numbers_under_it_and_one_over_colours_have_no_mean(tmp_path):
+def test_labels_over_nan_or_colours_have_no_mean(tmp_path):
     labels = np.array([[[1, 2]]], np.uint8)
     workspace = study(tmp_path, np.array([[[np.nan, 5]]], np.float32), labels)
     assert [one.mean for one in workspace.volumes()] == [None, 5]

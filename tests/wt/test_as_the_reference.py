@@ -186,7 +186,7 @@ def test_numbers_have_ascii_digits_alone(inputs, capsys, word):
     assert "is not a number" in refused(capsys, *words)
 
 
-def test_a_word_that_is_no_number_is_no_offset_of_labels(inputs, capsys):
+def test_an_offset_of_labels_must_be_a_number(inputs, capsys):
     words = ["-i", "base.itksnap", "-labels-add", "labels.txt", "\u0663"]
     assert "unknown command" in refused(capsys, *words)
 

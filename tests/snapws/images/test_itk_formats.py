@@ -482,7 +482,7 @@ def test_a_dicom_series(tmp_path, dtype, turns):
     assert b"DOE" not in gzip.decompress(ours.read_bytes())
 
 
-def test_a_series_is_what_itk_makes_of_it(image, tmp_path):
+def test_a_series_equals_that_of_itk(image, tmp_path):
     """In its own reader's order and geometry, whichever way the slices were taken."""
     image.SetDirection((rotation((1, 0.2, 0.3)) @ np.diag([1, 1, -1])).ravel())
     path = write_series(tmp_path / "in", image, NAMES)
