@@ -611,7 +611,7 @@ def test_a_slice_cut_short(image, tmp_path, cut):
     write_series(tmp_path, image, NAMES)
     data = (tmp_path / NAMES[-1]).read_bytes()
     (tmp_path / NAMES[-1]).write_bytes(data[:-cut])
-    with pytest.raises(ImageDamaged, match=rf"{NAMES[-1]}: a slice of the series of {NAMES[0]}"):
+    with pytest.raises(ImageDamaged, match=rf"{NAMES[-1]}: .*a slice of the series of {NAMES[0]}"):
         images.read_header(tmp_path / NAMES[0])
     with pytest.raises(ImageDamaged, match=NAMES[-1]):
         images.read_header(tmp_path / NAMES[-1])
