@@ -22,8 +22,8 @@ from dss.errors import DemoFailed
 from dss.middleware import ADMINISTRATOR, Middleware
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
-from dss.text import install_hint
 from snapws import Workspace, labels
+from snapws.extras import install_hint
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dss.text import install_hint
+from snapws.extras import install_hint
 
 #: The words that begin a command line of greedy, for `Job.run`.
 GREEDY = (sys.executable, "-m", "dss.greedy")

@@ -27,8 +27,8 @@ from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
 from dss.http.session import Session
 from dss.login import login
-from dss.text import install_hint
 from snapws import leftovers
+from snapws.extras import install_hint
 
 HOST = "127.0.0.1"
 ADMINISTRATOR = "administrator@localhost"

@@ -22,8 +22,3 @@ def shown(text: str) -> str:
     """Return a server's text as one line for a message, at most `TEXT_LIMIT` characters long."""
     line = one_line(text[:_LOOKED_AT])  # bounds the work for a very long text
     return line if len(line) <= TEXT_LIMIT else line[: TEXT_LIMIT - 1] + "…"
-
-
-def install_hint(extra: str) -> str:
-    """Return how to install an extra of this package."""
-    return f"run: pip install 'snapws[{extra}]' (in the checkout: '.[{extra}]')"

@@ -42,8 +42,8 @@ def write_archive(
     """Write an archive of a workspace and its images.
 
     The write is atomic: the files appear in the destination when all are complete, the workspace
-    last; after an error, none appears. An archive that another process writes to the same folder is
-    waited for.
+    last; after an error, none appears. If another process writes an archive to the same folder,
+    this one waits.
 
     Args:
         workspace: The workspace to archive; it is not changed.
@@ -56,8 +56,8 @@ def write_archive(
             meshes and time points, label names, annotation texts. ``strict`` replaces them by
             ``Layer 000``, ``Label 1`` and so on. Tags of layers stay, since services need them.
         level: The compression level, one of `snapws.compression.LEVELS`.
-        unscrubbed_meshes: Whether to copy meshes that cannot be scrubbed unchanged; else they are
-            refused.
+        unscrubbed_meshes: Whether to copy meshes that cannot be scrubbed unchanged; by default
+            they are refused.
         progress: Called after each read piece of a layer; from other threads, but never from two
             at once.
 
@@ -124,7 +124,7 @@ def _report(packing: Packing) -> ArchiveReport:
 
 
 def _refuse_impossible(workspace: Workspace, target: Path) -> None:
-    """Refuse to overwrite the archived workspace, and paths that cannot be a file."""
+    """Refuse to overwrite the archived workspace, and refuse paths that cannot be a file."""
     own = workspace.path
     if own and own.exists() and target.exists() and target.samefile(own):
         raise ArchiveError(f"{target} is the workspace itself: archive to another folder")
@@ -135,7 +135,7 @@ def _refuse_impossible(workspace: Workspace, target: Path) -> None:
 
 
 def _refuse_other_files(folder: Path) -> None:
-    """Refuse a folder with files that are not of an earlier archive: they would be lost."""
+    """Refuse a folder with files that do not belong to an earlier archive: they would be lost."""
     earlier, known = folder / DEFAULT_NAME, set()
     if earlier.is_file():
         archived = Workspace.open(earlier)

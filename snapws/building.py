@@ -42,7 +42,7 @@ Result = Literal["made", "unchanged", "replaced"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a workspace is built from.
+    """The parts of a workspace to build.
 
     Attributes:
         workspace: The file to write.
@@ -73,7 +73,7 @@ class Manifest:
 
     Attributes:
         recipes: A recipe for each row.
-        unused: The columns that mean nothing here.
+        unused: The columns with unknown names.
     """
 
     recipes: tuple[Recipe, ...]
@@ -129,10 +129,10 @@ def bids_recipes(
 ) -> tuple[Recipe, ...]:
     """Return a recipe for each main image of a BIDS dataset and its derivatives.
 
-    A segmentation or an overlay belongs to the main image with whose entities (``sub-01``,
-    ``ses-2``, ``run-1`` …) all of its own agree, those that derivatives add left out. The label
-    table is the ``.tsv`` of the segmentation's name, or else one that the dataset or the derivative
-    has for all, ``dseg.tsv``.
+    A segmentation or an overlay belongs to the main image if all its entities (``sub-01``,
+    ``ses-2``, ``run-1`` …) agree with those of the main image, except entities that derivatives
+    add. The label table is the ``.tsv`` with the segmentation's name, or else ``dseg.tsv`` of the
+    dataset or the derivative.
 
     Args:
         dataset: Its folder.
@@ -142,8 +142,8 @@ def bids_recipes(
         segmentation: The suffix of segmentations, or None.
 
     Raises:
-        WorkspaceError: The dataset has no such main image, or it cannot be told which image of a
-            suffix belongs to a main image.
+        WorkspaceError: The dataset has no such main image, or an image could belong to several
+            main images.
     """
     dataset, folder = Path(os.path.abspath(dataset)), Path(os.path.abspath(folder))  # noqa: PTH100
     images = sorted(_images(dataset))
@@ -172,7 +172,7 @@ def bids_recipes(
 
 
 def build(recipe: Recipe) -> Workspace:
-    """Return the workspace of a recipe; nothing is written.
+    """Return the workspace of a recipe, without writing it.
 
     Raises:
         LayerFileMissing: A file does not exist.
@@ -200,17 +200,17 @@ def build(recipe: Recipe) -> Workspace:
 
 
 def write(recipe: Recipe, *, force: bool = False) -> Result:
-    """Build a workspace and write it, unless it is there already as it would be written.
+    """Build a workspace and write it, unless the file already has the same content.
 
     Args:
         recipe: The recipe.
-        force: Whether to overwrite a workspace that is different, by another program's work.
+        force: Whether to overwrite a different workspace, which another program may have edited.
 
     Returns:
         ``made``, ``unchanged`` or ``replaced``.
 
     Raises:
-        WorkspaceError: As of `build`; or the file exists and is different, and `force` is false.
+        WorkspaceError: As for `build`; or the file exists and differs, and `force` is false.
         OSError: The file cannot be written.
     """
     made = build(recipe)
@@ -223,8 +223,8 @@ def write(recipe: Recipe, *, force: bool = False) -> Result:
         return "unchanged"
     if not force:
         raise WorkspaceError(
-            f"{target} exists and is different, maybe by somebody's work: choose another folder, "
-            "or --force overwrites it"
+            f"{target} exists and differs, maybe by manual changes: choose another folder, or "
+            "overwrite it with --force"
         )
     made.save(target, force=True)
     return "replaced"
@@ -276,7 +276,7 @@ def _suffix(path: Path) -> str:
 
 
 def _entities(path: Path) -> dict[str, str]:
-    """Return the entities of a name, those that derivatives add left out."""
+    """Return the entities of a name, without those that derivatives add."""
     parts = path.name.partition(".")[0].split("_")[:-1]
     pairs = (match.groups() for part in parts if (match := _ENTITY.fullmatch(part)))
     return {key: value for key, value in pairs if key not in _OF_DERIVATIVES}
@@ -292,8 +292,8 @@ def _belonging(main: Path, images: list[Path], suffix: str, mains: list[Path]) -
         others = [one for one in mains if _entities(path).items() <= _entities(one).items()]
         if len(others) > 1:
             raise WorkspaceError(
-                f"{path}: it may belong to {others[0].name} or to {others[1].name}: its name has "
-                "to have the entities that tell them apart"
+                f"{path}: it may belong to {others[0].name} or to {others[1].name}: add to "
+                "its name the entities that tell them apart"
             )
         found.append(path)
     return found

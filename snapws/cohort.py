@@ -1,4 +1,4 @@
-"""Many workspaces: which files are meant, and work on each of them, side by side.
+"""Many workspaces: finds their files, and processes them in parallel.
 
 >>> from snapws import cohort
 >>> cohort.names([Path("a/study.itksnap"), Path("b/study.itksnap"), Path("b/other.itksnap")])
@@ -23,7 +23,7 @@ SUFFIX = ".itksnap"
 
 T = TypeVar("T")
 
-# A result that waits for an earlier one is held in memory.
+# A result stays in memory while it waits for an earlier one.
 _AHEAD = 2
 
 
@@ -43,12 +43,12 @@ class Outcome(Generic[T]):
 
 
 def is_one(given: Sequence[Path]) -> bool:
-    """Return whether names mean one file, and neither a folder nor a pattern."""
+    """Return whether the names are a single file, not a folder or a pattern."""
     return len(given) == 1 and not given[0].is_dir() and not _is_pattern(given[0])
 
 
 def expand(given: Iterable[Path]) -> list[Path]:
-    """Return the workspace files that names mean, each once, in the order of the names.
+    """Return the workspace files for names, folders and patterns, each once, in order.
 
     A folder means the workspace files in it and below it, hidden folders left out. A name with
     ``*``, ``?`` or ``[`` that does not exist is a pattern for workspace files and folders; ``**``
@@ -87,7 +87,7 @@ def archives(given: Iterable[Path]) -> list[Path]:
 
 
 def names(workspaces: Sequence[Path]) -> list[str]:
-    """Return a name for each workspace: that of its file, with as many folders as tell it apart."""
+    """Return a unique name for each workspace: its file name, with folders where needed."""
     parts = [(*Path(os.path.abspath(one)).parts[1:-1], one.stem) for one in workspaces]  # noqa: PTH100
     lengths = [1] * len(parts)
     while True:
@@ -107,12 +107,12 @@ def names(workspaces: Sequence[Path]) -> list[str]:
 def each(
     workspaces: Sequence[Path], work: Callable[[Path], T], *, threads: int | None = None
 ) -> Iterator[Outcome[T]]:
-    """Yield the outcome of the work on each workspace, in order, each as soon as it is known.
+    """Yield the outcome of the work on each workspace, in order, as soon as it is known.
 
     Args:
         workspaces: The workspace files.
         work: Called with each of them, in several threads at a time.
-        threads: How many; by default as many as there are cores.
+        threads: The number of threads; by default the number of cores.
     """
     threads = threads or os.cpu_count() or 1
 
@@ -150,7 +150,7 @@ def _members(path: Path) -> list[Path]:
 
 
 def _numbered(known: list[str]) -> list[str]:
-    """Return names that differ in more than case: a number is added to those that do not."""
+    """Return names that differ in more than case; equal ones get a number."""
     made: dict[str, str] = {}
     for name in known:
         tries = chain([name], (f"{name}_{number}" for number in count(2)))

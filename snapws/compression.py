@@ -1,4 +1,4 @@
-"""Gzip as a stream: by ISA-L where it is installed, by zlib elsewhere."""
+"""Gzip streams, with ISA-L if it is installed, else with zlib."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ except ImportError:
     _codec = zlib
     LEVEL = 1
 
-#: Levels of compression, from fast to small. ISA-L has the first three, zlib does the others.
+#: Compression levels, from fast to small. ISA-L has the first three, zlib the others.
 LEVELS = range(1, 10)
 _HIGHEST_ISAL_LEVEL = 3
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-#: Bytes given at a time, at most.
+#: The greatest size of a piece, in bytes.
 PIECE = 1 << 20
 
-# Bytes of gzip read at a time: what of them is not inflated yet is copied with each piece, and what
-# is inflated of more of them does not stay in a core's cache.
+# Bytes of gzip read at a time. With more, each piece would copy a longer rest that is not yet
+# inflated, and the inflated bytes would not fit into a core's cache.
 _READ = 1 << 17
 
-_EITHER_FORM = 47  # window bits that take zlib's form and gzip's
-_GZIP_FORM = 31  # window bits that ask for gzip's header and checksum
+_EITHER_FORM = 47  # window bits that accept both zlib and gzip
+_GZIP_FORM = 31  # window bits that select the header and checksum of gzip
 
-# Deflate; neither name, comment, extra nor time; a level and a system that the format knows.
+# Deflate, no name, comment, extra field or time, and a level and a system that the format defines.
 _CLEAN_START = re.compile(GZIP_MAGIC + rb"\x08\0{5}[\0\2\4][\0-\x0d\xff]")
 
-# Flags of a gzip header, for what follows its first bytes in this order.
+# Flags of a gzip header, in the order of the optional fields behind its first bytes.
 _SHORTEST_HEADER = 10
 _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT, _HAS_CHECKSUM, _UNKNOWN_FLAGS = 4, 8, 16, 2, 0xE0
 
-# A clean start, as ISA-L and zlib write it.
+# A clean header, as ISA-L and zlib write it.
 _ISAL_START = GZIP_MAGIC + b"\x08\0\0\0\0\0\0\xff"
 _ZLIB_START = GZIP_MAGIC + b"\x08\0\0\0\0\0%c\x03"
 _LEVEL_SIGNS = {1: 4, 9: 2}
 
 
 class GzipDamaged(Exception):
-    """A gzip stream is cut short or its checksum is wrong."""
+    """A gzip stream is truncated, or its checksum is wrong."""
 
 
 class ZlibDamaged(Exception):
-    """A zlib stream is cut short, its checksum is wrong, or something follows it."""
+    """A zlib stream is truncated, its checksum is wrong, or data follow it."""
 
 
 class GzipNotClean(Exception):
-    """A gzip file holds more than one stream of content."""
+    """A gzip file holds more than one clean stream."""
 
 
-#: Is called with each inflated piece and how many bytes of the file it stood in.
+#: Called with each inflated piece and the number of compressed bytes that held it.
 Observer = Callable[[bytes, int], None]
 
 
@@ -68,21 +68,21 @@ def iter_decompressed(
     copy: BinaryIO | None = None,
     observe: Observer | None = None,
 ) -> Generator[bytes, None, None]:
-    """Yield the content of a file in pieces, inflated if it is gzip, each of at most `PIECE` bytes.
+    """Yield the content of a file in pieces of at most `PIECE` bytes, inflated if it is gzip.
 
-    A gzip stream is read to its end, so that its checksum is checked.
+    Reads a gzip stream to its end, and checks its checksum.
 
     Args:
-        file: Open for reading.
-        clean: Whether the file has to be one gzip stream without a name, a comment or a time in it,
-            of a level and a system that are known, and nothing else.
-        copy: Where the stream goes, too, as it is deflated; the file may hold nothing else. If it
-            does not have to be clean, its gzip header is replaced by one of ours.
-        observe: Sees the pieces of a gzip stream before they are given.
+        file: The file, open for reading.
+        clean: Whether to require a single gzip stream without name, comment or time, of a known
+            level and system, and nothing behind it.
+        copy: A file to which the deflated stream is copied; then nothing may follow the stream.
+            Without `clean`, the copy gets a gzip header of ours.
+        observe: Called with the pieces of a gzip stream before they are yielded.
 
     Raises:
-        GzipDamaged: A gzip stream is cut short, damaged or followed by something else.
-        GzipNotClean: The file holds more than it may.
+        GzipDamaged: A gzip stream is truncated or corrupt, or other data follow it.
+        GzipNotClean: The file is not clean, or cannot be copied.
         OSError: The file cannot be read.
     """
     start = file.read(_READ)
@@ -105,7 +105,7 @@ def iter_decompressed(
 
 
 def has_padded_members(file: BinaryIO) -> bool:
-    """Return whether zeros separate gzip streams in a file. What is damaged ends the search.
+    """Return whether zeros separate gzip streams in a file; stop at the first corrupt stream.
 
     Raises:
         OSError: The file cannot be read.
@@ -125,15 +125,15 @@ def has_padded_members(file: BinaryIO) -> bool:
                 return True
             member = _codec.decompressobj(_GZIP_FORM)
     except (zlib.error, _codec.error):
-        pass  # the voxels are read elsewhere, and the damage is reported there
+        pass  # code that reads the voxels reports the damage
     return False
 
 
 def iter_zlib_decompressed(file: BinaryIO) -> Generator[bytes, None, None]:
-    """Return the content of a stream in zlib's or gzip's form, in pieces of at most `PIECE` bytes.
+    """Yield the content of a zlib or gzip stream in pieces of at most `PIECE` bytes.
 
     Raises:
-        ZlibDamaged: The stream is cut short or damaged, or the file goes on behind it.
+        ZlibDamaged: The stream is truncated or corrupt, or data follow it.
         OSError: The file cannot be read.
     """
     stream = zlib.decompressobj(_EITHER_FORM)
@@ -152,7 +152,7 @@ def iter_zlib_decompressed(file: BinaryIO) -> Generator[bytes, None, None]:
 
 
 class _Copying:
-    """A file of which what is read is written to another, too."""
+    """A file that copies all bytes read to another file."""
 
     def __init__(self, file: BinaryIO, copy: BinaryIO) -> None:
         self._file = file
@@ -165,7 +165,7 @@ class _Copying:
 
 
 def codec(level: int) -> Any:
-    """Return the module that compresses at a level: it has the interface of zlib.
+    """Return the module that compresses at a level. It has the interface of zlib.
 
     Args:
         level: One of `LEVELS`.
@@ -174,7 +174,7 @@ def codec(level: int) -> Any:
 
 
 def gzip_start(level: int) -> bytes:
-    """Return the header of a gzip stream that holds no name and no time.
+    """Return a gzip header without name and time.
 
     Args:
         level: One of `LEVELS`.
@@ -185,12 +185,12 @@ def gzip_start(level: int) -> bytes:
 
 
 def gzip_end(checksum: int, size: int) -> bytes:
-    """Return the end of a gzip stream: checksum and size of its content."""
+    """Return the trailer of a gzip stream: checksum and size of the content."""
     return checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def crc32(data: bytes | memoryview, so_far: int) -> int:
-    """Return the checksum of gzip of what was read so far and the data after it."""
+    """Return the gzip checksum of more data, given the checksum of the data before."""
     checksum: int = _codec.crc32(data, so_far)
     return checksum
 
@@ -199,7 +199,7 @@ def _end_of_gzip_header(start: bytes) -> int:
     """Return where the header of a gzip stream ends.
 
     Raises:
-        GzipNotClean: It is not gzip, or its header is longer than what there is of it.
+        GzipNotClean: The data are not gzip, or end within the header.
     """
     flags = start[3] if len(start) > _SHORTEST_HEADER else 0xFF
     if not start.startswith(GZIP_MAGIC + b"\x08") or flags & _UNKNOWN_FLAGS:
@@ -233,7 +233,7 @@ def _inflated(
             continue
         if clean and (member.unused_data or file.read(1)):
             raise GzipNotClean("something follows the gzip stream")
-        # Several gzip streams, one after the other, are one; zeros after the last are padding.
+        # A file may hold several gzip streams in a row; zeros behind the last are padding.
         deflated = member.unused_data.lstrip(b"\0")
         while len(deflated) < len(GZIP_MAGIC) and (more := file.read(_READ)):
             deflated = (deflated + more).lstrip(b"\0")

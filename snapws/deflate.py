@@ -1,9 +1,9 @@
 """One gzip member, deflated on all cores in blocks of a fixed size.
 
-A block begins on a byte of its own (a sync flush) and refers to the end of the block before it, so
-the bytes depend on the content and the level alone, not on cores or timing. `isal.igzip_threaded`
-works likewise, but each of its files starts threads and queues of its own: here all files share
-their threads and their memory, and zlib does the same where ISA-L has no wheel.
+Each block begins at a byte boundary (a sync flush) and refers to the end of the block before it.
+The compressed bytes therefore depend only on the content and the level, not on cores or timing.
+`isal.igzip_threaded` works in the same manner, but starts threads and queues for each file. Here,
+all files share threads and memory, and zlib takes the place of ISA-L where that has no wheel.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from snapws import compression
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: Bytes of content in a block. Other sizes give other bytes.
+#: Bytes of content in a block. Another size would change the compressed bytes.
 BLOCK = 1 << 20
 
-_WINDOW = 1 << 15  # how far back deflate refers
-_RAW_FORM = -15  # window bits that ask for neither header nor checksum
-_MOST_THREADS = 16  # eight layers at once need no more: hashing one is half as fast as two of them
-_LEAST_SHARE = 2  # blocks of a stream in flight: one is deflated while one is written
-_FIRST = 4  # pieces of a stream, which are all deflated for comparison
-_COMPARED = 16  # later pieces of a stream, of which one is deflated for comparison
+_WINDOW = 1 << 15  # the window of deflate
+_RAW_FORM = -15  # window bits that select no header and no checksum
+_MOST_THREADS = 16  # enough for eight layers at once: one hash is half as fast as two threads
+_LEAST_SHARE = 2  # blocks of a stream in flight: one is deflated while another is written
+_FIRST = 4  # the first pieces of a stream, all of them deflated for comparison
+_COMPARED = 16  # one in so many later pieces is deflated for comparison
 _MOST_BULK = 1.005  # archives may not grow by 1 %
-_NEGLIGIBLE = 1 << 10  # bytes: pieces are not cut exactly where their deflated bytes are
-_SPARE = 2  # blocks in flight beyond those that are being deflated
+_NEGLIGIBLE = 1 << 10  # bytes: a piece and its deflated bytes do not end at exactly the same place
+_SPARE = 2  # blocks in flight besides those being deflated
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Deflaters:
-    """The threads that deflate the blocks of all streams that are written at the same time.
+    """The threads that deflate the blocks of all streams written at the same time.
 
     Args:
-        threads: How many; by default as many as there are cores, up to 16.
+        threads: The number of threads; by default the number of cores, up to 16.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -61,26 +61,26 @@ class Deflaters:
         self._pool.shutdown(cancel_futures=True)
 
     def share(self) -> int:
-        """Return how many blocks each stream may have in flight: memory is bounded by it."""
+        """Return the number of blocks that each stream may have in flight, which limits memory."""
         return max(_LEAST_SHARE, (self._threads + _SPARE) // max(1, self._streams))
 
     def join(self, change: int) -> None:
-        """Count a stream that begins (1) or ends (-1)."""
+        """Add a stream (1) to the count of streams, or remove one (-1)."""
         with self._counting:
             self._streams += change
 
     def submit(self, block: bytes, window: bytes, level: int, *, last: bool) -> Future[bytes]:
-        """Deflate a block in one of the threads."""
+        """Submit a block to be deflated in one of the threads."""
         return self._pool.submit(_deflated, block, window, level, last=last)
 
 
 class GzipWriter:
-    """A gzip member without a name and a time, complete once the ``with`` ends without an error.
+    """A gzip member without name and time, complete when its ``with`` block ends without error.
 
     Args:
-        file: Where to write, open for writing.
+        file: The file, open for writing.
         level: One of `compression.LEVELS`.
-        deflaters: What deflates the blocks, where several streams share it.
+        deflaters: The threads that deflate the blocks, if several streams share them.
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class GzipWriter:
                 self._deflaters.__exit__()
 
     def write(self, data: bytes) -> None:
-        """Take the next piece of the content, of any length."""
+        """Write the next piece of the content, of any length."""
         self._crc = compression.crc32(data, self._crc)
         self._size += len(data)
         if not self._held and len(data) == BLOCK:
-            self._submit(data, last=False)  # as it is, uncopied
+            self._submit(data, last=False)  # without a copy
             return
         rest = memoryview(data)
         while len(rest) > 0:
@@ -158,15 +158,15 @@ class GzipWriter:
 
 
 class Bulky(Exception):
-    """A stream was deflated worse than it would be here."""
+    """A stream is larger than this module would deflate it."""
 
 
 class SizeCheck:
-    """Whether a stream that was deflated elsewhere is about as small as it would be from here.
+    """Checks that another program deflated a stream about as well as this module would.
 
-    Headers of gzip do not say how hard its program tried. So the first pieces, and one in sixteen
-    of the others, are deflated for comparison. It is an observer of
-    `compression.iter_decompressed`.
+    A gzip header does not contain the compression level reliably. Therefore the first pieces, and
+    one in sixteen of the others, are deflated again for comparison. An instance is an `observe`
+    function of `compression.iter_decompressed`.
     """
 
     def __init__(self) -> None:
@@ -175,10 +175,10 @@ class SizeCheck:
         self._theirs = self._ours = 0
 
     def __call__(self, piece: bytes, size: int) -> None:
-        """Compare the sizes of a piece.
+        """Compare the two deflated sizes of a piece.
 
         Raises:
-            Bulky: The stream is larger than it would be from here.
+            Bulky: The stream is larger than this module would deflate it.
         """
         if self._pieces < _FIRST or self._pieces % _COMPARED == 0:
             self._theirs += size

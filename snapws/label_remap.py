@@ -91,7 +91,9 @@ def pairs(texts: Iterable[str]) -> dict[int, int]:
     for text in texts:
         found = _PAIR.fullmatch(text)
         if found is None:
-            raise InvalidValue(f"{text!r} is not a valid pair: say OLD:NEW, 1002:2 for example")
+            raise InvalidValue(
+                f"{text!r} is not a valid pair: expected OLD:NEW, 1002:2 for example"
+            )
         old, new = int(found[1]), int(found[2])
         if not 1 <= old <= MAX_ID:
             raise InvalidValue(f"{text!r}: the old label goes from 1 to {MAX_ID}")

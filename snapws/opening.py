@@ -36,8 +36,8 @@ def find_program(given: str | None = None) -> str:
         if found:
             return found
     raise WorkspaceError(
-        f"{given or 'ITK-SNAP'} was not found on this machine: install it (itksnap.org), or say "
-        "where it is with --program"
+        f"{given or 'ITK-SNAP'} was not found on this machine: install it (itksnap.org), or name "
+        "the program with --program"
     )
 
 
@@ -58,7 +58,9 @@ def open_and_compare(workspace: Path, program: Sequence[str]) -> tuple[Differenc
     from snapws.comparison.differences import compare_items
     from snapws.comparison.facts import compared_items
 
-    before = compared_items(Workspace.open(workspace), {})  # files may be saved over meanwhile
+    before = compared_items(
+        Workspace.open(workspace), {}
+    )  # the user may overwrite files in ITK-SNAP
     command = [*program, "-w", os.path.abspath(workspace)]  # noqa: PTH100 - not through links
     code = subprocess.run(command, check=False).returncode  # noqa: S603 - what the user named
     if code:

@@ -1,9 +1,9 @@
 """The files of an archive, made one by one from those of a workspace.
 
-Layers are packed side by side, each in two threads: one reads and inflates, one hashes and writes.
-All of them share the threads that deflate (`snapws.deflate`). Memory does not grow with the size of
-an image, but for those that have to be in memory as a whole (`ImageHeader.needs_whole_image`), of
-which there is one at a time.
+Several layers are packed in parallel, each by two threads: one reads and inflates, the other hashes
+and writes. All layers share the threads that deflate (`snapws.deflate`). Images are streamed, so
+memory does not grow with their size. The exceptions are images that must be in memory as a whole
+(`ImageHeader.needs_whole_image`): they are packed one at a time.
 """
 
 from __future__ import annotations
@@ -54,21 +54,19 @@ _MOST_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class ArchiveReport:
-    """What an archive consists of, what it still says, and what was left out.
+    """The contents of an archive: its files, the typed texts that it keeps, the removed entries.
 
     Voxels are never changed: a scan of a head can still show a face.
 
     Attributes:
-        privacy: ``standard`` or ``strict``, as it was asked for.
+        privacy: ``standard`` or ``strict``, as requested.
         workspace: The workspace file of the archive.
         files: Every file of the archive, the workspace last.
-        kept: The texts that somebody typed and that are in the archive as they are, with their
-            kind and the key that holds them.
-        dropped: Registry entries that are not in the archive, counted by key (indices as ``[]``).
-        taken: Those of the files that were layers of an archive before, and were copied as they
-            were once they had proved to be what their names say.
-        unscrubbed: Those of the files that are meshes of a kind that cannot be scrubbed, and say
-            whatever they said.
+        kept: The texts that somebody typed and that the archive keeps, with their kind and key.
+        dropped: The removed registry entries, counted by key (indices as ``[]``).
+        taken: Layers of an earlier archive that were copied unchanged, after their hash was
+            checked.
+        unscrubbed: Meshes that cannot be scrubbed and were copied unchanged, with all their texts.
         outside: The files outside of the workspace's folder that were read: images with their voxel
             files and slices, and meshes, by real path. No file of the archive names them.
     """
@@ -83,9 +81,9 @@ class ArchiveReport:
     outside: tuple[Source, ...]
 
     def record(self) -> dict[str, object]:
-        """Return the report as JSON has it, its files by name and size and without their folder.
+        """Return the report as JSON values, with the names and sizes of files, without the folder.
 
-        Only sources from outside are told by their path: so it stays on this machine.
+        Files from outside have their full path, so the report should stay on this machine.
         """
         return {
             "privacy": self.privacy,
@@ -102,12 +100,12 @@ class ArchiveReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the packing of one layer is.
+    """The progress of packing one layer.
 
     Attributes:
-        layer: Its number.
-        done: Bytes of stored voxels that have been read.
-        total: Bytes of stored voxels in all.
+        layer: The number of the layer.
+        done: The bytes of stored voxels read so far.
+        total: The bytes of all stored voxels.
     """
 
     layer: int
@@ -130,20 +128,20 @@ def pack(
     unscrubbed_meshes: bool = False,
     progress: Watcher | None = None,
 ) -> Packing:
-    """Write the files of an archive one by one, and give each as soon as it is complete.
+    """Write the files of an archive one by one, and yield each as soon as it is complete.
 
-    A file that is missing is told of before any is written. After an error, what has been written
-    stays in `folder`.
+    A missing file is reported before any file is written. After an error, the files already written
+    stay in `folder`.
 
     Args:
-        workspace: What to pack; it is not changed.
+        workspace: The workspace to pack; it is not changed.
         folder: An empty folder.
-        name: Of the workspace file that is written.
-        names: As for `snapws.archive.archive`, like all that follow.
-        privacy: How much typed text stays.
-        level: Of compression.
-        unscrubbed_meshes: Whether to take meshes that cannot be scrubbed as they are.
-        progress: Is told of each piece read.
+        name: The name of the workspace file to write.
+        names: As for `snapws.archive.write_archive`.
+        privacy: As for `snapws.archive.write_archive`.
+        level: The compression level.
+        unscrubbed_meshes: Whether to copy meshes that cannot be scrubbed unchanged.
+        progress: Called after each read piece.
 
     Yields:
         Each file, in the order of the layers, meshes after them, the workspace last.
@@ -152,16 +150,16 @@ def pack(
         The report.
 
     Raises:
-        ArchiveError: As `snapws.archive.archive`.
-        WorkspaceError: As `snapws.archive.archive`.
+        ArchiveError: As for `snapws.archive.write_archive`.
+        WorkspaceError: As for `snapws.archive.write_archive`.
         OSError: `folder` cannot be written.
     """
     if names not in get_args(Names):
-        raise ArchiveError(f"images are named by 'hash' or 'keep', not by {names!r}")
+        raise ArchiveError(f"names must be 'hash' or 'keep', not {names!r}")
     if privacy not in get_args(Privacy):
-        raise ArchiveError(f"privacy is 'standard' or 'strict', not {privacy!r}")
+        raise ArchiveError(f"privacy must be 'standard' or 'strict', not {privacy!r}")
     if level not in compression.LEVELS:
-        raise ArchiveError(f"levels of compression go from 1 to 9, not {level!r}")
+        raise ArchiveError(f"level must be between 1 and 9, not {level!r}")
     workspace.main  # noqa: B018 - there has to be one
     draft = scrubbed(workspace, privacy)
     packer = _Packer(folder, names, level, unscrubbed_meshes, progress)
@@ -199,17 +197,17 @@ def pack(
 
 
 class _Stopped(Exception):
-    """The work on another layer has failed, or nobody wants the archive any more."""
+    """The work on another layer failed, or the archive is no longer wanted."""
 
 
 class _Packer:
-    """What the threads that make the files of one archive share.
+    """The state that the threads share while they write the files of one archive.
 
     Attributes:
         taken: As in the report.
         unscrubbed: As in the report.
         read: The files that were read.
-        arrays: The neutral names of the arrays in each file of a mesh layer, by the layer.
+        arrays: The neutral names of the arrays in each file of a mesh layer, by layer.
     """
 
     def __init__(
@@ -234,10 +232,10 @@ class _Packer:
 
     @contextmanager
     def working(self) -> Iterator[Callable[[Callable[[], Path]], Callable[[], Path]]]:
-        """Return a function that starts work in a thread and returns one that waits for its file.
+        """Return a function that starts work in a thread and returns a function to wait for it.
 
-        There are as many threads as cores. The first work that fails ends the others soon, and
-        what it failed of is raised by whichever is waited for.
+        There are as many threads as cores. The first error stops the other threads soon; every
+        function that waits then raises this error.
         """
         at_once = min(deflate.cores(), _MOST_AT_ONCE)
         with self._deflaters, ThreadPoolExecutor(at_once) as pool:
@@ -283,7 +281,7 @@ class _Packer:
             before += _stamps(header.files)
             self.read |= {Source(named.where, one) for one in (path, *header.files)}
             try:
-                # A name can say which format it is, and a layer of an archive has its hash there.
+                # The file name can show the format, and for a layer of an archive the hash.
                 archived = LAYER_NAME.fullmatch(header.path.name) and header.path.name
                 image = (*before[1:], header.path.suffix.lower(), archived, named.image.hints)
                 file = self._once(image, path, header, named.image.number)
@@ -306,7 +304,7 @@ class _Packer:
             raise type(error)(f"{named.where}: {error}") from None
         self.arrays.setdefault(named.where, []).append(mesh.names)
         content = hashlib.md5(mesh.data, usedforsecurity=False).hexdigest()
-        # Of an ending that is none of a mesh, nobody knows what it says.
+        # A file without the ending of a mesh may contain anything.
         ending = path.suffix.lower() if path.suffix.lower() in FORMATS else ".mesh"
         file = self._folder / f"mesh_{named.number}_{self._called(path, content)}{ending}"
         file.write_bytes(mesh.data)
@@ -342,7 +340,7 @@ class _Packer:
         return named
 
     def _write(self, header: ImageHeader, file: Path, number: int) -> str:
-        """Write a layer and return its hash. What is deflated already is copied, if it is clean."""
+        """Write a layer and return its hash; copy its deflated bytes if they are clean."""
         archived = LAYER_NAME.fullmatch(header.path.name) if self._names == "hash" else None
         content = None
         if archived:
@@ -362,9 +360,9 @@ class _Packer:
         file: Path,
         number: int,
     ) -> str | None:
-        """Copy a layer as it is deflated and return its hash; None if it says more than it may.
+        """Copy the deflated bytes of a layer and return its hash; None if they hold metadata.
 
-        What is examined are the bytes that are copied.
+        The check examines the same bytes that are copied.
         """
         content = VoxelHash(header)
         watch = self._watching(header, content, number)
@@ -373,11 +371,11 @@ class _Packer:
                 for piece in prefetch.prefetched(voxels(out)):
                     watch(piece)
         except (ImageError, deflate.Bulky):
-            return None  # deflating it afresh says what is wrong with it, if anything is
+            return None  # deflating the layer anew reports the error, if there is one
         return content.hexdigest()
 
     def _deflate(self, header: ImageHeader, file: Path, number: int) -> str:
-        """Write a layer afresh and return its hash."""
+        """Deflate a layer anew, write it and return its hash."""
         content = VoxelHash(header)
         watch = self._watching(header, content, number)
         with file.open("wb") as out:
@@ -389,7 +387,7 @@ class _Packer:
     def _watching(
         self, header: ImageHeader, content: VoxelHash, number: int
     ) -> Callable[[bytes], None]:
-        """Return what feeds voxels to a hash, reports them, and ends the work if it is to end."""
+        """Return a function that hashes voxels, reports progress, and stops if asked to stop."""
         done = 0
 
         def watch(voxels: bytes) -> None:
@@ -404,7 +402,7 @@ class _Packer:
 
     def _tell(self, progress: Progress) -> None:
         with self._telling:
-            # A layer that proves unfit to be copied is read again.
+            # A layer that cannot be copied is read a second time.
             if self._progress and progress.done > self._told.get(progress.layer, -1):
                 self._told[progress.layer] = progress.done
                 self._progress(progress)
@@ -420,12 +418,12 @@ def _refuse_missing(path: Path, what: str) -> None:
 def _refuse_changed(path: Path, header: ImageHeader, before: list[Stamp]) -> None:
     if _stamps([path, *header.files]) != before:
         raise ImageChanged(
-            f"{path} was written to while it was read: try again when it is not in use"
+            f"{path} was written to while it was read: try again when no program writes to it"
         )
 
 
 def _stamps(paths: Sequence[Path]) -> list[Stamp]:
-    """Return what changes when files are written to: their sizes and times; and which they are."""
+    """Return size, time and identity of files, which change if a program writes to them."""
     try:
         found = [path.stat() for path in paths]
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Two steps of a stream at the same time."""
+"""Prefetching: the next items of a stream are made in another thread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# With one, whoever is quicker at times waits for the other at times.
+# A longer queue than one item evens out short differences in speed.
 _DEPTH = 3
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
-    """Yield an iterator's items, made in another thread while earlier ones are in use.
+    """Yield the items of an iterator, which runs ahead in another thread.
 
-    What the iterator raises is raised here, in its turn.
+    An error of the iterator is raised here, after the items before it.
     """
     end = object()
     with ThreadPoolExecutor(1) as thread:

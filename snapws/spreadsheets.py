@@ -1,15 +1,15 @@
-"""Cells of tables that spreadsheets open: a text is never taken for a formula."""
+"""Cells of tables, guarded so that spreadsheets read no text as a formula."""
 
 from __future__ import annotations
 
 import re
 
-# The apostrophes in front belong to it: so each text comes back as it was.
+# Leading apostrophes count, so that `unguarded` restores every text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 def guarded(cell: object) -> object:
-    """Return a cell as it is written: a text that begins like a formula behind an apostrophe.
+    """Return a cell to write: a text that begins like a formula gets a leading apostrophe.
 
     Numbers stay numbers.
     """
@@ -17,5 +17,5 @@ def guarded(cell: object) -> object:
 
 
 def unguarded(text: str) -> str:
-    """Return the text of a cell that was written by `guarded`."""
+    """Return the original text of a cell that `guarded` returned."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -70,7 +70,7 @@ def content_hash(path: Path, hints: Hints = NO_HINTS) -> str:
 
 
 def is_made_here(workspace: Workspace) -> bool:
-    """Return whether a workspace is that of an archive that this package has made."""
+    """Return whether this package wrote the workspace, as part of an archive."""
     return workspace.registry.get("SaveLocation") == privacy.NEUTRAL_ROOT
 
 
@@ -106,7 +106,7 @@ def _problems(workspace: Workspace, found: set[str]) -> Iterator[Problem]:
             yield Problem("image", where, str(error))
         else:
             if content != name["hash"]:
-                message = f"{path.name} holds something else: its content's hash is {content}"
+                message = f"{path.name} does not match its name: its content has the hash {content}"
                 yield Problem("image", where, message)
     if is_ours:
         yield from _foreign_entries(workspace)
@@ -127,16 +127,18 @@ def _foreign_entries(workspace: Workspace) -> Iterator[Problem]:
         meant[named.key] = f"{privacy.NEUTRAL_ROOT}/{Path(named.file).name}"
     foreign = [key for key, value in registry.walk() if meant.get(key) != value]
     for key in foreign:
-        yield Problem("privacy", "archive", f"{name} has the entry {key}, which no archive has")
+        yield Problem(
+            "privacy", "archive", f"{name} has the entry {key}, which no archive may have"
+        )
     if not foreign and paths.read_file(workspace.path) != xml_format.to_bytes(meant):
-        yield Problem("privacy", "archive", f"{name} says something outside its entries")
+        yield Problem("privacy", "archive", f"{name} contains text outside of its entries")
 
 
 def _differences(archived: Workspace, source: Workspace) -> Iterator[Problem]:
     """Yield the differences between an archive and the workspace that it was made from."""
     ours, theirs = list(archived.files()), list(source.files())
     if [one.where for one in ours] != [one.where for one in theirs]:
-        message = f"it has {len(ours)} layers and surfaces, the source has {len(theirs)}"
+        message = f"the archive has {len(ours)} layers and surfaces, the source has {len(theirs)}"
         yield Problem("source", "archive", message)
         return
     for one, other in zip(ours, theirs, strict=True):
@@ -192,7 +194,7 @@ def _voxel_hash(header: ImageHeader, voxels: Iterator[bytes]) -> str:
 def _mesh_hash(path: Path, *, clean: bool) -> str:
     data = mesh_formats.read(path)
     if clean and mesh_formats.scrub(data, path) != data:
-        raise MeshUnsupported(f"{path}: it says more than points, cells and numbers")
+        raise MeshUnsupported(f"{path}: the mesh contains more than points, cells and numbers")
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 

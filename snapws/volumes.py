@@ -1,4 +1,4 @@
-"""How much of an image is which label, and what the main image is there."""
+"""Volumes of labels, and the mean of the main image under each label."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
     from snapws.workspace import Workspace
 
-_BLOCK = 1 << 18  # voxels of both images that are looked at together
+_BLOCK = 1 << 18  # voxels of both images per block
 
 
 @dataclass(frozen=True)
 class LabelVolume:
-    """A label in a time point of a segmentation.
+    """The measurements of a label at a time point of a segmentation.
 
     Attributes:
         layer: The number of the segmentation.
-        time_point: Which one, from 1.
+        time_point: The number of the time point, from 1.
         label: The label.
         name: Its name in the label table; empty if it has none.
-        voxels: How many voxels have it.
-        volume_mm3: Their volume, by the voxels of the main image.
-        mean: The mean of the main image there, of voxels that are finite numbers; None if there is
-            none, or the main image has several components.
+        voxels: The number of its voxels.
+        volume_mm3: The volume, by the voxel size of the main image.
+        mean: The mean of the finite voxels of the main image there; None if no voxel is finite,
+            or the main image has several components.
     """
 
     layer: int
@@ -49,15 +49,15 @@ class LabelVolume:
 
 
 def volumes(workspace: Workspace) -> list[LabelVolume]:
-    """Return the labels in each segmentation of a workspace, the background (0) left out.
+    """Measure the labels in each segmentation of a workspace, without the background (0).
 
-    Images are read as streams: memory stays flat.
+    Images are streamed: memory does not grow with their size.
 
     Raises:
         LayerNotFound: The workspace has no main image.
         LayerFileMissing: The file of an image is missing.
-        InvalidValue: A segmentation has not the main image's size or number of time points.
-        ImageUnsupported: A segmentation has not one real number a voxel.
+        InvalidValue: A segmentation differs from the main image in size or time points.
+        ImageUnsupported: A segmentation does not have one real number per voxel.
         ImageError: An image cannot be read.
     """
     workspace.main.existing()
@@ -88,8 +88,7 @@ class LabelVolumes:
     """The labels of a segmentation's voxels, counted.
 
     Attributes:
-        voxels: Of each time point, in order, how many voxels have each label that is there, the
-            background (0) included.
+        voxels: For each time point, the number of voxels by label, with the background (0).
         voxel_volume: The volume of one voxel in mm3.
     """
 
@@ -98,25 +97,21 @@ class LabelVolumes:
 
 
 def label_volumes(header: ImageHeader, main: ImageHeader | None = None) -> LabelVolumes:
-    """Count the voxels of each label in a segmentation, as a stream: memory stays flat.
+    """Count the voxels of each label in a segmentation, as a stream.
 
-    A number between two labels counts as ITK-SNAP casts it: without its fraction. What is no label
-    (0 to 65535, scaling applied) is not counted.
+    As in ITK-SNAP, a fraction is truncated. Values outside of 0 to 65535, after scaling, are not
+    labels and not counted.
 
     Args:
         header: The segmentation.
-        main: The main image, whose voxels ITK-SNAP takes those of the segmentation for; without
-            it, a voxel has the volume that the segmentation's own header says.
+        main: The main image, whose voxel size ITK-SNAP uses for the segmentation; without it, the
+            voxel size is that of the segmentation's own header.
 
     Raises:
-        ImageUnsupported: The image has not one real number a voxel.
-        ImageDamaged: It is cut short or its checksum is wrong; known at the end.
-        ImageError: It cannot be read.
+        ImageUnsupported: The image does not have one real number per voxel.
+        ImageDamaged: The image is truncated or its checksum is wrong; raised at the end.
+        ImageError: The image cannot be read.
     """
-    if not _is_scalar(header):
-        raise ImageUnsupported(
-            f"{header.path}: it has not one real number a voxel, as a segmentation has"
-        )
     found = [
         {label: sums.voxels for label, sums in labels_there.items()}
         for labels_there in _time_points(header)
@@ -126,7 +121,7 @@ def label_volumes(header: ImageHeader, main: ImageHeader | None = None) -> Label
 
 @dataclass
 class _Sums:
-    """What is known of a label's voxels so far; `meant` of them are finite in the main image."""
+    """Sums over the voxels of a label; in `meant` of them the main image is a finite number."""
 
     voxels: int = 0
     meant: int = 0
@@ -151,6 +146,10 @@ def _time_points(
         header: The segmentation.
         main: The main image, for means; no means are known if it has several components.
     """
+    if not _is_scalar(header):
+        raise ImageUnsupported(f"{header.path}: a segmentation needs one real number per voxel")
+    if not _is_scalar(header):
+        raise ImageUnsupported(f"{header.path}: a segmentation needs one real number per voxel")
     blocks: Iterator[tuple[tuple[npt.NDArray[Any], bool], npt.NDArray[Any] | None]]
     if main and _is_scalar(main):
         # Both are read to their ends, where a checksum may be wrong.
@@ -177,10 +176,10 @@ def _time_points(
 def _by_label(
     values: npt.NDArray[np.intp], weights: npt.NDArray[np.float64] | None = None
 ) -> dict[int, tuple[int, float]]:
-    """Return how often each label is there, and the sum of its weights."""
+    """Return the count of each label, and the sum of its weights."""
     if len(values) > MAX_INDEX:
         labels_there, index = None, values
-    else:  # of a million time points, each may have one voxel
+    else:  # there may be a million time points of one voxel each
         labels_there, index = np.unique(values, return_inverse=True)
     counts = np.bincount(index)
     present = np.flatnonzero(counts)
@@ -192,14 +191,14 @@ def _by_label(
 
 
 def _is_scalar(header: ImageHeader) -> bool:
-    """Return whether an image has one real number a voxel."""
+    """Return whether an image has one real number per voxel."""
     return header.components == 1 and header.dtype.kind in "iuf"
 
 
 def _blocks(header: ImageHeader) -> Iterator[tuple[npt.NDArray[Any], bool]]:
-    """Return the stored values in blocks, and whether each is the last of its time point.
+    """Yield the stored values in blocks, and whether a block is the last of its time point.
 
-    Of images of the same size and number of time points, the blocks are the same voxels.
+    For images of the same size and number of time points, the blocks hold the same voxels.
     """
     dtype = header.dtype.newbyteorder("<")
     size = int(np.prod(header.shape[:3]))
@@ -217,7 +216,7 @@ def _blocks(header: ImageHeader) -> Iterator[tuple[npt.NDArray[Any], bool]]:
 def _as_labels(
     values: npt.NDArray[Any], header: ImageHeader
 ) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.intp]]:
-    """Return which of an image's stored values are labels (None: all), and these."""
+    """Return a mask of the stored values that are labels (None: all), and the labels."""
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2 and not header.scaling:
         return None, values.astype(np.intp)
     numbers = labels(scaled(values, header))

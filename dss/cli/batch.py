@@ -18,7 +18,7 @@ from dss.cli.shared import (
     Connection,
     MaxSize,
     ServiceName,
-    Upload,
+    Submission,
     command,
     find_service,
     group,
@@ -76,7 +76,7 @@ def submit(
         str, typer.Option("--name", metavar="PATTERN", help="Names of the layers of results.")
     ] = "{case}_{nickname}",
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Submit cases that did not succeed anew.")
+        bool, typer.Option("--retry-failed", help="Submit the cases that did not succeed again.")
     ] = False,
     keep_tickets: Annotated[
         bool,
@@ -85,35 +85,24 @@ def submit(
             help="Leave fetched tickets on the server; they count towards the limit.",
         ),
     ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", "-y", help="Do not ask about files outside of the workspaces' folders."
-        ),
-    ] = False,
-    anyway: Annotated[
-        bool,
-        typer.Option(
-            "--anyway", help="Send all even if their tags are not those that the service requires."
-        ),
-    ] = False,
     trust: Annotated[
         bool,
-        typer.Option("--trust-out", help="DIR is mine, though it was moved or restored."),
+        typer.Option("--trust-out", help="Use DIR although it was moved or restored."),
     ] = False,
     max_size: MaxSize = None,
     waiting: Waiting,
-    upload: Upload,
+    upload: Submission,
     connection: Connection,
     listing: Listing,
 ) -> None:
     """Send each workspace as a ticket, and fetch each result.
 
-    As many tickets are open at a time as the server allows. One whose result is here, proved, is
-    deleted; so is one that failed, once its log and attachments are here. What is sent of all cases
-    is said once, before the first is sent, and every case is checked as dss submit does it. After
-    any end, also by kill -9, the same again goes on: no case is sent twice. Prints a table of the
-    cases, which is also in DIR; exit 1 if one of them did not succeed.
+    The command keeps as many tickets open as the server allows. It deletes a ticket once its result
+    is here and checked, and a failed ticket once its log and attachments are here. Before it sends
+    the first case, it checks every case as dss submit does, and lists the texts and the outside
+    files of all. After an interruption, also by kill -9, run the same command again: no case is
+    sent twice. It prints a table of the cases, which is also saved in DIR. Exit 1 if a case did not
+    succeed.
     """
     from dss.batch import journal, results
     from dss.batch.cases import named
@@ -139,7 +128,7 @@ def submit(
         )
         unsent = [case for case in cases if content.is_unsent(case.name, again=retry_failed)]
         results.refuse_replacing(out, [case.name for case in unsent])
-        _ask_consent(client, unsent, settings, yes=yes, anyway=anyway)
+        _ask_consent(client, unsent, settings, yes=upload.yes, anyway=upload.anyway)
         owner = f"another dss batch (process {os.getpid()})"
         with locked(out, owner, trusted=trust, use=journal.USE), journal.opened(out) as opened:
             opened.bind(

@@ -16,8 +16,8 @@ import typer
 
 from dss.cli.shared import Connection, MaxSize, seconds, service_file, size, warn_if_readable
 from dss.errors import ServiceError
-from dss.text import install_hint
 from snapws.cli import render
+from snapws.extras import install_hint
 
 if TYPE_CHECKING:
     from dss.http.session import Session

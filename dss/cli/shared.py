@@ -227,6 +227,23 @@ class Upload:
         return "strict" if self.strict else "standard"
 
 
+@dataclass
+class Submission(Upload):
+    """Options of a subcommand that submits workspaces to a service."""
+
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask about files outside of a workspace's folder."),
+    ] = False
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway",
+            help="Send workspaces even if their tags are not those that the service requires.",
+        ),
+    ] = False
+
+
 def remark_texts(workspace: Workspace, privacy: Privacy) -> None:
     """Print the typed texts that the archive of a workspace keeps."""
     from snapws.privacy import kept_texts, scrubbed

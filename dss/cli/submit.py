@@ -13,7 +13,7 @@ from dss.cli.follow import Waiting, follow
 from dss.cli.shared import (
     Connection,
     MaxSize,
-    Upload,
+    Submission,
     find_service,
     not_unheard,
     remark_texts,
@@ -60,21 +60,9 @@ def submit(
             show_default=False,
         ),
     ] = None,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", "-y", help="Do not ask about files outside of the workspace's folder."
-        ),
-    ] = False,
-    anyway: Annotated[
-        bool,
-        typer.Option(
-            "--anyway", help="Send it even if its tags are not those that the service requires."
-        ),
-    ] = False,
     max_size: MaxSize = None,
     waiting: Waiting,
-    upload: Upload,
+    upload: Submission,
     connection: Connection,
     listing: Listing,
 ) -> None:
@@ -100,10 +88,10 @@ def submit(
         if ticket is not None and hash_:
             _check_service(client, ticket, hash_)
         asked = hash_ or (_service_of(client, ticket) if ticket is not None else "")
-        if asked and not anyway:
+        if asked and not upload.anyway:
             refuse_missing_tags(opened, client.service_detail(asked))
         remark_texts(opened, upload.privacy)
-        _ask_about_outside(opened, yes=yes)
+        _ask_about_outside(opened, yes=upload.yes)
         if ticket is None:
             number = client.submit(
                 opened, hash_, privacy=upload.privacy, verify=upload.verify, sent=show_sent

@@ -16,7 +16,7 @@ from dss.http.session import Session
 from dss.login import Credentials, login, user
 from dss.provider import Category, Provider
 from dss.records import Claim, TicketStatus
-from dss.text import install_hint
+from snapws.extras import install_hint
 
 if TYPE_CHECKING:
     import pandas

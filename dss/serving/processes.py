@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 
 from dss.errors import ServiceError
-from dss.text import install_hint
+from snapws.extras import install_hint
 
 try:
     import psutil

@@ -1,7 +1,7 @@
 """The `snapws` command.
 
-Start-up counts: scripts call ``snapws wt`` dozens of times, so it is told apart before the library
-for command lines is loaded.
+Scripts call ``snapws wt`` dozens of times and need a short start-up. `main` therefore recognises
+that command before it loads the library for command lines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from snapws import console
 
 
 def main() -> int:
-    """Run the command line of the process, and give the exit code."""
+    """Run the command line of the process, and return the exit code."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["wt"]:
         from snapws.wt import main as wt

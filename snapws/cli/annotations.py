@@ -28,7 +28,7 @@ SystemName = Annotated[
 ]
 FormName = Annotated[
     Literal["json", "fcsv", "csv"] | None,
-    typer.Option(help="Its form; without it, as content or name say.", show_default=False),
+    typer.Option(help="The file's format, if content or name do not show it.", show_default=False),
 ]
 
 
@@ -37,13 +37,13 @@ def list_(
     workspace: WorkspaceFile,
     *,
     mm: Annotated[
-        bool, typer.Option("--mm", help="Also in mm, RAS and LPS, by the main image.")
+        bool, typer.Option("--mm", help="Print positions in mm, too, in RAS and LPS.")
     ] = False,
     listing: Listing,
 ) -> None:
     """List the annotations.
 
-    Their places are in voxels of the main image.
+    Positions are in voxels of the main image.
     """
     opened = Workspace.open(workspace)
     annotations = opened.annotations
@@ -65,7 +65,7 @@ def add(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The text of the landmark.")],
     *,
     at: Annotated[
-        str, typer.Option(metavar="X,Y,Z", help="Where: a voxel of the main image, or mm.")
+        str, typer.Option(metavar="X,Y,Z", help="The position: a voxel of the main image, or mm.")
     ],
     system: Annotated[
         Literal["voxel", "ras", "lps"],
@@ -89,7 +89,9 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="Of 3D Slicer (.mrk.json, .fcsv), or CSV.", show_default=False
+            metavar="FILE",
+            help="The file: .mrk.json, .fcsv or .csv.",
+            show_default=False,
         ),
     ],
     *,
@@ -120,7 +122,7 @@ def export(
         Literal["ras", "lps"], typer.Option(help="The coordinate system of the file.")
     ] = "lps",
 ) -> None:
-    """Write the annotations as a file of 3D Slicer, or CSV."""
+    """Write the annotations to a file of 3D Slicer or a CSV file."""
     form = format or markups.form_of(file)
     text = markups.format_file(Workspace.open(workspace).markups(), form, system)
     files.write_bytes(file, text.encode())
@@ -154,5 +156,5 @@ def _point(text: str) -> markups.Point:
     try:
         x, y, z = (float(word) for word in text.split(","))
     except ValueError:
-        raise InvalidValue(f"{text!r} is not a valid place: say X,Y,Z, three numbers") from None
+        raise InvalidValue(f"{text!r} is not a valid position: expected X,Y,Z") from None
     return x, y, z

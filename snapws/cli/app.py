@@ -1,4 +1,4 @@
-"""All subcommands under one roof."""
+"""The app of the `snapws` command, with all subcommands."""
 
 from __future__ import annotations
 

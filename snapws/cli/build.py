@@ -26,43 +26,45 @@ def build(
             "--output",
             "-o",
             metavar="DIR",
-            help="The folder of the workspaces; without it that of the table, or the current one.",
-            show_default=False,
+            help="The folder to write to.",
+            show_default="the folder of the table, or the current one",
         ),
     ] = None,
     bids: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Instead of a table, a BIDS dataset.", show_default=False),
+        typer.Option(metavar="DIR", help="A BIDS dataset, instead of a table.", show_default=False),
     ] = None,
     main: Annotated[
-        str, typer.Option(metavar="SUFFIX", help="Of --bids: the main images, by their suffix.")
+        str, typer.Option(metavar="SUFFIX", help="With --bids: the suffix of main images.")
     ] = "T1w",
     overlay: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SUFFIX",
-            help="Of --bids: overlays; give it several times for several.",
+            help="With --bids: a suffix of overlays; repeat it for several.",
             show_default=False,
         ),
     ] = None,
     segmentation: Annotated[
-        str, typer.Option(metavar="SUFFIX", help="Of --bids: segmentations, of derivatives, too.")
+        str,
+        typer.Option(metavar="SUFFIX", help="With --bids: the suffix of segmentations."),
     ] = "dseg",
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite workspaces that are different.")
+        bool, typer.Option("--force", help="Overwrite workspaces that differ.")
     ] = False,
 ) -> None:
     """Make workspaces from a table or a BIDS dataset.
 
-    Columns of the table: workspace, main, and maybe overlays, segmentation, tags, nicknames,
-    transform, labels; semicolons separate several values, in the order of the layers. Run it again
-    after a change: a workspace that already is as it would be written is left alone, one that is
-    different is refused without --force. Prints each workspace with made, unchanged or replaced.
+    The table has the columns workspace and main, and optionally overlays, segmentation, tags,
+    nicknames, transform and labels. Semicolons separate several values, in the order of the layers.
+    You can run the command again after a change. It does not touch a workspace that already has the
+    right content, and refuses to overwrite a different one without --force. It prints each
+    workspace with made, unchanged or replaced.
     """
     from snapws import building
 
     if (manifest is None) == (bids is None):
-        raise typer.BadParameter("name a table, or a dataset with --bids")
+        raise typer.BadParameter("name either a table, or a dataset with --bids")
     recipes: Sequence[Recipe]
     if manifest is not None:
         table = building.read_manifest(manifest, output)

@@ -15,7 +15,7 @@ from snapws.workspace import Workspace
 if TYPE_CHECKING:
     from snapws.comparison import Difference
 
-_MICROMETRE = 0.001  # that of the library, which is not loaded for a help text
+_MICROMETRE = 0.001  # equals the default of the library, which a help text does not load
 
 
 def compare(
@@ -31,7 +31,7 @@ def compare(
         typer.Option(
             "--picture",
             metavar="FILE",
-            help="Save a picture of both here, at the same slices: .png, .jpg, .jpeg or .webp.",
+            help="Save a picture of both, at the same slices: .png, .jpg, .jpeg or .webp.",
             show_default=False,
         ),
     ] = None,
@@ -41,31 +41,31 @@ def compare(
             "--tolerance",
             metavar="MM",
             min=0,
-            help="How far apart transforms may take a corner of the image.",
+            help="The distance at a corner of the image up to which transforms are equal.",
         ),
     ] = _MICROMETRE,
 ) -> None:
     """List the differences between two workspaces.
 
-    Layers, their order, tags, nicknames and display, voxels by hash, size and place of images,
-    transforms (by how many mm they take a corner of the main image apart), meshes, labels, the
-    opacity of segmentations, time points and annotations; nothing else that the files hold. Names
-    and folders of files are no difference.
+    Compares layers and their order, tags, nicknames and display; size, position and voxels of
+    images (by hash); transforms (by the distance in mm at the corners of the main image); meshes;
+    labels; the opacity of segmentations; time points; and annotations. Ignores everything else in
+    the files, and names and folders of files.
 
-    A layer of A and one of B are the same layer by their voxels; else by tags, nickname or file
-    name; the main image, and a layer that has neither tags nor nickname, else by role and order.
+    Pairs layers of A and B by their voxels; then by tags, nickname or file name; then, for the main
+    image and for layers with neither tags nor nickname, by role and order.
 
-    Exit as with diff: 0 if nothing differs, 1 if something does, 2 if a workspace cannot be read or
-    the picture not be made. An image or a mesh that cannot be read differs; the picture is without
-    it, and says so.
+    The exit code is that of diff: 0 if nothing differs, 1 if something differs, 2 if a workspace
+    cannot be read or the picture cannot be drawn. An image or a mesh that cannot be read counts as
+    a difference; the picture leaves it out and says so.
 
-    Of two folders, the workspaces of the same names below them are compared.
+    Given two folders, compares the workspaces that have the same name in both.
     """
     from snapws import comparison
 
     if a.is_dir() and b.is_dir():
         if picture:
-            raise typer.BadParameter("--picture is for two workspaces")
+            raise typer.BadParameter("--picture needs two workspaces, not folders")
         _compare_folders(a, b, tolerance, as_json=listing.json)
         return
     ours, theirs = Workspace.open(a), Workspace.open(b)
@@ -122,7 +122,7 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
 
 
 def show(found: tuple[Difference, ...], about: str) -> None:
-    """Print differences in a table, or that there are none."""
+    """Print differences as a table, or a note that nothing differs."""
     if found:
         columns = ["place", "what", "a", "b", "distance_mm"]
         if all(one.distance_mm is None for one in found):
@@ -140,11 +140,11 @@ def show(found: tuple[Difference, ...], about: str) -> None:
             columns,
         )
     else:
-        render.note(f"{about}: no difference in what is compared")
+        render.note(f"{about}: no difference in the compared properties")
 
 
 def _short(value: Any) -> Any:
-    """Return a value as it stands in a table: a matrix or a curve row by row."""
+    """Return a value as a table shows it: a matrix or a curve row by row."""
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         rows = [" ".join(f"{number:.5g}" for number in row) for row in value]
         if rows[-1] == "0 0 0 1":  # the last row of every affine

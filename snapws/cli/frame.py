@@ -27,13 +27,13 @@ from snapws.workspace import Workspace
 
 Function = Callable[..., None]
 
-#: The page, below docs/, where one reads more of a subcommand for which no other is named.
+#: The default page of the documentation of a subcommand, below docs/.
 REFERENCE = "reference/snapws.md"
 
 
 @dataclass
 class Verbosity:
-    """How much is said; any subcommand takes these, and so does the command itself."""
+    """How much a program prints: options of each subcommand and of the program itself."""
 
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="After an error, say where in the program.")
@@ -57,7 +57,7 @@ class Listing:
             render.table(records, columns)
 
     def show_lines(self, lines: Sequence[str]) -> None:
-        """Print texts as a JSON array, or one a line."""
+        """Print texts as a JSON array, or one per line."""
         if self.json:
             render.as_json(lines)
         else:
@@ -83,9 +83,9 @@ class Saving:
 
     @contextmanager
     def edit(self, path: Path) -> Iterator[Workspace]:
-        """Open a workspace; at the end save it, or print the changes of a dry run."""
+        """Open a workspace, and at the end save it, or print the changes of a dry run."""
         if not path.exists():
-            raise WorkspaceError(f"there is no workspace {path}: make one with snapws new")
+            raise WorkspaceError(f"the workspace {path} does not exist: make one with snapws new")
         workspace = Workspace.open(path)
         before = dict(workspace.registry.walk())
         yield workspace
@@ -93,7 +93,7 @@ class Saving:
         if self.dry_run:
             folder = Path(os.path.abspath(target)).parent  # noqa: PTH100 - not through links
             _print_changes(before, dict(workspace.as_saved_in(folder).registry.walk()))
-            render.note(f"dry run: {target} is not written")
+            render.note(f"dry run: {target} was not written")
             return
         workspace.save(target, force=self.force)
         render.note(f"saved {target}" if self.output else f"saved {target} in place")
@@ -115,7 +115,7 @@ def command(
         name: The name on the command line.
         example: One or more command lines that use it.
         more: The page below docs/ to read more.
-        errors: Errors that are reported in one line, besides `OSError`.
+        errors: The errors to report in one line, besides `OSError`.
         error_exit_code: The exit code after such an error.
     """
 
@@ -133,7 +133,7 @@ def group(text: str, *, example: str, more: str = REFERENCE) -> typer.Typer:
         help=text,
         epilog=epilog(example, more),
         no_args_is_help=True,
-        rich_markup_mode=None,  # plain lines, that any terminal and log can show
+        rich_markup_mode=None,  # plain text works in any terminal and log
     )
 
 
@@ -177,13 +177,13 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Take the options of a program itself, as the callback of its app; subcommands read them."""
+    """Declare the options of a program itself; subcommands read their values."""
 
 
 def _expanded(
     function: Function, errors: tuple[type[Exception], ...], error_exit_code: int
 ) -> Function:
-    """Return a function that takes each group's options one by one, and reports errors."""
+    """Return a function that takes the options of all groups one by one, and reports errors."""
     hints = {**_hints(function), "verbosity": Verbosity}
     hints.pop("return", None)
     defaults = inspect.signature(function).parameters
@@ -223,9 +223,9 @@ def _expanded(
 def _with_named_files(
     parameters: list[inspect.Parameter],
 ) -> tuple[list[inspect.Parameter], tuple[str, ...]]:
-    """Have paths come as they are typed, and give the names of their parameters.
+    """Return the parameters with paths as typed text, and the names of these parameters.
 
-    ``Path("")`` is the current folder, but a script with an unset variable does not mean that.
+    ``Path("")`` is the current folder, but a script whose variable is unset does not mean that.
     """
     changed, names = [], []
     for one in parameters:
@@ -242,15 +242,14 @@ def _with_named_files(
 def _named_file(context: typer.Context, name: str, value: str | Path | None) -> Path | None:
     if value == "":
         param: Any = next(one for one in context.command.params if one.name == name)
-        raise typer.BadParameter("it is empty: name a file or folder", context, param)
+        raise typer.BadParameter("the value is empty: name a file or folder", context, param)
     return None if value is None else Path(value)
 
 
 def _hints(function: Function) -> dict[str, Any]:
-    """Return the types of the parameters as they are written.
+    """Return the types of the parameters as the function declares them.
 
-    Python 3.10 wraps a type whose default is None in another Optional, which hides the option that
-    it is annotated with.
+    Python 3.10 wraps a type whose default is None in another Optional, which hides the annotation.
     """
     hints = get_type_hints(function, include_extras=True)
     for name, hint in hints.items():
@@ -264,7 +263,7 @@ def _hints(function: Function) -> dict[str, Any]:
 def _reporting(
     errors: tuple[type[Exception], ...], error_exit_code: int, *, verbose: bool
 ) -> Iterator[None]:
-    """Turn an error that is meant for people into one line and the exit code `error_exit_code`."""
+    """Report errors of these types in one line, and exit with the code `error_exit_code`."""
     try:
         yield
     except BrokenPipeError:

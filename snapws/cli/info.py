@@ -21,8 +21,8 @@ _COLUMNS = (
 def info(workspaces: WorkspaceFiles, listing: Listing) -> None:
     """Show a workspace on one screen, or many one after the other.
 
-    Of each image: size, spacing in mm, voxel type, and where its axes run to (RAS: right, anterior,
-    superior). Only headers are read.
+    For each image: size, spacing in mm, voxel type, and the directions of its axes (RAS: right,
+    anterior, superior). Reads headers only.
     """
     many.show_each(
         cohort.expand(workspaces),

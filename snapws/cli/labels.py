@@ -43,7 +43,7 @@ FormatName = Literal[
 ]
 Format = Annotated[
     FormatName | None,
-    typer.Option("--format", help="Of the table; without it, content or ending tell."),
+    typer.Option("--format", help="The table's format, if content or ending do not show it."),
 ]
 
 
@@ -58,8 +58,8 @@ def list_(workspace: WorkspaceFile, listing: Listing) -> None:
 def set_(workspace: WorkspaceFile, file: LabelFile, saving: Saving, format_: Format = None) -> None:
     """Replace all labels by those of a label file.
 
-    It can be one of ITK-SNAP, FreeSurfer, BIDS, 3D Slicer, nnU-Net or FSLeyes, or an image with a
-    table in its header.
+    The file can be a table of ITK-SNAP, FreeSurfer, BIDS, 3D Slicer, nnU-Net or FSLeyes, or an
+    image with a table in its header.
     """
     with saving.edit(workspace) as opened:
         opened.labels = _read(file, format_)
@@ -74,16 +74,16 @@ def add(
     workspace: WorkspaceFile,
     file: LabelFile,
     *,
-    offset: Annotated[int, typer.Option(metavar="N", help="Added to each index.")] = 0,
+    offset: Annotated[int, typer.Option(metavar="N", help="The number to add to each index.")] = 0,
     pattern: Annotated[
         str, typer.Option(metavar="TEXT", help="The new name; %s stands for the old one.")
     ] = "%s",
     format_: Format = None,
     saving: Saving,
 ) -> None:
-    """Add labels of a label file.
+    """Add the labels of a label file.
 
-    A label with an index that already exists is replaced.
+    A label of the file replaces a label with the same index.
     """
     with saving.edit(workspace) as opened:
         added = labels.shifted(_read(file, format_), offset, pattern)
@@ -102,8 +102,8 @@ def edit(
         list[str] | None,
         typer.Option(
             metavar="CONDITION",
-            help="Only labels that meet it: 'name ~ TEXT' (a regular expression), 'index >= 100', "
-            "'visible = no'; several: all of them.",
+            help="Change only labels that match: 'name ~ TEXT' (a regular expression), "
+            "'index >= 100', 'visible = no'; several conditions must all match.",
         ),
     ] = None,
     color: Annotated[
@@ -114,11 +114,15 @@ def edit(
     ] = None,
     visible: Annotated[
         bool | None,
-        typer.Option("--visible/--no-visible", help="In slices.", show_default=False),
+        typer.Option("--visible/--no-visible", help="Show in slices.", show_default=False),
     ] = None,
     mesh_visible: Annotated[
         bool | None,
-        typer.Option("--mesh-visible/--no-mesh-visible", help="In 3-D.", show_default=False),
+        typer.Option(
+            "--mesh-visible/--no-mesh-visible",
+            help="Show in 3-D.",
+            show_default=False,
+        ),
     ] = None,
     saving: Saving,
 ) -> None:
@@ -129,7 +133,7 @@ def edit(
     rgb = None if color is None else label_edits.color_of(color)
     changes = label_edits.Changes(rgb, opacity, visible, mesh_visible)
     if changes == label_edits.Changes():
-        raise typer.BadParameter("say what to change, --opacity for example")
+        raise typer.BadParameter("nothing to change: give an option, --opacity for example")
     with saving.edit(workspace) as opened:
         opened.labels, count = label_edits.edited(opened.labels, where or (), changes)
         render.note(f"changed {count} labels")
@@ -140,34 +144,34 @@ def remap(
     workspace: WorkspaceFile,
     *,
     compact: Annotated[
-        bool, typer.Option("--compact", help="Number them 1, 2, 3 … in their order.")
+        bool, typer.Option("--compact", help="Number the labels 1, 2, 3 … in their order.")
     ] = False,
     map_: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
             metavar="OLD:NEW",
-            help="Renumber one; several to the same merge; to 0: clear.",
+            help="Renumber a label; equal new numbers merge labels; 0 clears one.",
         ),
     ] = None,
     table: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The label table of the old numbers, instead of the workspace's."
+            metavar="FILE", help="The table of the old labels, if not that of the workspace."
         ),
     ] = None,
     listing: Listing,
     saving: Saving,
 ) -> None:
-    """Renumber labels, in images and table together.
+    """Renumber labels, in the images and the table together.
 
-    All segmentations are written anew, beside the workspace that is saved, under new names; the old
-    files stay. For images with labels above 65535, too, which ITK-SNAP cannot hold.
+    Writes all segmentations under new names, beside the saved workspace; the old files stay. Also
+    reads images with labels above 65535, which ITK-SNAP cannot hold.
     """
     from snapws import label_remap
 
     if compact == bool(map_):
-        raise typer.BadParameter("say --compact or --map OLD:NEW")
+        raise typer.BadParameter("give either --compact or --map OLD:NEW")
     mapping = None if compact else label_remap.pairs(map_ or ())
     entries = None if table is None else Labels.read(table).entries
     folder = (saving.output or workspace).absolute().parent
@@ -184,16 +188,16 @@ def remap(
 def volumes(
     workspaces: WorkspaceFiles,
     listing: Listing,
-    csv: Annotated[bool, typer.Option("--csv", help="Print a table of values and commas.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Measure labels: voxels, mm3, mean of the main image.
+    """Measure labels: voxels, volume in mm3, mean intensity.
 
-    Of each segmentation, by time point; the background is left out. The mean is that of the main
-    image's voxels that are finite numbers; it is empty for a main image of several components.
+    Measures each label of each segmentation and time point, without the background. The mean is
+    over the finite voxels of the main image; it is empty for a main image of several components.
     Volume and mean have seven significant digits.
     """
     if csv and listing.json:
-        raise typer.BadParameter("say --csv or --json")
+        raise typer.BadParameter("give either --csv or --json")
 
     def work(path: Path) -> list[dict[str, Any]]:
         found = Workspace.open(path).volumes()
@@ -222,15 +226,15 @@ def volumes(
 
 
 def _measured(volume: LabelVolume) -> dict[str, Any]:
-    """Return the fields of a measured label, without digits that a header does not carry."""
+    """Return the fields of a measured label, with no more digits than the header justifies."""
     mean = None if volume.mean is None else _seven_digits(volume.mean)
     return asdict(volume) | {"volume_mm3": _seven_digits(volume.volume_mm3), "mean": mean}
 
 
 def _seven_digits(value: float) -> float:
-    """Return a number with seven significant digits, and all that stand before the point.
+    """Return a number rounded to seven significant digits, but with all digits before the point.
 
-    Sizes of voxels are stored in single precision, which has no more.
+    Headers store voxel sizes in single precision, which has no more digits.
     """
     if not value:
         return value
@@ -253,14 +257,15 @@ def clear(workspace: WorkspaceFile, saving: Saving) -> None:
 def export(
     workspace: WorkspaceFile,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The file to write; none: print.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The file to write; otherwise print."),
     ] = None,
     format_: Format = None,
 ) -> None:
-    """Write the labels as a label file, of any program.
+    """Write the labels to a label file of any supported format.
 
-    Without --format, the ending of the file tells: .ctbl and .csv for 3D Slicer, .tsv for BIDS,
-    .json for nnU-Net, .lut for FSLeyes, any other for ITK-SNAP.
+    Without --format, the file's ending decides: .ctbl and .csv for 3D Slicer, .tsv for BIDS, .json
+    for nnU-Net, .lut for FSLeyes, any other for ITK-SNAP.
     """
     table = Labels(Workspace.open(workspace).labels)
     if file is None:

@@ -30,10 +30,10 @@ app = group(
     example="snapws layers list study.itksnap --role overlay",
 )
 
-OnlyRole = Annotated[RoleName | None, typer.Option("--role", help="Only those.")]
+OnlyRole = Annotated[RoleName | None, typer.Option("--role", help="Only layers of this role.")]
 FromFile = Annotated[
     Literal["from-file"] | None,
-    typer.Option("--labels", help="Take the label table that the segmentation's file carries."),
+    typer.Option("--labels", help="Add the label table of the segmentation's file."),
 ]
 File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_default=False)]
 
@@ -41,7 +41,7 @@ _LISTED = ("number", "role", "nickname", "tags", "exists", "file")
 
 
 def record(layer: Layer) -> dict[str, Any]:
-    """Return the fields of a layer that lists show."""
+    """Return the fields of a layer, for lists."""
     return {
         "number": layer.number,
         "role": layer.registry.get("Role").removesuffix("Role").lower(),
@@ -56,7 +56,7 @@ def record(layer: Layer) -> dict[str, Any]:
 def list_(
     workspaces: WorkspaceFiles, listing: Listing, tag: OnlyTag = None, role_: OnlyRole = None
 ) -> None:
-    """List the layers, and whether their files are there."""
+    """List the layers, and whether their files exist."""
 
     def work(workspace: Path) -> list[dict[str, Any]]:
         return [
@@ -97,7 +97,7 @@ def files(
 
 @command(app, "pick", example="snapws layers pick study.itksnap tag:Target")
 def pick(workspace: WorkspaceFile, layer: LayerName, listing: Listing) -> None:
-    """Print the file of one layer; --json: all about it."""
+    """Print the file of one layer; --json: all its properties."""
     found = lookup.find_image(Workspace.open(workspace), layer)
     if not listing.json:
         render.result(str(found.existing()))
@@ -136,7 +136,7 @@ def add(
 ) -> None:
     """Add an image as an overlay or a segmentation."""
     if labels and role_ == "overlay":
-        raise typer.BadParameter("--labels goes with --role segmentation")
+        raise typer.BadParameter("--labels needs --role segmentation")
     with saving.edit(workspace) as opened:
         if role_ == "overlay":
             properties.apply(opened.add_overlay(existing(file)))
@@ -171,7 +171,7 @@ def set_segmentation(
 
 
 def _take_labels(workspace: Workspace, file: str, *, wanted: bool) -> None:
-    """Add the labels that a segmentation's file carries to the table, or say that it has some."""
+    """Add the label table of a segmentation's file, or print a note that it has one."""
     from snapws import label_tables
 
     try:
@@ -179,15 +179,15 @@ def _take_labels(workspace: Workspace, file: str, *, wanted: bool) -> None:
     except TextFileError as error:
         if wanted:
             raise
-        render.note(f"its label table is not read: {error}")
+        render.note(f"the label table cannot be read: {error}")
         return
     if not wanted:
         if found:
             count = f"{len(found)} labels" if len(found) > 1 else "1 label"
-            render.note(f"{file} carries a table of {count}: --labels from-file takes it")
+            render.note(f"{file} contains a table of {count}: --labels from-file adds it")
         return
     if found is None:
-        raise TextFileError(f"{file}: it carries no label table: leave --labels out")
+        raise TextFileError(f"{file} contains no label table: leave out --labels")
     for line in found.notes:
         render.note(line)
     workspace.labels = (*workspace.labels, *found)
@@ -213,7 +213,7 @@ def set_(
     Properties without an option stay as they are. --tag replaces all tags.
     """
     if not properties.given():
-        raise typer.BadParameter("say what to set, --nickname for example")
+        raise typer.BadParameter("nothing to set: give an option, --nickname for example")
     with saving.edit(workspace) as opened:
         properties.apply(lookup.find(opened, layer))
 
@@ -225,9 +225,9 @@ def copy_image(
     file: Annotated[Path, typer.Argument(help="The NIfTI file to write.", show_default=False)],
     saving: Saving,
 ) -> None:
-    """Copy a layer's image to a NIfTI file and use that."""
+    """Copy a layer's image to a NIfTI file, and use that file."""
     if saving.dry_run:
-        raise typer.BadParameter("there is no dry run of copying an image")
+        raise typer.BadParameter("layers copy-image has no --dry-run")
     with saving.edit(workspace) as opened:
         lookup.find_image(opened, layer).copy_image(file)
 
@@ -239,14 +239,16 @@ def copy_image(
 )
 def export(
     workspace: WorkspaceFile,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)
+    ],
     *,
     name: Annotated[
         str,
         typer.Option(
             "--name",
             metavar="PATTERN",
-            help="Of a file: {nickname}, {number}, {role}, {tag} (the first), {file}.",
+            help="The file names, of {nickname}, {number}, {role}, {tag} (the first), {file}.",
         ),
     ] = "{nickname}",
     tag: OnlyTag = None,
@@ -254,9 +256,9 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     listing: Listing,
 ) -> None:
-    """Copy layers' images to NIfTI files with speaking names.
+    """Copy images of layers to NIfTI files with readable names.
 
-    The workspace stays as it is. All files are written, or none.
+    The workspace stays unchanged. The command writes all files or none.
     """
     from snapws import exporting
 

@@ -43,11 +43,11 @@ def find_image(workspace: Workspace, name: str) -> Layer:
     """Return the one image layer that a name means; see `find`.
 
     Raises:
-        InvalidValue: The name is of a mesh layer.
+        InvalidValue: The name means a mesh layer.
     """
     found = find(workspace, name)
     if not isinstance(found, Layer):
-        raise InvalidValue(f"{name} is a mesh layer; this is for image layers")
+        raise InvalidValue(f"{name} is a mesh layer: name an image layer")
     return found
 
 
@@ -55,11 +55,11 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
     """Return the one mesh layer that a name means; see `find`.
 
     Raises:
-        InvalidValue: The name is of an image layer.
+        InvalidValue: The name means an image layer.
     """
     found = find(workspace, name)
     if not isinstance(found, MeshLayer):
-        raise InvalidValue(f"{name} is an image layer; this is for mesh layers")
+        raise InvalidValue(f"{name} is an image layer: name a mesh layer")
     return found
 
 

@@ -17,7 +17,7 @@ WorkspaceFiles = Annotated[
     list[Path],
     typer.Argument(
         metavar="WORKSPACE...",
-        help="The .itksnap files; a folder or a pattern stands for all in it.",
+        help="The .itksnap files, or folders or patterns of such files.",
         show_default=False,
     ),
 ]
@@ -35,24 +35,24 @@ def show_each(
     is_bad: Callable[[T], bool] = lambda _: False,
     threads: int | None = None,
 ) -> None:
-    """Work on one workspace and show the result, or on many and show each as soon as it is there.
+    """Process one workspace and show the result, or many and show each result when it is ready.
 
-    Of many, one that cannot be read does not stop the others, and a last line says how many went
-    well. The JSON of many is a line each.
+    With many workspaces, one that cannot be read does not stop the others, and a last line counts
+    the errors. The JSON of many workspaces has one line per workspace.
 
     Args:
-        workspaces: Their files, or the folders of archives.
+        workspaces: The workspace files, or the folders of archives.
         work: Reads a workspace; called in several threads.
         show: Prints a result.
         data: Converts a result to values of JSON.
         key: The name of `data` in a line of JSON; empty if `data` is itself a record.
-        alone: Whether one workspace was named, and nothing that stands for many.
+        alone: Whether the command line names one workspace, not a folder or a pattern.
         as_json: Whether to print JSON.
-        is_bad: Whether a result says that something is wrong.
-        threads: How many workspaces at a time; by default as many as there are cores.
+        is_bad: Returns whether a result contains an error.
+        threads: The number of workspaces at a time; by default the number of cores.
 
     Raises:
-        typer.Exit: With 1, if something is wrong with a workspace, or one of many cannot be read.
+        typer.Exit: With 1, if a result contains an error, or one of many workspaces failed.
         WorkspaceError: A workspace that was named alone cannot be read.
     """
     if alone:
@@ -72,7 +72,7 @@ def show_each(
             if as_json:
                 record = {key: data(value)} if key else data(value)
                 name = {"workspace": str(outcome.path)}
-                render.as_json_line({**name, **record, **name})  # as it was typed, and first
+                render.as_json_line({**name, **record, **name})  # first, and as typed
             else:
                 render.result(render.plain(f"{outcome.path}:"))
                 show(value)
@@ -87,13 +87,13 @@ def outcomes(
     as_json: bool = False,
     threads: int | None = None,
 ) -> Iterator[cohort.Outcome[T]]:
-    """Yield the outcome of the work on each workspace, with errors and progress shown.
+    """Yield the outcome of the work on each workspace, and print errors and progress.
 
     Args:
-        workspaces: As for `show_each`, like all that follow.
+        workspaces: As for `show_each`, as all other arguments.
         work: Reads a workspace.
-        as_json: Whether an error is a line of JSON, too.
-        threads: How many workspaces at a time.
+        as_json: Whether to print an error as a line of JSON, too.
+        threads: The number of workspaces at a time.
     """
     for number, outcome in enumerate(cohort.each(workspaces, work, threads=threads), 1):
         if outcome.error:
@@ -110,11 +110,11 @@ def summary(count: int, *, bad: int = 0, failed: int = 0) -> None:
     """Print the last line of a command on many workspaces.
 
     Raises:
-        typer.Exit: With 1, if one of them is bad or has failed.
+        typer.Exit: With 1, if a workspace has errors or failed.
     """
     parts = [f"{count} workspaces"]
     if bad:
-        parts.append(f"something is wrong with {bad}")
+        parts.append(f"errors in {bad}")
     if failed:
         parts.append(f"{failed} failed")
     render.note(", ".join(parts) if bad or failed else f"{parts[0]}, all well", always=True)

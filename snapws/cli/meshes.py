@@ -46,17 +46,18 @@ def add(
     nickname: Nickname = None,
     tag: Tags = None,
     time_point: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Its time point, from 1.")
+        int, typer.Option(min=1, metavar="N", help="The time point of the surface, from 1.")
     ] = 1,
     to: Annotated[
         str | None,
-        typer.Option(metavar="MESH", help="Add it to an existing mesh layer: mesh:0."),
+        typer.Option(metavar="MESH", help="An existing mesh layer to add the surface to: mesh:0."),
     ] = None,
     saving: Saving,
 ) -> None:
-    """Add a surface, as a mesh layer or to one.
+    """Add a surface as a new mesh layer, or to an existing one.
 
-    A file that is not a mesh is refused. A remark says if ITK-SNAP cannot open the mesh.
+    The command refuses a file that is not a mesh. It prints a remark if ITK-SNAP cannot open the
+    mesh.
     """
     from snapws import mesh_formats
 

@@ -17,15 +17,15 @@ def open_(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Where ITK-SNAP is, if not on the PATH.",
+            help="The ITK-SNAP program, if not on the PATH.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Open workspaces in ITK-SNAP, one after the other.
 
-    The next is opened when ITK-SNAP has ended. Printed are the differences that your work has made
-    to each workspace and its files, as compare prints them.
+    The command opens the next workspace when you close ITK-SNAP. It prints your changes to each
+    workspace and its files, as compare does.
     """
     from snapws import opening
 

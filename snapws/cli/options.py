@@ -32,18 +32,18 @@ def complete_layer(context: typer.Context, incomplete: str) -> Iterator[tuple[st
 
 
 def complete_tag(context: typer.Context, incomplete: str) -> Iterator[str]:
-    """Return the tags of the workspace on the line."""
+    """Return the tags of the workspace on the command line."""
     tags = {tag for one in _layers_named_on_line(context) for tag in one.tags}
     yield from (tag for tag in sorted(tags) if tag.startswith(incomplete))
 
 
 def _layers_named_on_line(context: typer.Context) -> list[Layer | MeshLayer]:
-    # Where an option still lacks its value, no argument has been given its name yet.
+    # While an option still lacks its value, arguments have no names yet.
     file = context.params.get("workspace") or next(iter(context.args), "")
     try:
         workspace = Opened.open(file)
     except WorkspaceError:
-        return []  # half a line names no workspace yet
+        return []  # an incomplete line may not name a workspace yet
     return [*workspace.layers(), *workspace.meshes()]
 
 
@@ -84,7 +84,9 @@ TagNames = Annotated[
 
 OnlyTag = Annotated[
     str | None,
-    typer.Option("--tag", metavar="TAG", help="Only those.", autocompletion=complete_tag),
+    typer.Option(
+        "--tag", metavar="TAG", help="Only layers with this tag.", autocompletion=complete_tag
+    ),
 ]
 
 Tags = Annotated[
@@ -92,19 +94,19 @@ Tags = Annotated[
     typer.Option(
         "--tag",
         metavar="TAG",
-        help="Its tag; give it several times for several.",
+        help="A tag; repeat it for several.",
         autocompletion=complete_tag,
     ),
 ]
 
-Nickname = Annotated[str | None, typer.Option(metavar="NAME", help="Its name for people.")]
+Nickname = Annotated[str | None, typer.Option(metavar="NAME", help="The nickname.")]
 
 RoleName = Literal["main", "overlay", "segmentation"]
 ModeName = Literal["component", "magnitude", "maximum", "average", "rgb", "grid"]
 
 
 def role(name: RoleName | None) -> Role | None:
-    """Return the role of a name."""
+    """Return the role with a name, None without one."""
     return Role[name.upper()] if name else None
 
 
@@ -112,7 +114,7 @@ def existing(file: str) -> str:
     """Return a file that a user named, if it exists; URLs pass unchecked.
 
     Raises:
-        LayerFileMissing: It is not there.
+        LayerFileMissing: The file does not exist.
     """
     if not paths.is_url(file) and (why := paths.unusable(Path(paths.local(file)))):
         raise LayerFileMissing(f"there is no file {file}: it {why}")
@@ -121,54 +123,54 @@ def existing(file: str) -> str:
 
 @dataclass
 class Properties:
-    """The options that describe a layer; those that are not given change nothing."""
+    """The options that describe a layer. An option that is not given changes nothing."""
 
     nickname: Nickname = None
     tag: Tags = None
     color_map: Annotated[
-        str | None, typer.Option(metavar="MAP", help="Its colour map: Jet, Hot, Grayscale …")
+        str | None, typer.Option(metavar="MAP", help="The colour map: Jet, Hot, Grayscale …")
     ] = None
     contrast: Annotated[
         str | None,
         typer.Option(
             metavar="LOW,HIGH",
-            help="Black and white intensity (both within 0 to 1: parts of the intensity range); or "
-            "X:Y,X:Y… (Y 0 to 1); or auto.",
+            help="The intensities of black and white (fractions of the intensity range if both are "
+            "within 0 to 1); or a curve X:Y,X:Y… (Y 0 to 1); or auto.",
         ),
     ] = None
-    mode: Annotated[ModeName | None, typer.Option(help="How several components are shown.")] = None
+    mode: Annotated[ModeName | None, typer.Option(help="The display of several components.")] = None
     component: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="The component shown, from 0.")
+        int | None, typer.Option(min=0, metavar="N", help="The component to show, from 0.")
     ] = None
     opacity: Annotated[
         str | None,
         typer.Option(
             metavar="N",
-            help="0 to 1 (opaque), or 35%; an overlay that says neither is made --sticky.",
+            help="0 to 1 (opaque), or 35%; makes an overlay --sticky unless it is a tile.",
         ),
     ] = None
     sticky: Annotated[
         bool | None,
         typer.Option(
             "--sticky/--no-sticky",
-            help="Show it over the main image, or beside it.",
+            help="Show the layer over the main image, or beside it.",
             show_default=False,
         ),
     ] = None
     transform: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Its transform: see transform set."),
+        typer.Option(metavar="FILE", help="The transform file: see transform set."),
     ] = None
 
     def given(self) -> bool:
-        """Return whether any of them is given."""
+        """Return whether any option is given."""
         return any(value is not None for value in vars(self).values())
 
     def apply(self, layer: Layer | MeshLayer) -> None:
         """Set the given properties of a layer.
 
         Raises:
-            InvalidValue: It is a mesh layer, and more than nickname and tags is given.
+            InvalidValue: The layer is a mesh layer, which has only a nickname and tags.
         """
         if self.nickname is not None:
             layer.nickname = self.nickname
@@ -177,13 +179,13 @@ class Properties:
         if isinstance(layer, Layer):
             self._show(layer)
         elif replace(self, nickname=None, tag=None).given():
-            raise InvalidValue("a mesh layer takes a nickname and tags only")
+            raise InvalidValue("a mesh layer has only a nickname and tags: leave out other options")
 
     def _show(self, layer: Layer) -> None:
         if self.transform:
             remark_on(layer.read_transform(self.transform))
         display = layer.display
-        # First: each mode may have a colour map and a contrast of its own.
+        # The mode comes first: each mode may have a colour map and a contrast of its own.
         if self.mode is not None or self.component is not None:
             mode = ComponentMode[(self.mode or "component").upper()]
             display.show(mode, self.component or 0)
@@ -202,7 +204,7 @@ class Properties:
 
 
 def remark_on(found: TransformFile) -> None:
-    """Print which format a transform file was taken for, where the file does not say so."""
+    """Print the assumed format of a transform file, if the file does not state it."""
     if found.remark:
         render.note(found.remark, always=True)
 
@@ -211,7 +213,7 @@ def set_contrast(display: Display, text: str) -> None:
     """Set a contrast as it is typed: ``auto``, ``LOW,HIGH`` or ``X:Y,X:Y…``.
 
     Raises:
-        InvalidValue: It is none of these.
+        InvalidValue: The text has none of these forms.
     """
     try:
         if text == "auto":
@@ -222,9 +224,9 @@ def set_contrast(display: Display, text: str) -> None:
         else:
             low, high = (float(part) for part in text.split(","))
             if not low < high:
-                raise InvalidValue(f"a contrast is LOW,HIGH: {low:g} is not below {high:g}")
+                raise InvalidValue(f"invalid contrast LOW,HIGH: {low:g} is not below {high:g}")
             display.set_linear_contrast(low, high)
     except ValueError:
         raise InvalidValue(
-            f"{text!r} is not a contrast: expected LOW,HIGH (0,900), a curve X:Y,X:Y… or auto"
+            f"{text!r} is not a valid contrast: expected LOW,HIGH (0,900), a curve X:Y,X:Y… or auto"
         ) from None

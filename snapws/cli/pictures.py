@@ -25,10 +25,8 @@ PictureLayers = Annotated[
     typer.Option(
         "--layers",
         metavar="LAYER,…",
-        help="The layers to draw, by number, M, S, O:N, A:N, tag:TAG or nickname:NAME; without it "
-        "what ITK-SNAP lays over each other (the main image, sticky overlays, segmentations), and "
-        "below it the others as tiles.",
-        show_default=False,
+        help="The layers to draw: numbers, M, S, O:N, A:N, tag:TAG or nickname:NAME.",
+        show_default="all, as ITK-SNAP shows them",
     ),
 ]
 
@@ -41,8 +39,8 @@ def show(
             "--output",
             "-o",
             metavar="PICTURE",
-            help="Save the picture here: .png, .jpg, .jpeg or .webp; of several workspaces, the "
-            "folder for their pictures.",
+            help="The file of the picture: .png, .jpg, .jpeg or .webp; for several workspaces, a "
+            "folder.",
             show_default=False,
         ),
     ] = None,
@@ -51,9 +49,8 @@ def show(
         str | None,
         typer.Option(
             metavar="I,J,K",
-            help="The voxel of the main image, from 0, that the views go through; without it the "
-            "centre of the segmentation, or of the image.",
-            show_default=False,
+            help="The voxel of the main image, from 0, at which the views intersect.",
+            show_default="the centre of the segmentation, or of the image",
         ),
     ] = None,
     size: Annotated[
@@ -65,15 +62,15 @@ def show(
         ),
     ] = 320,
     time_point: Annotated[
-        int, typer.Option(min=1, metavar="N", help="The time point of images that have several.")
+        int, typer.Option(min=1, metavar="N", help="The time point of 4-D images.")
     ] = 1,
 ) -> None:
-    """Draw the three views of a workspace, or of many.
+    """Draw the three views of one workspace, or of many.
 
-    The main image, with sticky overlays and segmentations over it; below it, each other overlay as
-    a tile. Right is on the left, as ITK-SNAP shows it. Without -o the picture is drawn on the
-    terminal, if that can (kitty, iTerm2, sixel); else it is saved in a new folder for temporary
-    files, and its name is printed.
+    The picture shows the main image with sticky overlays and segmentations over it, and below, each
+    other overlay as a tile. The patient's right is on the left, as in ITK-SNAP. Without -o, the
+    picture appears on the terminal if that supports pictures (kitty, iTerm2, sixel). Otherwise the
+    command saves it in a new temporary folder, and prints its name.
     """
     from snapws.pictures import scene
 
@@ -110,7 +107,7 @@ def show(
 
 @dataclass(frozen=True)
 class _Request:
-    """The part of a workspace that is drawn, and how large."""
+    """The part of a workspace to draw, and the size of the picture."""
 
     layers: str | None
     voxel: list[int] | None
@@ -131,7 +128,7 @@ class _Request:
         return tiles.picture(workspace, **options)
 
     def meshes(self, workspace: Workspace) -> list[str]:
-        """Return a line that names the meshes, unless layers were asked for."""
+        """Return a line that names the meshes, unless the user named layers."""
         if self.layers is not None or not (meshes := workspace.meshes()):
             return []
         names = ", ".join(f"mesh:{mesh.number}" for mesh in meshes)
@@ -143,7 +140,9 @@ def _show_many(workspaces: list[Path], output: Path | None, request: _Request) -
     from snapws.pictures import scene
 
     if output is None or output.suffix.lower() in scene.FORMATS:
-        raise typer.BadParameter("several workspaces: name the folder of their pictures with -o")
+        raise typer.BadParameter(
+            "several workspaces need a folder for their pictures: name it with -o"
+        )
     output.mkdir(exist_ok=True)
     files = {
         path: output / f"{name}.png"
@@ -174,4 +173,4 @@ def _voxel(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InvalidValue(f"{text!r} is not a voxel: expected I,J,K (91,109,60)") from None
+        raise InvalidValue(f"{text!r} is not a valid voxel: expected I,J,K (91,109,60)") from None

@@ -20,14 +20,15 @@ app = group(
 )
 
 Key = Annotated[
-    str, typer.Argument(metavar="KEY", help="Folders and name, by dots.", show_default=False)
+    str,
+    typer.Argument(metavar="KEY", help="Folders and name, separated by dots.", show_default=False),
 ]
 OfLayer = Annotated[
     str | None,
     typer.Option(
         "--layer",
         metavar="LAYER",
-        help=f"Keys are those of this layer: {lookup.FORMS}.",
+        help=f"Read keys of this layer: {lookup.FORMS}.",
         autocompletion=complete_layer,
     ),
 ]
@@ -41,7 +42,7 @@ def _root(workspace: Workspace, layer: str | None) -> Registry:
 def get(workspace: WorkspaceFile, key: Key, layer: OfLayer = None) -> None:
     """Print the value of a key.
 
-    On a terminal, control characters are shown as question marks; a program gets it as it is.
+    A terminal shows control characters as question marks; a pipe gets the exact value.
     """
     render.result(_root(Workspace.open(workspace), layer)[key])
 
@@ -50,13 +51,13 @@ def get(workspace: WorkspaceFile, key: Key, layer: OfLayer = None) -> None:
 def set_(
     workspace: WorkspaceFile,
     key: Key,
-    value: Annotated[str, typer.Argument(help="Its new value.", show_default=False)],
+    value: Annotated[str, typer.Argument(help="The new value.", show_default=False)],
     saving: Saving,
     layer: OfLayer = None,
 ) -> None:
     """Set the value of a key.
 
-    Whether ITK-SNAP understands it is not checked.
+    The command does not check whether ITK-SNAP understands the value.
     """
     with saving.edit(workspace) as opened:
         _root(opened, layer)[key] = value
@@ -67,7 +68,7 @@ def dump(
     workspace: WorkspaceFile,
     listing: Listing,
     key: Annotated[
-        str | None, typer.Argument(metavar="[FOLDER]", help="Only this folder of keys.")
+        str | None, typer.Argument(metavar="[FOLDER]", help="Print only this folder.")
     ] = None,
     layer: OfLayer = None,
 ) -> None:
@@ -76,7 +77,7 @@ def dump(
     if folder is not None and key is not None:
         folder = folder.folder(key)
     if folder is None:
-        raise RegistryError(f"there is no registry folder {key!r}")
+        raise RegistryError(f"the registry folder {key!r} does not exist")
     if listing.json:
         render.as_json(dict(folder.walk()))
     else:
@@ -87,7 +88,8 @@ def dump(
 def load(
     workspace: WorkspaceFile,
     key: Annotated[
-        str, typer.Argument(metavar="FOLDER", help="Where they go.", show_default=False)
+        str,
+        typer.Argument(metavar="FOLDER", help="The registry folder to fill.", show_default=False),
     ],
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Plain text or XML.", show_default=False)
@@ -97,7 +99,7 @@ def load(
 ) -> None:
     """Load keys and values from a file.
 
-    The value of an existing key is overwritten.
+    Values of existing keys are overwritten.
     """
     with saving.edit(workspace) as opened:
         _root(opened, layer).make_folder(key).update(text_format.read_file(file))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snapws.privacy import KeptText
     from snapws.workspace import Workspace
 
-#: A thing that is listed: field names, which are stable, and values that JSON knows.
+#: A listed item: stable field names, and values that JSON can represent.
 Record = Mapping[str, Any]
 
 
@@ -35,35 +35,35 @@ _voice = _Voice()
 
 
 def begin(program: str, *, quiet: bool) -> None:
-    """Set the name that remarks and errors begin with, and whether remarks are printed."""
+    """Set the name at the start of remarks and errors, and whether to print remarks."""
     _voice.program, _voice.quiet = program, quiet
 
 
 def is_quiet() -> bool:
-    """Return whether remarks are left out."""
+    """Return whether remarks are not printed."""
     return _voice.quiet
 
 
 def note(text: str, *, always: bool = False) -> None:
-    """Make a remark, which is no result; `always`: even where remarks are left out."""
+    """Print a remark on standard error; with `always`, also if the program is quiet."""
     passing("")
     if always or not is_quiet():
         typer.echo(f"{_voice.program}: {plain(text)}", err=True)
 
 
 def kept_texts(kept: Iterable[KeptText]) -> None:
-    """Print remarks on the texts that a person typed and that are in an archive, by kind."""
+    """Print remarks that list the typed texts which an archive keeps, by kind."""
     texts: dict[str, dict[str, None]] = {}
     for one in kept:
         texts.setdefault(one.kind, {})[one.text] = None
     for kind, found in texts.items():
-        note(f"the archive says: {kind}: {', '.join(found)}")
+        note(f"the archive keeps: {kind}: {', '.join(found)}")
 
 
 def outside(workspace: Workspace, *, always: bool = False) -> bool:
-    """Remark which files of a workspace are outside of its folder; return whether there are any.
+    """Print a remark on each file outside of a workspace's folder; return whether any exist.
 
-    Images in whose place ITK-SNAP reads another file are remarked, too.
+    Also print a warning for each image in place of which ITK-SNAP reads another file.
     """
     from snapws import sources
 
@@ -76,7 +76,7 @@ def outside(workspace: Workspace, *, always: bool = False) -> bool:
 
 
 def message(error: Exception) -> str:
-    """Return the line of an error that is reported; the system's errors get the file's name."""
+    """Return the line that reports an error; that of an `OSError` begins with the file's name."""
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return str(error)
@@ -90,19 +90,19 @@ def error(text: str) -> None:
 
 
 def passing(text: str) -> None:
-    """Show on a terminal how far something is; the next text takes its place, nothing removes it.
+    """Show progress on a terminal, in place of the last progress text; an empty text removes it.
 
-    On anything else than a terminal nothing is shown.
+    Without a terminal, print nothing.
     """
     if text == _voice.passing or _voice.quiet or not sys.stderr.isatty():
         return
-    # Spaces, not an escape sequence: every terminal knows them.
+    # Overwrite with spaces: every terminal supports them, unlike escape sequences.
     typer.echo(f"\r{' ' * len(_voice.passing)}\r{plain(text)}", err=True, nl=False)
     _voice.passing = text
 
 
 def result(text: str) -> None:
-    """Print a result: as it is for a program that reads it, on a terminal without control signs."""
+    """Print a result: unchanged into a pipe, without control characters on a terminal."""
     passing("")
     typer.echo(readable(text) if sys.stdout.isatty() else text)
 
@@ -114,20 +114,20 @@ def as_json(value: object) -> None:
 
 
 def as_json_line(value: object) -> None:
-    """Print a result as one line of JSON, where more lines follow as they come."""
+    """Print a result as one line of JSON, for commands that print several."""
     passing("")
     typer.echo(_json(value))
 
 
 def _json(value: object, indent: int | None = None) -> str:
-    """Return a value as JSON in printable ASCII; of the rest, `json` leaves DEL as it is."""
+    """Return a value as JSON in printable ASCII; `json` itself does not escape DEL."""
     return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def as_csv(records: Iterable[Record], columns: Sequence[str]) -> None:
-    """Print records as CSV, the fields `columns`, each under its own name; None is empty.
+    """Print the fields `columns` of records as CSV, with a header line; None is an empty cell.
 
-    No text is a formula to a spreadsheet.
+    Guards texts so that no spreadsheet reads them as formulas.
     """
     passing("")
     text = io.StringIO()
@@ -138,7 +138,7 @@ def as_csv(records: Iterable[Record], columns: Sequence[str]) -> None:
 
 
 def table(records: Iterable[Record], columns: Sequence[str]) -> None:
-    """Print records in columns, the fields `columns`, each under its name."""
+    """Print the fields `columns` of records as a table, with a header line."""
     rows = [[column.replace("_", " ").capitalize() for column in columns]]
     rows += [[_word(record[column]) for column in columns] for record in records]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -149,7 +149,7 @@ def table(records: Iterable[Record], columns: Sequence[str]) -> None:
 
 
 def fields(record: Record, names: Sequence[str]) -> None:
-    """Print the fields `names` of a record, those without a value left out, one a line."""
+    """Print the fields `names` of a record, one per line, without empty ones."""
     for name in names:
         if word := _word(record[name]):
             result(f"{name.replace('_', ' ')}: {word}")
@@ -171,7 +171,7 @@ def _word(value: object) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a text without control characters, its line ends kept."""
+    """Return a text without control characters except line ends."""
     return "\n".join(map(plain, text.split("\n")))
 
 

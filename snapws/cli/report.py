@@ -16,9 +16,9 @@ from snapws.workspace import Workspace
 
 
 def html_file(path: Path) -> Path:
-    """Return the name of a page; refuse other names, whose files could be overwritten."""
+    """Return the path of a page; refuse other endings, to protect other files from overwriting."""
     if path.suffix.lower() not in (".html", ".htm") and not is_stream(path):
-        raise typer.BadParameter(f"a report's name ends in .html, not as that of {path}")
+        raise typer.BadParameter(f"{path} is not a name for a report: it must end in .html")
     return path
 
 
@@ -38,17 +38,18 @@ def report(
         typer.Option(
             "--pages",
             metavar="DIR",
-            help="Of several workspaces, write the page of each into this folder, too.",
+            help="For several workspaces: also write a page for each, into this folder.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write a page that shows workspaces, for the browser.
+    """Write a page that shows workspaces in the browser.
 
-    One file: slices to go through, layers, labels with their volumes, missing files, what an
-    archive would keep and remove. All images are read. The page shows paths and names: it is not
-    anonymous. Of several workspaces: slices of each, problems, empty segmentations, volumes that
-    stand out from the others, and a column for decisions, which the page saves as a table.
+    The page is one file. For one workspace, it shows slices to browse, layers, labels with their
+    volumes, missing files, and the texts that an archive would keep or remove. For several
+    workspaces, it shows slices of each, problems, empty segmentations, outlying volumes, and a
+    column for decisions, which the page saves as a table. The command reads all images. The page
+    is not anonymous: it shows paths and names.
     """
     from snapws.check import missing_file
     from snapws.report import refuse_overwriting, write_report
@@ -58,7 +59,7 @@ def report(
         _report_many(cohort.expand(workspaces), target, pages)
         return
     if pages:
-        raise typer.BadParameter("--pages is for several workspaces")
+        raise typer.BadParameter("--pages needs several workspaces")
     (workspace,) = workspaces
     refuse_overwriting(target)  # before the workspace is read
     opened = Workspace.open(workspace)

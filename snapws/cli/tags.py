@@ -33,7 +33,7 @@ def remove(workspace: WorkspaceFile, layer: LayerName, tags: TagNames, saving: S
 
 @command(app, "move", example="snapws tags move study.itksnap O:0 Source")
 def move(workspace: WorkspaceFile, layer: LayerName, tags: TagNames, saving: Saving) -> None:
-    """Put tags on one layer and remove them from all others."""
+    """Add tags to one layer, and remove them from all others."""
     with saving.edit(workspace) as opened:
         found = lookup.find(opened, layer)
         for tag in tags:

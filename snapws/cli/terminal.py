@@ -1,4 +1,4 @@
-"""Pictures on a terminal, where it can draw: by the protocol of kitty, of iTerm2, or sixel."""
+"""Pictures on a terminal that supports the protocol of kitty, the protocol of iTerm2, or sixel."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _KITTY_PIECE = 4096
 _PATIENCE = 0.5  # seconds to wait for a terminal's answer
-_ANSWER = re.compile(rb"\x1b\[\?\d+((?:;\d+)*)c")  # its class; then its features
+_ANSWER = re.compile(rb"\x1b\[\?\d+((?:;\d+)*)c")  # the class of the terminal, then its features
 _COLORS = 255
 
 
 def drawing() -> str | None:
-    """Return how the terminal of standard output draws: ``kitty``, ``iterm2``, ``sixel``, or None.
+    """Return the protocol of the terminal for pictures: ``kitty``, ``iterm2``, ``sixel``, or None.
 
-    If the environment does not tell, the terminal itself is asked.
+    Queries the terminal if the environment does not name it.
     """
     if not sys.stdout.isatty():
         return None
     term, program = os.environ.get("TERM", ""), os.environ.get("TERM_PROGRAM", "")
-    # Within tmux and screen, the program outside cannot be drawn on.
+    # tmux and screen do not pass pictures to the terminal around them.
     if not term.startswith(("screen", "tmux")):
         if os.environ.get("KITTY_WINDOW_ID") or term in ("xterm-kitty", "xterm-ghostty"):
             return "kitty"
@@ -39,7 +39,7 @@ def drawing() -> str | None:
 
 
 def encoded(image: Image, protocol: str) -> str:
-    """Return the escape sequences that draw a picture, by one of the protocols of `drawing`."""
+    """Return the escape sequences that draw a picture in a protocol of `drawing`."""
     if protocol == "sixel":
         return _sixel(image)
     file = io.BytesIO()
@@ -58,7 +58,7 @@ def _kitty(pieces: list[str]) -> Iterator[str]:
 
 
 def _sixel(image: Image) -> str:
-    """Encode as sixel: bands of six rows, of each the colours one after the other."""
+    """Encode a picture as sixel: bands of six rows, and in each band one colour after another."""
     import numpy as np
 
     reduced = image.convert("RGB").quantize(_COLORS)
@@ -81,15 +81,15 @@ def _sixel(image: Image) -> str:
 
 
 def _runs(signs: str) -> str:
-    """Shorten repeated signs as sixel has it: ``!`` and how often."""
+    """Shorten repeated characters as in sixel: ``!``, the count, and the character."""
     found = ((sign, len(list(same))) for sign, same in groupby(signs))
     return "".join(f"!{count}{sign}" if count > 3 else sign * count for sign, count in found)
 
 
 def _attributes() -> list[str]:
-    """Ask the terminal for its features (DA1); none where it cannot be asked or is silent."""
+    """Query the features of the terminal (DA1); return none if it does not answer."""
     if sys.platform == "win32":
-        return []  # it has no such terminals
+        return []  # Windows has no such terminals
     import select
     import termios
     import tty
@@ -107,7 +107,7 @@ def _attributes() -> list[str]:
             while not (found := _ANSWER.search(answer)):
                 left = max(0.0, end - time.monotonic())
                 piece = select.select([terminal], [], [], left)[0] and os.read(terminal, 64)
-                if not piece:  # silence, or nobody is there any more
+                if not piece:  # no answer, or the terminal is gone
                     return []
                 answer += piece
         finally:

@@ -20,7 +20,7 @@ def list_(
     tag: Annotated[str | None, typer.Option(metavar="TAG", help="Only those.")] = None,
     nickname: Annotated[str | None, typer.Option(metavar="NAME", help="Only those.")] = None,
 ) -> None:
-    """List the time points that are described."""
+    """List the time points that the workspace describes."""
     records = [
         {"number": point.number, "nickname": point.nickname, "tags": list(point.tags)}
         for point in Workspace.open(workspace).time_points

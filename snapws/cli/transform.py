@@ -1,4 +1,4 @@
-"""``snapws transform``: where a layer lies relative to the main image."""
+"""``snapws transform``: the transforms of layers relative to the main image."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def get(
         ),
     ] = "ras",
     inverse: Annotated[
-        bool, typer.Option("--inverse", help="The map from the layer to the main image.")
+        bool, typer.Option("--inverse", help="Print the map from the layer to the main image.")
     ] = False,
     listing: Listing,
 ) -> None:
     """Print the transform of a layer.
 
-    It maps points of the main image to points of the layer; plain, a 4x4 matrix in RAS mm.
+    The transform maps points of the main image to points of the layer. Without --format, it is
+    a 4x4 matrix in RAS mm.
     """
     if listing.json and format != "ras":
-        raise InvalidValue(f"--json prints the matrix in RAS, not a file of the form {format}")
+        raise InvalidValue(f"--json prints the matrix in RAS: leave out --format {format}")
     text = lookup.find_image(Workspace.open(workspace), layer).transform_text(
         format, inverse=inverse
     )
@@ -69,7 +70,7 @@ def set_(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Of c3d, greedy, ITK, ANTs, 3D Slicer, FLIRT or FreeSurfer.",
+            help="A file of c3d, greedy, ITK, ANTs, 3D Slicer, FLIRT or FreeSurfer.",
             show_default=False,
         ),
     ],
@@ -77,31 +78,27 @@ def set_(
     format: Annotated[  # noqa: A002
         Literal["ras", "itk", "flirt", "fsl", "lta", "dat"] | None,
         typer.Option(
-            help="What a 4x4 matrix is: ras (c3d, greedy) or flirt; other forms are recognised.",
+            help="The format; needed for a 4x4 matrix that is not RAS (c3d, greedy): flirt.",
             show_default=False,
         ),
     ] = None,
     moving: Annotated[
         Path | None,
-        typer.Option(
-            metavar="IMAGE", help="The image that was registered, if it is not the layer's."
-        ),
+        typer.Option(metavar="IMAGE", help="The moving image, if not that of the layer."),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(
-            metavar="IMAGE", help="The image it was registered to, if it is not the main image."
-        ),
+        typer.Option(metavar="IMAGE", help="The fixed image, if not the main image."),
     ] = None,
     inverse: Annotated[
         bool, typer.Option("--inverse", help="The main image was registered to the layer.")
     ] = False,
     saving: Saving,
 ) -> None:
-    """Set the transform of a layer from a file of a registration.
+    """Set the transform of a layer from a transform file.
 
-    The form is recognised by the content. Linear transforms are taken: translations, rotations,
-    scales, affine ones, and composites of them.
+    The command recognises the format by the content. It accepts linear transforms: translations,
+    rotations, scales, affine transforms, and composites of them.
     """
     with saving.edit(workspace) as opened:
         remark_on(

@@ -1,4 +1,4 @@
-"""The subcommands about a workspace as a whole."""
+"""The subcommands on whole workspaces."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from snapws.check import Problem
     from snapws.packing import ArchiveReport, Progress
 
-_ELSEWHERE = "another program has saved it: only its names were checked, not what it says"
+_ELSEWHERE = "another program has saved the workspace: its file names were checked, not its texts"
 
 
 def new(
     workspace: WorkspaceFile,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Its main image.", show_default=False)
+        str, typer.Argument(metavar="FILE", help="The main image.", show_default=False)
     ],
     properties: Properties,
     force: Annotated[
@@ -40,7 +40,9 @@ def new(
 ) -> None:
     """Make a new workspace with a main image."""
     if workspace.exists() and not force and not is_stream(workspace):
-        raise WorkspaceError(f"{workspace} already exists: choose another name, or --force")
+        raise WorkspaceError(
+            f"{workspace} already exists: choose another name, or overwrite it with --force"
+        )
     made = Workspace.new(existing(file))
     properties.apply(made.main)
     made.save(workspace)
@@ -48,11 +50,12 @@ def new(
 
 
 def check(workspaces: WorkspaceFiles, listing: Listing) -> None:
-    """List the problems of the files of workspaces.
+    """List the problems of workspaces and their files.
 
-    All of them are read. They have to be there and whole; segmentations need the main image's size
-    and place, and a description of each label that they use. An error is something that ITK-SNAP
-    cannot open, or shows differently; a remark is worth knowing. Exit 1 if there is an error.
+    The command reads every file, and finds missing and damaged ones. It checks that segmentations
+    have the size and position of the main image, and that each label in them has a description.
+    ITK-SNAP cannot open a file with an error, or shows it differently; a remark is worth knowing.
+    Exit 1 if there is an error.
     """
     from snapws.check import check_workspace
 
@@ -69,14 +72,14 @@ def check(workspaces: WorkspaceFiles, listing: Listing) -> None:
 def relocate(
     workspace: WorkspaceFile,
     old: Annotated[
-        str, typer.Option("--from", metavar="OLD", help="The folder as layers list shows it.")
+        str, typer.Option("--from", metavar="OLD", help="The old folder, as layers list shows it.")
     ],
-    new: Annotated[str, typer.Option("--to", metavar="NEW", help="Where its files are now.")],
+    new: Annotated[str, typer.Option("--to", metavar="NEW", help="The folder of the files now.")],
     saving: Saving,
 ) -> None:
     """Change paths after files were moved.
 
-    Paths below the folder OLD become paths below NEW. Either may be of another system.
+    Paths below the folder OLD become paths below NEW. Both can be Windows or POSIX paths.
     """
     from snapws.relocation import relocate_files
 
@@ -85,7 +88,7 @@ def relocate(
         render.note(f"paths moved from {old} to {new}: {len(files)}")
         for one in files:
             if not (opened.folder / one.new).exists():
-                render.note(f"warning: {one.new} is not there")
+                render.note(f"warning: {one.new} does not exist")
 
 
 def archive(
@@ -94,43 +97,41 @@ def archive(
         Path,
         typer.Argument(
             metavar="DIR|FILE",
-            help="A folder, or an .itksnap file in one; of several workspaces, the folder "
-            "for their archives.",
+            help="A folder, or an .itksnap file in one; for several workspaces, the folder of "
+            "their archives.",
             show_default=False,
         ),
     ],
     listing: Listing,
     keep_names: Annotated[
-        bool, typer.Option("--keep-names", help="Keep file names, which may name a person.")
+        bool, typer.Option("--keep-names", help="Keep file names; they may identify a person.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Replace nicknames, label names, annotation texts.")
     ] = False,
     level: Annotated[
-        int, typer.Option("--level", min=1, max=9, help="Compress fast (1) or small (9).")
+        int, typer.Option("--level", min=1, max=9, help="Compression, from fast (1) to small (9).")
     ] = LEVEL,
     report: Annotated[
         Path | None,
         typer.Option(
             "--report",
             metavar="FILE.json",
-            help="Write down what the archive holds, says and lacks.",
+            help="Write a report of the files, the kept texts and the removed ones.",
             show_default=False,
         ),
     ] = None,
     unscrubbed_meshes: Annotated[
         bool,
-        typer.Option(
-            "--unscrubbed-meshes", help="Take meshes that cannot be scrubbed as they are."
-        ),
+        typer.Option("--unscrubbed-meshes", help="Copy meshes that cannot be scrubbed unchanged."),
     ] = False,
 ) -> None:
     """Write copies that name no person.
 
-    The workspace, its images and meshes, named by their content. Texts that somebody typed,
-    nicknames for example, are kept and shown, or replaced (--strict). Files outside of the
-    workspace's folder are named before anything is written. Prints the files written, the workspace
-    last.
+    An archive holds the workspace, its images and its meshes, under names made from their content.
+    It keeps texts that somebody typed, such as nicknames, and the command shows them; --strict
+    replaces them. Before it writes, the command lists the files outside of the workspace's folder.
+    It prints the written files, the workspace last.
     """
     from snapws.archive import write_archive
 
@@ -180,13 +181,13 @@ def archive(
             write_bytes(report, (json.dumps(content, indent=2) + "\n").encode())
     if alone:
         _remark(made[destination.name])
-    render.note("voxels are as they were: a scan of a head can still show a face")
+    render.note("voxels are unchanged: a scan of a head can still show a face")
 
 
 def _remark(made: ArchiveReport) -> None:
     render.kept_texts(made.kept)
     for file in made.unscrubbed:
-        render.note(f"warning: {file.name} is as it was, whatever it says")
+        render.note(f"warning: {file.name} was copied unchanged, with all its texts")
 
 
 def verify(
@@ -194,7 +195,7 @@ def verify(
         list[Path],
         typer.Argument(
             metavar="DIR...",
-            help="The archives' folders; one without a workspace stands for those below it.",
+            help="The folders of archives, or a folder above them.",
             show_default=False,
         ),
     ],
@@ -211,23 +212,23 @@ def verify(
 ) -> None:
     """List the files of an archive that do not match their names.
 
-    Every layer is read, and its hash is compared with its name. The folder must hold every file of
-    the workspace and no other. With --against, voxels and geometry must be those of the workspace
-    that the archive was made from. Exit 1 if there is a problem.
+    The command reads every layer, and compares its hash with its name. The folder must contain all
+    files of the workspace and no others. With --against, voxels and geometry must equal those of
+    the workspace that the archive was made from. Exit 1 if there is a problem.
     """
     from snapws.verify import is_made_here, verify_archive
 
     found = cohort.archives(folders)
     alone = found == folders and len(found) == 1
     if against and len(found) > 1:
-        raise typer.BadParameter("--against is for one archive")
+        raise typer.BadParameter("--against needs a single archive")
     source = Workspace.open(against) if against else None
 
     def work(folder: Path) -> _Checked:
         problems = verify_archive(folder, source)
         if not is_made_here(Workspace.open(next(folder.glob("*.itksnap")))):
             render.note(f"{_ELSEWHERE}{'' if alone else f' ({folder})'}")
-        return _Checked(problems, str(folder), "every file is what its name says")
+        return _Checked(problems, str(folder), "every file matches its name")
 
     _report(found, work, listing, alone=alone)
 
@@ -243,20 +244,20 @@ def wt(context: typer.Context) -> None:
 
 
 def _refuse_report(report: Path, destination: Path) -> None:
-    """Refuse, before there is an archive, a report that cannot be written, or not there."""
+    """Refuse a report that cannot be written, or not at that place, before writing the archive."""
     if is_stream(report):
         return
     if report.suffix != ".json":
-        raise typer.BadParameter(f"a report's name ends in .json, not as that of {report}")
+        raise typer.BadParameter(f"{report} is not a name for a report: it must end in .json")
     if not report.parent.is_dir():
-        raise WorkspaceError(f"there is no folder {report.parent} for the report: make it first")
+        raise WorkspaceError(f"{report}: the folder {report.parent} does not exist: make it first")
     folder = destination.parent if destination.suffix == ".itksnap" else destination
     if report.resolve().parent == folder.resolve():
-        raise WorkspaceError(f"{report} would be in the archive's folder: write it elsewhere")
+        raise WorkspaceError(f"{report} is in the archive's folder: write the report elsewhere")
 
 
 class _Bar:
-    """Shows on a terminal how far an archive is: of the layers begun, how much is done."""
+    """Shows the progress of an archive on a terminal, as a part of the layers begun."""
 
     def __init__(self) -> None:
         self._layers: dict[int, Progress] = {}
@@ -271,7 +272,7 @@ class _Bar:
 
 @dataclass(frozen=True)
 class _Checked:
-    """The problems of a workspace or an archive, and the words that say it has none."""
+    """The problems of a workspace or an archive, and the text to print if it has none."""
 
     problems: tuple[Problem, ...]
     about: str

@@ -101,11 +101,11 @@ def compare_workspaces(
 def compare_items(
     ours: Items, theirs: Items, tolerance: float = TOLERANCE
 ) -> tuple[Difference, ...]:
-    """Return the differences between the items of two workspaces, read at times of their own.
+    """Return the differences between the items of two workspaces, read at different times.
 
     Args:
-        ours: Those of A, as `snapws.comparison.facts.compared_items` returns them.
-        theirs: Those of B.
+        ours: The items of A, as `snapws.comparison.facts.compared_items` returns them.
+        theirs: The items of B.
         tolerance: As for `compare_workspaces`.
     """
     return tuple(

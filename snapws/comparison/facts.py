@@ -69,7 +69,7 @@ class AffineMap:
     points: npt.NDArray[np.float64]
 
     def distance(self, other: AffineMap) -> float:
-        """Return the greatest distance between a point mapped by both, of the points of both."""
+        """Return the greatest distance between the images of a point under both maps."""
         points = np.vstack([self.points, other.points])
         apart = points @ (self.matrix - other.matrix).T
         return float(np.linalg.norm(apart[:, :3], axis=1).max())
@@ -258,7 +258,7 @@ def _annotation(number: int, one: Annotation) -> ComparedItem:
         facts |= _values(one, "text", "offset")
     elif isinstance(one, LineSegment):
         facts["points"] = _value(lambda: (one.point1, one.point2))
-    # The present selection is not compared.
+    # The current selection is not compared.
     facts["tags"] = _tags(one)
     facts |= _values(one, "color", "plane", "visible_in_all_slices", "visible_in_all_planes")
     match_keys = (facts["points"], facts["text"], facts["tags"], one.kind)
@@ -270,7 +270,7 @@ def _tags(one: Any) -> tuple[str, ...]:
 
 
 def _values(view: Any, *names: str) -> dict[str, Any]:
-    """Return attributes of a view by their names."""
+    """Return the attributes of a view by name."""
     return {name: _value(partial(getattr, view, name)) for name in names}
 
 

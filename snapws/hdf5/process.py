@@ -1,4 +1,4 @@
-"""A process in which SimpleITK reads one HDF5 file: with limits of time, memory and open files."""
+"""A process in which SimpleITK reads one HDF5 file, with limits of time, memory and open files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tempfile import TemporaryFile
 from typing import IO
 
 SECONDS = 600
-"""How long it may take, at most."""
+"""The longest time that the process may take,"""
 
-_MEMORY = 4 << 30  # of addresses; the library itself takes less than 1 GiB
-# The folders of modules are this process's; the current folder is not among them.
+_MEMORY = 4 << 30  # bytes of address space; the library itself takes less than 1 GiB
+# Modules come from the folders of this process, never from the current folder.
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[5:]; "
     "from snapws.hdf5.process import main; main(*sys.argv[1:5])"
@@ -23,22 +23,22 @@ _PROGRAM = (
 
 
 class ProcessError(Exception):
-    """The file cannot be read: the process failed, or came to one of its limits."""
+    """The file cannot be read: the process failed or reached a limit."""
 
 
 @contextmanager
 def answer(module: str, function: str, file: str, size: int = 0) -> Iterator[IO[bytes]]:
-    """Call a function on a file in a process of its own, and open what it prints.
+    """Call a function on a file in a separate process, and open the output.
 
     Args:
         module: The module of the function.
-        function: Its name. Its only argument is the file's name.
-        file: The file, whose structure has been looked through.
-        size: How many bytes it has in memory, beside the library.
+        function: The name of the function. Its only argument is the file's name.
+        file: The file, whose structure was checked.
+        size: The memory that its data take, in bytes, without the library.
 
     Raises:
-        ProcessError: It fails.
-        OSError: There is no room for what it prints.
+        ProcessError: The process fails.
+        OSError: The disk is too full for the output.
     """
     with TemporaryFile(prefix="snapws-") as printed:
         arguments = (module, function, file, str(_MEMORY + 3 * size))
@@ -67,9 +67,9 @@ def main(module: str, function: str, file: str, memory: str) -> None:
 
 
 def _limit(memory: int) -> None:
-    """Limit the memory, and the files that are open at a time to one more: the HDF5 file.
+    """Limit the memory, and limit open files to one more: the HDF5 file.
 
-    Whatever the file says, none but itself is opened by its reader.
+    The reader then cannot open any other file, whatever the HDF5 file names.
     """
     if sys.platform == "win32":
         return
@@ -80,6 +80,6 @@ def _limit(memory: int) -> None:
     for limit, value in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_NOFILE, free + 1)):
         hard = resource.getrlimit(limit)[1]
         if hard == resource.RLIM_INFINITY or hard > value:
-            # macOS knows the limit of addresses and does not keep it.
+            # macOS has the limit of address space, but does not enforce it.
             with suppress(ValueError, OSError):
                 resource.setrlimit(limit, (value, value))

@@ -1,9 +1,9 @@
-"""Whether all that an HDF5 file holds is in the file itself.
+"""Checks that an HDF5 file refers to no other file.
 
-HDF5 has three ways into other files: links to other files, data that lie in other files, and data
-sets that are put together from other files. All of them stand in the headers of objects, and each
-object that a reader can reach by name is looked at here. What is stored in a way that programs of
-transforms and MINC do not write is refused, for it cannot be looked through.
+HDF5 can refer to other files in three ways: links to other files, data stored in other files, and
+data sets composed of other files. All three stand in the headers of objects. This module reads the
+header of each object that a reader can reach by name. It refuses storage forms that programs for
+transforms and MINC do not write, because it cannot check them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import BinaryIO
 
 from snapws.hdf5 import SIGNATURE
 
-_NOWHERE = (1 << 64) - 1  # the address of a thing that is not there
+_NOWHERE = (1 << 64) - 1  # the address of an absent object
 _MOST_OBJECTS = 10_000
-_MOST_BYTES = 1 << 20  # of one header, or one part of it
+_MOST_BYTES = 1 << 20  # bytes of one header, or of one part of it
 _MOST_READ = 16 << 20  # in all
-_LEAST_COUNTED = 64  # what reading few bytes costs
+_LEAST_COUNTED = 64  # the cost of reading a few bytes
 
 # Messages of an object's header.
 _LINKS, _LINK, _OTHER_FILES, _LAYOUT, _CONTINUED, _GROUP, _DRIVER = 2, 6, 7, 8, 16, 17, 20
@@ -31,20 +31,20 @@ _CACHED_GROUP, _CACHED_NAME = 1, 2
 
 
 class OutsideError(ValueError):
-    """The file has its reader read another file, or cannot be looked through."""
+    """The file refers to another file, or cannot be checked."""
 
 
 class InvalidError(ValueError):
-    """It is not a valid HDF5 file."""
+    """The file is not a valid HDF5 file."""
 
 
 def refuse_other_files(file: BinaryIO) -> None:
-    """Refuse an HDF5 file that has its reader open other files.
+    """Refuse an HDF5 file that refers to other files.
 
     Raises:
-        OutsideError: It does, or it is stored in a way that cannot be looked through.
-        InvalidError: It is not a valid HDF5 file.
-        OSError: It cannot be read.
+        OutsideError: The file refers to another file, or cannot be checked.
+        InvalidError: The file is not a valid HDF5 file.
+        OSError: The file cannot be read.
     """
     try:
         _Walk(file).run()
@@ -74,7 +74,7 @@ class _Walk:
                 self._look_at(kind, data)
 
     def _begin(self) -> None:
-        """Find the first objects, by the file's own header."""
+        """Find the first objects, named by the header of the file."""
         head = self._bytes(0, 9)
         if head[:8] != SIGNATURE:
             raise InvalidError("it does not begin as HDF5 does")
@@ -129,7 +129,7 @@ class _Walk:
         self.waiting.append(struct.unpack_from("<Q", data, at)[0])
 
     def _tree(self, address: int) -> None:
-        """Find the objects of a group, by the tree of its names."""
+        """Find the objects of a group in the tree of its names."""
         waiting = [address]
         while waiting:
             at = waiting.pop()
@@ -143,22 +143,22 @@ class _Walk:
                     self._entry(self._bytes(at + 8 + 40 * number, 40))
             elif sign == _TREE and self._bytes(at + 4, 1) == b"\0":
                 (count,) = struct.unpack("<H", self._bytes(at + 6, 2))
-                # Keys and children take turns, a key in front.
+                # Keys and children alternate, beginning with a key.
                 waiting += self._numbers(at + 24, 2 * count + 1)[1::2]
             else:
                 raise InvalidError("the tree of a group's names is damaged")
 
     def _entry(self, data: bytes) -> None:
-        """Find the object of a name."""
+        """Find the object of an entry in a group."""
         _, address, cached = struct.unpack_from("<QQI", data)
-        # A name for another name within the file has no object; the root has one, whatever is said.
+        # A soft link within the file has no object; the root has one, whatever its entry says.
         if cached != _CACHED_NAME or address != _NOWHERE:
             self.waiting.append(address)
         if cached == _CACHED_GROUP:
             self._tree(struct.unpack_from("<Q", data, 24)[0])
 
     def _messages(self, address: int) -> Iterator[tuple[int, bytes]]:
-        """Return kind and content of each message of an object's header."""
+        """Return kind and content of each message in the header of an object."""
         start = self._bytes(address, 6)
         if start[:4] == b"OHDR":
             flags, at = start[5], address + 6
@@ -173,7 +173,7 @@ class _Walk:
             raise InvalidError("the header of one of its parts is damaged")
 
     def _parts(self, begin: int, length: int, head: int) -> Iterator[tuple[int, bytes]]:
-        """Return the messages of a header's parts, the heads of messages being 4, 6 or 8 bytes."""
+        """Return the messages in the parts of a header; their heads have 4, 6 or 8 bytes."""
         waiting, seen = [(begin, length)], {begin}
         while waiting:
             begin, length = waiting.pop()
@@ -192,7 +192,7 @@ class _Walk:
                 if place in seen:
                     raise InvalidError("the header of one of its parts is damaged")
                 seen.add(place)
-                # Those of the newer form stand between a sign and a checksum.
+                # Parts of the newer form stand between a signature and a checksum.
                 waiting.append((place, more) if head == 8 else (place + 4, more - 8))
 
     def _numbers(self, at: int, count: int) -> tuple[int, ...]:

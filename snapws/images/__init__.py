@@ -1,6 +1,6 @@
 """Images: their headers, and their voxels as a stream, in and out.
 
-Importing this package loads no array library; each name comes with its module.
+Importing this package loads no array library: each name loads its module at its first use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from snapws.images.reading import read_header as read_header
     from snapws.images.writing import write_nifti as write_nifti
 
-#: The module of each name, which is imported with the name's first use.
+#: The module of each name, imported at the first use of the name.
 _HOME = {
     "ImageHeader": "header",
     "read_header": "reading",

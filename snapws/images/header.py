@@ -1,4 +1,4 @@
-"""The header of an image: what is known without its voxels, and the voxels as a stream.
+"""The header of an image, and its voxels as a stream.
 
 Nothing here holds a whole image in memory.
 """
@@ -22,41 +22,41 @@ from snapws.images.nifti import VOXEL_OFFSET
 from snapws.images.placement import Placement
 from snapws.images.voxel_files import Purpose
 
-# An old name of the field at this place, "regular", has one value that many programs write.
+# An older name of this field is "regular", with a fixed value that many programs write.
 _REGULAR = (38, ord("r"))
 
 Decompress = Callable[[BinaryIO], Generator[bytes, None, None]]
 
-# Where the sizes of voxels stand in a header, also along axes that the image does not have.
+# The bytes of voxel sizes in a header, including those of absent axes.
 _VOXEL_SIZES = range(76, 108)
 
 _HEADER_SIZE = 4096
 
 MAX_IN_MEMORY = 2 << 30
-"""Bytes of voxels of an image that has to be in memory as a whole, at most."""
+"""The most bytes of voxels of an image that must be in memory as a whole."""
 
-# What may follow the voxels of a pair, which is padding; a row more would be of another image.
+# Bytes of padding that may follow the voxels of a pair; a whole row would belong to another image.
 _PADDING = 4096
 _RGB_CODES = (128, 2304)
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What there is to know about an image without reading its voxels.
+    """The properties of an image that are known without its voxels.
 
     Attributes:
-        path: The file that the header is in.
-        voxel_path: The file that the voxels are in; another one for ``.hdr``/``.img`` pairs.
-        offset: Where they begin in it, in bytes, once inflated.
-        dtype: The type of a stored voxel, its byte order included.
+        path: The file of the header.
+        voxel_path: The file of the voxels; a different one for ``.hdr``/``.img`` pairs.
+        offset: The position of the first voxel in the inflated file, in bytes.
+        dtype: The type of a stored voxel, with its byte order.
         nifti: A little-endian NIfTI-1 header with voxel type, size, scaling, geometry and intent,
-            and nothing else of the file's own header.
+            and no other content of the file's own header.
         shape: The length of each axis, the fastest first.
         placement: Where ITK puts the voxels.
-        no_nifti: Why no NIfTI-1 file can hold the image; empty if one can.
-        itk_snap_refuses: Why ITK-SNAP does not open the image; empty if it does.
-        remarks: What a person should know of how its format is read, a line each.
-        purpose: What is done with the voxels, on which depends what may be opened.
+        no_nifti: The reason why no NIfTI-1 file can hold the image; empty if one can.
+        itk_snap_refuses: The reason why ITK-SNAP does not open the image; empty if it does.
+        remarks: Remarks for users on how the format is read, one line each.
+        purpose: The use of the voxels, which decides which files may be opened.
     """
 
     path: Path
@@ -73,19 +73,19 @@ class ImageHeader:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that it is read from."""
+        """The files of the image."""
         return (self.path, self.voxel_path)
 
     @property
     def needs_whole_image(self) -> bool:
-        """Whether reading its content takes all of it in memory at once."""
+        """Whether the whole image must be in memory to read its content."""
         return self.components > 1
 
     def refuse_too_large(self) -> None:
-        """Refuse an image that has to be in memory as a whole and is larger than `MAX_IN_MEMORY`.
+        """Refuse an image that must be in memory as a whole and is larger than `MAX_IN_MEMORY`.
 
         Raises:
-            ImageUnsupported: It is so.
+            ImageUnsupported: The image is too large.
         """
         if self.needs_whole_image and self.nbytes > MAX_IN_MEMORY:
             raise ImageUnsupported(
@@ -96,7 +96,7 @@ class ImageHeader:
 
     @property
     def block(self) -> bytes:
-        """The bytes of a file that `write_nifti` makes, up to the voxels.
+        """The bytes in front of the voxels in a file that `write_nifti` writes.
 
         Raises:
             ImageUnsupported: No NIfTI-1 file can hold the image.
@@ -107,24 +107,24 @@ class ImageHeader:
 
     @property
     def stored_shape(self) -> tuple[int, int, int]:
-        """Size in voxels along x, y, z; 0 along an axis that the image does not have."""
+        """Size in voxels along x, y, z; 0 along an absent axis."""
         x, y, z = (*self.shape, 0, 0, 0)[:3]
         return x, y, z
 
     @property
     def spatial_shape(self) -> tuple[int, int, int]:
-        """Size in voxels along x, y, z; 1 along an axis that the image does not have."""
+        """Size in voxels along x, y, z; 1 along an absent axis."""
         x, y, z = (max(1, length) for length in self.stored_shape)
         return x, y, z
 
     @property
     def components(self) -> int:
-        """Components of a vector image's voxel (the fifth axis); 1 for all others."""
+        """The number of components per voxel: the fifth axis of a vector image, else 1."""
         return self.shape[4] if len(self.shape) > 4 else 1
 
     @property
     def voxel_type(self) -> str:
-        """The type of a voxel as NIfTI names it, ``int16`` for example."""
+        """NIfTI's name of the voxel type, ``int16`` for example."""
         return str(data_type_codes.label[int(self.nifti["datatype"])])
 
     @property
@@ -137,7 +137,7 @@ class ImageHeader:
 
     @property
     def scaling(self) -> tuple[float, float] | None:
-        """Slope and intercept that ITK applies to stored values; None if it takes them as stored.
+        """Slope and intercept that ITK applies to stored values; None if it applies none.
 
         A slope that is 0 or not finite counts as 1, an intercept that is not finite as 0.
         """
@@ -151,24 +151,24 @@ class ImageHeader:
         return slope, intercept
 
     def voxels(self) -> Iterator[bytes]:
-        """Yield the stored voxels in the order of the file, little-endian, in whole voxels a piece.
+        """Yield the stored voxels in file order, little-endian, in pieces of whole voxels.
 
         Raises:
-            ImageDamaged: The file holds fewer, or its gzip checksum is wrong; known at the end.
+            ImageDamaged: The file is truncated, or its gzip checksum is wrong; raised at the end.
             ImageError: The file cannot be read.
         """
         return self._voxels()
 
     def clean_voxels(self, copy: BinaryIO | None = None) -> Iterator[bytes]:
-        """Yield the voxels as `voxels` does, of a file that `write_nifti` could have written.
+        """Yield the voxels of a file that `write_nifti` could have written; see `voxels`.
 
         Args:
-            copy: Where the bytes of the file go on the way, as they are.
+            copy: A file to which the bytes of the file are copied unchanged.
 
         Raises:
-            ImageHasMetadata: It says more: text in its header, a name in gzip, anything behind the
-                voxels; known at the end.
-            ImageDamaged: As `voxels`.
+            ImageHasMetadata: The file holds more: text in its header, a name in gzip, or data
+                behind the voxels; raised at the end.
+            ImageDamaged: As for `voxels`.
             ImageError: The file cannot be read.
         """
         return self._voxels(
@@ -178,14 +178,14 @@ class ImageHeader:
     def deflated_voxels(
         self, copy: BinaryIO, observe: compression.Observer | None = None
     ) -> Iterator[bytes]:
-        """Yield the voxels as `clean_voxels` does, of a gzipped file with any gzip header.
+        """Yield the voxels of a gzipped file with any gzip header; see `clean_voxels`.
 
         Args:
-            copy: Where the deflated bytes of the file go on the way, behind a gzip header of ours.
+            copy: A file to which the deflated bytes are copied, behind a gzip header of ours.
             observe: As for `compression.iter_decompressed`.
 
         Raises:
-            ImageError: As `clean_voxels`.
+            ImageError: As for `clean_voxels`.
         """
         decompress = partial(compression.iter_decompressed, copy=copy, observe=observe)
         return self._voxels(clean=True, decompress=decompress)
@@ -235,7 +235,7 @@ class ImageHeader:
             )
 
     def _begun(self, pieces: Iterator[bytes], *, clean: bool) -> Iterator[bytes]:
-        """Return the pieces, once they have not begun with a header that is not this image's."""
+        """Return the pieces, after checking that they do not begin with another image's header."""
         if self.voxel_path == self.path and not clean:
             yield from pieces
             return
@@ -256,18 +256,18 @@ class ImageHeader:
         yield from pieces
 
     def _refuse_metadata(self, head: bytes) -> None:
-        # What other programs leave zero where this one writes a default says nothing, either.
+        # Zero in a field for which this package writes a default holds no information, either.
         if not all(
             there == meant or (there == 0 and place in _VOXEL_SIZES) or (place, there) == _REGULAR
             for place, (there, meant) in enumerate(zip(head, self.block, strict=False))
         ):
-            raise ImageHasMetadata(f"{self.path}: its header says more than size and geometry")
+            raise ImageHasMetadata(f"{self.path}: the header contains more than size and geometry")
 
     def _refuse_more(self, more: int) -> None:
         row = self.spatial_shape[0] * self.dtype.itemsize
         if self.voxel_path != self.path and more >= min(_PADDING, row):
             raise ImageDamaged(
-                f"{self.voxel_path}: it holds more voxels than {self.path.name} tells of"
+                f"{self.voxel_path}: more voxels than the header in {self.path.name} states"
             )
 
     def _little_endian(self, voxels: bytes) -> bytes:
@@ -281,7 +281,7 @@ def read_start(path: Path) -> bytes:
     """Return the first bytes of a file, inflated if it is gzipped.
 
     Raises:
-        ImageDamaged: It is empty, or its gzip is damaged.
+        ImageDamaged: The file is empty, or its gzip is corrupt.
         ImageError: It cannot be read.
     """
     block = b""

@@ -1,4 +1,4 @@
-"""What a workspace says of how to read the file of an image: ``IOHints`` of its layer."""
+"""Hints of a workspace on how to read the file of an image: ``IOHints`` of a layer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TYPES = {
 
 
 class Raw(NamedTuple):
-    """How the voxels of a file without any header are stored.
+    """The storage of voxels in a file without any header.
 
     Attributes:
-        size: Voxels along x, y and z.
-        spacing: Size of a voxel in mm.
+        size: The number of voxels along x, y and z.
+        spacing: The voxel size in mm.
         dtype: The type of a voxel, ``i2`` for example.
     """
 
@@ -39,11 +39,11 @@ class Raw(NamedTuple):
 
 
 class Hints(NamedTuple):
-    """How to read the file of an image.
+    """Hints on how to read the file of an image.
 
     Attributes:
-        series: Which DICOM series of a folder it is, as ITK-SNAP names series; "" if not said.
-        raw: How its voxels are stored, if the file has no header.
+        series: ITK-SNAP's name of the DICOM series in the folder; empty if not given.
+        raw: The storage of the voxels, if the file has no header.
     """
 
     series: str = ""
@@ -58,7 +58,7 @@ def read(layer: Registry) -> Hints:
     """Read the hints of a layer.
 
     Raises:
-        InvalidValue: Those of raw voxels are invalid, or say what is not known here.
+        InvalidValue: The hints for raw voxels are invalid or not supported.
     """
     folder = layer.folder("IOHints")
     if folder is None:
@@ -73,7 +73,7 @@ def _raw(folder: Registry) -> Raw:
     spacing = said.pop("Spacing", "1 1 1")
     kind = said.pop("PixelType", "")
     if more := [key for key, value in said.items() if value not in ("", "0")]:
-        raise InvalidValue(f"the hints for its raw voxels say {more[0]}, which is not read here")
+        raise InvalidValue(f"the hints for its raw voxels have {more[0]}, which is not supported")
     if not _LENGTHS.fullmatch(size) or not _SPACINGS.fullmatch(spacing) or kind not in _TYPES:
         raise InvalidValue(
             f"the hints for its raw voxels are invalid: Dimensions {size!r}, Spacing {spacing!r}, "

@@ -1,4 +1,4 @@
-"""The NIfTI-1 header of an image that is written: what it says, and from which headers."""
+"""NIfTI-1 headers of written images, made from the headers of other formats."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nibabel.nifti1 import Nifti1Header, intent_codes
 from nibabel.nifti2 import Nifti2Header
 
 VOXEL_OFFSET = 352
-"""Where the voxels begin, in bytes: after the header and no extension."""
+"""The offset of the voxels, in bytes: behind the header, without extensions."""
 
-# What of a NIfTI header says something about voxels and geometry, beside size and type.
+# Fields of a NIfTI header that describe voxels and geometry, besides size and type.
 _QFORM_FIELDS = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
 _SFORM_FIELDS = ("srow_x", "srow_y", "srow_z")
 _INTENT_FIELDS = ("intent_p1", "intent_p2", "intent_p3")
@@ -22,41 +22,41 @@ _KEPT_FIELDS = (
     *("qform_code", *_QFORM_FIELDS, "sform_code", *_SFORM_FIELDS),
 )
 
-# Codes that readers know. Any other could be letters.
+# Codes that readers know. Other values could encode text.
 _FORM_CODES = range(6)
-_UNKNOWN_FORM = 2  # aligned to something, which is not said; 1 would claim the scanner's own axes
+_UNKNOWN_FORM = 2  # aligned to something unnamed; 1 would mean the axes of the scanner
 _SPACE_UNITS, _TIME_UNITS = range(4), range(0, 56, 8)
 
 _LARGEST_EXTENSION = 1 << 24
-_LAST_CODE = 64  # of extensions: there are even ones up to about 50
+_LAST_CODE = 64  # codes of extensions: even numbers up to about 50
 
 MAX_LENGTH = 32767
-"""The most voxels along an axis that the header can say."""
+"""The most voxels along an axis that the header can state."""
 
-_MAX_AXES = 5  # x, y, z, time, component: what ITK reads
+_MAX_AXES = 5  # x, y, z, time, component: the axes that ITK reads
 
 
 def new_header(shape: Sequence[int], dtype: np.dtype[Any]) -> Nifti1Header:
-    """Return a header as written files begin: little-endian, single file, no extension.
+    """Return an empty header for a written file: little-endian, single file, no extension.
 
     Raises:
-        ValueError: An axis is longer than the 32767 voxels that the header can say.
+        ValueError: An axis is longer than 32767 voxels, the most that the header can state.
     """
     if max(shape) > MAX_LENGTH:
         raise ValueError(f"an axis is longer than {MAX_LENGTH} voxels")
     nifti = Nifti1Header(endianness="<")
     nifti["vox_offset"] = VOXEL_OFFSET
     nifti.set_data_dtype(dtype)
-    # Not set_data_shape, which folds long axes in a way that only one program understands.
+    # Not set_data_shape: it stores long axes in a form that only one program reads.
     nifti["dim"] = [len(shape), *shape, *[1] * (7 - len(shape))]
     return nifti
 
 
 def from_nifti(source: Any) -> Nifti1Header:
-    """Convert the header of a NIfTI or Analyze image, its geometry and scaling kept.
+    """Convert the header of a NIfTI or Analyze image; keep geometry and scaling.
 
     Raises:
-        ValueError: It has axes that are not read, or longer ones than can be said.
+        ValueError: The header has unsupported axes, or axes that are too long.
         FloatingPointError: A number is too large.
     """
     shape = _shape(source)
@@ -64,7 +64,7 @@ def from_nifti(source: Any) -> Nifti1Header:
     nifti = new_header(shape, source.get_data_dtype())
     names: tuple[str, ...] = _KEPT_FIELDS
     if not isinstance(source, (Nifti1Header, Nifti2Header)):
-        names = ("pixdim",)  # Analyze knows neither scaling nor orientation
+        names = ("pixdim",)  # Analyze has neither scaling nor orientation
         nifti["xyzt_units"] = 2  # mm
     with np.errstate(over="raise"):
         for name in names:
@@ -76,10 +76,10 @@ def from_nifti(source: Any) -> Nifti1Header:
 
 
 def _shape(source: Any) -> list[int]:
-    """Return the length of each axis as ITK reads it: but for the first, 1 for 0 and less.
+    """Return the length of each axis as ITK reads it: below 1 counts as 1, except for the first.
 
     Raises:
-        ValueError: It has axes that are not read.
+        ValueError: The header has unsupported axes.
     """
     axes = int(source["dim"][0])
     lengths = [int(length) for length in source["dim"][1 : axes + 1]]
@@ -89,12 +89,12 @@ def _shape(source: Any) -> list[int]:
     while len(shape) > _MAX_AXES and shape[-1] == 1:
         shape.pop()
     if len(shape) > _MAX_AXES:
-        raise ValueError(f"{len(shape)} axes, where 1 to {_MAX_AXES} are possible")
+        raise ValueError(f"{len(shape)} axes, expected 1 to {_MAX_AXES}")
     return shape
 
 
 def _settle_codes(nifti: Nifti1Header) -> None:
-    """Replace codes that no reader knows by ones that say the same to all of them."""
+    """Replace unknown codes by codes that all readers interpret in the same manner."""
     for name in ("qform_code", "sform_code"):
         if int(nifti[name]) not in _FORM_CODES:
             nifti[name] = _UNKNOWN_FORM if int(nifti[name]) > 0 else 0
@@ -108,17 +108,17 @@ def _settle_codes(nifti: Nifti1Header) -> None:
 
 
 def _settle_numbers(nifti: Nifti1Header) -> None:
-    """Clear the bits of NaN, in which anything could stand."""
+    """Clear the payload bits of NaN, which could hold any data."""
     for name in _KEPT_FIELDS:
         if nifti[name].dtype.kind == "f":
             nifti[name] = np.where(np.isnan(nifti[name]), np.nan, nifti[name])
 
 
 def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
-    """Clear the fields that say nothing in this header, in which anything could stand."""
-    placed = int(nifti["qform_code"]) > 0  # then spacing counts along three axes
+    """Clear the fields that this header does not use, which could hold any data."""
+    placed = int(nifti["qform_code"]) > 0  # a form needs spacing along three axes
     nifti["pixdim"][max(axes, 3 if placed else 0) + 1 :] = 1
-    if nifti["pixdim"][0] not in (-1, 0, 1):  # only its sign is read
+    if nifti["pixdim"][0] not in (-1, 0, 1):  # readers use only its sign
         nifti["pixdim"][0] = np.sign(nifti["pixdim"][0])
     if not placed:
         nifti["pixdim"][0] = 1
@@ -134,7 +134,7 @@ def _blank_meaningless(nifti: Nifti1Header, axes: int) -> None:
 
 
 def end_of_extensions(block: bytes, header: Any) -> int:
-    """Return where the extensions of a NIfTI header end, as far as they are beyond doubt."""
+    """Return the end of the extensions of a NIfTI header, as far as they are certain."""
     end = int(header.sizeof_hdr)
     if len(block) < end + 4 or not block[end]:
         return end
@@ -150,7 +150,7 @@ def end_of_extensions(block: bytes, header: Any) -> int:
 
 
 def from_mgh(source: MGHHeader) -> Nifti1Header:
-    """Convert the header of an MGH image, its geometry kept."""
+    """Convert the header of an MGH image; keep its geometry."""
     nifti = new_header(source.get_data_shape(), source.get_data_dtype())
     nifti["pixdim"][1:4] = source.get_zooms()[:3]
     nifti.set_xyzt_units("mm")

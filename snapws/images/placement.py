@@ -1,6 +1,6 @@
-"""Where ITK 5.4 puts the voxels of a NIfTI header: spacing, origin and directions.
+"""The position of voxels by a NIfTI header as ITK 5.4 reads it: spacing, origin, directions.
 
-The rules are ITK's, as SimpleITK shows them. They differ from those of nibabel and FSL
+The rules are those of ITK, measured with SimpleITK. They differ from those of nibabel and FSL
 (docs/reference/other-programs.md).
 """
 
@@ -13,12 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_MILLIMETRES = {1: (1000.0, 1.0), 3: (1.0, 1000.0)}  # of the unit's code: times, divided by
+_MILLIMETRES = {
+    1: (1000.0, 1.0),
+    3: (1.0, 1000.0),
+}  # by unit code: multiply, divide by
 _SCANNER = 1
 _VECTOR_INTENT = 1007
 
-# By how much the columns of a form may differ from orthonormal ones, and two forms from each other,
-# for ITK to take them.
+# The limits up to which ITK accepts a form whose columns are not orthonormal, and two forms that
+# differ.
 _SHEAR = 1e-4
 _SIMILAR = 1e-4
 _SIMILAR_SHEAR = 1.2e-7
@@ -26,11 +29,11 @@ _SAME, _SAME_OFFSET = 1e-5, 1e-7
 
 
 class Sheared(ValueError):
-    """The axes of a header are not at right angles to each other, and it has no others."""
+    """The axes of a header are sheared, and the header gives no other axes."""
 
 
 class Placement(NamedTuple):
-    """Where the voxels of an image are.
+    """The position of the voxels of an image.
 
     Attributes:
         spacing: The distance of neighbouring voxels along x, y, z, in mm.
@@ -52,7 +55,7 @@ class Placement(NamedTuple):
 
 
 class Form(NamedTuple):
-    """One of the two places that a NIfTI header can give, in the unit of the header.
+    """One of the two positions that a NIfTI header can give, in the unit of the header.
 
     Attributes:
         directions: Unit vectors along x, y, z: the columns of (3, 3), in RAS.
@@ -66,12 +69,12 @@ class Form(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether it has no NaN and no infinity."""
+        """Whether all numbers are finite."""
         return all(np.isfinite(part).all() for part in self)
 
 
 def voxel_sizes(header: Any) -> npt.NDArray[np.float64]:
-    """Return pixdim of x, y, z as ITK reads it: 1 for 0, NaN and infinity; the sign stays."""
+    """Return pixdim of x, y, z as ITK reads it: 0, NaN and infinity become 1; signs stay."""
     sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     return np.where((sizes == 0) | ~np.isfinite(sizes), 1.0, sizes)
 
@@ -88,7 +91,7 @@ def qform(header: Any) -> Form | None:
         )
     )
     length = b * b + c * c + d * d
-    if 1 - length < 1e-7:  # longer than 1, or so nearly 1 that there is no room for a
+    if 1 - length < 1e-7:  # so long that no room is left for a, the fourth component
         a = 0.0
         b, c, d = (part / np.sqrt(length) for part in (b, c, d))
     else:
@@ -117,10 +120,10 @@ def sform(header: Any) -> Form | None:
 
 
 def of_nifti(header: Any) -> Placement:
-    """Return where ITK puts the voxels of a NIfTI or an Analyze header.
+    """Return the position of the voxels by a NIfTI or Analyze header, as in ITK.
 
     Raises:
-        Sheared: Its axes are sheared, and ITK opens none of that.
+        Sheared: The axes are sheared; ITK does not open such an image.
         ValueError: An axis has no direction, or origin or axes contain NaN or infinity.
     """
     sizes = voxel_sizes(header)
@@ -135,7 +138,7 @@ def of_nifti(header: Any) -> Placement:
     spacing, origin = np.abs(sizes) * times / divided, offset * times / divided
     directions *= np.sign(sizes)
     axes = _axes(header)
-    if axes < 3:  # ITK leaves out what an image of fewer axes cannot have
+    if axes < 3:  # ITK ignores the rows and columns of absent axes
         directions[axes:] = directions[:, axes:] = 0
         directions[range(axes, 3), range(axes, 3)] = 1
         spacing[axes:], origin[axes:] = 1, 0
@@ -150,11 +153,11 @@ def of_nifti(header: Any) -> Placement:
 
 
 def chosen(header: Any) -> Form | None:
-    """Return the form that ITK takes of a NIfTI header; None if it has none.
+    """Return the form of a NIfTI header that ITK uses; None if the header has none.
 
     Raises:
-        Sheared: There is only an sform, and ITK does not open it.
-        ValueError: There is only an sform, and it contains NaN or infinity.
+        Sheared: The header has only an sform, which ITK does not accept.
+        ValueError: The header has only an sform, which contains NaN or infinity.
     """
     first, second = qform(header), sform(header)
     if second is None:
@@ -174,9 +177,9 @@ def chosen(header: Any) -> Form | None:
 
 
 def _are_alike(first: Form, second: Form) -> bool:
-    """Return whether a sheared form is so near to the other one that ITK takes it.
+    """Return whether ITK accepts a sheared form because it is close to the other form.
 
-    The limits are numbers of the header, whatever its unit.
+    The limits apply to the numbers of the header, whatever their unit.
     """
     return np.allclose(first.offset, second.offset, rtol=0, atol=_SAME_OFFSET) and np.allclose(
         first.directions * first.lengths, second.directions * second.lengths, rtol=0, atol=_SAME
@@ -184,10 +187,9 @@ def _are_alike(first: Form, second: Form) -> bool:
 
 
 def _are_similar(first: Form | None, second: Form) -> bool:
-    """Return whether ITK takes an sform for the qform written in another way.
+    """Return whether ITK considers an sform equal to the qform.
 
-    The test is one of single precision in ITK: whether forms that differ by less than 1e-4 pass it
-    can depend on the last bit.
+    ITK compares in single precision: near the limit of 1e-4, the result can depend on the last bit.
     """
     return bool(
         first is not None
@@ -205,15 +207,15 @@ def _turned(form: Form) -> npt.NDArray[np.float64]:
 
 
 def is_sheared(directions: npt.NDArray[np.float64], tolerance: float = _SHEAR) -> bool:
-    """Return whether axes, columns of (3, 3), are not orthonormal for ITK's NIfTI reader."""
-    gram = directions @ directions.T  # rows, not columns: ITK looks at these
+    """Return whether ITK's NIfTI reader considers axes, columns of (3, 3), not orthonormal."""
+    gram = directions @ directions.T  # rows, not columns: ITK checks the rows
     return not np.allclose(gram, np.eye(3), rtol=0, atol=tolerance)
 
 
 def _axes(header: Any) -> int:
-    """Return how many spatial axes ITK sees.
+    """Return the number of spatial axes in ITK.
 
-    Those of length 1 at the end do not count in an image of vectors.
+    In a vector image, axes of length 1 at the end do not count.
     """
     dim = [int(length) for length in header["dim"]]
     axes = dim[0]

@@ -34,7 +34,7 @@ _UNREAD_TYPES = (1, 1536, 2048)
 
 
 def _naming_stand_ins(read: Callable[P, T]) -> Callable[P, T]:
-    """Have what fails to read an image say so where something else stands in its place."""
+    """Add to errors that a stand-in, such as a git-annex pointer, takes the place of the image."""
 
     @wraps(read)
     def reading(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -55,24 +55,24 @@ def _stand_in(path: Path) -> str:
     if what := paths.stand_in(path):
         return what
     with suppress(ImageError):
-        return stand_ins.of_content(read_start(path))  # what a server had compressed on the way
+        return stand_ins.of_content(read_start(path))  # compressed by a server during a download
     return ""
 
 
 @_naming_stand_ins
 def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) -> ImageHeader:
-    """Read the header of an image, and no voxels.
+    """Read the header of an image, without voxels.
 
     Args:
         path: The file of the image, or of its header.
-        hints: What its workspace says of how to read it.
-        purpose: What is done with the voxels: which files a header may name depends on it
+        hints: The hints of the workspace on how to read the file.
+        purpose: The use of the voxels. It decides which files a header may name
             (`snapws.images.voxel_files`).
 
     Raises:
-        ImageUnsupported: It is not of a format that is read here, ITK-SNAP could not open it, or
-            its voxels are in a file that may not be opened.
-        ImageDamaged: The header is impossible.
+        ImageUnsupported: This package or ITK-SNAP does not support the format, or the voxels are in
+            a file that must not be opened.
+        ImageDamaged: The header is invalid.
         ImageError: The file cannot be read.
     """
     from snapws.images import itk
@@ -105,7 +105,7 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
             return itk.read_header(path, purpose, hints)
         else:
             raise ImageUnsupported(
-                f"{path}: not an image of a format that is read here: convert it to NIfTI first"
+                f"{path}: not an image of a supported format: convert it to NIfTI first"
             )
         if not isinstance(header, MGHHeader) and int(header["datatype"]) in _UNREAD_TYPES:
             raise ImageUnsupported(
@@ -125,7 +125,7 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
         *(HeaderDataError, WrapStructError),
         *(ValueError, ArithmeticError, KeyError),
     ) as error:
-        raise ImageDamaged(f"{path}: the header is impossible: {error}") from None
+        raise ImageDamaged(f"{path}: the header is invalid: {error}") from None
     found = ImageHeader(
         header_path,
         voxel_path,
@@ -154,13 +154,13 @@ def _refusal(header: Any) -> str:
 def _check(header: ImageHeader, *, least_offset: int) -> None:
     if not header.dtype.itemsize:
         code = int(header.nifti["datatype"])
-        raise ImageDamaged(f"{header.path}: the header is impossible: voxel type {code}")
+        raise ImageDamaged(f"{header.path}: the header is invalid: voxel type {code}")
     if header.offset < least_offset:
-        raise ImageDamaged(f"{header.path}: the header is impossible: voxels inside the header")
+        raise ImageDamaged(f"{header.path}: the header is invalid: the voxels inside the header")
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
-    """Return the names of header and voxel file of what may be a ``.hdr``/``.img`` pair."""
+    """Return the names of header and voxel file; different for a ``.hdr``/``.img`` pair."""
     stem, suffix = path.name, ""
     if stem.lower().endswith(".gz"):
         stem, suffix = stem[:-3], stem[-3:]

@@ -1,4 +1,4 @@
-"""Images that ITK-SNAP cannot open, or that other programs read otherwise than ITK-SNAP does."""
+"""Images that ITK-SNAP cannot open, or that other programs read differently."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snapws.errors import ImageError
 from snapws.images import placement, voxel_files
 from snapws.images.header import ImageHeader
 
-# How far two readings may lie apart, in parts of a voxel, before it is worth a line.
+# The distance of two readings that is worth a remark, as a fraction of a voxel.
 _TOLERANCE = 0.05
 _SIZE_TOLERANCE = 1e-3
 _QUIET = logging.getLogger(f"{__name__}.nibabel")
@@ -25,7 +25,7 @@ _UNITS = {1: "metres", 3: "micrometres"}
 
 
 def refusal(path: Path, header: ImageHeader) -> str:
-    """Return why ITK-SNAP does not open an image that can be read here; empty if it does.
+    """Return why ITK-SNAP does not open an image; empty if it does.
 
     Raises:
         ImageError: The file cannot be read.
@@ -38,7 +38,7 @@ def refusal(path: Path, header: ImageHeader) -> str:
 
 
 def differences(path: Path, header: ImageHeader) -> Iterator[str]:
-    """Yield, a line each, where another program reads an image otherwise than ITK-SNAP.
+    """Yield a line for each difference between ITK-SNAP and another program that reads an image.
 
     Raises:
         ImageError: The file cannot be read.
@@ -57,7 +57,7 @@ def differences(path: Path, header: ImageHeader) -> Iterator[str]:
 
 
 def read_instead(path: Path) -> str:
-    """Return a line on the plain file that ITK reads instead of a gzipped one; empty if none."""
+    """Return a line on the plain file that ITK reads instead of a gzipped one, or nothing."""
     plain = path.with_name(path.name[:-3])
     if not path.name.lower().endswith(".gz") or not plain.exists():
         return ""
@@ -93,7 +93,7 @@ def _of_place(header: ImageHeader) -> Iterator[str]:
 def _of_nibabel(header: ImageHeader) -> Iterator[str]:
     try:
         repaired = header.nifti.copy()
-        repaired.check_fix(_QUIET, imageglobals.error_level)  # as nibabel does in front of reading
+        repaired.check_fix(_QUIET, imageglobals.error_level)  # as nibabel does first
         with np.errstate(all="ignore"):
             theirs = np.asarray(repaired.get_best_affine(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
@@ -150,7 +150,7 @@ def _begins_as_gzip(path: Path) -> bool:
 
 
 def _has_padded_members(header: ImageHeader) -> bool:
-    """Return whether zeros separate gzip streams; one stream is known by the size at its end."""
+    """Return whether zeros separate gzip streams; the size in its trailer shows a single stream."""
     try:
         with voxel_files.open_regular(header.voxel_path) as file:
             if file.read(len(compression.GZIP_MAGIC)) != compression.GZIP_MAGIC:

@@ -1,7 +1,7 @@
-"""Files of voxels that a header names: which of them may be opened, for which purpose.
+"""Voxel files that a header names, and the rules which of them may be opened.
 
-Whoever makes a header chooses which files of this machine are read as voxels. Whatever opens such a
-file asks `beside` first, and opens it with `open_regular`.
+The author of a header could name any file of this machine as its voxels. Code that opens such a
+file therefore checks it with `beside` first, and opens it with `open_regular`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from snapws import paths, stand_ins
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 
 Purpose = Literal["send", "show"]
-"""``send``: the voxels leave this machine. ``show``: they stay with who has the header."""
+"""``send``: the voxels leave this machine. ``show``: they stay with the user of the header."""
 
-#: Endings of names of files of voxels, in any case; ``.gz`` may follow. Three or four digits, which
+#: Endings of voxel files, in any case; ``.gz`` may follow. Three or four digits, which
 #: number slices, are an ending, too.
 ENDINGS = (
     *(".raw", ".zraw", ".img", ".dat", ".data", ".bin", ".vol"),
@@ -29,31 +29,31 @@ ENDINGS = (
 _PAIR_ENDINGS = (".hdr", ".img")
 _NUMBERED = re.compile(r"\.[0-9]{3,4}")
 
-# More than a header of these formats needs, less than what takes long to read.
+# More than a header of these formats needs, but still quick to read.
 MAX_HEADER = 4 << 20
-"""Bytes of a header written as text, at most."""
+"""The most bytes of a header written as text."""
 
 _MOST_TOLD = 100
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading. Anything else is refused, and a FIFO never waited for.
+    """Open a regular file for reading. Refuse anything else; never wait for a FIFO.
 
     Raises:
-        ImageError: The file does not exist, cannot be read or is not a regular one.
+        ImageError: The file does not exist, cannot be read or is not a regular file.
     """
     try:
         return paths.open_file(path)
-    except (OSError, ValueError) as error:  # of a NUL character, it is a ValueError
+    except (OSError, ValueError) as error:  # a NUL character in the name raises ValueError
         raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def open_voxels(header: Path, path: Path) -> BinaryIO:
-    """Open the file of an image's voxels, as `open_regular`; it may be that of the header.
+    """Open the voxel file of an image with `open_regular`; it can be the file of the header.
 
     Raises:
-        ImageUnsupported: Something else stands in its place (`snapws.stand_ins`).
-        ImageError: It is not there, or cannot be read; the message names the header, too.
+        ImageUnsupported: A stand-in takes its place (`snapws.stand_ins`).
+        ImageError: The file is missing or cannot be read; the message names the header, too.
     """
     if path == header:
         return open_regular(path)
@@ -71,22 +71,23 @@ def open_voxels(header: Path, path: Path) -> BinaryIO:
 
 
 def refuse_missing(header: Path, path: Path) -> None:
-    """Refuse a file of voxels that is not there.
+    """Refuse a missing voxel file.
 
     Raises:
-        ImageError: It is not; the message names the header, and why.
+        ImageError: The file is missing; the message names the header and the reason.
     """
     if not path.exists() and (why := paths.unusable(path)):
         raise ImageError(f"{header}: its voxels are in {told(path.name)}, which {why}")
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:
-    """Return the real path of a file of voxels that a header names, if it may be opened.
+    """Return the real path of a voxel file that a header names, if it may be opened.
 
-    It has to have an ending of such files, no component that begins with a dot, and not to be the
-    header itself. To be sent, it has to lie beside the header; to be shown, in its folder or below.
-    Links are followed first: what counts is where a file really is, in the folder of the header as
-    it is named or as it really is. What git-annex keeps in the header's own repository is inside.
+    The file needs the ending of a voxel file, must not be the header itself, and no component of
+    its path may begin with a dot. To be sent, it must be beside the header; to be shown, in the
+    header's folder or below. Links are resolved first, so the real place of the file counts. The
+    folder of the header counts both as named and as resolved. Files that git-annex keeps in the
+    header's own repository count as inside.
 
     Raises:
         ImageUnsupported: The file may not be opened.
@@ -104,10 +105,10 @@ def partner(path: Path, name: str, purpose: Purpose) -> Path:
 
 
 def headerless(path: Path) -> Path:
-    """Return the real path of a file of voxels that has no header, if it is called like one.
+    """Return the real path of a headerless voxel file, if it has the name of one.
 
     Raises:
-        ImageUnsupported: It is not called so, or is a link to a file that is not.
+        ImageUnsupported: The file, or the target of a link, lacks the name of a voxel file.
     """
     real = Path(os.path.realpath(path))
     for name in (path.name, real.name):
@@ -120,10 +121,10 @@ def headerless(path: Path) -> Path:
 
 
 def refuse_outside(header: Path, path: Path, purpose: Purpose) -> None:
-    """Refuse a file that is not inside, as `beside` means it, whatever it is called.
+    """Refuse a file outside of the folders that `beside` allows, whatever its name.
 
     Raises:
-        ImageUnsupported: The file is elsewhere.
+        ImageUnsupported: The file is outside.
     """
     if _inner_parts(header, Path(os.path.realpath(path)), purpose) is None:
         raise ImageUnsupported(
@@ -133,7 +134,7 @@ def refuse_outside(header: Path, path: Path, purpose: Purpose) -> None:
 
 
 def elsewhere(header: Path, name: str) -> ImageUnsupported:
-    """Return the error of a header that names a file which may not be opened where it is."""
+    """Return the error for a header that names a file at a place which is not allowed."""
     return ImageUnsupported(
         f"{header}: it says that its voxels are in {told(name)}, which is not beside it: "
         "no file is taken from elsewhere; put it there, or convert the image to NIfTI"
@@ -141,11 +142,11 @@ def elsewhere(header: Path, name: str) -> ImageUnsupported:
 
 
 def annex(folder: Path) -> Path | None:
-    """Return where git-annex keeps the files of the repository that a real folder is in."""
+    """Return the folder of git-annex in the repository that contains a folder."""
     for top in (folder, *folder.parents):
         if (top / ".git").exists():
             git = Path(os.path.realpath(top / ".git"))
-            # That of a submodule is a link into the repository around it.
+            # In a submodule, this folder is a link into the outer repository.
             owners = (one / ".git" for one in (top, *top.parents))
             owned = any(git.is_relative_to(one) for one in owners if not one.is_symlink())
             return git / "annex" / "objects" if owned else None
@@ -153,7 +154,7 @@ def annex(folder: Path) -> Path | None:
 
 
 def told(text: str) -> str:
-    """Return a name of somebody else's choice as it can be printed."""
+    """Return a name from a file of strangers, safe to print."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_TOLD]
 
 
@@ -180,9 +181,9 @@ def _beside(header: Path, name: str, purpose: Purpose, endings: Collection[str])
 
 
 def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] | None:
-    """Return the parts of a real path below the header's folder, and none of an annexed file.
+    """Return the parts of a real path below the header's folder; empty for an annexed file.
 
-    It is None for a file that is elsewhere.
+    For a file outside, return None.
     """
     home = Path(os.path.realpath(header.parent))
     for folder in (home, Path(os.path.realpath(header)).parent):
@@ -211,7 +212,7 @@ def _has_ending(name: str, endings: Collection[str]) -> bool:
     )
 
 
-# What other files begin with; by its place, for those of which it is not the first.
+# Signatures of other file formats, by their position in the file.
 _SIGNS = {
     0: (
         *(
@@ -241,39 +242,39 @@ _SIGNS = {
 }
 _NIFTI = {b"\x5c\x01\0\0": "<", b"\0\0\x01\x5c": ">", b"\x1c\x02\0\0": "<", b"\0\0\x02\x1c": ">"}
 _BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|\x04\0\0\0)", re.DOTALL)
-# Elements of group 2 or 8, as files without a preamble begin: with a type, or a length of 32 bits.
+# Files without a preamble begin with an element of group 2 or 8: with a type or a 32-bit length.
 _FIRST_ELEMENT = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|.\0\0\0)", re.DOTALL)
 _PIXEL_DATA = re.compile(
     rb"(?:\xe0\x7f\x10\0|\xe0\x7f\x10\0O[BWFDLV]\0\0|\x7f\xe0\0\x10O[BWFDLV]\0\0).{4}\Z",
     re.DOTALL,
 )
 START = 544
-"""Bytes of a file of voxels, once inflated, that `refuse_other_header` looks at."""
+"""The number of inflated bytes of a voxel file that `refuse_other_header` examines."""
 
 
 def has_dicom_preamble(start: bytes) -> bool:
-    """Return whether a file begins as DICOM does, behind 128 bytes of anything."""
+    """Return whether a file begins with a DICOM preamble: 128 arbitrary bytes and a signature."""
     return start[128:132] == b"DICM"
 
 
 def is_bare_dicom(start: bytes) -> bool:
-    """Return whether a file can be DICOM without the preamble, as older programs write it."""
+    """Return whether a file can be DICOM without preamble, as older programs write it."""
     return _FIRST_ELEMENT.match(start) is not None
 
 
 def refuse_other_header(path: Path, start: bytes, offset: int, before: bytes) -> bool:
-    """Refuse a file of voxels that begins with a header, unless its voxels begin behind that.
+    """Refuse a voxel file that begins with a header, unless its voxels begin behind that header.
 
-    It returns whether the file begins with a header.
+    Return whether the file begins with a header.
 
     Args:
         path: The file.
         start: Its first `START` bytes.
-        offset: Where its voxels begin.
-        before: The bytes in front of them, 12 if there are so many.
+        offset: The position of the first voxel.
+        before: Up to 12 bytes in front of the voxels.
 
     Raises:
-        ImageDamaged: The voxels begin within another header, or nobody can tell whether they do.
+        ImageDamaged: The voxels begin within another header, or may begin there.
     """
     end: int | None
     if has_dicom_preamble(start) or _BARE_DICOM.match(start):

@@ -13,13 +13,13 @@ from snapws.images.header import ImageHeader
 class VoxelHash:
     """The MD5 of an image's voxels as ITK presents them, which names the layers of archives.
 
-    Feed it `ImageHeader.voxels`. The values hashed are the stored ones; scaled images' are
-    ``float32(slope * float32(stored) + intercept)``, computed in float64 (float64 images' stay so).
-    Components of a vector image are interleaved, which needs all of them: one copy of the image is
-    held in memory, and only then.
+    Call `update` with the pieces of `ImageHeader.voxels`. The hash covers the stored values. For
+    scaled images, it covers ``float32(slope * float32(stored) + intercept)``, computed in float64
+    (float64 images stay float64). The components of a vector image are interleaved. Only this needs
+    a copy of the image in memory.
 
     Raises:
-        ImageUnsupported: These are more than `snapws.images.MAX_IN_MEMORY` bytes.
+        ImageUnsupported: A vector image is larger than `snapws.images.MAX_IN_MEMORY` bytes.
     """
 
     def __init__(self, header: ImageHeader) -> None:
@@ -29,14 +29,14 @@ class VoxelHash:
         self._planes = bytearray()
 
     def update(self, voxels: bytes) -> None:
-        """Take the next piece of stored, little-endian voxels."""
+        """Add the next piece of stored, little-endian voxels."""
         if self._header.components > 1:
             self._planes += voxels
         else:
             self._md5.update(self._presented(voxels))
 
     def hexdigest(self) -> str:
-        """Return the hash, 32 hexadecimal digits, once all voxels have been fed."""
+        """Return the hash of all voxels added so far, as 32 hexadecimal digits."""
         if self._planes:
             little = self._header.dtype.newbyteorder("<")
             planes = np.frombuffer(self._planes, little).reshape(self._header.components, -1)
@@ -55,7 +55,7 @@ class VoxelHash:
         if stored.dtype.kind == "c":
             stored = stored.view(f"<f{stored.itemsize // 2}")
         presented = np.dtype("<f8" if stored.dtype == np.float64 else "<f4")
-        with np.errstate(over="ignore", invalid="ignore"):  # too large is infinite, as in ITK
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow to infinity, as in ITK
             values = stored.astype(presented).astype(np.float64)
             values *= slope
             values += intercept

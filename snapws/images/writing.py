@@ -1,4 +1,4 @@
-"""Write an image as NIfTI-1, voxel by voxel as it is stored, with a header made afresh."""
+"""Write an image as NIfTI-1: stored voxels unchanged, behind a new header."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def write_nifti(
 ) -> None:
     """Copy an image to a little-endian NIfTI-1 file: voxels as stored, scaling and geometry.
 
-    Reading and deflating go on in other threads while the voxels are watched and written.
+    Other threads read and deflate while this one calls `watch` and writes.
 
     Args:
         header: The image to copy.
-        file: Where to, open for writing.
-        level: Of the gzip that is written (`compression.LEVELS`); 0 for none.
-        watch: Is fed the voxels on the way, in the thread that calls.
-        deflaters: Threads that deflate, where several images share them.
+        file: The file to write, open for writing.
+        level: The gzip level (`compression.LEVELS`); 0 for no compression.
+        watch: Called with each piece of voxels, in the calling thread.
+        deflaters: The threads that deflate, if several images share them.
 
     Raises:
-        ImageDamaged: The image is cut short or its checksum is wrong; known at the end.
-        ImageError: It cannot be read.
+        ImageDamaged: The image is truncated or its checksum is wrong; raised at the end.
+        ImageError: The image cannot be read.
         OSError: The file cannot be written.
     """
     block = header.block

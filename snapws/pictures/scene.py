@@ -16,6 +16,7 @@ import numpy as np
 
 from snapws import files, geometry, targets
 from snapws.errors import InvalidValue, PictureError
+from snapws.extras import install_hint
 from snapws.layers import Layer, Role
 from snapws.pictures import sampling
 from snapws.pictures.rendering import Anatomy, Drawn, Segmentation, row_blocks
@@ -335,10 +336,7 @@ def pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, ImageDraw
     except ImportError:
-        raise PictureError(
-            "pictures need Pillow: install the extra pictures; run: pip install "
-            "'snapws[pictures]' (in the checkout: '.[pictures]')"
-        ) from None
+        raise PictureError(f"pictures need Pillow; {install_hint('pictures')}") from None
     return Image, ImageDraw
 
 

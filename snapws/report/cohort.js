@@ -1,4 +1,4 @@
-// Sorting, filtering and decisions; without this script, the rows stand as they are.
+// Sorting, filtering and decisions. Without this script, the page shows all rows in their first order.
 const cases = document.querySelector(".cohort");
 const rows = [...cases.tBodies[0].rows];
 const find = document.querySelector("#find");

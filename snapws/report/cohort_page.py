@@ -1,4 +1,4 @@
-"""Many workspaces as one page: pictures, problems and volumes of each, and what somebody decides.
+"""Many workspaces as one page: pictures, problems, volumes and decisions.
 
 The page sorts and filters its rows, and keeps decisions in the browser, by ``cohort.js``.
 """
@@ -31,25 +31,25 @@ _QUALITY = 65
 
 DECISIONS = ("accept", "edit", "reject")
 
-#: How far a volume is from the median to stand out, in robust standard deviations: 1.4826 times the
-#: median distance from the median, or 1.2533 times the mean distance where that is 0 (Iglewicz and
-#: Hoaglin, 1993).
+#: The distance of an outlier from the median, in robust standard deviations. One is 1.4826 times
+#: the median distance from the median, or 1.2533 times the mean distance if that is 0 (Iglewicz
+#: and Hoaglin, 1993).
 OUTLYING = 3.5
 _OF_MEDIAN, _OF_MEAN = 1.4826, 1.2533
-_FEWEST = 5  # volumes that make a cohort
+_FEWEST = 5  # volumes needed to find outliers
 
 
 @dataclass(frozen=True)
 class Case:
-    """The findings on one workspace.
+    """The results for one workspace.
 
     Attributes:
         name: A name that no other case has.
         path: The workspace.
-        problems: As `check_workspace` returns them, or the one that the workspace cannot be read.
+        problems: The problems of `check_workspace`, or the error that it cannot be read.
         volumes: The labels of its segmentations; empty if they cannot be measured.
         empty: Numbers of the segmentations in which no voxel has a label.
-        sheet: Its slices, as the address of a picture that holds it; empty if there is none.
+        sheet: A data URL with a picture of its slices; empty if it cannot be drawn.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Case:
 
 
 def read_case(path: Path, name: str) -> Case:
-    """Check, measure and draw one workspace. Whatever cannot be read is a problem of the case.
+    """Check, measure and draw one workspace; each error becomes a problem of the case.
 
     Raises:
         PictureError: Pillow is not installed.
@@ -82,7 +82,7 @@ def read_case(path: Path, name: str) -> Case:
 
 
 def cohort_page(cases: Sequence[Case], pages: dict[str, str] | None = None) -> bytes:
-    """Return a page of HTML about many workspaces, those that need somebody's eye on top.
+    """Return a page of HTML about many workspaces, with those to look at first on top.
 
     Args:
         cases: The workspaces.
@@ -129,10 +129,10 @@ def cohort_page(cases: Sequence[Case], pages: dict[str, str] | None = None) -> b
 
 
 def find_outliers(cases: Iterable[Case]) -> dict[str, list[str]]:
-    """Return, by case, a line for each label whose volume stands out, or that only it lacks.
+    """Return lines by case, one for each outlying volume and for each label that only it lacks.
 
-    Volumes are compared by the place of the segmentation among those of its workspace, the time
-    point and the label, where at least five cases have one.
+    A volume is compared with those of other cases for the same segmentation (by its order in the
+    workspace), time point and label, if at least five cases have it.
     """
     cases = [case for case in cases if case.volumes or case.empty]
     known: dict[tuple[int, int, int], dict[str, LabelVolume]] = defaultdict(dict)
@@ -169,14 +169,14 @@ def _measured(workspace: Workspace) -> tuple[tuple[LabelVolume, ...], tuple[int,
     try:
         measured = tuple(volumes(workspace))
     except WorkspaceError:
-        return (), ()  # the check has said why
+        return (), ()  # the check has already reported the error
     labelled = {one.layer for one in measured}
     found = [layer.number for layer in workspace.layers(role=Role.SEGMENTATION)]
     return measured, tuple(number for number in found if number not in labelled)
 
 
 def _sheet(workspace: Workspace, problems: Iterable[Problem]) -> str:
-    """Return slices through the segmentation: three axial ones, a sagittal and a coronal one."""
+    """Return slices through the segmentation: three axial, one sagittal, one coronal."""
     bad = {one.where for one in problems if one.is_error and one.kind not in ("labels", "geometry")}
     undrawable = misfits(workspace).keys()
     shown = [
@@ -312,7 +312,7 @@ def _volumes(cases: Sequence[Case]) -> Element:
         for one in case.volumes
     ]
     if not rows:
-        return section("Volumes", paragraph("No segmentation can be measured."))
+        return section("Volumes", paragraph("There is no segmentation that can be measured."))
     columns = ("Case", "Layer", "Time point", "Label", "Name", "Voxels", "Volume, mm³")
     return section("Volumes", table("Labels of all cases", columns, rows))
 

@@ -1,5 +1,5 @@
 "use strict";
-// Without this script, each view shows the slice that it begins with.
+// Without this script, each view shows its first slice.
 for (const view of document.querySelectorAll(".view")) {
   const frames = view.querySelectorAll("img");
   const slider = view.querySelector("input");
@@ -14,7 +14,7 @@ for (const view of document.querySelectorAll(".view")) {
   slider.hidden = false;
   show();
 }
-// What does not move sideways need not be stopped at on the way through the page.
+// The Tab key skips tables that do not scroll sideways.
 const stops = () => {
   for (const box of document.querySelectorAll(".scroll")) {
     if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from snapws.errors import ImageUnsupported, InvalidValue, TextFileError, WorkspaceError
+from snapws.extras import install_hint
 from snapws.registry.fields import format_number
 from snapws.transforms import IDENTITY, Matrix, checked, swap_axes
 
@@ -150,8 +151,8 @@ def evaluated(transform: Any) -> Matrix:
 def no_library(path: str | Path, kind: str) -> WorkspaceError:
     """Return the error for a file that needs SimpleITK, if it is not installed."""
     return WorkspaceError(
-        f"{path}: reading {kind} takes SimpleITK; run: pip install 'snapws[formats]' (in the "
-        "checkout: '.[formats]'), or save it as an AffineTransform"
+        f"{path}: {kind} needs SimpleITK; {install_hint('formats')}, or save it as an "
+        "AffineTransform"
     )
 
 

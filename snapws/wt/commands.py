@@ -40,12 +40,12 @@ def find(name: str) -> Command:
     """Find a command by any of its names.
 
     Raises:
-        UsageError: There is none.
+        UsageError: No command has that name.
     """
     for command in _all_commands():
         if name in command.names:
             return command
-    raise UsageError(f"unknown command {name}: -h lists all")
+    raise UsageError(f"unknown command {name}: -h lists the commands")
 
 
 def print_help() -> None:
@@ -93,7 +93,7 @@ def _save(run: Run, path: str) -> None:
 
 @_command(_FILES, "-a", parameters="<workspace|folder>")
 def _archive(run: Run, path: str) -> None:
-    """Write an archive: the workspace and its images, named by content, with no names in them."""
+    """Write an archive: the workspace and its images, named by content, without personal names."""
     _write_archive(run, path, "hash")
 
 
@@ -105,13 +105,13 @@ def _archive_named(run: Run, path: str) -> None:
 
 @_command(_FILES, "-p", "-prefix", parameters="<prefix>")
 def _set_prefix(run: Run, prefix: str) -> None:
-    """Print this before each line of the next command's output, instead of its number."""
+    """Print a prefix, not the command's number, before each line of the next command's output."""
     run.set_prefix(prefix)
 
 
 @_command(_FILES, "-P")
 def _drop_prefix(run: Run) -> None:
-    """Print nothing before the lines of the output."""
+    """Print the lines of the output without prefixes."""
     run.drop_prefix()
 
 
@@ -202,25 +202,25 @@ def _layers_add_mesh(run: Run, path: str, time_point: str) -> None:
 
 @_command(_LAYERS, "-layers-set-main", "-ls-main", "-lsm", parameters="<file>")
 def _layers_set_main(run: Run, path: str) -> None:
-    """Make an image the main one, in place of the one that is, and pick it."""
+    """Replace the main image, and pick the new one."""
     run.pick(run.workspace.set_main(path))
 
 
 @_command(_LAYERS, "-layers-set-seg", "-ls-seg", "-lss", parameters="<file>")
 def _layers_set_seg(run: Run, path: str) -> None:
-    """Make an image the only segmentation, and pick it."""
+    """Replace all segmentations by one image, and pick it."""
     run.pick(run.workspace.set_segmentation(path, any_size=True))
 
 
 @_command(_PROPERTIES, "-props-get-filename", "-pgf")
 def _props_get_filename(run: Run) -> None:
-    """Print its file."""
+    """Print the file of the layer."""
     run.print(run.picked_layer().file)
 
 
 @_command(_PROPERTIES, "-props-get-transform", "-pgt")
 def _props_get_transform(run: Run) -> None:
-    """Print its affine transform, from main-image RAS mm to its own, as a 4x4 matrix."""
+    """Print the affine transform from main-image RAS mm to layer RAS mm, as a 4x4 matrix."""
     from snapws import transforms
 
     for row in transforms.read(run.picked_layer().registry.folder("ImageTransform")):
@@ -236,7 +236,7 @@ def _props_get_mesh_filename(run: Run, time_point: str, polydata: str) -> None:
     try:
         run.print(mesh.file(whole_number(time_point), whole_number(polydata)))
     except LayerFileMissing:
-        run.print("")  # itksnap-wt has begun its line before it looks for the file
+        run.print("")  # itksnap-wt begins its line before it looks for the file
         raise
 
 
@@ -249,19 +249,19 @@ def _props_add_mesh_polydata(run: Run, path: str, time_point: str) -> None:
 
 @_command(_PROPERTIES, "-props-rename-file", "-prf", parameters="<file>")
 def _props_rename_file(run: Run, path: str) -> None:
-    """Copy its image to another NIfTI file and make that its file."""
+    """Copy the image to a NIfTI file, and use that file in the layer."""
     run.picked_layer().copy_image(path)
 
 
 @_command(_PROPERTIES, "-props-set-nickname", "-psn", parameters="<name>")
 def _props_set_nickname(run: Run, nickname: str) -> None:
-    """Set its nickname."""
+    """Set the nickname."""
     run.picked_object().nickname = nickname
 
 
 @_command(_PROPERTIES, "-props-set-colormap", parameters="<preset>")
 def _props_set_colormap(run: Run, preset: str) -> None:
-    """Set its colour map by name."""
+    """Set the colour map by name."""
     run.picked_layer().display.color_map = preset
 
 
@@ -269,14 +269,14 @@ def _props_set_colormap(run: Run, preset: str) -> None:
     _PROPERTIES, "-props-set-contrast", parameters="LINEAR A B|AUTO|DEFAULT|CURVE N T1 Y1 .. TN YN"
 )
 def _props_set_contrast(run: Run) -> None:
-    """Set its contrast: straight from A to B, automatic, straight from 0 to 1, or a curve."""
+    """Set the contrast: linear from A to B, automatic, linear from 0 to 1, or a curve."""
     display = run.picked_layer().display
     kind = run.take()
     if kind in ("LINEAR", "L"):
         low, high = run.take_number(), run.take_number()
         display.set_linear_contrast(low, high, check=False)
         if low >= high:
-            run.warn(f"ITK-SNAP cannot show a contrast from {low:g} to {high:g}: it does not rise")
+            run.warn(f"ITK-SNAP cannot show a contrast from {low:g} to {high:g}: it must increase")
     elif kind == "AUTO":
         display.contrast = ()
     elif kind == "DEFAULT":
@@ -284,7 +284,7 @@ def _props_set_contrast(run: Run) -> None:
     elif kind == "CURVE":
         count = whole_number(run.take())
         if count < 2:
-            raise UsageError(f"a curve has two or more points, not {count}")
+            raise UsageError(f"a curve needs two or more points, got {count}")
         display.contrast = tuple((run.take_number(), run.take_number()) for _ in range(count))
     else:
         raise UsageError(f"{kind!r} is not one of LINEAR, AUTO, DEFAULT, CURVE")
@@ -292,7 +292,7 @@ def _props_set_contrast(run: Run) -> None:
 
 @_command(_PROPERTIES, "-props-set-mcd", parameters="comp N|mag|avg|max|rgb|grid")
 def _props_set_mcd(run: Run) -> None:
-    """Set how several components are shown: one of them, a measure of them, colours or a grid."""
+    """Set the display of several components: one of them, a measure of them, RGB or a grid."""
     from snapws.display import ComponentMode
 
     modes = {
@@ -313,21 +313,21 @@ def _props_set_mcd(run: Run) -> None:
 
 @_command(_PROPERTIES, "-props-set-sticky", parameters="<on|off>")
 def _props_set_sticky(run: Run, value: str) -> None:
-    """Show it over the main image (on) or beside it (off)."""
+    """Show the layer over the main image (on) or beside it (off)."""
     if value not in ("on", "off"):
-        raise UsageError(f"{value!r} is neither on nor off")
+        raise UsageError(f"{value!r} is not one of on, off")
     run.picked_layer().display.sticky = value == "on"
 
 
 @_command(_PROPERTIES, "-props-set-alpha", parameters="<value>")
 def _props_set_alpha(run: Run, value: str) -> None:
-    """Set its opacity, 0 to 1 or a percentage."""
+    """Set the opacity, 0 to 1 or a percentage."""
     run.picked_layer().display.opacity = value
 
 
 @_command(_PROPERTIES, "-props-set-transform", "-pst", parameters="<file>")
 def _props_set_transform(run: Run, path: str) -> None:
-    """Set its affine transform from a 4x4 matrix (RAS) or an ITK transform file (LPS)."""
+    """Set the affine transform from a 4x4 matrix (RAS) or an ITK transform file (LPS)."""
     from snapws import transform_files, transforms
 
     matrix = transform_files.read_itk_or_ras(Path(path))
@@ -336,20 +336,20 @@ def _props_set_transform(run: Run, path: str) -> None:
 
 @_command(_PROPERTIES, "-props-registry-get", "-prg", parameters="<key>")
 def _props_registry_get(run: Run, key: str) -> None:
-    """Print the value of a key of its registry folder."""
+    """Print the value of a key of the layer."""
     run.print(run.picked_object().registry.get(key))
 
 
 @_command(_PROPERTIES, "-props-registry-set", "-prs", parameters="<key> <value>")
 def _props_registry_set(run: Run, key: str, value: str) -> None:
-    """Set the value of a key of its registry folder."""
+    """Set the value of a key of the layer."""
     run.picked_object().registry[key] = value
     run.inform(f"set registry entry '{key}' to '{value}'")
 
 
 @_command(_PROPERTIES, "-props-registry-dump", "-prd", parameters="<key> <file>")
 def _props_registry_dump(run: Run, key: str, path: str) -> None:
-    """Write a folder of its registry to a plain-text file."""
+    """Write a registry folder of the layer to a plain-text file."""
     from snapws import files
     from snapws.registry import text_format
 
@@ -364,7 +364,7 @@ def _props_registry_dump(run: Run, key: str, path: str) -> None:
 
 @_command(_PROPERTIES, "-props-registry-load", "-prl", parameters="<key> <file>")
 def _props_registry_load(run: Run, key: str, path: str) -> None:
-    """Load a folder of its registry from a plain-text or registry XML file."""
+    """Load a registry folder of the layer from a plain-text or registry XML file."""
     from snapws.registry import text_format
 
     loaded = text_format.read_file(Path(path))
@@ -415,7 +415,7 @@ def _tags_add(run: Run, tag: str) -> None:
 
 @_command(_TAGS, "-tags-add-exclusive", "-tags-add-excl", "-tax", parameters="<tag>")
 def _tags_add_exclusive(run: Run, tag: str) -> None:
-    """Add a tag and remove it from all others."""
+    """Add a tag, and remove it from all other layers."""
     run.picked_object().take_tag(tag)
 
 
@@ -441,7 +441,7 @@ def _labels_clear(run: Run) -> None:
 
 @_command(_LABELS, "-labels-add", parameters="<file> [offset] [pattern]")
 def _labels_add(run: Run, path: str) -> None:
-    """Add labels of a label file, their numbers shifted, renamed by a pattern such as 'left %s'."""
+    """Add the labels of a file, with shifted numbers and names by a pattern like 'left %s'."""
     from snapws import labels
 
     offset = run.take_if(is_whole_number)

@@ -33,7 +33,7 @@ class Command(NamedTuple):
         names: The names of the command, the long name first.
         group: The heading of the command in the help.
         parameters: The parameters, each as ``<one>``; the function gets them as texts. The function
-            reads parameters in ``[brackets]`` itself.
+            takes optional parameters, written in ``[brackets]``, itself.
         help: The help, in one line.
         function: The function that runs the command.
     """
@@ -98,7 +98,7 @@ class Run:
         """Return the next word of the command line, which must not begin with a dash."""
         word = self._take()
         if word.startswith("-"):
-            raise UsageError(f"a value is due, but {word!r} begins with a dash, as options do")
+            raise UsageError(f"expected a value, got {word!r}, which begins with a dash")
         return word
 
     def _take(self) -> str:

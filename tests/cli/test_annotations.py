@@ -42,7 +42,7 @@ def test_errors_are_one_line_and_change_nothing(snapws, study):
         "annotations import study.itksnap points.csv": "say --system",
         "annotations import study.itksnap nothing.fcsv": "No such file",
         "annotations export study.itksnap out.txt": "written as .mrk.json, .fcsv or .csv",
-        "annotations add study.itksnap A --at 1,2": "say X,Y,Z",
+        "annotations add study.itksnap A --at 1,2": "expected X,Y,Z",
         "annotations add study.itksnap A --at 1,2,nan": "not a finite number",
         "annotations add study.itksnap A --at 1,2,nan --system ras": "not a finite number",
     }.items():

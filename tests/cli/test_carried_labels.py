@@ -51,7 +51,7 @@ def test_the_table_is_offered_and_taken_when_asked_for(snapws, file, line):
     line = line.format(file)
     before = names()
     said = snapws(line).stderr
-    assert f"{file} carries a table of 2 labels: --labels from-file takes it" in said
+    assert f"{file} contains a table of 2 labels: --labels from-file adds it" in said
     assert names() == before
     assert "carries" not in snapws(f"{line} --labels from-file").stderr
     assert names() == {**before, 1: "Spleen", 7: "Left kidney"}
@@ -60,7 +60,7 @@ def test_the_table_is_offered_and_taken_when_asked_for(snapws, file, line):
 def test_a_file_without_a_table_is_refused_when_one_is_asked_for(snapws, study):
     before = (study / "study.itksnap").read_bytes()
     line = "layers add study.itksnap seg.nii.gz --labels from-file"
-    assert "carries no label table" in snapws(f"{line} --role segmentation", code=1).stderr
+    assert "contains no label table" in snapws(f"{line} --role segmentation", code=1).stderr
     snapws(line, code=2)  # an overlay has no labels
     assert (study / "study.itksnap").read_bytes() == before
     assert "table" not in snapws("layers add study.itksnap seg.nii.gz --role segmentation").stderr
@@ -73,4 +73,4 @@ def test_a_damaged_table_stops_only_who_asks_for_it(snapws, study):
     image.to_filename("damaged.nii.gz")
     line = "layers add study.itksnap damaged.nii.gz --role segmentation"
     snapws(f"{line} --labels from-file", code=1)
-    assert "its label table is not read" in snapws(line).stderr
+    assert "the label table cannot be read" in snapws(line).stderr

@@ -31,7 +31,7 @@ def edit(name: str = "edited.itksnap") -> Workspace:
 def test_no_difference(snapws, study):
     done = snapws("compare study.itksnap archive/workspace.itksnap")
     assert done.stdout == ""
-    said = "study.itksnap and archive/workspace.itksnap: no difference in what is compared"
+    said = "study.itksnap and archive/workspace.itksnap: no difference in the compared properties"
     assert done.stderr == f"snapws: {said}\n"
     assert snapws("compare study.itksnap study.itksnap --json -q").output == "[]\n"
     moved = shutil.copytree(study, study.parent / "moved")
@@ -133,7 +133,7 @@ def test_a_picture_that_cannot_be_made_is_told_of_behind_the_table(snapws, study
     assert not Path("x.png").exists()
 
 
-def test_a_picture_leaves_out_what_cannot_be_read_and_says_so(snapws, study):
+def test_a_picture_leaves_out_unreadable_layers_and_says_so(snapws, study):
     edited = Workspace.open("study.itksnap")
     edited.remove(edited.layers()[1])
     edited.save("less.itksnap")

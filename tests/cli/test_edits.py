@@ -223,7 +223,7 @@ def test_strict_archives_and_their_report(snapws, study):
     assert Workspace.open(study / "out" / "workspace.itksnap").main.nickname == "Layer 000"
     assert snapws("verify out --against study.itksnap").stdout == ""
     result = snapws("archive study.itksnap out --report out/report.json", 1)
-    assert "out/report.json would be in the archive's folder" in result.stderr.replace("\\", "/")
+    assert "out/report.json is in the archive's folder" in result.stderr.replace("\\", "/")
     (study / "scene.vrml").write_text("#VRML V2.0 utf8\n# Jane")
     snapws("meshes add study.itksnap scene.vrml")
     assert "mesh:0: scene.vrml" in snapws("archive study.itksnap out", 1).stderr.replace(
@@ -268,7 +268,7 @@ def test_volumes_as_csv_and_json_name_what_the_table_shows(snapws):
         assert {name: str(value) for name, value in record.items()} == line
     assert "Workspace" not in snapws("labels volumes study.itksnap").stdout
     snapws("labels volumes study.itksnap --csv --json", code=2)
-    assert "it is empty" in snapws(["labels", "volumes", "study.itksnap", ""], code=2).stderr
+    assert "the value is empty" in snapws(["labels", "volumes", "study.itksnap", ""], code=2).stderr
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-5", "@SUM(A1)", "\t=1", "'=1"])

@@ -74,7 +74,7 @@ def test_a_line_that_is_wrong_does_not_parse():
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_one_line_says_what(words):
+def test_help_begins_with_one_line(words):
     what = COMMANDS[words].help.split("\n\n")[0].strip()
     assert "\n" not in what
     assert what.endswith(".")
@@ -90,7 +90,7 @@ def test_the_example_parses(words):
 
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words != "snapws wt"])
-def test_help_shows_it_all(words):
+def test_help_prints_docstring_example_and_page(words):
     text = printed(words)
     assert text.split("\n\n")[1].strip() == COMMANDS[words].help.split("\n\n")[0].strip()
     assert examples(text) == examples(f"{COMMANDS[words].epilog}\n")

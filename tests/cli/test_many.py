@@ -63,7 +63,7 @@ def test_text_of_many_names_each_workspace_and_the_last_line_counts(snapws, coho
     first, second = result.stdout.split("cohort/s2/study.itksnap:\n")
     assert first == "cohort/s1/study.itksnap:\n\n"
     assert second.startswith("error: layer 0")
-    assert result.stderr.endswith("snapws: 2 workspaces, something is wrong with 1\n")
+    assert result.stderr.endswith("snapws: 2 workspaces, errors in 1\n")
     assert snapws("check cohort/s1 study.itksnap").stderr.endswith("2 workspaces, all well\n")
     assert "2 workspaces, all well" in snapws("check -q cohort/s1 study.itksnap").stderr
 
@@ -75,8 +75,8 @@ def test_pictures_of_many_are_in_a_folder_by_names_that_tell_them_apart(snapws, 
     ]
     assert result.stdout.split() == ["pictures/s1_study.png", "pictures/s2_study.png"]
     assert "3 workspaces, 1 failed" in result.stderr
-    assert "name the folder" in snapws("show cohort -o a.png", 2).stderr
-    assert "name the folder" in snapws("show cohort", 2).stderr
+    assert "need a folder for their pictures" in snapws("show cohort -o a.png", 2).stderr
+    assert "need a folder for their pictures" in snapws("show cohort", 2).stderr
     assert not Path("a.png").exists()
 
 
@@ -90,7 +90,7 @@ def test_archives_of_many_are_folders_that_verify_takes_together(snapws, cohort)
     layer.write_bytes(layer.read_bytes()[:-9])
     found = lines(snapws("verify out --json", 1).stdout)
     assert [len(one["problems"]) for one in found] == [0, 1]
-    assert "--against is for one archive" in snapws(
+    assert "--against needs a single archive" in snapws(
         "verify out --against study.itksnap", 2
     ).stderr.replace("\n", " ")
 
@@ -123,4 +123,4 @@ def test_build_makes_the_workspaces_of_a_table_once(snapws, study):
     assert "all.tsv, line 3: its file" in result.stderr
     assert result.stderr.endswith("2 workspaces, 1 failed\n")
     assert "unchanged" in snapws("build all.tsv -o built", 1).stdout
-    assert "name a table, or a dataset" in snapws("build", 2).stderr.replace("\n", " ")
+    assert "name either a table, or a dataset" in snapws("build", 2).stderr.replace("\n", " ")

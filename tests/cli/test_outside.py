@@ -36,7 +36,7 @@ def test_they_are_named_before_an_archive_that_fails(snapws, study, scan):
     assert f"outside of the workspace's folder: {scan}" in result.stderr.splitlines()[0]
 
 
-def test_of_a_study_in_one_folder_nothing_is_said(snapws):
+def test_study_in_one_folder_gives_no_remark_on_outside_files(snapws):
     result = snapws("archive study.itksnap out --report report.json")
     assert "outside" not in result.stderr
 

@@ -35,7 +35,8 @@ def test_refusals(snapws):
     assert Path("mine.html").read_text() == "mine"
     before = Path("study.itksnap").read_bytes()
     assert (
-        "a report's name ends in .html" in snapws("report study.itksnap -o study.itksnap", 2).stderr
+        "a report: it must end in .html"
+        in snapws("report study.itksnap -o study.itksnap", 2).stderr
     )
     assert Path("study.itksnap").read_bytes() == before
     nothing = snapws("report none.itksnap -o mine.html", 1)  # nothing is read before

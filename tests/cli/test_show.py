@@ -107,7 +107,7 @@ def test_without_a_terminal_that_can_it_says_where_the_file_is(study):
     ("words", "said"),
     [
         (["--slices", "1,2"], "three indices"),
-        (["--slices", "a,b,c"], "'a,b,c' is not a voxel"),
+        (["--slices", "a,b,c"], "'a,b,c' is not a valid voxel"),
         (["--slices", "1,2,300"], "there is no axial slice 300, only 0 to 62"),
         (["--layers", "O:1"], "no layer is 'O:1'"),
         (["-o", "picture.itksnap"], "ends in .png"),

@@ -135,7 +135,7 @@ def test_what_hangs_on_to_an_archived_layer_goes(clean, tmp_path, leaks, tamperi
         *((b"J\xff", False), (b"\0D", False), (b"JD", False)),
     ],
 )
-def test_level_and_system_in_gzip_are_none_but_those_that_there_are(clean, tmp_path, ending, taken):
+def test_clean_gzip_needs_a_known_level_and_system(clean, tmp_path, ending, taken):
     source = tmp_path / "archived"
     archive(Workspace.open(clean.workspace), source, privacy="strict")
     layer = source / f"layer_000_{CONTENT}.nii.gz"

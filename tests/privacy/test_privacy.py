@@ -237,7 +237,7 @@ def test_a_strict_archive_still_names_layers_and_labels(run):
     assert len(archived.time_points) == 1
 
 
-def test_kept_names_are_all_that_is_kept_more(run, leaks):
+def test_keep_names_keeps_file_names_and_nothing_else(run, leaks):
     done = run("--keep-names")
     marks = done.study.marks
     assert leaks(done.folder, marks, (*ALLOWED["standard"], "file name")) == set()

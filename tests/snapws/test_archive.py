@@ -219,11 +219,11 @@ def test_a_file_in_the_way(base, tmp_path):
         write_archive(base, base.path)
     with pytest.raises(ArchiveError, match="cannot write the archive .*too long"):
         write_archive(base, tmp_path / ("x" * 300))
-    with pytest.raises(ArchiveError, match="not by 'Hash'"):
+    with pytest.raises(ArchiveError, match="not 'Hash'"):
         write_archive(base, tmp_path / "new", names="Hash")
     with pytest.raises(ArchiveError, match="not 'Strict'"):
         write_archive(base, tmp_path / "new", privacy="Strict")
-    with pytest.raises(ArchiveError, match="from 1 to 9, not 0"):
+    with pytest.raises(ArchiveError, match="between 1 and 9, not 0"):
         write_archive(base, tmp_path / "new", level=0)
     base.layers()[3].registry["Role"] = "JaneDoeRole"
     with pytest.raises(ArchiveError, match="layer 003 has the role 'JaneDoeRole'"):

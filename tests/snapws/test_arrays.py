@@ -220,7 +220,7 @@ def test_an_overlay_keeps_its_values_in_the_smallest_type(tmp_path, dtype, value
         pytest.param(np.zeros((6, 5, 4, 0), "u1"), "6 x 5 x 4 x 0", id="empty"),
     ],
 )
-def test_an_array_that_is_no_segmentation_is_refused_and_leaves_nothing(tmp_path, array, said):
+def test_an_array_that_is_not_a_segmentation_is_refused_and_writes_nothing(tmp_path, array, said):
     workspace = study(tmp_path)
     before = workspace.registry.copy(), sorted(tmp_path.iterdir())
     with pytest.raises(InvalidValue, match=said):
@@ -271,7 +271,7 @@ def test_like_and_file_are_for_arrays_and_like_has_to_be_there(tmp_path):
     assert workspace.add_overlay(VOXELS, like=0).number == 1
 
 
-def test_names_of_labels_keep_the_looks_of_those_that_are_there(tmp_path):
+def test_new_names_of_labels_keep_the_colours_of_existing_labels(tmp_path):
     workspace = study(tmp_path)
     workspace.labels = [Label(1, "One", (1, 2, 3), 9), Label(5, "Five")]
     workspace.add_segmentation(np.ones((6, 5, 4), bool), labels={1: "Lesion", 2: "Edema"})

@@ -63,7 +63,7 @@ def test_again_changes_nothing_and_other_work_is_not_overwritten(files):
     mine.add_landmark((1, 1, 1), "mine")
     mine.save()
     before = target.read_bytes()
-    with pytest.raises(WorkspaceError, match="exists and is different"):
+    with pytest.raises(WorkspaceError, match="exists and differs"):
         write(first)
     assert target.read_bytes() == before
     assert write(first, force=True) == "replaced"

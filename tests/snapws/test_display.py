@@ -90,7 +90,7 @@ def test_contrast(base):
     assert base.main.registry.folder("LayerMetaData.DisplayMapping.Curve") is None
 
 
-def test_a_value_that_is_not_of_its_kind(base):
+def test_an_invalid_value_is_refused(base):
     base.main.registry["LayerMetaData.Alpha"] = "much"
     with pytest.raises(InvalidValue, match="entry LayerMetaData.Alpha holds 'much'"):
         base.main.display.opacity  # noqa: B018

@@ -39,7 +39,7 @@ def test_images_get_the_names_and_the_workspace_stays(workspace, tmp_path):
     assert sorted(tree(tmp_path / "out" / "in")) == sorted(names)
 
 
-def test_every_field_is_filled_in_and_what_it_holds_is_no_pattern(workspace, tmp_path):
+def test_every_field_is_filled_in_and_its_value_is_not_a_pattern(workspace, tmp_path):
     workspace.main.nickname = "{number} of {0.__class__}"
     made = export(workspace.layers(tag="Tag0"), tmp_path / "out", "{number}-{role}-{tag}-{file}")
     assert made[0].name == "000-main-Tag0-0.nii.gz"

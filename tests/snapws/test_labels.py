@@ -142,7 +142,7 @@ def test_a_line_break_does_not_fit_a_file():
         labels.format_file([Label(3, "two\nlines")])
 
 
-def test_a_table_is_exactly_what_is_assigned(base):
+def test_the_label_table_equals_the_assigned_labels(base):
     base.labels = [Label(3, "three"), Label(1, "one"), Label(0, "clear"), Label(3, "III")]
     assert base.labels == (Label(1, "one"), Label(3, "III"))
     base.labels = [Label(7, "seven")]

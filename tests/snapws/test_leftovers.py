@@ -103,7 +103,7 @@ def use(folder: Path) -> None:
 
 
 @posix
-def test_next_use_puts_back_what_a_killed_process_was_replacing(folder):
+def test_next_use_restores_files_that_a_killed_process_was_replacing(folder):
     before = texts(folder)
     killed(MOVING, folder)
     assert texts(folder) != before
@@ -275,7 +275,7 @@ def test_the_drop_in_undoes_nothing(base, tmp_path):
 
 
 @posix
-def test_notes_of_what_is_gone_are_removed(tmp_path, monkeypatch):
+def test_notes_of_missing_files_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "out").mkdir()
     killed(COPYING, tmp_path / "out")

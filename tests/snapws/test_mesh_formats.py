@@ -241,7 +241,7 @@ class TestLegacy:
             (legacy("ASCII", "POLYGONS 0 1", version="5.1"), MeshDamaged, "do not add up"),
         ],
     )  # fmt: skip
-    def test_refuses_what_is_not_of_its_form(self, scrub, dirty, error, reason):
+    def test_refuses_invalid_files(self, scrub, dirty, error, reason):
         with pytest.raises(error, match=rf"mesh\.vtk, .*{reason}"):
             scrub(dirty)
 
@@ -251,7 +251,7 @@ class TestLegacy:
             scrub(legacy("BINARY", *TRIANGLE[:3], text))
 
     @pytest.mark.parametrize("dirty", [VTK_4_2, VTK_5_1], ids=["4.2", "5.1"])
-    def test_keeps_what_vtk_has_written(self, scrub, dirty):
+    def test_keeps_files_of_vtk_unchanged(self, scrub, dirty):
         if dirty is VTK_5_1:
             version = "5.1"
             topology = (
@@ -311,9 +311,7 @@ class TestXml:
 
     @pytest.mark.parametrize("word", ["u4", "u8"])
     @pytest.mark.parametrize("order", "<>")
-    def test_says_nothing_in_the_size_of_full_blocks_of_which_there_is_none(
-        self, scrub, order, word
-    ):
+    def test_size_of_full_blocks_is_cleared_without_full_blocks(self, scrub, order, word):
         vtp = Vtp("appended", order, word, packed=True)
         points = POINTS.astype(f"{order}f4").tobytes()
         full = int.from_bytes(b"Jane_Doe"[: vtp.word.itemsize], "big")
@@ -363,7 +361,7 @@ class TestXml:
             + "</PolyData>\n</VTKFile>\n"
         )  # fmt: skip
 
-    def test_keeps_what_vtk_has_written(self, scrub):
+    def test_keeps_files_of_vtk_unchanged(self, scrub):
         got = scrub(VTP, ".vtp")
         assert MARKER in VTP
         assert MARKER not in got
@@ -399,7 +397,7 @@ class TestXml:
         with pytest.raises(MeshDamaged, match="no array with the coordinates"):
             scrub(Vtp().file(piece), ".vtp")
 
-    def test_gives_arrays_without_a_name_one_each(self, scrub):
+    def test_unnamed_arrays_get_a_name_each(self, scrub):
         arrays = '<DataArray type="Int8">1</DataArray>' * 2
         points = '<DataArray type="Int8" NumberOfComponents="3">1 2 3</DataArray>'
         got = scrub(
@@ -444,7 +442,7 @@ class TestXml:
             (b'"UInt8" Name="offsets"', b'"Float32" Name="offsets"', MeshDamaged, "integers"),
         ],
     )  # fmt: skip
-    def test_refuses_what_is_not_of_its_form(self, scrub, old, new, error, reason):
+    def test_refuses_invalid_files(self, scrub, old, new, error, reason):
         vtp = Vtp("appended")
         whole = vtp.file(vtp.piece())
         assert old in whole
@@ -488,7 +486,7 @@ class TestXml:
             lambda block: MARKER,
         ],
     )
-    def test_refuses_blocks_that_are_not_what_they_say(self, scrub, pack):
+    def test_refuses_blocks_that_do_not_match_their_sizes(self, scrub, pack):
         vtp = Vtp("binary", packed=True)
         vtp.pack = pack
         with pytest.raises(MeshDamaged, match="block 1 of the data|binary data are damaged"):
@@ -528,7 +526,7 @@ class TestStl:
             (b"solid a\nendsolid\nMARKER", "line 3: SOLID is missing"),
         ],
     )
-    def test_refuses_what_is_not_of_its_form(self, scrub, dirty, reason):
+    def test_refuses_invalid_files(self, scrub, dirty, reason):
         with pytest.raises(MeshDamaged, match=rf"mesh\.stl(, |: ){reason}"):
             scrub(dirty, ".stl")
 

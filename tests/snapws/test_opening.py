@@ -73,7 +73,7 @@ def test_one_case_after_the_other_and_a_failure_stops_none(cases, tmp_path):
     assert "nickname" in done.stdout
     assert "voxels" in done.stdout
     assert "exit code 3" in done.stderr
-    assert "no difference in what is compared" in done.stderr
+    assert "no difference in the compared properties" in done.stderr
     assert done.stderr.endswith("3 workspaces, 1 failed\n")
 
 

@@ -26,7 +26,7 @@ def named(path: str) -> object:
 
 
 @pytest.mark.parametrize("path", PROMISED)
-def test_a_promised_path_leads_to_what_it_did(path):
+def test_a_promised_path_still_leads_to_the_same_object(path):
     assert callable(named(path))
     assert named(path) is named(PROMISED[path])
 

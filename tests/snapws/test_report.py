@@ -230,7 +230,7 @@ def test_a_segmentation_that_itksnap_does_not_open_is_in_no_picture(ws, tmp_path
     assert "its size is 5 x 4 x 3, that of the main image 24 x 20 x 60" in page.text_content()
 
 
-def test_an_archive_keeps_and_removes_what_the_page_says(ws, tmp_path):
+def test_an_archive_keeps_and_removes_the_data_that_the_page_lists(ws, tmp_path):
     """The page foretells the report of the archive, which is made here to compare."""
     (tmp_path / "cortex.vtk").write_text(
         "# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\nPOINTS 3 float\n"

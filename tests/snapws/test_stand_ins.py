@@ -262,7 +262,7 @@ def test_whatever_reads_a_file_says_why_it_is_not_there(tmp_path, name):
             READERS[name](tmp_path / name)
 
 
-def test_a_name_that_is_nowhere_near_is_not_there(workspace, tmp_path):
+def test_a_name_without_a_similar_file_is_missing(workspace, tmp_path):
     assert missing(workspace, str(tmp_path / "other.nii.gz")).endswith("is not there")
     assert missing(workspace, str(tmp_path / "no" / "such" / "x.nii")).endswith("is not there")
     assert missing(workspace, "/home/jane/x.nii").endswith("is not there")

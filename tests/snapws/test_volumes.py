@@ -78,9 +78,13 @@ def test_time_points_are_told_apart_wherever_pieces_end(tmp_path):
 
 
 def test_what_is_no_segmentation_is_refused(tmp_path):
-    with pytest.raises(ImageUnsupported, match=r"s.nii: it has not one real number a voxel"):
+    with pytest.raises(
+        ImageUnsupported, match=r"s.nii: a segmentation needs one real number per voxel"
+    ):
         counted(tmp_path / "s.nii", np.zeros((2, 2, 2), np.complex64))
-    with pytest.raises(ImageUnsupported, match=r"s.nii: it has not one real number a voxel"):
+    with pytest.raises(
+        ImageUnsupported, match=r"s.nii: a segmentation needs one real number per voxel"
+    ):
         counted(tmp_path / "s.nii", np.zeros((2, 2, 2, 1, 3), np.uint8), intent_code=1007)
     counted(tmp_path / "cut.nii", np.zeros((9, 9, 9), np.uint8))
     cut = (tmp_path / "cut.nii").read_bytes()[:-1]
@@ -133,7 +137,7 @@ def test_the_volumes_of_a_workspace_and_the_means_under_the_labels(tmp_path):
         assert one.mean == pytest.approx(there[np.isfinite(there)].mean(dtype=float), rel=1e-9)
 
 
-def test_a_label_without_numbers_under_it_and_one_over_colours_have_no_mean(tmp_path):
+def test_labels_over_nan_or_colours_have_no_mean(tmp_path):
     labels = np.array([[[1, 2]]], np.uint8)
     workspace = study(tmp_path, np.array([[[np.nan, 5]]], np.float32), labels)
     assert [one.mean for one in workspace.volumes()] == [None, 5]

@@ -164,7 +164,7 @@ def test_the_first_anatomical_image_of_segmentations_becomes_the_main_one(inputs
 )
 def test_a_value_does_not_begin_with_a_dash(inputs, capsys, words):
     err = refused(capsys, "-i", "base.itksnap", "-lp", "0", *words)
-    assert err.startswith(f"snapws-wt: error for command {words[0]} : a value is due, but '-")
+    assert err.startswith(f"snapws-wt: error for command {words[0]} : expected a value, got '-")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_numbers_have_ascii_digits_alone(inputs, capsys, word):
     assert "is not a number" in refused(capsys, *words)
 
 
-def test_a_word_that_is_no_number_is_no_offset_of_labels(inputs, capsys):
+def test_an_offset_of_labels_must_be_a_number(inputs, capsys):
     words = ["-i", "base.itksnap", "-labels-add", "labels.txt", "\u0663"]
     assert "unknown command" in refused(capsys, *words)
 

@@ -154,7 +154,7 @@ def test_an_image_is_copied_to_another_file(edited, inputs, capsys):
         (
             ["-i", "base.itksnap", "-lp", "0", "-props-set-sticky", "x"],
             "-props-set-sticky",
-            "neither on nor off",
+            "is not one of on, off",
         ),
         (["-i", "base.itksnap", "-lp", "0", "-prd", "No", "x.txt"], "-prd", "no folder No"),
         (["-i", "base.itksnap", "-lp", "0", "-prl", "No", "x.txt"], "-prl", "cannot read x.txt"),

@@ -1,9 +1,9 @@
 """MetaImage, NRRD, GIPL, VTK, DICOM, MINC, PNG, JPEG, TIFF (extra ``formats``), and raw voxels.
 
-SimpleITK reads DICOM, MINC, PNG, JPEG and TIFF, a file as a whole, so that one file's voxels are in
-memory while they are streamed. Of the others it reads a header in our words alone: their own
-headers and their voxels are read by `snapws.images.itk.stored`. Of vector images whose components
-lie voxel by voxel, which NIfTI keeps apart, all voxels are in memory at once: one copy of them.
+SimpleITK reads DICOM, MINC, PNG, JPEG and TIFF. It decodes whole files, so the voxels of one file
+are in memory while they are streamed. For the other formats, `snapws.images.itk.stored` reads
+headers and voxels, and SimpleITK only interprets a header that we rewrote. A vector image that
+interleaves components, which NIfTI separates, needs one copy of all voxels in memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from snapws.images.nifti import MAX_LENGTH, new_header
 from snapws.images.placement import Placement, is_sheared
 from snapws.images.voxel_files import Purpose
 
-# What reads a header, by the ending of the file's name.
+# The parsers of headers, by the ending of the file.
 _PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
     ".mha": metaimage.parse,
     ".mhd": metaimage.parse,
@@ -50,10 +50,10 @@ _PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
 }
 
 _FLAT = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-# The components of such a NRRD are its time points.
+# In a NRRD with this ending, the components are the time points.
 _SEQUENCES = (".seq.nrrd", ".seq.nhdr")
 
-#: Endings of the names of these images. DICOM has none: its files are told by their content.
+#: Endings of these images. DICOM has none: its files are recognised by their content.
 SUFFIXES = (*_PARSERS, *_FLAT, minc.ENDING)
 
 _Array = npt.NDArray[Any]
@@ -69,11 +69,11 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class DecodedImageHeader(ImageHeader):
-    """The header of an image that SimpleITK decodes; its voxels as they are stored in NIfTI.
+    """The header of an image that SimpleITK decodes, with its voxels as NIfTI stores them.
 
     Attributes:
-        slices: The files that SimpleITK reads: one, or those of a series in order of place.
-        reader: Its name of what reads them.
+        slices: The files that SimpleITK reads: one file, or the slices of a series in order.
+        reader: The name of SimpleITK's reader for them.
     """
 
     slices: tuple[Path, ...]
@@ -93,8 +93,8 @@ class DecodedImageHeader(ImageHeader):
         """Return the voxels little-endian, first axis fastest, the component of vectors slowest.
 
         Raises:
-            ImageDamaged: A file holds fewer or more, or SimpleITK cannot read it.
-            ImageUnsupported: They are too large to be in memory.
+            ImageDamaged: A file has too few or too many voxels, or SimpleITK cannot read it.
+            ImageUnsupported: The voxels are too large for the memory.
         """
         self.refuse_too_large()
         images: Iterable[tuple[_Array, Any]] = map(self._decoded, self.slices)
@@ -104,20 +104,20 @@ class DecodedImageHeader(ImageHeader):
             for path, (values, _) in zip(self.slices, images, strict=True):
                 if values.nbytes * len(self.slices) != self.nbytes:
                     raise ImageDamaged(
-                        f"{path}: {values.nbytes} bytes of voxels, where its header says "
+                        f"{path}: {values.nbytes} bytes of voxels, but its header says "
                         f"{self.nbytes // len(self.slices)}"
                     )
                 values = values.view(_RGB) if self.dtype == _RGB else values
                 yield from _component(values, self, self.components, component)
 
     def _decoded(self, path: Path) -> tuple[_Array, Any]:
-        """Return the numbers of a file, and the image that has them in memory."""
+        """Return the numbers of a file, and the image object that owns their memory."""
         image = read(path, self.reader)
         return simpleitk(path).GetArrayViewFromImage(image).ravel(), image
 
 
 class MincImageHeader(DecodedImageHeader):
-    """The header of a MINC image, which a process of its own decodes."""
+    """The header of a MINC image, which a separate process decodes."""
 
     def _decoded(self, path: Path) -> tuple[_Array, Any]:
         return minc.read_values(path, self.dtype, self.nbytes), None
@@ -125,12 +125,12 @@ class MincImageHeader(DecodedImageHeader):
 
 @dataclass(frozen=True)
 class StoredImageHeader(ImageHeader):
-    """The header of an image whose voxels are read here, in the files that were checked.
+    """The header of an image whose voxels this package reads, from checked files.
 
     Attributes:
-        stored: How they are stored.
-        interleaved: How many numbers of a voxel lie next to each other: of vectors, or of the time
-            points of a sequence.
+        stored: The storage of the voxels.
+        interleaved: The count of adjacent numbers per voxel: components of a vector, or time points
+            of a sequence.
     """
 
     stored: Stored
@@ -150,10 +150,10 @@ class StoredImageHeader(ImageHeader):
         """Return the voxels little-endian, first axis fastest, component or time point slowest.
 
         Raises:
-            ImageDamaged: There are fewer or more than there have to be, their checksum is wrong, or
-                one of them is no number.
-            ImageUnsupported: They are stored in a way that is not read, in a file that may not be
-                opened, or too large to be in memory.
+            ImageDamaged: The file has too few or too many voxels, a wrong checksum, or a word that
+                is not a number.
+            ImageUnsupported: The storage is not supported, a file must not be opened, or the voxels
+                are too large for the memory.
             ImageError: A file cannot be read.
         """
         row_size = self.spatial_shape[0] * self.interleaved * self.dtype.itemsize
@@ -173,7 +173,7 @@ class StoredImageHeader(ImageHeader):
 
 
 class RawImageHeader(StoredImageHeader):
-    """What a workspace says of a file that has no header; its voxels are all of the file."""
+    """The header of a file without any, from the workspace; the whole file is voxels."""
 
     def _parts(self) -> tuple[Path, ...]:
         return (self.voxel_path,)
@@ -182,7 +182,7 @@ class RawImageHeader(StoredImageHeader):
 def _component(
     values: _Array, header: ImageHeader, components: int, component: int
 ) -> Iterator[bytes]:
-    """Return one component of voxels, in pieces."""
+    """Yield one component of voxels, in pieces."""
     planes = values.reshape(-1, components)
     step = compression.PIECE // header.dtype.itemsize
     for start in range(0, len(planes), step):
@@ -190,20 +190,20 @@ def _component(
 
 
 def read_header(path: Path, purpose: Purpose, hints: Hints = NO_HINTS) -> ImageHeader:
-    """Read the header of an image, and no voxels.
+    """Read the header of an image, without voxels.
 
-    A file whose name has none of the `SUFFIXES` is taken for DICOM: the image is that of all slices
-    in its folder that are of its series, or its own if it has several frames or is alone. Its
-    values are those that ITK computes: with rescale slope and intercept.
+    A file without one of the `SUFFIXES` counts as DICOM. The image then consists of all slices of
+    its series in its folder, or of the file alone if that has several frames. The values are those
+    of ITK, with rescale slope and intercept applied.
 
-    Three bytes a voxel are a colour in DICOM, PNG, JPEG and TIFF. In the other formats SimpleITK
-    does not tell colours from vectors, and they are vectors; the hash is the same.
+    In DICOM, PNG, JPEG and TIFF, three bytes per voxel are a colour. In the other formats they are
+    a vector, because SimpleITK does not distinguish the two; the hash is the same.
 
     Raises:
-        ImageUnsupported: SimpleITK is not installed, NIfTI has no such voxels or axes, a series is
-            not of one image, or a file of it may not be opened for that purpose.
+        ImageUnsupported: SimpleITK is not installed, NIfTI cannot hold such voxels or axes, a
+            series is not a single image, or a file of it must not be opened for that purpose.
         ImageDamaged: The header cannot be read, or a slice is missing or cannot be read.
-        ImageError: There is no such file.
+        ImageError: The file does not exist.
     """
     name = path.name.lower()
     parse = next((one for ending, one in _PARSERS.items() if name.endswith(ending)), None)
@@ -232,7 +232,7 @@ def _stored(
         grid = _sequence(grid)
     shown = _described(path, grid)
     if purpose == "send":
-        stored.parts(purpose)  # before anything is read of them
+        stored.parts(purpose)  # check before reading them
     voxel_path = stored.named[0] if len(stored.named) == 1 else path
     return StoredImageHeader(
         path,
@@ -305,14 +305,14 @@ def _minc(path: Path, purpose: Purpose) -> MincImageHeader:
 def _raw(path: Path, raw: Raw, purpose: Purpose) -> RawImageHeader:
     """Describe a file that has no header.
 
-    Whoever makes a workspace says of which file this is so. So it needs the name of a file of
-    voxels, and must not begin as another format does.
+    The author of a workspace can name any file as raw voxels. Therefore the file needs the name of
+    a voxel file, and must not begin with the header of another format.
     """
     real = voxel_files.headerless(path)
     (voxel,) = (name for name, kind in _TYPES.items() if kind == f"<{raw.dtype}")
     directions = tuple(np.eye(3).ravel().tolist())
     shown = _described(path, Grid(raw.size, raw.spacing, (0.0, 0.0, 0.0), directions, voxel, 1))
-    # A name: of a file of voxels that a header names, the beginning is looked at.
+    # A non-empty name makes the reader check the beginning of the voxel file.
     stored = Stored(path, ".raw", b"", names=(path.name,))
     return RawImageHeader(
         path, real, 0, shown.dtype, shown.nifti, stored, **shown.named, purpose=purpose
@@ -320,7 +320,7 @@ def _raw(path: Path, raw: Raw, purpose: Purpose) -> RawImageHeader:
 
 
 class _Described(NamedTuple):
-    """An image as its header describes it."""
+    """The properties of an image by its header."""
 
     nifti: Nifti1Header
     dtype: np.dtype[Any]
@@ -331,7 +331,7 @@ class _Described(NamedTuple):
 
     @property
     def named(self) -> dict[str, Any]:
-        """Its attributes that an `ImageHeader` takes by their names."""
+        """The attributes that are keyword arguments of `ImageHeader`."""
         return {
             "shape": self.shape,
             "placement": self.placement,
@@ -341,14 +341,14 @@ class _Described(NamedTuple):
 
 
 def _described(path: Path, grid: Grid, *, has_colours: bool = False) -> _Described:
-    """Describe an image: its NIfTI header, its voxels' type, and its place turned to RAS."""
+    """Return the NIfTI header, the voxel type and the position in RAS of an image."""
     if grid.voxel not in _TYPES or len(grid.size) > 4:
         raise ImageUnsupported(
-            f"{path}: an image of {grid.voxel} with {len(grid.size)} axes, which is not read"
+            f"{path}: an image of {grid.voxel} with {len(grid.size)} axes is not supported"
         )
     dtype = np.dtype(_TYPES[grid.voxel])
     if has_colours and dtype == np.uint8 and grid.components == 3:
-        # What is a vector in other formats is always colour in these.
+        # In these formats, a vector is always a colour.
         grid, dtype = grid._replace(components=1), _RGB
     axes = len(grid.size)
     shape = list(grid.size)
@@ -360,9 +360,9 @@ def _described(path: Path, grid: Grid, *, has_colours: bool = False) -> _Describ
     no_nifti = ""
     lengths = np.linalg.norm(placement.directions, axis=0)
     if is_sheared(placement.directions / lengths):
-        no_nifti = "its axes are sheared, which NIfTI cannot say for ITK: resample it first"
+        no_nifti = "its axes are sheared, which ITK cannot read from NIfTI: resample it first"
     if max(shape) > MAX_LENGTH:
-        no_nifti = f"an axis is longer than {MAX_LENGTH} voxels, which NIfTI-1 cannot say"
+        no_nifti = f"an axis is longer than {MAX_LENGTH} voxels, the most in NIfTI-1"
     nifti = new_header([min(length, MAX_LENGTH) for length in shape], dtype)
     nifti["pixdim"][1 : axes + 1] = np.abs(grid.spacing)
     nifti.set_xyzt_units("mm")
@@ -378,7 +378,7 @@ def _described(path: Path, grid: Grid, *, has_colours: bool = False) -> _Describ
 
 
 def _placement(grid: Grid) -> Placement:
-    """Return where ITK puts the voxels, in RAS; a negative spacing is a reversed axis."""
+    """Return the position of the voxels in RAS, as in ITK; negative spacing reverses an axis."""
     axes = len(grid.size)
     spatial = min(axes, 3)
     signed, origin, directions = np.ones(3), np.zeros(3), np.eye(3)

@@ -1,7 +1,7 @@
-"""PNG, JPEG and TIFF: whether a file is all there, before SimpleITK decodes it.
+"""PNG, JPEG and TIFF: checks that a file is complete, before SimpleITK decodes it.
 
-Their decoders fill what is missing with grey, or leave pages out, and tell of it on standard error
-alone. A byte that is changed within a JPEG shows nowhere: the format has no checksum.
+The decoders fill missing parts with grey or leave out pages, and only print a warning to standard
+error. A changed byte in a JPEG cannot be found, because the format has no checksum.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from snapws.images import voxel_files
 
 _PIECE = 1 << 20
 _MOST_PAGES = 2**15
-_OFFSETS, _COUNTS = ((273, 324), (279, 325))  # of strips and tiles
-_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # of the integers that they are written as
+_OFFSETS, _COUNTS = ((273, 324), (279, 325))  # tags of strips and tiles
+_SIZES = {1: 1, 3: 2, 4: 4, 16: 8}  # bytes of the integer types
 _FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -27,16 +27,16 @@ _GREY_AND_OPACITY = 4
 
 
 class _Cut(Exception):
-    """The file is not all there, or not of its form."""
+    """The file is truncated or invalid."""
 
 
 def refuse_incomplete(path: Path) -> str:
-    """Return the name of what reads a file, once all of the file is known to be there.
+    """Check that a file is complete, and return the name of SimpleITK's reader for it.
 
     Raises:
-        ImageDamaged: It is cut short, or not what its name says.
-        ImageUnsupported: It has an opacity beside grey values.
-        ImageError: It cannot be read.
+        ImageDamaged: The file is truncated, or its content does not match its name.
+        ImageUnsupported: The file has grey values with opacity.
+        ImageError: The file cannot be read.
     """
     with voxel_files.open_regular(path) as file:
         start = file.read(8)
@@ -53,10 +53,12 @@ def refuse_incomplete(path: Path) -> str:
 
 
 def _png(file: BinaryIO, size: int) -> None:
-    """Follow its chunks to the last one, each with its checksum."""
+    """Check the chunks of a PNG and their checksums, up to the last one."""
     file.seek(25)
     if file.read(1) == bytes([_GREY_AND_OPACITY]):
-        raise ImageUnsupported("grey values with an opacity, which are not read: save it without")
+        raise ImageUnsupported(
+            "grey values with opacity are not supported: save it without opacity"
+        )
     kind, place = b"", 8
     while kind != b"IEND":
         file.seek(place)
@@ -77,14 +79,14 @@ def _png(file: BinaryIO, size: int) -> None:
 
 
 def _jpeg(file: BinaryIO, size: int) -> None:
-    """Look for its last marker, behind which programs may have padded with zeros."""
+    """Check that a JPEG ends with its last marker; zeros may follow as padding."""
     file.seek(max(0, size - 4096))
     if not file.read().rstrip(b"\0").endswith(b"\xff\xd9"):
         raise _Cut("its last marker is missing")
 
 
 def _tiff(file: BinaryIO, size: int) -> None:
-    """Follow its pages: all that they name has to be in the file."""
+    """Check that all parts of all pages of a TIFF are within the file."""
     file.seek(0)
     order = "<" if file.read(2) == b"II" else ">"
     (version,) = struct.unpack(f"{order}H", file.read(2))
@@ -120,7 +122,7 @@ def _tiff(file: BinaryIO, size: int) -> None:
 def _numbers(
     file: BinaryIO, order: str, entry: bytes, kind: int, width: int, size: int
 ) -> tuple[int, ...]:
-    """Return the integers of an entry, which stand in it or elsewhere in the file."""
+    """Return the integers of an entry, from the entry itself or another place in the file."""
     form = order + ("Q" if width == 8 else "I")
     (count,) = struct.unpack(form, entry[4 : 4 + width])
     if kind not in _SIZES:

@@ -1,4 +1,4 @@
-"""DICOM files of several frames: whether these are one image, as SimpleITK takes them for."""
+"""DICOM files of several frames: checks that the frames form one image, as SimpleITK assumes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.extras import install_hint
 from snapws.images.itk.reading import Grid
 
 # Storage classes of segmentations, and of label maps.
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-_TOLERANCE = 0.1  # of the distance of frames
+_TOLERANCE = 0.1  # fraction of the distance of frames
 _ALIKE = 1e-4
 
 
 class _Frame(NamedTuple):
-    """What the functional groups say of a frame: of a place, None where they say nothing."""
+    """The properties of a frame by the functional groups; None where they state no position."""
 
     place: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
@@ -27,19 +28,20 @@ class _Frame(NamedTuple):
 
 
 def refuse_unstacked(path: Path, grid: Grid) -> None:
-    """Refuse a file of frames that are not one image.
+    """Refuse a file whose frames do not form one image.
 
-    SimpleITK stacks them in their order, with spacing 1 1 1 where they are not evenly stacked, and
-    scales all by the slope of the first. So what the file says of each frame is held against it.
+    SimpleITK stacks frames in file order, uses spacing 1 1 1 if they are not evenly stacked, and
+    scales all by the slope of the first. Therefore the description of each frame is compared with
+    SimpleITK's grid.
 
     Args:
         path: The file.
-        grid: What SimpleITK takes it for.
+        grid: The size and position by SimpleITK.
 
     Raises:
-        ImageUnsupported: They are not evenly stacked, or have a slope each; it is a segmentation;
-            or pydicom is not installed.
-        ImageDamaged: What it says of its frames cannot be read.
+        ImageUnsupported: The frames are not evenly stacked, or have different slopes; the file is a
+            segmentation; or pydicom is not installed.
+        ImageDamaged: The description of the frames cannot be read.
     """
     dataset = _dataset(path)
     if str(dataset.get("SOPClassUID", "")) in _SEGMENTATIONS:
@@ -50,9 +52,9 @@ def refuse_unstacked(path: Path, grid: Grid) -> None:
     try:
         frames = list(_frames(dataset))
     except (AttributeError, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ImageDamaged(f"{path}: what it says of its frames is invalid: {error}") from None
+        raise ImageDamaged(f"{path}: the description of its frames is invalid: {error}") from None
     if not frames:
-        return  # frames of the older kind have one place and one slope
+        return  # frames of the older kind share one position and one slope
     if len(frames) != grid.size[2]:
         raise ImageDamaged(f"{path}: it describes {len(frames)} of its {grid.size[2]} frames")
     if len({frame.scaling for frame in frames}) > 1:
@@ -74,8 +76,7 @@ def _dataset(path: Path) -> Any:
         from pydicom.errors import InvalidDicomError
     except ImportError:
         raise ImageUnsupported(
-            f"{path}: a DICOM file of several frames takes pydicom; run: pip install "
-            "'snapws[formats]' (in the checkout: '.[formats]')"
+            f"{path}: a DICOM file of several frames needs pydicom; {install_hint('formats')}"
         ) from None
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, force=True)
@@ -112,7 +113,7 @@ def _frames(dataset: Any) -> Iterator[_Frame]:
 
 
 def _misplaced(frames: list[_Frame], grid: Grid) -> str:
-    """Return why frames are not where a grid has them, or nothing."""
+    """Return why frames are not at the positions of a grid, or nothing."""
     if len({frame.orientation for frame in frames}) > 1:
         return "have different orientations"
     places = [frame.place for frame in frames]

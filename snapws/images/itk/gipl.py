@@ -1,4 +1,4 @@
-"""The header of GIPL (``.gipl``, ``.gipl.gz``): 256 bytes, numbers from high to low."""
+"""The header of GIPL (``.gipl``, ``.gipl.gz``): 256 bytes, big-endian."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATIENT = slice(26, 106)
 
 
 def parse(file: BinaryIO, path: Path) -> Stored:
-    """Read the header that a file begins with, gzipped or not.
+    """Read the header at the beginning of a file, gzipped or not.
 
     Raises:
         ImageDamaged: The file is shorter than a header.

@@ -12,7 +12,7 @@ from snapws.errors import ImageDamaged, ImageUnsupported
 from snapws.images import voxel_files
 from snapws.images.itk.stored import Encoding, Stored, header_lines, pattern_names
 
-# Fields of size, type and geometry, by how many numbers they have: this power of the axes.
+# Fields of size, type and geometry; the count of their numbers is this power of the axis count.
 _LENGTHS = {
     "DimSize": 1,
     **dict.fromkeys(("ElementSpacing", "ElementSize"), 1),
@@ -32,19 +32,17 @@ _COUNT = re.compile(r"[1-9][0-9]{0,9}")
 
 
 def parse(file: BinaryIO, path: Path) -> Stored:
-    """Read the header that a file begins with.
+    """Read the header at the beginning of a file.
 
     Raises:
-        ImageDamaged: It is not of its form, or says one thing twice.
-        ImageUnsupported: It is too long, or has voxels of a type that is not read; or the voxels
-            are in a file of a name that could be any file's.
+        ImageDamaged: The header is invalid, or contains a key twice.
+        ImageUnsupported: The header is too long, the voxel type is not supported, or the name of
+            the voxel file is too general.
         ImageError: The file cannot be read.
     """
     fields: dict[str, str] = {}
     lines = header_lines(file, path)
-    loose = (
-        0  # a line that is the rest of a text: with it, readers of this format take the next key
-    )
+    loose = 0  # a line that continues a text: readers of this format read the next key with it
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -53,7 +51,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
             continue
         key, value = _field(line, number, path)
         if key == _UNCLEAR:
-            fields["ElementDataFile"] = f"{line}\n"  # which is no name of a file that is opened
+            fields["ElementDataFile"] = f"{line}\n"  # not the name of a file to open
             break
         if loose and key in _FIELDS:
             raise _no_field(loose, path)
@@ -61,7 +59,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
         if key not in _FIELDS:
             continue
         if key in fields:
-            raise ImageDamaged(f"{path}: the header is invalid: {key} stands there twice")
+            raise ImageDamaged(f"{path}: the header is invalid: it contains {key} twice")
         fields[key] = value
         if key == "ElementDataFile":
             break
@@ -84,7 +82,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
 
 
 def _is_loose(line: str) -> bool:
-    """Return whether a line has neither a key nor anything that is more than text."""
+    """Return whether a line has no key and is plain text."""
     return line.isprintable() and not set(line) & set("=:") and "datafile" not in line.lower()
 
 
@@ -96,7 +94,7 @@ def _field(line: str, number: int, path: Path) -> tuple[str, str]:
     key, separator, value = re.split(r"([=:]|\Z)", line, maxsplit=1)
     key = key.strip(" \t")
     if not separator or any(sign < " " for sign in key):
-        # The readers of this format go on to the next separator, through lines and other words.
+        # Readers of this format continue to the next separator, across lines and words.
         if "datafile" in line.lower():
             return _UNCLEAR, ""
         raise _no_field(number, path)
@@ -104,7 +102,7 @@ def _field(line: str, number: int, path: Path) -> tuple[str, str]:
 
 
 def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tuple[str, ...], str]:
-    """Return the names of the files of voxels, and why they cannot be all of them."""
+    """Return the names of the voxel files, and the reason if they cannot be complete."""
     value = fields.get("ElementDataFile", "")
     words = value.split()
     if not words:
@@ -123,26 +121,26 @@ def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tu
     expected = math.prod(map(int, _numbers(fields, "DimSize", int(axes), path)[most:]))
     if len(names) == expected:
         return names, ""
-    return names, f"it names {len(names)} files of voxels, where there have to be {expected}"
+    return names, f"it names {len(names)} voxel files, expected {expected}"
 
 
 def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
-    """Return the fields of size, type and geometry as a header of their own.
+    """Return a new header with only the fields of size, type and geometry.
 
     Raises:
-        ImageDamaged: One is missing, or is not as many numbers as it has to be.
-        ImageUnsupported: The voxels are of a type that is not read.
+        ImageDamaged: A field is missing, or has the wrong count of numbers.
+        ImageUnsupported: The voxel type is not supported.
     """
     (axes,) = _numbers(fields, "NDims", 1, path)
     _numbers(fields, "DimSize", int(axes), path)
     element = fields.get("ElementType", "")
     if not _ELEMENT.fullmatch(element):
         raise ImageUnsupported(
-            f"{path}: its voxels are of type {voxel_files.told(element) or 'nothing'}, which is "
-            "not read: convert it first"
+            f"{path}: the voxel type {voxel_files.told(element) or '(none)'} is not supported: "
+            "convert it first"
         )
     said = [("ObjectType", "Image"), ("NDims", axes)]
-    for key in fields:  # in their order: which of several counts, where two say the same
+    for key in fields:  # in order of precedence, where several keys mean the same
         if key in _LENGTHS:
             numbers = _numbers(fields, key, int(axes) ** _LENGTHS[key], path)
             said.append((key, " ".join(numbers)))
@@ -165,7 +163,9 @@ def _encoding(fields: dict[str, str], path: Path) -> Encoding:
     compressed = _is_true(fields.get("CompressedData", ""))
     if "BinaryData" in fields and not _is_true(fields["BinaryData"]):
         if compressed:
-            raise ImageUnsupported(f"{path}: its voxels are text and compressed: convert it first")
+            raise ImageUnsupported(
+                f"{path}: its voxels are compressed text, which is not supported: convert it first"
+            )
         return "text"
     return "zlib" if compressed else "raw"
 
@@ -179,7 +179,7 @@ def _is_big_endian(fields: dict[str, str], path: Path) -> bool:
 
 
 def _is_true(value: str) -> bool:
-    """Return whether MetaIO takes a value for yes: it looks at the first letter alone."""
+    """Return whether MetaIO reads a value as yes: it compares only the first letter."""
     return value[:1] in ("T", "t", "1")
 
 
@@ -191,17 +191,17 @@ def _integer(fields: dict[str, str], key: str, path: Path) -> int:
 
 
 def _skip(fields: dict[str, str], path: Path, start: int, encoding: Encoding) -> int:
-    """Return how many bytes precede the voxels, -1 where they are the end of their file.
+    """Return the count of bytes in front of the voxels, -1 if the voxels end the file.
 
     Raises:
-        ImageDamaged: They would begin within the header.
+        ImageDamaged: The voxels would begin within the header.
     """
     skip = _integer(fields, "HeaderSize", path)
     if start and skip in (0, start):
         return 0
     if start or skip < -1 or (skip < 0 and encoding != "raw"):
         raise ImageDamaged(
-            f"{path}: the header is invalid: by HeaderSize = {skip} its voxels begin within it, or "
-            "nobody can tell where"
+            f"{path}: the header is invalid: by HeaderSize = {skip} the voxels begin within "
+            "it, or at an unknown place"
         )
     return skip

@@ -1,4 +1,4 @@
-"""MINC 2 images, which are HDF5: SimpleITK reads them, in a process of its own."""
+"""MINC 2 images, which are HDF5: SimpleITK reads them in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snapws.images.itk import reading
 from snapws.images.itk.reading import Grid
 
 READER = "MINCImageIO"
-"""What reads them in SimpleITK, where it was built with it."""
+"""The name of SimpleITK's reader of MINC, if SimpleITK was built with it."""
 
 ENDING = ".mnc"
 
@@ -26,19 +26,19 @@ REMARK = (
     "half a turn about z from where nibabel and the MINC tools put it: to have all agree, convert "
     "it to NIfTI"
 )
-"""What a person should know of any such image."""
+"""Remarks for users on every MINC image."""
 
 _NETCDF = b"CDF"
 
 
 def read_grid(path: Path) -> Grid:
-    """Read size and place of an image, once its file is known to have no other opened.
+    """Read size and position of an image, after checking that its file refers to no other.
 
     Raises:
-        ImageUnsupported: It is of MINC 1, it has its reader open other files, or SimpleITK is not
-            installed or was built without MINC.
-        ImageDamaged: It is cut short, or SimpleITK cannot read it.
-        ImageError: It cannot be read.
+        ImageUnsupported: The file is MINC 1, or refers to other files; or SimpleITK is not
+            installed, or was built without MINC.
+        ImageDamaged: The file is truncated, or SimpleITK cannot read it.
+        ImageError: The file cannot be read.
     """
     _refuse(path)
     try:
@@ -54,17 +54,17 @@ def read_grid(path: Path) -> Grid:
 
 
 def read_values(path: Path, dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]:
-    """Read the voxels of an image, components voxel by voxel.
+    """Read the voxels of an image, with interleaved components.
 
     Args:
         path: The file.
         dtype: The type of a number.
-        size: How many bytes they are by the header.
+        size: The size of the voxels by the header, in bytes.
 
     Raises:
-        ImageUnsupported: As `read_grid`.
-        ImageDamaged: They are fewer or more, or SimpleITK cannot read them.
-        ImageError: They cannot be read.
+        ImageUnsupported: As for `read_grid`.
+        ImageDamaged: The file has too few or too many voxels, or SimpleITK cannot read it.
+        ImageError: The file cannot be read.
     """
     _refuse(path)
     values = np.empty(size // dtype.itemsize, dtype)
@@ -72,7 +72,7 @@ def read_values(path: Path, dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]
         with process.answer(__name__, print_values.__name__, str(path), size) as printed:
             count = printed.readinto(values.data.cast("B"))  # type: ignore[attr-defined]
             if count != size or printed.read(1):
-                raise ImageDamaged(f"{path}: its voxels are not as many as its header says")
+                raise ImageDamaged(f"{path}: the number of voxels is not that of the header")
     except process.ProcessError:
         raise _unread(path) from None
     except OSError as error:
@@ -81,7 +81,7 @@ def read_values(path: Path, dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]
 
 
 def print_grid(file: str) -> None:
-    """Print size and place of the image in a file, as JSON."""
+    """Print size and position of the image in a file, as JSON."""
     reader = _reader(file)
     reader.ReadImageInformation()
     sys.stdout.write(json.dumps(reading.grid_of(reader)))
@@ -105,11 +105,11 @@ def _refuse(path: Path) -> None:
         start = file.read(len(SIGNATURE))
         if start.startswith(_NETCDF):
             raise ImageUnsupported(
-                f"{path}: MINC 1, which is not read: convert it with mincconvert -2, or to NIfTI "
+                f"{path}: MINC 1 is not supported: convert it with mincconvert -2, or to NIfTI "
                 "with mnc2nii"
             )
         if start != SIGNATURE:
-            raise ImageDamaged(f"{path}: by its name it is MINC, and by its content it is not")
+            raise ImageDamaged(f"{path}: it has the name of a MINC file, but other content")
         if READER not in reading.simpleitk(path).ImageFileReader().GetRegisteredImageIOs():
             raise ImageUnsupported(
                 f"{path}: this SimpleITK was built without MINC: convert it to NIfTI (mnc2nii)"
@@ -127,4 +127,4 @@ def _refuse(path: Path) -> None:
 
 
 def _unread(path: Path) -> ImageDamaged:
-    return ImageDamaged(f"{path}: SimpleITK cannot read an image in it: it is damaged, or not MINC")
+    return ImageDamaged(f"{path}: SimpleITK cannot read an image in it: it is corrupt, or not MINC")

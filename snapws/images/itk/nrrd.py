@@ -14,7 +14,7 @@ from snapws.images.itk.stored import Encoding, Stored, header_lines, pattern_nam
 _MAGIC = re.compile(r"NRRD(000[1-5]|00\.01)")
 _SEPARATOR = re.compile(r":=|: ")
 
-# Fields of size, type and geometry, which SimpleITK is to read.
+# Fields of size, type and geometry, to be read by SimpleITK.
 _PASSED = (
     *("type", "dimension", "sizes", "spacings", "thicknesses", "axis mins", "axis maxs"),
     *("centers", "centerings", "kinds", "space", "space dimension", "space directions"),
@@ -34,18 +34,18 @@ _ENCODINGS: dict[str, Encoding] = {
     **dict.fromkeys(("gz", "gzip"), "gzip"),
     **dict.fromkeys(("ascii", "txt", "text"), "text"),
 }
-# Kinds of axes that count places; all others count components.
+# Kinds of spatial axes; all other axes count components.
 _PLACES = ("domain", "space", "time", "none", "???")
 _ONE_BYTE = re.compile(r"(un)?signed char|u?char|u?int8(_t)?")
 
 
 def parse(file: BinaryIO, path: Path) -> Stored:
-    """Read the header that a file begins with.
+    """Read the header at the beginning of a file.
 
     Raises:
-        ImageDamaged: It is not of its form, or has a field twice.
-        ImageUnsupported: It is too long, or has an encoding or axes that are not read; or the
-            voxels are in a file of a name that could be any file's.
+        ImageDamaged: The header is invalid, or contains a field twice.
+        ImageUnsupported: The header is too long, the encoding or the axes are not supported, or the
+            name of the voxel file is too general.
         ImageError: The file cannot be read.
     """
     lines = header_lines(file, path)
@@ -92,15 +92,15 @@ def _add(fields: dict[str, str], line: str, number: int, path: Path) -> None:
     name = _FIELDS.get(told.lower())
     if name is None:
         raise ImageDamaged(
-            f"{path}: the header is invalid: there is no field {voxel_files.told(told)!r} in NRRD"
+            f"{path}: the header is invalid: NRRD has no field {voxel_files.told(told)!r}"
         )
     if name in fields:
-        raise ImageDamaged(f"{path}: the header is invalid: the field {name!r} stands there twice")
+        raise ImageDamaged(f"{path}: the header is invalid: it contains the field {name!r} twice")
     fields[name] = line[separator.end() :].strip(" \t")
 
 
 def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tuple[str, ...], str]:
-    """Return the names of the files of voxels, and why they cannot be all of them."""
+    """Return the names of the voxel files, and the reason if they cannot be complete."""
     if "data file" not in fields:
         return (), ""
     value = fields["data file"]
@@ -119,10 +119,10 @@ def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tu
 
 
 def _misfit(names: tuple[str, ...], within: list[str], fields: dict[str, str], path: Path) -> str:
-    """Return why voxels cannot be in so many files.
+    """Return why this number of files cannot hold the voxels, or nothing.
 
-    A file has the voxels along so many axes as are said, one less than all if none is; if it has
-    all axes, the slowest is divided among the files.
+    A file holds the voxels along the stated number of axes, by default all axes but one. If it has
+    all axes, the files divide the slowest axis.
     """
     try:
         sizes = [int(word) for word in fields.get("sizes", "").split()]
@@ -134,12 +134,12 @@ def _misfit(names: tuple[str, ...], within: list[str], fields: dict[str, str], p
         expected *= size
     fits = names and sizes and sizes[-1] % len(names) == 0
     if not (fits if axes == len(sizes) else len(names) == expected):
-        return f"it names {len(names)} files of voxels, which its sizes do not fit"
+        return f"it names {len(names)} voxel files, which do not fit its sizes"
     return ""
 
 
 def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
-    """Return the fields of size, type and geometry as a header of their own."""
+    """Return a new header with only the fields of size, type and geometry."""
     said = ["NRRD0005"]
     for name, value in fields.items():
         if name in _PASSED:
@@ -165,7 +165,7 @@ def _is_big_endian(fields: dict[str, str], encoding: Encoding, path: Path) -> bo
     if value in ("big", "little"):
         return value == "big"
     if value or not (encoding == "text" or _ONE_BYTE.fullmatch(fields.get("type", "").lower())):
-        raise ImageDamaged(f"{path}: the header is invalid: it does not say which byte comes first")
+        raise ImageDamaged(f"{path}: the header is invalid: it does not state the byte order")
     return False
 
 
@@ -173,28 +173,27 @@ def _integer(fields: dict[str, str], name: str, least: int, path: Path) -> int:
     value = fields.get(name, "0")
     if not re.fullmatch(r"-?[0-9]{1,15}", value) or int(value) < least:
         raise ImageDamaged(
-            f"{path}: the header is invalid: {name}: {voxel_files.told(value)} is not a number of "
-            "what can precede voxels"
+            f"{path}: the header is invalid: {name}: {voxel_files.told(value)} is not valid"
         )
     return int(value)
 
 
 def _skip(fields: dict[str, str], encoding: Encoding, path: Path, *, is_attached: bool) -> int:
-    """Return how many bytes precede the voxels, -1 where they are the end of their file."""
+    """Return the count of bytes in front of the voxels, -1 if the voxels end the file."""
     skip = _integer(fields, "byte skip", -1, path)
     if skip < 0 and (is_attached or encoding == "text"):
         raise ImageDamaged(
-            f"{path}: the header is invalid: by byte skip: -1 nobody can tell where its voxels "
-            "begin"
+            f"{path}: the header is invalid: with byte skip: -1 the voxels begin at an "
+            "unknown place"
         )
     return skip
 
 
 def _is_planar(fields: dict[str, str], path: Path) -> bool:
-    """Return whether the components of a voxel lie apart.
+    """Return whether the components of a voxel are stored apart, one image after the other.
 
     Raises:
-        ImageUnsupported: They are counted by an axis in the middle, or by several.
+        ImageUnsupported: The axis of components is in the middle, or there are several.
     """
     kinds = [kind.lower() for kind in fields.get("kinds", "").split()]
     counting = [axis for axis, kind in enumerate(kinds) if kind not in _PLACES]
@@ -202,7 +201,7 @@ def _is_planar(fields: dict[str, str], path: Path) -> bool:
         return False
     if counting != [len(kinds) - 1] or kinds[-1] == "complex":
         raise ImageUnsupported(
-            f"{path}: components of its voxels are counted by axes that are neither the first nor "
-            "the last: convert it to NIfTI first"
+            f"{path}: the axis of components is neither the first nor the last: convert it to "
+            "NIfTI first"
         )
     return True

@@ -1,4 +1,4 @@
-"""What SimpleITK is asked: headers in our words, and files that it decodes."""
+"""Calls of SimpleITK, for headers that we rewrote and for files that it decodes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.extras import install_hint
 from snapws.images.itk.stored import Stored
 
-# What reads a header in our words, by its ending; it is not left to SimpleITK to choose.
+# SimpleITK's readers of rewritten headers, by ending, so that SimpleITK does not choose one itself.
 _READERS = {
     ".mha": "MetaImageIO",
     ".nrrd": "NrrdImageIO",
@@ -22,13 +23,13 @@ _READERS = {
     ".vtk": "VTKImageIO",
 }
 DICOM = "GDCMImageIO"
-"""What reads DICOM files."""
+"""The name of SimpleITK's reader of DICOM files."""
 
 _SILENCE = threading.Lock()
 
 
 class Grid(NamedTuple):
-    """Size and place of an image as ITK has them: in LPS mm, directions in rows of a matrix."""
+    """Size and position of an image in ITK: in LPS mm, the directions as a matrix by rows."""
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -39,7 +40,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(reader: Any) -> Grid:
-    """Return size and place of the image whose header a reader has read."""
+    """Return size and position of an image, from a reader that read its header."""
     kind = simpleitk().GetPixelIDValueAsString(reader.GetPixelID())
     return Grid(
         reader.GetSize(),
@@ -52,28 +53,27 @@ def grid_of(reader: Any) -> Grid:
 
 
 def simpleitk(path: Path | str = "image") -> ModuleType:
-    """Import SimpleITK, and have it keep its warnings to itself.
+    """Import SimpleITK, and turn off its warnings.
 
     Raises:
-        ImageUnsupported: It is not installed; the message names the file that needs it.
+        ImageUnsupported: SimpleITK is not installed; the message names the file.
     """
     try:
         import SimpleITK as sitk  # noqa: N813 - its usual name
     except ImportError:
         raise ImageUnsupported(
-            f"{path}: reading this format takes SimpleITK; run: pip install 'snapws[formats]' "
-            "(in the checkout: '.[formats]')"
+            f"{path}: this format needs SimpleITK; {install_hint('formats')}"
         ) from None
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return sitk
 
 
 def described(stored: Stored) -> Any:
-    """Have SimpleITK read a header in our words, and no file of the image's own.
+    """Read a rewritten header with SimpleITK, which opens no file of the image itself.
 
     Raises:
-        ImageDamaged: It cannot.
-        ImageError: There is no room for a temporary file.
+        ImageDamaged: SimpleITK cannot read the header.
+        ImageError: The temporary file cannot be written.
     """
     simpleitk(stored.path)
     try:
@@ -88,10 +88,10 @@ def described(stored: Stored) -> Any:
 
 
 def read_information(path: Path, kind: str = DICOM) -> Any:
-    """Have SimpleITK read the header of one file.
+    """Read the header of one file with SimpleITK.
 
     Raises:
-        ImageDamaged: It cannot.
+        ImageDamaged: SimpleITK cannot read it.
     """
     with _silence(kind):
         return _information(path, kind, path)
@@ -107,10 +107,10 @@ def _information(file: Path, kind: str, path: Path) -> Any:
 
 
 def read(path: Path, kind: str = DICOM) -> Any:
-    """Have SimpleITK read one file.
+    """Read one file with SimpleITK.
 
     Raises:
-        ImageDamaged: It cannot.
+        ImageDamaged: SimpleITK cannot read it.
     """
     try:
         with _silence(kind):
@@ -121,10 +121,10 @@ def read(path: Path, kind: str = DICOM) -> Any:
 
 @contextmanager
 def _silence(kind: str) -> Iterator[None]:
-    """Keep what the decoders of PNG, JPEG and TIFF write to standard error to themselves.
+    """Discard the warnings that decoders of PNG, JPEG and TIFF print to standard error.
 
-    They know no other way to tell, and their errors come back as such. The whole process writes to
-    nowhere meanwhile.
+    They have no other way to warn; their errors become exceptions. Meanwhile, standard error of the
+    whole process is discarded.
     """
     if kind == DICOM:
         yield
@@ -132,7 +132,7 @@ def _silence(kind: str) -> Iterator[None]:
     with _SILENCE:
         try:
             kept = os.dup(2)
-        except OSError:  # it is closed
+        except OSError:  # standard error is closed
             yield
             return
         try:
@@ -152,7 +152,7 @@ def _reader(file: Path, kind: str) -> Any:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Return the words of a SimpleITK error without the places in its source."""
+    """Return the text of a SimpleITK error without the lines of its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     last = (lines or ["SimpleITK cannot read it"])[-1]
     words = [line.partition("): ")[2] or line for line in lines if "ITK ERROR" in line]

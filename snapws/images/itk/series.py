@@ -1,4 +1,4 @@
-"""DICOM series: which files of a folder are the slices of one image, and in which order."""
+"""DICOM series: finds the files of a folder that are slices of one image, and their order."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from snapws.images.itk.reading import Grid, grid_of, read_information
 from snapws.images.voxel_files import Purpose
 
 _SOP_CLASS, _SERIES = "0008|0016", "0020|000e"
-# What tells series of one UID apart: number, sequence, slice thickness, rows and columns.
+# Elements that distinguish series with one UID: number, sequence, slice thickness, rows, columns.
 _KIND = ("0020|0011", "0018|0024", "0018|0050", "0028|0010", "0028|0011")
 _NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z.]")
 _DICOM_BEGIN = 132
 _SAME_PLACE = 1e-3  # mm
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
-_DICOM_START = 1 << 18  # the series is named before the voxels, among the first elements
+_DICOM_START = 1 << 18  # the series UID precedes the voxels, among the first elements
 
-# Elements with the class of a file and its series: little-endian, their type being written or not,
-# or big-endian.
+# Elements with the class of a file and its series: little-endian with or without types, or
+# big-endian.
 _CLASS_ELEMENT = (re.compile(rb"\x02\0\x02\0UI(..)", re.DOTALL),)
 _SERIES_ELEMENT = (
     re.compile(rb"\x20\0\x0e\0UI(..)", re.DOTALL),
@@ -35,10 +35,10 @@ _SERIES_ELEMENT = (
     re.compile(rb"\0\x20\0\x0eUI\0(.)", re.DOTALL),
 )
 
-# Slices may lie this much of their distance away from where even spacing has them: less than what a
-# missing slice makes, more than scanners that round positions do.
+# How far a slice may be from its evenly spaced position, as a fraction of the spacing: less than a
+# missing slice causes, more than the rounding of scanners.
 _PLACE_TOLERANCE = 0.1
-_SLICE_TOLERANCE = 1e-4  # of the slices' cosines, and of their spacing in mm
+_SLICE_TOLERANCE = 1e-4  # tolerances of direction cosines, and of spacing in mm
 
 _Array = npt.NDArray[np.float64]
 
@@ -47,9 +47,9 @@ class Series(NamedTuple):
     """An image of a DICOM series.
 
     Attributes:
-        slices: Its files, in order of place.
-        grid: Size and place of the image that they make up.
-        set_aside: How many files of the same UID are of other images.
+        slices: The files, in order of position.
+        grid: Size and position of the image.
+        set_aside: The number of files with the same UID that belong to other images.
     """
 
     slices: tuple[Path, ...]
@@ -58,7 +58,7 @@ class Series(NamedTuple):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A line on the files that were set aside, if there are any."""
+        """A line on the files that belong to other images, if any."""
         if not self.set_aside:
             return ()
         files = "1 file" if self.set_aside == 1 else f"{self.set_aside} files"
@@ -69,25 +69,25 @@ class Series(NamedTuple):
 
 
 def find_series(path: Path, purpose: Purpose, identifier: str = "") -> Series:
-    """Find the slices of the series that a DICOM file is of, in order, and what they make up.
+    """Find the slices of the series of a DICOM file, in order, and the grid of their image.
 
-    Images of one ``SeriesInstanceUID`` that differ in series number, sequence, slice thickness or
-    size are series of their own, as ITK-SNAP tells them apart; so a localizer is set aside. A file
-    that names no series is of that of all such files in its folder.
+    As in ITK-SNAP, images of one ``SeriesInstanceUID`` are separate series if they differ in series
+    number, sequence, slice thickness or size. This sets a localizer aside. All files of a
+    folder without a series UID form one series.
 
     ITK's own list of a series (`GetGDCMSeriesFileNames`) has the same order, but holds a whole
-    folder in memory, and says nothing of slices that it cannot read.
+    folder in memory, and does not report slices that it cannot read.
 
     Args:
         path: The file.
-        purpose: What is done with the voxels.
-        identifier: Which series of the folder is meant, as ITK-SNAP names them; without it, or if
-            there is no such series, that of the file.
+        purpose: The use of the voxels.
+        identifier: ITK-SNAP's name of the series in the folder; without it, or if no series has
+            that name, the series of the file.
 
     Raises:
-        ImageUnsupported: The slices differ in orientation or voxel type, several are at one place,
-            one is a link to a file elsewhere, or the frames of a file are not evenly stacked.
-        ImageDamaged: A slice is damaged, missing or doubled, or a file may be what is left of one.
+        ImageUnsupported: The slices differ in orientation or voxel type, several have the same
+            position, one is a link to a file elsewhere, or frames are not evenly stacked.
+        ImageDamaged: A slice is corrupt, missing or doubled, or a file may be the rest of a slice.
         ImageError: The file cannot be read.
     """
     voxel_files.open_regular(path).close()
@@ -120,17 +120,17 @@ def find_series(path: Path, purpose: Purpose, identifier: str = "") -> Series:
 
 
 class _Member(NamedTuple):
-    """A file of a series, with what tells its series from others of the same UID."""
+    """A file of a series, with the elements that distinguish series of one UID."""
 
     path: Path
     kind: tuple[str, ...]
     grid: Grid
 
     def identifiers(self, series: str) -> Iterator[str]:
-        """Yield the names that ITK-SNAP can give its series.
+        """Yield the names that ITK-SNAP can give the series.
 
-        They are the UID and the letters and digits of what tells it apart, in one word; whether a
-        thickness keeps its zeros depends on the version.
+        A name is the UID with the letters and digits of the distinguishing elements, in one word.
+        Versions differ in whether a thickness keeps its zeros.
         """
         number, sequence, thickness, *size = self.kind
         with suppress(ValueError):
@@ -144,12 +144,12 @@ def _members(path: Path, reader: Any, purpose: Purpose) -> Iterator[_Member]:
 
     Args:
         path: The file.
-        reader: What SimpleITK knows of it.
-        purpose: What is done with the voxels.
+        reader: SimpleITK's reader, after reading the header of the file.
+        purpose: The use of the voxels.
 
     Raises:
-        ImageUnsupported: One of them is a link to a file elsewhere.
-        ImageDamaged: One is cut short, or a file is so damaged that it could be one of them.
+        ImageUnsupported: A file is a link to a file elsewhere.
+        ImageDamaged: A file of the series is truncated, or a corrupt file may belong to it.
         ImageError: The folder or a file cannot be read.
     """
     series, sop_class = _text(reader, _SERIES), _text(reader, _SOP_CLASS)
@@ -165,7 +165,7 @@ def _members(path: Path, reader: Any, purpose: Purpose) -> Iterator[_Member]:
         if not voxel_files.has_dicom_preamble(start) and (
             has_preamble or not voxel_files.is_bare_dicom(start)
         ):
-            # Nothing, or zeros where a disk was full; or less than each DICOM file begins with.
+            # An empty file, zeros from a full disk, or less than the beginning of a DICOM file.
             begun = start[:_DICOM_BEGIN]
             if not begun.strip(b"\0") or (
                 len(begun) < _DICOM_BEGIN and reference.startswith(begun)
@@ -182,8 +182,8 @@ def _members(path: Path, reader: Any, purpose: Purpose) -> Iterator[_Member]:
         except ImageDamaged:
             if not _is_of_another(start, series, sop_class):
                 raise ImageDamaged(
-                    f"{file}: a slice of the series of {path.name}, or what could be one, and cut "
-                    "short or damaged: put it back whole, or take it away"
+                    f"{file}: cut short or damaged, and it is or may be a slice of the series of "
+                    f"{path.name}: restore or remove it"
                 ) from None
             continue
         if _text(found, _SERIES) == series:
@@ -192,16 +192,16 @@ def _members(path: Path, reader: Any, purpose: Purpose) -> Iterator[_Member]:
     for file in leftovers:
         if _is_called_alike(file, members):
             raise ImageDamaged(
-                f"{file}: a slice of the series of {path.name} by its name, and empty or cut "
-                "short: put it back whole, or take it away"
+                f"{file}: by its name a slice of the series of {path.name}, but empty or cut "
+                "short: restore or remove it"
             )
 
 
 def _is_of_another(start: bytes, series: str, sop_class: str) -> bool:
-    """Return whether a DICOM file is of another class or series, as its first elements say.
+    """Return whether the first elements of a DICOM file name another class or series.
 
-    Files of contours and reports name the series that they are about, and are of another class. A
-    file that is cut before it says so could be of this series.
+    Contours and reports name the series that they describe, but have another class. A file that is
+    truncated before these elements may belong to this series.
     """
     for element, uid in ((_CLASS_ELEMENT, sop_class), (_SERIES_ELEMENT, series)):
         found = {value for form in element for value in _values(form, start)}
@@ -211,7 +211,7 @@ def _is_of_another(start: bytes, series: str, sop_class: str) -> bool:
 
 
 def _values(element: re.Pattern[bytes], start: bytes) -> Iterator[bytes]:
-    """Return the values of an element that are all there."""
+    """Return the values of an element that are complete."""
     for found in element.finditer(start):
         end = found.end() + int.from_bytes(found[1], "little")
         if end <= len(start):
@@ -219,20 +219,20 @@ def _values(element: re.Pattern[bytes], start: bytes) -> Iterator[bytes]:
 
 
 def _is_called_alike(file: Path, members: list[Path]) -> bool:
-    """Return whether a file is called like one of the slices: by its ending, if names have one."""
+    """Return whether a file has a name like the slices: the same ending, if they have one."""
     ending = _ending(file)
     is_hidden = file.name.startswith(".")
     return not is_hidden and ending in (*_DICOM_ENDINGS, *map(_ending, members))
 
 
 def _ending(file: Path) -> str:
-    """Return the ending of a name; nothing for digits behind a dot, which number slices."""
+    """Return the ending of a name; empty for digits behind a dot, which number slices."""
     suffix = file.suffix.lower()
     return suffix if not suffix[1:].isdigit() else ""
 
 
 def _alike(one: Grid, other: Grid) -> bool:
-    """Return whether two slices are of one image, their places aside."""
+    """Return whether two slices can belong to one image, whatever their positions."""
     return (
         (one.size, one.voxel, one.components) == (other.size, other.voxel, other.components)
         and np.allclose(one.direction, other.direction, rtol=0, atol=_SLICE_TOLERANCE)
@@ -243,7 +243,7 @@ def _alike(one: Grid, other: Grid) -> bool:
 def _distance(slices: tuple[Path, ...], places: _Array, normal: _Array) -> float:
     """Return the distance of slices in mm, if they are evenly stacked along their normal.
 
-    ITK takes it from the first and the last, and only warns of what is between them.
+    ITK computes it from the first and the last slice, and only warns if others do not fit.
     """
     along = places @ normal
     different = 1 + int((np.diff(along) > _SAME_PLACE).sum())
@@ -257,7 +257,7 @@ def _distance(slices: tuple[Path, ...], places: _Array, normal: _Array) -> float
     away = np.linalg.norm(places - even, axis=1)
     if distance == 0:
         raise ImageDamaged(
-            f"{slices[0]}: the slices of its series are all in one place, or say none: convert it "
+            f"{slices[0]}: the slices of its series have one position, or state none: convert it "
             "to NIfTI first"
         )
     if away.max() > _PLACE_TOLERANCE * distance:
@@ -279,5 +279,5 @@ def _start(path: Path) -> bytes:
 
 
 def _text(reader: Any, tag: str) -> str:
-    """Return a DICOM element of a file; nothing if it has none."""
+    """Return a DICOM element of a file; empty if absent."""
     return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""

@@ -1,8 +1,8 @@
-"""How the voxels of MetaImage, NRRD, GIPL and VTK images are stored, as their headers say.
+"""The storage of voxels in MetaImage, NRRD, GIPL and VTK images, by their headers.
 
-A header is read here, by the strict part of its format that programs write, and said again in our
-own words: that is what SimpleITK is given. So it opens no file of the image's maker's choice, and
-the voxels begin where they were proved to begin.
+This package reads a header by the strict part of its format that programs write, and writes a new
+header from it, which SimpleITK reads. Therefore SimpleITK opens no file that the image names, and
+the position of the first voxel is checked.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from snapws.images.itk import text_voxels
 
 Encoding = Literal["raw", "gzip", "zlib", "text"]
 
-# Bytes in front of the voxels that are looked at: more than any line or element that ends there.
+# Bytes examined in front of the voxels: more than any line or element that ends there.
 _MOST_SKIPPED = 1 << 20
 _TEXT = re.compile(rb"[ -~]{6}")
 _PADDING = 4096
 _MOST_FILES = 2**15  # a file for each slice of the longest axis
 _FEW = 10
-# Programs make the names of several files by printf, whose other conversions can make any sign.
+# Programs format the names of several files by printf; its other conversions could insert any text.
 _PATTERN = re.compile(r"[^%]*%[0-9]{0,2}d[^%]*")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a header says, and where and how its voxels are stored.
+    """The content of a header, and the place and storage of its voxels.
 
     Attributes:
         path: The file of the header.
-        ending: That of a file with `header`, ``.mha`` for example.
-        header: What it says of size, type and geometry, in our words.
-        start: Where its text ends, in bytes.
-        names: The files of the voxels as it names them; none if they follow the header.
-        encoding: How they are written.
-        big_endian: Whether in bytes from high to low.
-        lines: Lines of text in front of them, in each file.
-        skip: Bytes in front of them, behind these lines; -1 if they are the end of the file.
-        is_planar: Whether the components of vectors lie apart, and not voxel by voxel.
-        deflated: Bytes of them as they are compressed; 0 if that is not said.
-        following: What may follow them, as a pattern; None if nothing but padding may.
-        special: Whether NaN and infinity are numbers if they are written as text.
-        misfit: Why the files cannot be those of the voxels; nothing if they can.
+        ending: The ending of a file with `header`, ``.mha`` for example.
+        header: A new header with size, type and geometry.
+        start: The end of the header's text, in bytes.
+        names: The voxel files as the header names them; empty if voxels follow the header.
+        encoding: The encoding of the voxels.
+        big_endian: Whether the voxels are big-endian.
+        lines: The lines of text in front of the voxels, in each file.
+        skip: The bytes in front of the voxels, behind these lines; -1 if voxels end the file.
+        is_planar: Whether the components of vectors are stored apart, not interleaved.
+        deflated: The size of the compressed voxels in bytes; 0 if not stated.
+        following: A pattern for data behind the voxels; None if only padding may follow.
+        special: Whether NaN and infinity are valid in voxels written as text.
+        misfit: The reason why the files cannot hold the voxels; empty if they can.
     """
 
     path: Path
@@ -74,18 +74,18 @@ class Stored:
 
     @property
     def named(self) -> tuple[Path, ...]:
-        """The files of the voxels, whether they may be opened or not."""
+        """The voxel files, whether they may be opened or not."""
         return tuple(self.path.parent / name for name in self.names) or (self.path,)
 
     def parts(self, purpose: voxel_files.Purpose) -> tuple[Path, ...]:
-        """Return the files of the voxels.
+        """Return the voxel files.
 
         Raises:
-            ImageUnsupported: One may not be opened for that, or they are too many.
-            ImageDamaged: They are not as many as there have to be.
+            ImageUnsupported: A file must not be opened for the purpose, or there are too many.
+            ImageDamaged: The number of files is wrong.
         """
         if self.misfit:
-            # Of what may be a million names, enough are looked up to tell of a file elsewhere.
+            # There may be a million names: enough of them are checked to report a file elsewhere.
             for name in self.names[:_FEW]:
                 voxel_files.beside(self.path, name, purpose)
             raise ImageDamaged(f"{self.path}: the header is invalid: {self.misfit}")
@@ -99,14 +99,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class StoredVoxels:
-    """The voxels of an image in the files that were checked.
+    """The voxels of an image, in checked files.
 
     Attributes:
-        stored: How they are stored.
-        parts: Their files, in order.
-        dtype: The type of a number of them, little-endian.
-        size: How many bytes they are in all.
-        row_size: How many bytes a row of them is.
+        stored: The storage of the voxels.
+        parts: The voxel files, in order.
+        dtype: The type of a number, little-endian.
+        size: The size of all voxels in bytes.
+        row_size: The size of a row in bytes.
     """
 
     stored: Stored
@@ -116,11 +116,11 @@ class StoredVoxels:
     row_size: int
 
     def pieces(self) -> Iterator[bytes]:
-        """Return their bytes, little-endian, in whole numbers a piece, as many as there have to be.
+        """Yield the bytes of all voxels, little-endian, in pieces of whole numbers.
 
         Raises:
-            ImageDamaged: There are fewer or more, or they are not what the header says.
-            ImageUnsupported: They are compressed or text, and in several files.
+            ImageDamaged: The files have too few or too many voxels, or do not match the header.
+            ImageUnsupported: The voxels are compressed or text, and in several files.
             ImageError: A file cannot be read.
         """
         stored = self.stored
@@ -148,7 +148,7 @@ class StoredVoxels:
         return voxel_files.open_voxels(self.stored.path, path)
 
     def _part(self, file: BinaryIO, path: Path) -> Generator[bytes, None, None]:
-        """Return the bytes of one file's voxels, in the order that they are stored in."""
+        """Yield the bytes of one file's voxels, in the stored order."""
         size, stored = self.size // len(self.parts), self.stored
         file.seek(0 if stored.names else stored.start)
         try:
@@ -188,12 +188,12 @@ class StoredVoxels:
     def _inflated(self, file: BinaryIO, path: Path, size: int) -> Iterator[bytes]:
         stored, offset = self.stored, self.stored.skip
         if stored.encoding == "zlib":
-            file.seek(offset, os.SEEK_CUR)  # in front of the stream, and not in it
+            file.seek(offset, os.SEEK_CUR)  # in front of the stream, not in it
             offset = 0
         begin, there = file.tell(), os.fstat(file.fileno()).st_size
         if stored.deflated and stored.deflated != there - begin:
             raise ImageDamaged(
-                f"{path}: {there - begin} bytes of compressed voxels, where its header says "
+                f"{path}: {there - begin} bytes of compressed voxels, but its header says "
                 f"{stored.deflated}"
             )
         if offset < 0:
@@ -228,7 +228,7 @@ class StoredVoxels:
         return compression.iter_decompressed(file)
 
     def _refuse_other_header(self, path: Path, head: bytes, offset: int) -> None:
-        """Refuse voxels that begin within a header which is not that of this image."""
+        """Refuse voxels that begin within the header of another image."""
         before = head[max(0, offset - 12) : offset]
         known = voxel_files.refuse_other_header(path, head[: voxel_files.START], offset, before)
         if (
@@ -236,14 +236,14 @@ class StoredVoxels:
             and not known
             and (offset > len(head) or _TEXT.search(head[:offset]))
         ):
-            # Who has lost bytes at the end would take what is in front for voxels.
+            # In a truncated file, bytes in front of the voxels would count as voxels.
             raise ImageDamaged(
-                f"{path}: {offset} bytes of something else precede the voxels, and its header does "
-                "not say how many there have to be: say so there, in bytes"
+                f"{path}: {offset} bytes precede the voxels, but its header does not state how "
+                "many: add the number of bytes to the header"
             )
 
     def _refuse_more(self, path: Path, more: int, rest: bytes) -> None:
-        """Refuse what follows the voxels, but for less than a row behind the header's own ones."""
+        """Refuse data behind the voxels, except less than a row if voxels follow the header."""
         stored = self.stored
         if not more or (stored.following and stored.following.match(rest)):
             return
@@ -251,11 +251,11 @@ class StoredVoxels:
             stored.encoding == "raw" or stored.ending == ".gipl"
         )
         if not is_padded or more >= min(_PADDING, self.row_size):
-            raise ImageDamaged(f"{path}: {more} bytes more than voxels that its header tells of")
+            raise ImageDamaged(f"{path}: {more} bytes more than the voxels of its header")
 
 
 def in_whole(pieces: Iterator[bytes], width: int) -> Iterator[bytes]:
-    """Return the same bytes in pieces whose lengths are multiples of a width."""
+    """Yield the same bytes in pieces whose lengths are multiples of a width."""
     rest = b""
     for piece in pieces:
         piece = rest + piece
@@ -266,10 +266,10 @@ def in_whole(pieces: Iterator[bytes], width: int) -> Iterator[bytes]:
 
 
 def header_lines(file: BinaryIO, path: Path) -> Iterator[str]:
-    """Return the lines of a header, without their ends; the file stands behind the last one.
+    """Return the lines of a header without line ends; the file is then behind the last line.
 
     Raises:
-        ImageUnsupported: It is longer than headers are.
+        ImageUnsupported: The header is too long.
         ImageError: The file cannot be read.
     """
     left = voxel_files.MAX_HEADER
@@ -279,7 +279,7 @@ def header_lines(file: BinaryIO, path: Path) -> Iterator[str]:
             if left < 0:
                 raise ImageUnsupported(
                     f"{path}: its header is longer than {voxel_files.MAX_HEADER >> 20} MiB: remove "
-                    "what says nothing of the image, or convert it to NIfTI"
+                    "unneeded fields, or convert it to NIfTI"
                 )
             yield os.fsdecode(line.rstrip(b"\r\n"))
     except OSError as error:
@@ -287,10 +287,10 @@ def header_lines(file: BinaryIO, path: Path) -> Iterator[str]:
 
 
 def pattern_names(header: Path, words: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that a pattern, a first and a last number and a step stand for.
+    """Return the file names that a pattern, a first and last number and a step describe.
 
-    A pattern with other conversions than one of a number is returned as it is: no file of that name
-    is ever opened.
+    A pattern with any other conversion than that of a number is returned unchanged: no file of
+    that name is ever opened.
 
     Raises:
         ImageDamaged: The numbers are invalid.
@@ -315,7 +315,7 @@ def _skip_lines(file: BinaryIO, lines: int, path: Path) -> None:
         line = file.readline(left)
         left -= len(line)
         if not line.endswith(b"\n"):
-            raise ImageDamaged(f"{path}: it has not the {lines} lines in front of its voxels")
+            raise ImageDamaged(f"{path}: the {lines} lines in front of its voxels are missing")
 
 
 def _cut_short(path: Path, missing: int, size: int) -> ImageDamaged:

@@ -1,4 +1,4 @@
-"""Voxels that are written as text: every word of it has to be a number of the image's type."""
+"""Voxels written as text: every word must be a number of the image's type."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SPECIAL = re.compile(rb"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 
 class Form(NamedTuple):
-    """How numbers are written.
+    """The form of numbers written as text.
 
     Attributes:
-        dtype: Their type.
-        special: Whether NaN and infinity are among them.
-        following: What may follow the last, as a pattern; None if nothing may.
+        dtype: The type of the numbers.
+        special: Whether NaN and infinity are valid.
+        following: A pattern for text behind the last number; None if nothing may follow.
     """
 
     dtype: np.dtype[Any]
@@ -33,11 +33,11 @@ class Form(NamedTuple):
 
 
 def read(file: BinaryIO, path: Path, form: Form, count: int) -> Iterator[bytes]:
-    """Return numbers that are written as text, as bytes of their type.
+    """Convert numbers written as text to bytes of their type.
 
     Raises:
-        ImageDamaged: A word is not a number of that type, or they are more or less than `count`; or
-            the last has no white space behind it, and may have been longer.
+        ImageDamaged: A word is not a number of that type, or the count of numbers is wrong; or no
+            white space follows the last number, which may be truncated.
     """
     scalar = _scalar(form.dtype)
     missing = count * (form.dtype.itemsize // scalar.itemsize)
@@ -47,14 +47,12 @@ def read(file: BinaryIO, path: Path, form: Form, count: int) -> Iterator[bytes]:
         end = max(text.rfind(sign) for sign in (b" ", b"\n", b"\t", b"\r")) + 1
         text, rest = text[:end], text[end:]
         if len(rest) > _LONGEST_WORD:
-            raise ImageDamaged(f"{path}: its voxels are said to be text, and are not")
+            raise ImageDamaged(f"{path}: its voxels are not text, but its header says so")
         words = text.split(None, missing)
         if len(words) > missing:
             following = words.pop() + rest + file.read(_PIECE)
             if not (form.following and form.following.match(b"\n" + following)):
-                raise ImageDamaged(
-                    f"{path}: more numbers than its header says that there are voxels"
-                )
+                raise ImageDamaged(f"{path}: more numbers than voxels in its header")
             file.seek(0, 2)
             rest = b""
         missing -= len(words)
@@ -62,7 +60,7 @@ def read(file: BinaryIO, path: Path, form: Form, count: int) -> Iterator[bytes]:
             yield _numbers(words, path, scalar, special=form.special).tobytes()
     if rest and missing <= 1:
         raise ImageDamaged(
-            f"{path}: cut short, or its last line has no end: add one if the last number is whole"
+            f"{path}: cut short, or no line end at the end: add one if the last number is complete"
         )
     if missing:
         raise ImageDamaged(f"{path}: cut short, {missing} of {count} voxels missing")

@@ -21,7 +21,7 @@ _LINES = {
     ),
     "POINT_DATA": re.compile(_COUNT),
 }
-# What the voxels are, without the name that somebody gave them.
+# The line of the voxels, without the name of the array.
 _VOXELS = {
     "SCALARS": re.compile(r"\S+ (\w+)(?: ([1-9][0-9]?))?"),
     "VECTORS": re.compile(r"\S+ (\w+)()"),
@@ -35,17 +35,17 @@ _FOLLOWING = re.compile(
 
 
 def parse(file: BinaryIO, path: Path) -> Stored:
-    """Read the header that a file begins with, up to its first array.
+    """Read the header at the beginning of a file, up to its first array.
 
     Raises:
-        ImageDamaged: It is not of its form.
-        ImageUnsupported: It is of a form that is not known here.
+        ImageDamaged: The header is invalid.
+        ImageUnsupported: The form of the file is not supported.
         ImageError: The file cannot be read.
     """
     lines = header_lines(file, path)
     first, _title, form = (next(lines, "").strip() for _ in range(3))
     if not first.lower().startswith("# vtk datafile") or form.upper() not in ("ASCII", "BINARY"):
-        raise ImageDamaged(f"{path}: the header is invalid: it does not begin as one of VTK does")
+        raise ImageDamaged(f"{path}: the header is invalid: it does not begin like VTK")
     said = ["# vtk DataFile Version 3.0", "image", "BINARY", *_said(lines, path)]
     start = file.tell()
     if said[-1].startswith("SCALARS"):
@@ -67,7 +67,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
 
 
 def _said(lines: Iterator[str], path: Path) -> Iterator[str]:
-    """Return the lines of size, geometry and type, the last being that of the voxels."""
+    """Return the lines of size, geometry and type; the last line is that of the voxels."""
     seen: dict[str, str] = {}
     for line in lines:
         words = line.split()
@@ -89,6 +89,6 @@ def _said(lines: Iterator[str], path: Path) -> Iterator[str]:
         seen[key] = value
         yield f"{key} {value}"
     raise ImageUnsupported(
-        f"{path}: a VTK image of a form that is not known here"
+        f"{path}: a VTK image of an unsupported form"
         f"{': ' + voxel_files.told(line) if seen else ''}: convert it to NIfTI"
     )

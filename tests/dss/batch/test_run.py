@@ -39,7 +39,7 @@ def test_more_cases_than_the_quota_all_end_and_nothing_stays_on_the_server(site:
     assert done.stderr.splitlines()[-1].endswith(
         "2 of 12 cases did not succeed: --retry-failed submits them anew"
     )
-    assert done.stderr.count("the archive says: layer nickname: T1") == 1
+    assert done.stderr.count("the archive keeps: layer nickname: T1") == 1
     # Before the first was fetched, as many were open as the server allows.
     steps = [str(record["step"]) for record in site.records() if "step" in record]
     assert steps[: steps.index("ended")].count("created") == QUOTA

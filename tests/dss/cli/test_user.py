@@ -132,8 +132,8 @@ def test_a_workspace_is_submitted_and_its_result_fetched(user, at_work, study, t
     assert lines[-2].endswith("  info     at work")
     assert lines[-1] == str(Path("result") / f"ticket_{work.result():08d}_results.itksnap")
     assert result.stderr.splitlines() == [
-        "dss: the archive says: tags: Target, Source",
-        "dss: the archive says: layer nickname: Söurce",
+        "dss: the archive keeps: tags: Target, Source",
+        "dss: the archive keeps: layer nickname: Söurce",
         f"dss: ticket {work.result()}: success",
     ]
     assert len(Workspace.open(lines[-1]).layers()) == 2

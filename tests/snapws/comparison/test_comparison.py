@@ -103,7 +103,7 @@ def test_an_archive_is_the_same_workspace(study, tmp_path, names):
     assert found(study, Workspace.open(moved / "workspace.itksnap")) == set()
 
 
-def test_a_strict_archive_differs_in_what_somebody_typed(study, tmp_path):
+def test_a_strict_archive_differs_in_typed_texts(study, tmp_path):
     archive(study, tmp_path / "archive", privacy="strict")
     archived = Workspace.open(tmp_path / "archive" / "workspace.itksnap")
     assert found(study, archived) == {
@@ -171,7 +171,7 @@ def test_layers_that_were_added_and_removed(study, edited):
 
 
 @pytest.mark.parametrize("told_by", ["tags", "nickname", "file", "role"])
-def test_an_edited_layer_is_found_again_by_what_it_is_known_by(study, edited, tmp_path, told_by):
+def test_an_edited_layer_is_matched_by_its_other_keys(study, edited, tmp_path, told_by):
     before = Workspace.open(study.path)
     for workspace in (before, edited):
         workspace.remove(workspace.layers()[1])
@@ -362,7 +362,7 @@ def test_another_type_of_voxels_is_told(study, edited, tmp_path):
     assert found(study, edited) == {("layer 003", "voxels"), ("layer 003", "type")}
 
 
-def test_an_axis_of_one_place_is_no_difference(study, edited, tmp_path):
+def test_an_axis_of_length_one_is_no_difference(study, edited, tmp_path):
     image = nibabel.load(study.layers()[1].path)
     voxels = np.asanyarray(image.dataobj)[..., None]
     nibabel.save(nibabel.Nifti1Image(voxels, image.affine), tmp_path / "source.nii.gz")

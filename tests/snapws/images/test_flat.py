@@ -54,7 +54,7 @@ def written(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_image_is_what_simpleitk_reads(tmp_path, name):
+def test_an_image_equals_that_of_simpleitk(tmp_path, name):
     path = written(tmp_path, name)
     meant = sitk.ReadImage(str(path))
     assert np.array_equal(presented(path), sitk.GetArrayFromImage(meant))
@@ -64,7 +64,7 @@ def test_an_image_is_what_simpleitk_reads(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_it_is_archived(tmp_path, name):
+def test_flat_image_is_archived(tmp_path, name):
     made = Workspace()
     made.set_main(written(tmp_path, name))
     assert not [one for one in check_workspace(made) if one.kind == "image"]
@@ -76,7 +76,7 @@ def test_it_is_archived(tmp_path, name):
 
 def test_grey_values_with_an_opacity_are_refused(tmp_path):
     pillow.fromarray(GREY).convert("LA").save(tmp_path / "a.png")
-    with pytest.raises(ImageUnsupported, match="with an opacity, which are not read"):
+    with pytest.raises(ImageUnsupported, match="with opacity are not supported"):
         images.read_header(tmp_path / "a.png")
 
 

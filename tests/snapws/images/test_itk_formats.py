@@ -482,7 +482,7 @@ def test_a_dicom_series(tmp_path, dtype, turns):
     assert b"DOE" not in gzip.decompress(ours.read_bytes())
 
 
-def test_a_series_is_what_itk_makes_of_it(image, tmp_path):
+def test_a_series_equals_that_of_itk(image, tmp_path):
     """In its own reader's order and geometry, whichever way the slices were taken."""
     image.SetDirection((rotation((1, 0.2, 0.3)) @ np.diag([1, 1, -1])).ravel())
     path = write_series(tmp_path / "in", image, NAMES)
@@ -575,7 +575,7 @@ def test_a_slice_that_is_missing_doubled_or_elsewhere(image, tmp_path):
     (tmp_path / "copy").unlink()
     for name in NAMES[1:]:
         (tmp_path / name).write_bytes(paths[0].read_bytes())
-    with pytest.raises(ImageDamaged, match="in one place"):
+    with pytest.raises(ImageDamaged, match="have one position"):
         images.read_header(paths[0])
 
 
@@ -611,7 +611,7 @@ def test_a_slice_cut_short(image, tmp_path, cut):
     write_series(tmp_path, image, NAMES)
     data = (tmp_path / NAMES[-1]).read_bytes()
     (tmp_path / NAMES[-1]).write_bytes(data[:-cut])
-    with pytest.raises(ImageDamaged, match=rf"{NAMES[-1]}: a slice of the series of {NAMES[0]}"):
+    with pytest.raises(ImageDamaged, match=rf"{NAMES[-1]}: .*a slice of the series of {NAMES[0]}"):
         images.read_header(tmp_path / NAMES[0])
     with pytest.raises(ImageDamaged, match=NAMES[-1]):
         images.read_header(tmp_path / NAMES[-1])

@@ -187,7 +187,7 @@ def test_the_end_of_a_file_is_taken_only_if_no_text_precedes_it(tmp_path, kind):
     assert content_hash(path) == hash_of(VOXELS)
     for cut in (0, 30):
         path = wrapped(tmp_path, kind, -1, (TEXTS + LITTLE)[: len(TEXTS + LITTLE) - cut], "a.raw")
-        with pytest.raises(ImageDamaged, match="say so there, in bytes"):
+        with pytest.raises(ImageDamaged, match="add the number of bytes to the header"):
             content_hash(path)
     path = wrapped(tmp_path, kind, len(TEXTS), TEXTS + LITTLE, "a.raw")
     assert content_hash(path) == hash_of(VOXELS)

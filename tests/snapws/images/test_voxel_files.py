@@ -79,7 +79,7 @@ NO_VOXELS = {
 
 @pytest.mark.parametrize("form", HEADERS)
 @pytest.mark.parametrize("what", NO_VOXELS)
-def test_no_archive_takes_a_file_that_is_no_voxels(tmp_path, form, what):
+def test_archives_refuse_files_that_are_not_voxel_files(tmp_path, form, what):
     name = NO_VOXELS[what]
     folder = tmp_path / "study"
     (folder / "below").mkdir(parents=True)

@@ -436,7 +436,7 @@ def test_over_a_tile_lie_sticky_overlays_and_segmentations(ws, tmp_path):
     assert [layer.number for layer in alone.layers] == [2]
 
 
-def test_a_tile_of_one_time_point_is_drawn_at_each(ws, tmp_path):
+def test_a_tile_with_one_time_point_is_drawn_at_every_time_point(ws, tmp_path):
     series = np.zeros((*SHAPE, 3), np.float32)
     save(tmp_path / "main.nii.gz", series)
     ws.add_overlay(save(tmp_path / "still.nii.gz", np.zeros(SHAPE, np.int16)))
@@ -490,7 +490,7 @@ def test_several_components_as_one(ws, tmp_path, mode, component, grey):
     assert drawn(ws)[5, 5].tolist() == [grey] * 3
 
 
-def test_a_curve_of_parts_is_of_the_range_that_is_shown(ws, tmp_path):
+def test_a_curve_of_fractions_applies_to_the_shown_range(ws, tmp_path):
     vectors = np.zeros((*SHAPE, 1, 3), np.float32)
     vectors[::2] = 30, 60, 21
     save(tmp_path / "main.nii.gz", vectors, intent_code=1007)
@@ -500,7 +500,7 @@ def test_a_curve_of_parts_is_of_the_range_that_is_shown(ws, tmp_path):
     assert drawn(ws)[5, 5].tolist() == [0] * 3
 
 
-def test_a_curve_of_parts_is_of_the_range_of_the_component_that_is_shown(ws, tmp_path):
+def test_a_curve_of_fractions_applies_to_the_range_of_the_shown_component(ws, tmp_path):
     """One bright voxel of 100 x 100 x 60 counts, and what other components have does not."""
     vectors = np.zeros((100, 100, 60, 1, 2), np.float32)
     vectors[:50, ..., 0], vectors[..., 1] = 50, 1000
@@ -762,5 +762,5 @@ except PictureError as error:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "install the extra pictures" in done.stdout
+    assert "pip install 'snapws[pictures]'" in done.stdout
     assert PictureError.__doc__

@@ -275,7 +275,7 @@ def test_numbers_beyond_float32_are_no_labels(tmp_path, read):
     assert read(images.read_header(header.path))
 
 
-def test_planes_of_many_points_are_what_they_are_in_parts(tmp_path, monkeypatch):
+def test_planes_of_many_points_equal_those_drawn_in_parts(tmp_path, monkeypatch):
     header = save(tmp_path / "a.nii", ramp())
     grid = Grid(affine(header), SHAPE)
     planes = [grid.plane(view, 4, 0.1) for view in View]

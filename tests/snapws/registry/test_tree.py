@@ -36,7 +36,7 @@ def test_an_entry_and_a_folder_may_share_a_name():
     assert registry["a.b"] == "2"
 
 
-def test_a_key_that_is_not_there():
+def test_a_missing_key_has_a_default_or_raises():
     registry = tree("a.b=1")
     assert registry.get("a.x") == ""
     assert registry.get("x.y", "other") == "other"
