@@ -30,7 +30,7 @@ def list_(workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None) -> No
             "number": surface.number,
             "format": surface.format,
             "file": surface.file,
-            "exists": lookup.exists(opened, surface.file),
+            "exists": opened.has_file(surface.file),
         }
         for mesh in opened.meshes(tag=tag)
         for surface in mesh.polydata()
