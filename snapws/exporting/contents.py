@@ -10,7 +10,7 @@ from snapws import markups, mesh_formats, segmentations
 from snapws.errors import ImageUnsupported, InvalidValue, LayerFileMissing
 from snapws.exporting.images import speaking_name
 from snapws.exporting.mrml import Document
-from snapws.exporting.volume import Segmentation, Volume
+from snapws.exporting.volume import EXTENSION, Segmentation, Volume
 from snapws.layers import Layer, Role
 from snapws.mesh_formats.reading import space_token
 from snapws.pictures.scene import is_tile
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from snapws.workspace import Workspace
 
 _TITLE = re.compile(rb"(# vtk DataFile Version[^\n]*\n)([^\r\n]{0,200})[^\n]*?(?=\r?\n)")
+_MARKS = ".mrk.json"
 _MARKED = b"SPACE=RAS"
-_WHITE = "1 1 1"
+_COLOR, _WHITE = re.compile(r"[01](\.[0-9]{1,9})?( [01](\.[0-9]{1,9})?){2}"), "1 1 1"
 
 
 class Part(Protocol):
@@ -64,7 +65,7 @@ class Contents:
         self._main_header = workspace.main.header()
         self._volumes: dict[int, Volume] = {}
         self._segmentations: list[Segmentation] = []
-        self._over: Layer | None = None
+        self._over: tuple[int, float] | None = None  # number and opacity
         for layer in workspace.layers():
             self._add(layer)
         self._others: list[Part] = [*self._models(), *self._markups()]
@@ -87,9 +88,8 @@ class Contents:
             segmentation.write(create, document, prefix)
         for part in self._others:
             part.write(create, document, prefix)
-        over = self._over
-        opacity = over.display.opacity if over else 0.0
-        document.add_slice_views(ids.get(main, ""), ids[over.number] if over else "", opacity)
+        over, opacity = self._over or (-1, 0.0)
+        document.add_slice_views(ids.get(main, ""), ids.get(over, ""), opacity)
         return document.to_bytes()
 
     def _add(self, layer: Layer) -> None:
@@ -100,7 +100,8 @@ class Contents:
                 raise InvalidValue(
                     f"{where}: {why}: ITK-SNAP does not open it; resample it to the main image"
                 )
-            name = self._names.new(speaking_name(layer), f"layer-{layer.number:03d}")
+            number = f"layer-{layer.number:03d}"
+            name = self._names.new(speaking_name(layer), number, EXTENSION)
             self._segmentations.append(Segmentation(layer, header, self._main_header, name))
         else:
             try:
@@ -123,7 +124,7 @@ class Contents:
         if layer.role is Role.MAIN or is_tile(layer):
             return
         if self._over is None:
-            self._over = layer
+            self._over = layer.number, layer.display.opacity
         else:
             self.left_out.append(
                 f"{where}: 3D Slicer shows one overlay over the main image: this one is in the "
@@ -152,9 +153,9 @@ class Contents:
             self.left_out.append(f"{unknown} annotations that are neither landmarks nor lines")
         points = [one for one in found if len(one.points) == 1]
         if points:
-            yield Marks("Fiducial", points, self._names.new("Landmarks", ""))
+            yield Marks("Fiducial", points, self._names.new("Landmarks", "", _MARKS))
         for number, line in enumerate((one for one in found if len(one.points) == 2), 1):
-            yield Marks("Line", [line], self._names.new(f"Line {number}", ""))
+            yield Marks("Line", [line], self._names.new(f"Line {number}", "", _MARKS))
 
 
 class Model:
@@ -174,9 +175,10 @@ class Model:
             raise LayerFileMissing(f"{where} of {workspace.name}: its file {surface.file} {why}")
         self.unopened = mesh_formats.unopened(self._path)
         self._name = mesh.nickname or self._path.stem
-        self._color = mesh.registry.get("SolidColor") or _WHITE
-        stem = names.new(self._name, f"mesh-{mesh.number:03d}")
-        self.files = [f"{stem}{self._path.suffix.lower()}"]
+        color = mesh.registry.get("SolidColor")
+        self._color = color if _COLOR.fullmatch(color) else _WHITE
+        extension = self._path.suffix.lower()
+        self.files = [names.new(self._name, f"mesh-{mesh.number:03d}", extension) + extension]
 
     def write(self, create: Create, document: Document, prefix: str) -> str:
         """Write the mesh; see `Part.write`."""
@@ -204,7 +206,7 @@ class Marks:
 
     def __init__(self, kind: str, found: Sequence[Markup], name: str) -> None:
         self._kind, self._found, self._name = kind, found, name
-        self.files = [f"{name}.mrk.json"]
+        self.files = [f"{name}{_MARKS}"]
 
     def write(self, create: Create, document: Document, prefix: str) -> str:
         """Write the markups; see `Part.write`."""

@@ -64,11 +64,10 @@ def export_scene(workspace: Workspace, target: Path, *, force: bool = False) -> 
 
     kind = target.suffix.lower()
     if kind == BUNDLE:
-        folder, names, main = target.parent, [target.name], target.stem
+        folder, names, scene = target.parent, [target.name], ""
     else:
         folder, scene = _place(target)
-        main = scene.removesuffix(SCENE)
-    contents = Contents(workspace, Names(main))
+    contents = Contents(workspace, Names(scene))
     if kind != BUNDLE:
         names = [*contents.files, scene]
     for name in names:

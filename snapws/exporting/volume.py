@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from snapws.labels import Label
     from snapws.layers import Layer
 
+#: What the name of a segmentation's file ends in.
+EXTENSION = ".seg.nrrd"
+
 _COLORS = 256  # of a table
 _STRAIGHT = 1e-3  # how far a curve may be off a straight line, as a part of white
 
@@ -54,13 +57,12 @@ class Volume:
         self._transform: Matrix = tuple(tuple(row) for row in layer.transform.tolist())
         if not has_inverse(self._transform):
             raise InvalidValue("its transform has no inverse: set another one")
-        self._stem = names.new(self._name, f"layer-{layer.number:03d}")
-        self.files = [f"{self._stem}.nrrd"]
-        if self._transform != IDENTITY:
-            self.files.append(f"{self._stem}.tfm")
         self._colors = _colors(layer.display)
-        if self._colors is not None:
-            self.files.append(f"{self._stem}.ctbl")
+        extensions = [".nrrd"]
+        extensions += [".tfm"] if self._transform != IDENTITY else []
+        extensions += [".ctbl"] if self._colors is not None else []
+        self._stem = names.new(self._name, f"layer-{layer.number:03d}", *extensions)
+        self.files = [self._stem + extension for extension in extensions]
         self.left_out = list(self._lost(layer.display))
 
     def _lost(self, display: Display) -> Iterable[str]:
@@ -90,7 +92,8 @@ class Volume:
             name = f"{self._stem}.ctbl"
             with create(name) as file:
                 file.write(_color_table(self._colors))
-            colors = document.add_colors(self._layer.display.color_map, prefix + name)
+            title = self._layer.display.color_map or f"Colors of {self._name}"
+            colors = document.add_colors(title, prefix + name)
         if nrrd.parts(self._header) > 1:
             return document.add("VectorVolumeDisplay", colorNodeID=colors, autoWindowLevel=1)
         window = _window(self._curve, limits)
@@ -130,7 +133,7 @@ class Segmentation:
         self._table = layer.workspace.labels
         self._opacity = segmentation_opacity(layer.workspace)
         self._name = speaking_name(layer) or name
-        self.files = [f"{name}.seg.nrrd"]
+        self.files = [name + EXTENSION]
         self.reference = ""
 
     def write(self, create: Create, document: Document, prefix: str) -> str:

@@ -337,6 +337,15 @@ def test_what_a_scene_cannot_hold_is_listed(tmp_path):
     assert np.array_equal(sitk.GetArrayFromImage(image).T, ramp("i2", (*SHAPE, 3))[..., 0])
 
 
+def test_a_volume_is_never_written_over_a_segmentation(tmp_path):
+    workspace = segmented(tmp_path, ramp("u1"))
+    workspace.add_overlay(tmp_path / "main.nii", nickname="tissues.SEG")
+    workspace.add_overlay(tmp_path / "main.nii", nickname="Tissues")
+    made = export_scene(workspace, tmp_path / "out.mrml")
+    names = ["main.nrrd", "tissues.SEG-2.nrrd", "Tissues.nrrd", "Tissues.seg.nrrd", "out.mrml"]
+    assert [file.name for file in made.files] == names
+
+
 HOSTILE = ("../../up", "/etc/x", "nul", 'a" ><x y="', "T1", "t1", "..", "100% & ;:", "\u0085")
 
 
