@@ -19,7 +19,7 @@ from snapws.errors import (
     WorkspaceError,
 )
 from snapws.layers import Layer, LayerList, Role, folder_key
-from snapws.meshes import MeshLayer
+from snapws.meshes import MeshLayer, MeshList
 from snapws.named_files import NamedFile
 from snapws.registry import Registry, xml_format
 from snapws.registry.fields import as_tags
@@ -175,7 +175,7 @@ class Workspace(Table):
 
     def meshes(self, *, tag: str | None = None) -> list[MeshLayer]:
         """Return the mesh layers in order: all, or those that have a tag."""
-        return [mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags]
+        return MeshList(mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags)
 
     def layer(
         self,

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dss.records import Ticket, TicketList, TicketStatus
 from snapws import Label, Workspace, compare_workspaces
 from snapws.cli.app import app
+from snapws.label_tables import Labels
 
 HOSTILE = '<script>alert("1")</script>&amp;\x9b31m'
 
@@ -41,16 +42,24 @@ def test_a_notebook_shows_the_tables_that_the_command_prints(base):
     assert len(listed) == 1 + len(base.layers()) > 2
     assert words(cells(base)) == words(cells(base.layers())) == listed
     assert words(cells(base.layers()[1])) == [listed[0], listed[2]]
+    mesh = base.add_mesh(base.folder / "tri.vtk", nickname="Cortex", tags=["A", "B"])
+    mesh.add_polydata("/missing.vtp", 2)
+    base.save()
+    surfaces = printed("meshes", "list", file)
+    assert len(surfaces) > 2
+    assert words(cells(base.meshes())) == surfaces
+    assert words(cells(mesh)) == [surfaces[0], *surfaces[-2:]]
     base.labels = [Label(3, "Left"), Label(9, "Right", (1, 2, 3), 128, visible=False)]
     base.save()
     assert words(cells(base.labels)) == printed("labels", "list", file)
+    assert cells(Labels(base.labels)) == cells(base.labels)
     changed = Workspace.open(file)
     changed.labels = ()
     changed.layers()[1].transform = [[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 2], [0, 0, 0, 1]]
     changed.save(file.with_name("changed.itksnap"))
     found = compare_workspaces(base, changed)
     assert words(cells(found)) == printed("compare", file, changed.path)
-    assert len(cells(found)) == 1 + len(found) == 4
+    assert len(cells(found)) == 1 + len(found) == 5
 
 
 def test_tickets_are_shown_as_they_are_listed():
