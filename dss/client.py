@@ -37,6 +37,7 @@ from dss.records import (
     ServiceStats,
     Ticket,
     TicketDetail,
+    TicketList,
     TicketStatus,
 )
 from dss.tickets import follow, kept, kept_or_deleted, newest
@@ -218,7 +219,8 @@ class Client:
 
     def tickets(self) -> list[Ticket]:
         """List the user's tickets, without the deleted ones."""
-        return self.session.get_text("api/tickets", rows(Ticket, "id", "service", "status"))
+        read = rows(Ticket, *TicketList.LISTED)
+        return TicketList(self.session.get_text("api/tickets", read))
 
     def status(self, ticket: int) -> TicketStatus:
         """Return the status of a ticket.

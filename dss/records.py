@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+
+from snapws.tables import Record, Table
 
 
 class TicketStatus(str, Enum):
@@ -113,7 +115,7 @@ class ServiceStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Table):
     """A ticket in the list of its owner.
 
     Attributes:
@@ -125,6 +127,20 @@ class Ticket:
     id: int
     service: str
     status: TicketStatus
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [asdict(self)], TicketList.LISTED
+
+
+class TicketList(Table, list[Ticket]):
+    """The tickets of a user, which a notebook shows as a table."""
+
+    __slots__ = ()
+
+    LISTED = ("id", "service", "status")  #: the columns of lists
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [asdict(ticket) for ticket in self], self.LISTED
 
 
 @dataclass(frozen=True, slots=True)

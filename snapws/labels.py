@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.registry import Registry
 from snapws.registry.fields import FolderProxy, integer, integers, text
+from snapws.tables import Record, Table
 
 #: The greatest label: voxels of a segmentation have 16 bits in ITK-SNAP.
 MAX_INDEX = 65535
@@ -97,6 +98,18 @@ class Label:
             raise InvalidValue(f"label {self.index}: colours and opacity go from 0 to 255")
 
 
+class LabelTable(Table, tuple[Label, ...]):
+    """The labels of a workspace, which a notebook shows as a table."""
+
+    __slots__ = ()
+
+    #: The columns of lists.
+    LISTED = ("index", "color", "alpha", "visible", "mesh_visible", "name")
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [asdict(label) for label in self], self.LISTED
+
+
 class _Element(FolderProxy):
     """The folder of one label in a registry."""
 
@@ -111,14 +124,14 @@ class _Table(FolderProxy):
     size = integer("NumberOfElements")
 
 
-def read_table(folder: Registry | None) -> tuple[Label, ...]:
+def read_table(folder: Registry | None) -> LabelTable:
     """Read the labels of a ``LabelTable`` folder, in order of their index.
 
     Raises:
         InvalidValue: A value is invalid or out of range.
     """
     if folder is None:
-        return ()
+        return LabelTable()
     labels = []
     for i in range(_Table(folder).size):
         registry = folder.folder(f"Element[{i}]")
@@ -131,7 +144,7 @@ def read_table(folder: Registry | None) -> tuple[Label, ...]:
         labels.append(
             Label(element.index, element.name, color, element.alpha, visible, mesh_visible)
         )
-    return _in_order(labels)
+    return LabelTable(_in_order(labels))
 
 
 def write_table(folder: Registry, labels: Iterable[Label]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from snapws.images import hints
 from snapws.images.hints import Hints
 from snapws.registry import Registry
 from snapws.registry.fields import FolderProxy, tags, text
+from snapws.tables import Record, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +104,7 @@ class WorkspaceObject(FolderProxy):
         self.add_tag(tag)
 
 
-class Layer(WorkspaceObject):
+class Layer(WorkspaceObject, Table):
     """One image layer of a workspace.
 
     Attributes:
@@ -114,6 +115,7 @@ class Layer(WorkspaceObject):
     __slots__ = ()
 
     SECTION = "Layers"
+    LISTED = ("number", "role", "nickname", "tags", "exists", "file")  #: the columns of lists
     nickname = text("LayerMetaData.CustomNickName")
     stored_path = text("AbsolutePath")  #: the path in the workspace file; see `file` for today's
     _role = text("Role")
@@ -332,6 +334,28 @@ class Layer(WorkspaceObject):
 
         return Display(self.registry)
 
+    def record(self) -> dict[str, Any]:
+        """Return the fields that lists show, as JSON knows them.
+
+        ``exists`` is None for a file on a server.
+        """
+        return {
+            "number": self.number,
+            "role": self._role.removesuffix("Role").lower(),
+            "nickname": self.nickname,
+            "tags": list(self.tags),
+            "file": self.file,
+            "exists": self.workspace.has_file(self.file),
+        }
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [self.record()], self.LISTED
+
+    def _repr_png_(self) -> bytes | None:
+        from snapws import notebooks
+
+        return notebooks.picture(self.workspace, [self.number])
+
     def set_image(
         self, path: str | os.PathLike[str], role: Role, dimensions: Iterable[int] = ()
     ) -> None:
@@ -385,6 +409,15 @@ class Layer(WorkspaceObject):
 
     def __repr__(self) -> str:
         return f"<Layer {self.number:03d} {self.role.name.lower()} {self.nickname!r} {self.file}>"
+
+
+class LayerList(Table, list[Layer]):
+    """A list of layers that a notebook shows as a table."""
+
+    __slots__ = ()
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [layer.record() for layer in self], Layer.LISTED
 
 
 def folder_key(section: str, number: int) -> str:

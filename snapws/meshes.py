@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from snapws import paths
 from snapws.errors import InvalidValue, LayerFileMissing
 from snapws.layers import WorkspaceObject
 from snapws.registry.fields import FolderProxy, integer, text
+from snapws.tables import Record, Table
 
 #: Formats of surface files as workspaces name them, by extension.
 FORMATS = {
@@ -58,7 +60,7 @@ class _PolyData(FolderProxy):
     format = text("Format")
 
 
-class MeshLayer(WorkspaceObject):
+class MeshLayer(WorkspaceObject, Table):
     """One mesh layer of a workspace.
 
     Attributes:
@@ -70,6 +72,8 @@ class MeshLayer(WorkspaceObject):
     __slots__ = ()
 
     SECTION = "MeshLayers"
+    #: The columns of lists.
+    LISTED = ("mesh", "nickname", "tags", "time_point", "number", "exists", "file")
     nickname = text("NickName")
     type = text("MeshType")
 
@@ -81,6 +85,29 @@ class MeshLayer(WorkspaceObject):
                 file = self.workspace.resolve(entry.stored_path)
                 found.append(PolyData(time_point, number, file, entry.format))
         return tuple(found)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the fields of each surface file that lists show, as JSON knows them.
+
+        ``exists`` is None for a file on a server.
+        """
+        return [
+            {
+                "mesh": self.number,
+                "nickname": self.nickname,
+                "type": self.type,
+                "tags": list(self.tags),
+                "time_point": surface.time_point,
+                "number": surface.number,
+                "format": surface.format,
+                "file": surface.file,
+                "exists": self.workspace.has_file(surface.file),
+            }
+            for surface in self.polydata()
+        ]
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return self.records(), self.LISTED
 
     def file(self, time_point: int, number: int = 0) -> str:
         """Return the path of one surface file, as text.
@@ -148,6 +175,15 @@ class MeshLayer(WorkspaceObject):
 
     def __repr__(self) -> str:
         return f"<MeshLayer {self.number:03d} {self.nickname!r}>"
+
+
+class MeshList(Table, list[MeshLayer]):
+    """A list of mesh layers that a notebook shows as a table."""
+
+    __slots__ = ()
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [record for mesh in self for record in mesh.records()], MeshLayer.LISTED
 
 
 def _time_point_key(time_point: int) -> str:

@@ -14,7 +14,7 @@ from snapws.errors import WorkspaceError
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
-    from snapws.comparison import Difference
+    from snapws.comparison import Differences
 
 #: Names of the program on the PATH, and where its installers put it on macOS.
 NAMES = ("itksnap", "ITK-SNAP")
@@ -41,7 +41,7 @@ def find_program(given: str | None = None) -> str:
     )
 
 
-def open_and_compare(workspace: Path, program: Sequence[str]) -> tuple[Difference, ...]:
+def open_and_compare(workspace: Path, program: Sequence[str]) -> Differences:
     """Open a workspace in ITK-SNAP, wait until the program ends, and return the differences.
 
     Args:

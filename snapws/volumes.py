@@ -158,7 +158,7 @@ def _time_points(
         blocks = ((block, None) for block in _blocks(header))
     found: dict[int, _Sums] = defaultdict(_Sums)
     for (stored, is_last), beside in blocks:
-        is_label, values = _as_labels(stored, header)
+        is_label, values = as_labels(stored, header)
         for label, (voxels, _) in _by_label(values).items():
             found[label].voxels += voxels
         if main and beside is not None:
@@ -213,7 +213,7 @@ def _blocks(header: ImageHeader) -> Iterator[tuple[npt.NDArray[Any], bool]]:
             missing = missing or size
 
 
-def _as_labels(
+def as_labels(
     values: npt.NDArray[Any], header: ImageHeader
 ) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.intp]]:
     """Return a mask of the stored values that are labels (None: all), and the labels."""

@@ -18,12 +18,13 @@ from snapws.errors import (
     WorkspaceChanged,
     WorkspaceError,
 )
-from snapws.layers import Layer, Role, folder_key
-from snapws.meshes import MeshLayer
+from snapws.layers import Layer, LayerList, Role, folder_key
+from snapws.meshes import MeshLayer, MeshList
 from snapws.named_files import NamedFile
 from snapws.registry import Registry, xml_format
 from snapws.registry.fields import as_tags
 from snapws.specifications import by_specification, by_text
+from snapws.tables import Record, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,7 @@ AnyLayer = TypeVar("AnyLayer", Layer, MeshLayer)
 _LABEL_TABLE = "ProjectMetaData.IRIS.LabelTable"
 
 
-class Workspace:
+class Workspace(Table):
     """An ITK-SNAP workspace in memory.
 
     >>> ws = Workspace()
@@ -166,15 +167,15 @@ class Workspace:
         """
         if role is not None and not isinstance(role, Role):
             raise InvalidValue(f"{role!r} is not a role: expected Role.MAIN, Role.OVERLAY …")
-        return [
+        return LayerList(
             layer
             for layer in self._all(Layer)
             if (tag is None or tag in layer.tags) and (role is None or layer.role is role)
-        ]
+        )
 
     def meshes(self, *, tag: str | None = None) -> list[MeshLayer]:
         """Return the mesh layers in order: all, or those that have a tag."""
-        return [mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags]
+        return MeshList(mesh for mesh in self._all(MeshLayer) if tag is None or tag in mesh.tags)
 
     def layer(
         self,
@@ -566,6 +567,14 @@ class Workspace:
             self, layers=layers, slices=slices, size=size, time_point=time_point
         )
 
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [layer.record() for layer in self.layers()], Layer.LISTED
+
+    def _repr_png_(self) -> bytes | None:
+        from snapws import notebooks
+
+        return notebooks.picture(self)
+
     # ------------------------------------------------------------- paths and registry
 
     @property
@@ -613,6 +622,14 @@ class Workspace:
         # If the workspace has moved, the reason at the new place helps more than the old path.
         elsewhere = paths.unusable(Path(there)) if there else ""
         return f"{why}; {there} {elsewhere}" if elsewhere not in ("", stand_ins.NOT_THERE) else why
+
+    def has_file(self, file: str) -> bool | None:
+        """Return whether the file of a layer exists; None if it is on a server.
+
+        Args:
+            file: Its path as returned by `resolve`.
+        """
+        return None if paths.is_url(file) else not paths.unusable(self.folder / file)
 
     def files(self) -> Iterator[NamedFile]:
         """Yield every file that the workspace names: images, then surfaces of meshes, in order."""

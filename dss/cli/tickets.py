@@ -30,10 +30,11 @@ app = group("Your tickets.", example="dss tickets show 1")
 def list_(connection: Connection, listing: Listing) -> None:
     """List your tickets, without the deleted ones."""
     from dss.client import Client
+    from dss.records import TicketList
 
     with connection.open() as session:
         found = [as_record(ticket) for ticket in Client(session).tickets()]
-    listing.show(found, ("id", "service", "status"))
+    listing.show(found, TicketList.LISTED)
 
 
 @command(app, "show", example="dss tickets show 1")

@@ -8,6 +8,7 @@ from snapws.cli import workspaces
 from snapws.cli.annotations import app as annotations_app
 from snapws.cli.build import build
 from snapws.cli.compare import compare
+from snapws.cli.export import export
 from snapws.cli.frame import REFERENCE, command, epilog, program
 from snapws.cli.info import info
 from snapws.cli.labels import app as labels
@@ -40,6 +41,7 @@ snapws layers add study.itksnap t2.nii.gz --nickname T2 --color-map Jet -o out.i
 """
 
 _LOOK = "howto/look-at-a-workspace.md"
+_SLICER = "howto/open-in-slicer.md"
 
 app = program(_HELP, example=_EXAMPLE, more=REFERENCE)
 
@@ -49,6 +51,7 @@ command(app, "info", example="snapws info study.itksnap")(info)
 command(app, "show", example="snapws show study.itksnap -o picture.png", more=_LOOK)(show)
 command(app, "report", example="snapws report study.itksnap -o report.html", more=_LOOK)(report)
 command(app, "open", example="snapws open study.itksnap", more=_LOOK)(open_)
+command(app, "export", example="snapws export study.itksnap study.mrb", more=_SLICER)(export)
 command(app, "check", example="snapws check study.itksnap")(workspaces.check)
 command(
     app,

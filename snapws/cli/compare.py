@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from snapws.cli.frame import Listing
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
-    from snapws.comparison import Difference
+    from snapws.comparison import Differences
 
 _MICROMETRE = 0.001  # equals the default of the library, which a help text does not load
 
@@ -97,7 +97,7 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
             else:
                 render.result(render.plain(f"only in {place}: {one}"))
 
-    def work(name: Path) -> tuple[Difference, ...]:
+    def work(name: Path) -> Differences:
         first, second = Workspace.open(a / name), Workspace.open(b / name)
         return compare_workspaces(first, second, tolerance=tolerance)
 
@@ -121,37 +121,9 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
         raise typer.Exit(2 if failed else 1)
 
 
-def show(found: tuple[Difference, ...], about: str) -> None:
+def show(found: Differences, about: str) -> None:
     """Print differences as a table, or a note that nothing differs."""
     if found:
-        columns = ["place", "what", "a", "b", "distance_mm"]
-        if all(one.distance_mm is None for one in found):
-            columns.pop()
-        render.table(
-            [
-                {
-                    **vars(one),
-                    "what": one.what.replace("_", " "),
-                    "a": _short(one.a),
-                    "b": _short(one.b),
-                }
-                for one in found
-            ],
-            columns,
-        )
+        render.table(*found.table())
     else:
         render.note(f"{about}: no difference in the compared properties")
-
-
-def _short(value: Any) -> Any:
-    """Return a value as a table shows it: a matrix or a curve row by row."""
-    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        rows = [" ".join(f"{number:.5g}" for number in row) for row in value]
-        if rows[-1] == "0 0 0 1":  # the last row of every affine
-            return "identity" if _is_identity(value) else "; ".join(rows[:-1])
-        return "; ".join(rows)
-    return value
-
-
-def _is_identity(rows: tuple[tuple[float, ...], ...]) -> bool:
-    return all(value == (i == j) for i, row in enumerate(rows) for j, value in enumerate(row))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snapws import cohort
-from snapws.cli import layers, many, render
+from snapws.cli import many, render
 from snapws.cli.frame import Listing
 from snapws.cli.many import WorkspaceFiles
 from snapws.layers import Role
@@ -39,7 +39,7 @@ def _content(workspace: Path) -> dict[str, Any]:
     from snapws.summary import image_summary
 
     opened = Workspace.open(workspace)
-    records = [{**layers.record(layer), **vars(image_summary(layer))} for layer in opened.layers()]
+    records = [{**layer.record(), **vars(image_summary(layer))} for layer in opened.layers()]
     return {
         "workspace": str(opened.path),
         "saved_in": opened.registry.get("SaveLocation"),

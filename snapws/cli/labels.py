@@ -51,7 +51,7 @@ Format = Annotated[
 def list_(workspace: WorkspaceFile, listing: Listing) -> None:
     """List the labels."""
     records = [asdict(label) for label in Workspace.open(workspace).labels]
-    listing.show(records, ("index", "color", "alpha", "visible", "mesh_visible", "name"))
+    listing.show(records, labels.LabelTable.LISTED)
 
 
 @command(app, "set", example="snapws labels set study.itksnap labels.txt")

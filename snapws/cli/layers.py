@@ -37,20 +37,6 @@ FromFile = Annotated[
 ]
 File = Annotated[str, typer.Argument(metavar="FILE", help="The image.", show_default=False)]
 
-_LISTED = ("number", "role", "nickname", "tags", "exists", "file")
-
-
-def record(layer: Layer) -> dict[str, Any]:
-    """Return the fields of a layer, for lists."""
-    return {
-        "number": layer.number,
-        "role": layer.registry.get("Role").removesuffix("Role").lower(),
-        "nickname": layer.nickname,
-        "tags": list(layer.tags),
-        "file": layer.file,
-        "exists": lookup.exists(layer.workspace, layer.file),
-    }
-
 
 @command(app, "list", example="snapws layers list study.itksnap")
 def list_(
@@ -60,13 +46,13 @@ def list_(
 
     def work(workspace: Path) -> list[dict[str, Any]]:
         return [
-            record(layer) for layer in Workspace.open(workspace).layers(tag=tag, role=role(role_))
+            layer.record() for layer in Workspace.open(workspace).layers(tag=tag, role=role(role_))
         ]
 
     many.show_each(
         cohort.expand(workspaces),
         work,
-        lambda records: render.table(records, _LISTED),
+        lambda records: render.table(records, Layer.LISTED),
         data=list,
         key="layers",
         alone=cohort.is_one(workspaces),
@@ -105,7 +91,7 @@ def pick(workspace: WorkspaceFile, layer: LayerName, listing: Listing) -> None:
     display = found.display
     render.as_json(
         {
-            **record(found),
+            **found.record(),
             "color_map": display.color_map,
             "contrast": display.contrast,
             "mode": display.mode.value.lower(),

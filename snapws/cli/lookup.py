@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from snapws import paths
 from snapws.errors import InvalidValue, LayerNotFound
 from snapws.layers import Layer
 from snapws.meshes import MeshLayer
@@ -61,8 +60,3 @@ def find_mesh(workspace: Workspace, name: str) -> MeshLayer:
     if not isinstance(found, MeshLayer):
         raise InvalidValue(f"{name} is an image layer: name a mesh layer")
     return found
-
-
-def exists(workspace: Workspace, file: str) -> bool | None:
-    """Return whether a layer's file exists; None if it is on a server."""
-    return None if paths.is_url(file) else not paths.unusable(workspace.folder / file)

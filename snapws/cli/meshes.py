@@ -11,6 +11,7 @@ from snapws import paths
 from snapws.cli import lookup, render
 from snapws.cli.frame import Listing, Saving, command, group
 from snapws.cli.options import Nickname, OnlyTag, Tags, WorkspaceFile, existing
+from snapws.meshes import MeshLayer
 from snapws.workspace import Workspace
 
 app = group("Mesh layers: surfaces.", example="snapws meshes list study.itksnap")
@@ -20,22 +21,8 @@ app = group("Mesh layers: surfaces.", example="snapws meshes list study.itksnap"
 def list_(workspace: WorkspaceFile, listing: Listing, tag: OnlyTag = None) -> None:
     """List the surface files of the mesh layers."""
     opened = Workspace.open(workspace)
-    records = [
-        {
-            "mesh": mesh.number,
-            "nickname": mesh.nickname,
-            "type": mesh.type,
-            "tags": list(mesh.tags),
-            "time_point": surface.time_point,
-            "number": surface.number,
-            "format": surface.format,
-            "file": surface.file,
-            "exists": lookup.exists(opened, surface.file),
-        }
-        for mesh in opened.meshes(tag=tag)
-        for surface in mesh.polydata()
-    ]
-    listing.show(records, ("mesh", "nickname", "tags", "time_point", "number", "exists", "file"))
+    records = [record for mesh in opened.meshes(tag=tag) for record in mesh.records()]
+    listing.show(records, MeshLayer.LISTED)
 
 
 @command(app, "add", example="snapws meshes add study.itksnap cortex.vtk --nickname Cortex")

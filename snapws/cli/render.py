@@ -7,21 +7,20 @@ import io
 import json
 import os
 import sys
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from snapws import tables
 from snapws.spreadsheets import guarded
+from snapws.tables import Record as Record
+from snapws.tables import plain as plain
 
 if TYPE_CHECKING:
     from snapws.privacy import KeptText
     from snapws.workspace import Workspace
-
-#: A listed item: stable field names, and values that JSON can represent.
-Record = Mapping[str, Any]
 
 
 @dataclass
@@ -139,8 +138,7 @@ def as_csv(records: Iterable[Record], columns: Sequence[str]) -> None:
 
 def table(records: Iterable[Record], columns: Sequence[str]) -> None:
     """Print the fields `columns` of records as a table, with a header line."""
-    rows = [[column.replace("_", " ").capitalize() for column in columns]]
-    rows += [[_word(record[column]) for column in columns] for record in records]
+    rows = tables.rows(records, columns)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for i, row in enumerate(rows):
         padded = (word.ljust(width) for word, width in zip(row, widths, strict=True))
@@ -151,35 +149,13 @@ def table(records: Iterable[Record], columns: Sequence[str]) -> None:
 def fields(record: Record, names: Sequence[str]) -> None:
     """Print the fields `names` of a record, one per line, without empty ones."""
     for name in names:
-        if word := _word(record[name]):
+        if word := tables.word(record[name]):
             result(f"{name.replace('_', ' ')}: {word}")
-
-
-def _word(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, Sequence):
-        parts = [_word(part) for part in value]
-        return (", " if any(isinstance(part, str) for part in value) else " ").join(parts)
-    return str(value)
 
 
 def readable(text: str) -> str:
     """Return a text without control characters except line ends."""
     return "\n".join(map(plain, text.split("\n")))
-
-
-def plain(text: str) -> str:
-    """Return a text without control characters, on one line."""
-    return "".join(
-        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else "?" for sign in text
-    )
 
 
 def _colors(stream: Any) -> bool:

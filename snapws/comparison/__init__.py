@@ -1,5 +1,11 @@
 """Compare two workspaces."""
 
-from snapws.comparison.differences import TOLERANCE, Difference, compare_workspaces, draw_comparison
+from snapws.comparison.differences import (
+    TOLERANCE,
+    Difference,
+    Differences,
+    compare_workspaces,
+    draw_comparison,
+)
 
-__all__ = ["TOLERANCE", "Difference", "compare_workspaces", "draw_comparison"]
+__all__ = ["TOLERANCE", "Difference", "Differences", "compare_workspaces", "draw_comparison"]

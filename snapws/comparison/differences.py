@@ -25,6 +25,7 @@ from snapws.check import check_workspace
 from snapws.comparison.facts import AffineMap, ComparedItem, Unread, compared_items
 from snapws.layers import Role
 from snapws.segmentations import misfits
+from snapws.tables import Record, Table
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,9 +72,31 @@ class Difference:
     distance_mm: float | None = None
 
 
-def compare_workspaces(
-    a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE
-) -> tuple[Difference, ...]:
+class Differences(Table, tuple[Difference, ...]):
+    """The differences between two workspaces, which a notebook shows as a table."""
+
+    __slots__ = ()
+
+    def table(self) -> tuple[list[Record], list[str]]:
+        """Return the records of a table for people, and the fields that are its columns."""
+        columns = ["place", "what", "a", "b", "distance_mm"]
+        if all(one.distance_mm is None for one in self):
+            columns.pop()
+        return [
+            {
+                **vars(one),
+                "what": one.what.replace("_", " "),
+                "a": _by_row(one.a),
+                "b": _by_row(one.b),
+            }
+            for one in self
+        ], columns
+
+    def _table(self) -> tuple[list[Record], list[str]]:
+        return self.table()
+
+
+def compare_workspaces(a: Workspace, b: Workspace, *, tolerance: float = TOLERANCE) -> Differences:
     """Return the differences between two workspaces.
 
     Compared are layers and meshes with their order, roles, tags, nicknames and display settings (as
@@ -98,9 +121,7 @@ def compare_workspaces(
     return compare_items(compared_items(a, hashes), compared_items(b, hashes), tolerance)
 
 
-def compare_items(
-    ours: Items, theirs: Items, tolerance: float = TOLERANCE
-) -> tuple[Difference, ...]:
+def compare_items(ours: Items, theirs: Items, tolerance: float = TOLERANCE) -> Differences:
     """Return the differences between the items of two workspaces, read at different times.
 
     Args:
@@ -108,7 +129,7 @@ def compare_items(
         theirs: The items of B.
         tolerance: As for `compare_workspaces`.
     """
-    return tuple(
+    return Differences(
         difference
         for kind, of_kind in ours.items()
         for difference in _differences(kind, of_kind, theirs[kind], tolerance)
@@ -249,3 +270,17 @@ def _told(fact: Any) -> Any:
     if isinstance(fact, AffineMap):
         return tuple(tuple(row) for row in fact.matrix.tolist())
     return fact.value if isinstance(fact, Enum) else fact
+
+
+def _by_row(value: Any) -> Any:
+    """Return a value as it stands in a table: a matrix or a curve row by row."""
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        rows = [" ".join(f"{number:.5g}" for number in row) for row in value]
+        if rows[-1] == "0 0 0 1":  # the last row of every affine
+            return "identity" if _is_identity(value) else "; ".join(rows[:-1])
+        return "; ".join(rows)
+    return value
+
+
+def _is_identity(rows: tuple[tuple[float, ...], ...]) -> bool:
+    return all(value == (i == j) for i, row in enumerate(rows) for j, value in enumerate(row))

@@ -9,16 +9,18 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 from snapws import compression, files, paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.label_tables import caret, formats, itksnap, nnunet, seg_nrrd, slicer
 from snapws.label_tables.entries import Collector, Entry, entry_of, named
-from snapws.labels import Label
+from snapws.labels import Label, LabelTable
 from snapws.labels import parse as parse_itksnap
+from snapws.tables import Record, Table
 
 __all__ = ["Entry", "Labels", "carried"]
 
@@ -32,7 +34,7 @@ _BOMS = (
 )
 
 
-class Labels:
+class Labels(Table):
     """The labels of a file. Iteration yields them as labels of ITK-SNAP.
 
     ``workspace.labels = Labels.read("FreeSurferColorLUT.txt")`` sets the labels of a workspace.
@@ -74,6 +76,9 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
+        return [asdict(entry) for entry in self.entries], LabelTable.LISTED
 
     @classmethod
     def read(cls, path: str | Path, format: str | None = None) -> Labels:  # noqa: A002

@@ -19,6 +19,7 @@ SCENES = {
     "howto/local-middleware.md": partial(scenes.home, work="dss-trial"),
     "howto/look-at-a-workspace.md": scenes.empty,
     "howto/move-a-workspace.md": scenes.empty,
+    "howto/open-in-slicer.md": scenes.empty,
     "howto/read-from-python.md": scenes.empty,
     "howto/registrations.md": scenes.empty,
     "howto/replace-itksnap-wt.md": scenes.empty,
@@ -50,6 +51,7 @@ NOT_RUN = {
     ],
     "howto/tickets-from-python.md": ["from dss import Client, Provider, TicketStatus"],
     "tutorial.md": ["$ python3 -m venv .venv"],
+    "howto/notebooks.md": ["import IPython.display"],
     "explanation/reliability.md": [
         "$ python -m tests.chaos --seconds 600 --tickets 200 --seed 100"
     ],

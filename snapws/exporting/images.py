@@ -88,7 +88,7 @@ def file_names(layers: Sequence[Layer], pattern: str) -> list[str]:
             "nickname": layer.nickname,
             "role": layer.role.name.lower(),
             "tag": next(iter(layer.tags), ""),
-            "file": _SUFFIX.sub("", Path(layer.file).name),
+            "file": file_stem(layer),
         }
         parts = _FIELD.split(pattern)  # every second part is a field
         parts[1::2] = [values[field] for field in parts[1::2]]
@@ -107,3 +107,13 @@ def file_names(layers: Sequence[Layer], pattern: str) -> list[str]:
             )
         names.append(name)
     return names
+
+
+def file_stem(layer: Layer) -> str:
+    """Return the name of a layer's own file, without the extension of an image."""
+    return _SUFFIX.sub("", Path(layer.file).name)
+
+
+def speaking_name(layer: Layer) -> str:
+    """Return the nickname of a layer, or the name of its file."""
+    return layer.nickname or file_stem(layer)

@@ -1,0 +1,42 @@
+"""``snapws export``: a workspace as a scene of another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snapws.cli import render
+from snapws.cli.frame import Listing
+from snapws.cli.options import WorkspaceFile
+from snapws.workspace import Workspace
+
+
+def export(
+    workspace: WorkspaceFile,
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TARGET",
+            help="A bundle (.mrb), a scene (.mrml), or a folder.",
+            show_default=False,
+        ),
+    ],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    listing: Listing,
+) -> None:
+    """Write a workspace as a scene of 3D Slicer.
+
+    Images, segmentations with the names and colours of the labels, transforms, meshes, landmarks
+    and lines, and how they are shown. What a scene cannot hold is listed. In a bundle all is in one
+    file; the files of a scene lie beside it. The workspace stays as it is. All files are written,
+    or none.
+    """
+    from snapws.exporting.scene import export_scene
+
+    made = export_scene(Workspace.open(workspace), target, force=force)
+    listing.show_lines([str(file) for file in made.files])
+    for line in made.left_out:
+        render.note(f"left out: {line}")
