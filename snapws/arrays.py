@@ -316,7 +316,7 @@ def _numbers(array: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _fitting_shape(shape: tuple[int, ...], header: ImageHeader, like: Layer) -> tuple[int, ...]:
-    """Return the shape of a file for an array of values on the grid of a layer."""
+    """Return the shape in which an array is stored, so that it fits the grid of a layer."""
     extent = header.spatial_shape
     flat = len(shape) == 2 and extent[2] == 1
     whole = (*shape, 1) if flat else shape

@@ -150,7 +150,7 @@ def _members(path: Path) -> list[Path]:
 
 
 def _numbered(known: list[str]) -> list[str]:
-    """Return names that differ in more than case; equal ones get a number."""
+    """Return unique names: one that differs only in case from an earlier one gets a number."""
     made: dict[str, str] = {}
     for name in known:
         tries = chain([name], (f"{name}_{number}" for number in count(2)))

@@ -1,8 +1,10 @@
-"""The journal of a batch: it notes each step of a case on the disk before the step is taken.
+"""The journal of a batch: it records on the disk how far each case is.
 
 The journal is a file of JSON lines, which is only appended to. A line is on the disk when `note`
-returns. A truncated last line, of a killed process, is removed. So a step with a line may have been
-taken, and a step without a line was not begun.
+returns. If a killed process left an incomplete last line, that line is removed. The request for a
+ticket is recorded before it is sent, every other step after it is done. So after an interruption
+the next step may have been done already, and is repeated; a ticket is never requested again before
+the first request was looked for on the server.
 """
 
 from __future__ import annotations

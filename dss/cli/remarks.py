@@ -1,4 +1,4 @@
-"""Notes of a command besides its results: that it waits for the server, and advice after errors."""
+"""Messages of a command that are not results: it waits for the server, or advises after errors."""
 
 from __future__ import annotations
 

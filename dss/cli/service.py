@@ -38,7 +38,7 @@ def init(
         own = re.sub("[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-")
         name = own[: description.NAME_LIMIT] or "my-service"
     told, code = description.begin(folder, name)
-    render.note(f"wrote {told}: say in it what the service does, then dss service check {told}")
+    render.note(f"wrote {told}: describe the service in it, then run dss service check {told}")
     render.note(f"wrote {code}: write in it how, then dss service test {code} WORKSPACE")
 
 

@@ -72,7 +72,7 @@ class Service:
 
 
 def _end_fork(error: BaseException | None = None) -> NoReturn:
-    """Exit a process that a function has forked, with the exit code of the function's error."""
+    """End a process that the function of a service has forked, with the exit code of its error."""
     code = 1
     try:
         match error:

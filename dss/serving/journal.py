@@ -211,11 +211,11 @@ class Journal:
     # ---------------------------------------------------------------- claims
 
     def begin_claim(self, hashes: str) -> int:
-        """Record a claim before it is sent; return its number in the journal."""
+        """Journal a claim before it is sent; return its number in the journal."""
         return self._write(("insert into claims (at, hashes) values (?, ?)", (time.time(), hashes)))
 
     def end_claim(self, number: int, outcome: str) -> None:
-        """Record the outcome of a claim without a ticket: `none`, `unknown`, `not found`.
+        """Record that a claim ended without a ticket, as `none`, `unknown` or `not found`.
 
         Older claims with the outcome `none` are removed. For a claim with a ticket, use `add`.
         """
@@ -233,10 +233,10 @@ class Journal:
         return [LostClaim(*row) for row in found]
 
     def add(self, ticket: int, service: str, hash_: str, claim: int | None = None) -> None:
-        """Record a claimed ticket and its claim.
+        """Journal a claimed ticket and its claim.
 
-        If the journal has the ticket already, its owner has queued it again: it starts from the
-        beginning.
+        If the ticket is already in the journal, its owner has queued it again. It then starts from
+        the beginning.
         """
         now = time.time()
         self._write(

@@ -1,10 +1,10 @@
 """The list of a ticket's files on the server.
 
 A ticket has two areas of files, reached as `api/tickets/T/files/input` and `…/results` (by its
-owner) and as `api/pro/tickets/T/files/…` (by its provider). The server lists names only, overwrites
-a file that is sent again, and addresses a file by its index in the order of time, which shifts when
-a file is sent again. So a download checks each file before the file gets its name, and an upload
-checks the list at its end.
+owner) and as `api/pro/tickets/T/files/…` (by its provider). The server lists only names. It
+overwrites a file that is sent again. It addresses a file by its index in the list, sorted by time:
+the index changes when a file is sent again. So a download checks each file before the file gets its
+name, and an upload checks the list at its end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The common part of commands that read one workspace, or many in parallel."""
+"""The code that is shared by commands that read one workspace, or many in parallel."""
 
 from __future__ import annotations
 

@@ -152,6 +152,7 @@ def _refusal(header: Any) -> str:
 
 
 def _check(header: ImageHeader, *, least_offset: int) -> None:
+    """Refuse a corrupt header."""
     if not header.dtype.itemsize:
         code = int(header.nifti["datatype"])
         raise ImageDamaged(f"{header.path}: the header is invalid: voxel type {code}")

@@ -117,7 +117,10 @@ def _value(into: Collector, value: object, name: str) -> int:
 
 
 def _add_regions(labels: dict[str, Any], order: object, into: Collector) -> None:
-    """Add the regions of predicted images. As in nnU-Net, a single value is a region, too."""
+    """Add the regions, with the labels that they have in predicted images.
+
+    As in nnU-Net, a name with a single value is a region, too.
+    """
     regions = []
     for name, value in labels.items():
         parts = [_value(into, one, name) for one in (value if isinstance(value, list) else [value])]

@@ -293,12 +293,12 @@ def _slabs(
 
     Args:
         header: The image.
-        volumes: Which volumes, by their place in the file; rising.
-        overlap: Whether each run, but for the last, ends with the first slice of the next one.
+        volumes: The indices of the volumes in the file, in increasing order.
+        overlap: Whether each run, except the last, ends with the first slice of the next run.
 
     Yields:
-        Which of the volumes, the first slice, and values of shape (z, y, x, parts of a voxel); they
-        are good until the next run.
+        The index in `volumes`, the index of the first slice, and values of shape (z, y, x, parts of
+        a voxel). Copy values that are needed after the next run, which uses their memory again.
     """
     width, height, depth = header.spatial_shape
     parts = _parts(header.dtype)

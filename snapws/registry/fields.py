@@ -1,6 +1,6 @@
 """Typed attributes for registry entries.
 
-A `FolderProxy` declares ``nickname = text("LayerMetaData.CustomNickName")``, and the entry is read
+A `FolderProxy` defines ``nickname = text("LayerMetaData.CustomNickName")``, and the entry is read
 and written as an attribute with a Python type. Reading a missing entry returns the default;
 assigning always writes the entry.
 """
@@ -137,7 +137,7 @@ def as_tags(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def format_tags(values: Iterable[str]) -> str:
-    """Join tags with commas, sorted by their bytes, as workspaces store them; see `as_tags`."""
+    """Sort tags by their bytes and join them with commas, as workspaces store them."""
     return ",".join(sorted(set(as_tags(values))))
 
 

@@ -1,4 +1,4 @@
-"""A plausibility check of transforms, by the place where they put a layer."""
+"""A plausibility check of transforms: a layer must not lie far away from the main image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The room on the disk of a work folder, and how finished tickets make some."""
+"""The free space on the disk of a work folder; finished tickets are removed to free more."""
 
 from __future__ import annotations
 
