@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
-Points = npt.NDArray[np.floating]
+Points = npt.NDArray[np.floating[Any]]
 
 _LPS_TO_RAS = np.array((-1.0, -1.0, 1.0))
 
