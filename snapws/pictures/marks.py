@@ -91,7 +91,6 @@ class Marks:
 
     Args:
         workspace: The workspace.
-        grid: The voxel grid of the main image.
         time_point: The time point of the meshes, from 1.
 
     Attributes:
@@ -99,32 +98,33 @@ class Marks:
             complete once slices are drawn.
     """
 
-    def __init__(self, workspace: Workspace, grid: Grid, time_point: int = 1) -> None:
+    def __init__(self, workspace: Workspace, time_point: int = 1) -> None:
         self._workspace = workspace
-        self._grid = grid
         self._time_point = time_point
         self._last: tuple[object, list[list[Stroke]]] | None = None
         self.left_out: list[str] = []
 
-    def strokes(self, places: Sequence[Place], pixel: float) -> list[list[Stroke]]:
+    def strokes(self, grid: Grid, places: Sequence[Place], pixel: float) -> list[list[Stroke]]:
         """Return the strokes on each slice, from below.
 
         Those of the last slices are kept, since all tiles show the same slices.
 
         Args:
+            grid: The voxel grid of the main image.
             places: Of each slice its view and its index, from 0.
             pixel: The size of a pixel in mm.
         """
         asked = (tuple(places), pixel)
         if self._last is None or self._last[0] != asked:
-            self._last = (asked, self._drawn(places, pixel))
+            self._last = (asked, self._drawn(grid, places, pixel))
         return self._last[1]
 
-    def _drawn(self, places: Sequence[Place], pixel: float) -> list[list[Stroke]]:
+    def _drawn(self, grid: Grid, places: Sequence[Place], pixel: float) -> list[list[Stroke]]:
         self.left_out = []
         found: list[list[Stroke]] = [[] for _ in places]
-        groups = _groups(self._grid, places, pixel)
-        for masks, color, opacity in chain(self._meshes(groups), self._annotations(groups)):
+        groups = _groups(grid, places, pixel)
+        drawings = chain(self._meshes(grid, groups), self._annotations(grid, groups))
+        for masks, color, opacity in drawings:
             for mask, group in zip(masks, groups, strict=True):
                 if max(group.slices.shape[1:]) >= _WIDE:
                     mask.widen()
@@ -133,7 +133,7 @@ class Marks:
                         found[place].append(Stroke(pixels, color, opacity))
         return found
 
-    def _meshes(self, groups: Sequence[_Group]) -> Iterator[_Drawing]:
+    def _meshes(self, grid: Grid, groups: Sequence[_Group]) -> Iterator[_Drawing]:
         meshes = self._workspace.meshes()
         for mesh in meshes[:MOST_MESHES]:
             where = f"mesh:{mesh.number}"
@@ -144,7 +144,7 @@ class Marks:
                 with self._reported(where):
                     color, opacity = _look(mesh)
                     if opacity > 0:
-                        yield _Drawing(self._cut(file, groups), color, opacity)
+                        yield _Drawing(self._cut(file, grid, groups), color, opacity)
         if more := meshes[MOST_MESHES:]:
             self.left_out.append(
                 f"mesh:{more[0].number} and {len(more) - 1} more meshes: a picture has "
@@ -159,7 +159,7 @@ class Marks:
         except WorkspaceError as error:
             self.left_out.append(f"{where}: {error}")
 
-    def _cut(self, file: str, groups: Sequence[_Group]) -> list[Mask]:
+    def _cut(self, file: str, grid: Grid, groups: Sequence[_Group]) -> list[Mask]:
         """Return the pixels of a surface file.
 
         Raises:
@@ -174,27 +174,11 @@ class Marks:
         points, triangles = surface.points, surface.triangles
         if not len(triangles):
             raise InvalidValue(f"{path} has no polygons")
-        to_voxels = np.asarray(np.linalg.inv(self._grid.affine), dtype=np.float64)
-        self._refuse_outside(points, to_voxels, path)
+        to_voxels = np.asarray(np.linalg.inv(grid.affine), dtype=np.float64)
+        _refuse_outside(points, to_voxels, grid, path)
         return [cut(points, triangles, to_voxels, group.slices) for group in groups]
 
-    def _refuse_outside(self, points: Points, to_voxels: Numbers, path: Path) -> None:
-        """Refuse a surface that lies completely outside the main image."""
-        finite = points[np.isfinite(points).all(axis=1)]
-        if not len(finite):
-            raise InvalidValue(f"{path} has no point with three finite coordinates")
-        low, high = finite.min(axis=0), finite.max(axis=0)
-        box = np.array([np.where(side, high, low) for side in np.ndindex(2, 2, 2)])
-        voxels = box @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-        last = np.array(self._grid.shape) - 0.5
-        if (voxels.max(axis=0) < -0.5).any() or (voxels.min(axis=0) > last).any():
-            extent = " by ".join(f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))
-            raise InvalidValue(
-                f"{path} lies outside the main image, at {extent} mm in RAS: "
-                "save it in the main image's coordinates, RAS, or with SPACE=LPS in its title"
-            )
-
-    def _annotations(self, groups: Sequence[_Group]) -> Iterator[_Drawing]:
+    def _annotations(self, grid: Grid, groups: Sequence[_Group]) -> Iterator[_Drawing]:
         """Yield annotations, those of one colour after each other together."""
         try:
             annotations = self._workspace.annotations
@@ -210,7 +194,7 @@ class Marks:
                         yield current
                     masks = [Mask(group.slices.shape) for group in groups]
                     current = _Drawing(masks, color, 1.0)
-                self._draw(one, groups, current.masks)
+                _draw(one, grid, groups, current.masks)
         if current:
             yield current
         if more := annotations[MOST_ANNOTATIONS:]:
@@ -219,27 +203,23 @@ class Marks:
                 f"{MOST_ANNOTATIONS} at most"
             )
 
-    def _draw(self, one: Annotation, groups: Sequence[_Group], masks: Sequence[Mask]) -> None:
-        if isinstance(one, Landmark):
-            points = np.array([one.position])
-        elif isinstance(one, LineSegment):
-            points = np.array([one.point1, one.point2])
-        else:
-            raise InvalidValue(f"pictures show no annotations of type {one.type!r}")
-        if not np.isfinite(points).all():
-            raise InvalidValue("its place has a coordinate that is not a finite number")
-        last = np.array(self._grid.shape) - 0.5
-        if (points.max(axis=0) < -0.5).any() or (points.min(axis=0) >= last).any():
-            raise InvalidValue("it lies outside the main image")
-        for group, mask in zip(groups, masks, strict=True):
-            slices = group.slices
-            in_all = one.visible_in_all_slices and (
-                one.visible_in_all_planes or one.plane == slices.axis
-            )
-            if len(points) == 1:
-                _draw_cross(mask, slices, points[0], in_all=in_all)
-            else:
-                _draw_line(mask, slices, points, in_all=in_all)
+
+def _refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) -> None:
+    """Refuse a surface that lies completely outside the main image."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = points[np.isfinite(points @ np.ones(3))]
+    if not len(finite):
+        raise InvalidValue(f"{path} has no point with three finite coordinates")
+    low, high = finite.min(axis=0), finite.max(axis=0)
+    box = np.array([np.where(side, high, low) for side in np.ndindex(2, 2, 2)])
+    voxels = box @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+    last = np.array(grid.shape) - 0.5
+    if (voxels.max(axis=0) < -0.5).any() or (voxels.min(axis=0) > last).any():
+        extent = " by ".join(f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))
+        raise InvalidValue(
+            f"{path} lies outside the main image, at {extent} mm in RAS: "
+            "save it in the main image's coordinates, RAS, or with SPACE=LPS in its title"
+        )
 
 
 def _look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
@@ -277,6 +257,29 @@ def _groups(grid: Grid, places: Sequence[Place], pixel: float) -> list[_Group]:
         slices = Slices(grid.axis(view), np.array(indices), grid.plane(view, indices[0], pixel))
         found.append(_Group(slices, [numbers[index] for index in indices]))
     return found
+
+
+def _draw(one: Annotation, grid: Grid, groups: Sequence[_Group], masks: Sequence[Mask]) -> None:
+    if isinstance(one, Landmark):
+        points = np.array([one.position])
+    elif isinstance(one, LineSegment):
+        points = np.array([one.point1, one.point2])
+    else:
+        raise InvalidValue(f"pictures show no annotations of type {one.type!r}")
+    if not np.isfinite(points).all():
+        raise InvalidValue("its place has a coordinate that is not a finite number")
+    last = np.array(grid.shape) - 0.5
+    if (points.max(axis=0) < -0.5).any() or (points.min(axis=0) >= last).any():
+        raise InvalidValue("it lies outside the main image")
+    for group, mask in zip(groups, masks, strict=True):
+        slices = group.slices
+        in_all = one.visible_in_all_slices and (
+            one.visible_in_all_planes or one.plane == slices.axis
+        )
+        if len(points) == 1:
+            _draw_cross(mask, slices, points[0], in_all=in_all)
+        else:
+            _draw_line(mask, slices, points, in_all=in_all)
 
 
 def _draw_cross(mask: Mask, slices: Slices, point: Numbers, *, in_all: bool) -> None:

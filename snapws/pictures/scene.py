@@ -95,7 +95,7 @@ class Scene:
         geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), header.spatial_shape)
         self._time_point = time_point
-        self.marks = marks or (_marks(workspace, self.grid, time_point) if layers is None else None)
+        self.marks = marks or (marks_of(workspace, time_point) if layers is None else None)
         self._drawn: list[Drawn] = []
         self._labels: tuple[Label, ...] | None = None
         chosen = _chosen(workspace, layers)
@@ -186,7 +186,9 @@ class Scene:
         return [np.rint(canvas * 255).astype(np.uint8) for canvas in canvases]
 
     def _strokes(self, slices: Sequence[tuple[View, int]], pixel: float) -> list[list[Stroke]]:
-        return self.marks.strokes(slices, pixel) if self.marks and slices else [[] for _ in slices]
+        if self.marks is None:
+            return [[] for _ in slices]
+        return self.marks.strokes(self.grid, slices, pixel)
 
     @property
     def values(self) -> int:
@@ -377,13 +379,18 @@ def _height(layer: Layer) -> tuple[bool, bool, bool]:
     return is_segmentation, not (is_main or is_tile(layer)), not is_main
 
 
-def _marks(workspace: Workspace, grid: Grid, time_point: int) -> Marks | None:
-    """Return the meshes and annotations of a workspace; None if it has neither."""
+def marks_of(workspace: Workspace, time_point: int = 1) -> Marks | None:
+    """Return the meshes and annotations of a workspace; None if it has neither.
+
+    Args:
+        workspace: The workspace.
+        time_point: The time point of the meshes, from 1.
+    """
     if not workspace.meshes() and not workspace.registry.folder(ANNOTATIONS):
         return None
     from snapws.pictures.marks import Marks
 
-    return Marks(workspace, grid, time_point)
+    return Marks(workspace, time_point)
 
 
 def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:
