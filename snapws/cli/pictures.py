@@ -69,9 +69,9 @@ def show(
 
     The picture shows the main image with sticky overlays and segmentations over it, and below, each
     other overlay as a tile. Outlines of meshes, landmarks and line segments lie over them. The
-    patient's right is on the left, as in ITK-SNAP. Without -o, the
-    picture appears on the terminal if that supports pictures (kitty, iTerm2, sixel). Otherwise the
-    command saves it in a new temporary folder, and prints its name.
+    patient's right is on the left, as in ITK-SNAP. Without -o, the picture appears on the terminal
+    if that supports pictures (kitty, iTerm2, sixel). Otherwise the command saves it in a new
+    temporary folder, and prints its name.
     """
     from snapws.pictures import scene
 
