@@ -120,7 +120,8 @@ def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
         yield Problem("no-main", "workspace", str(error))
     except WorkspaceError as error:
         yield Problem("labels", "label table", str(error))
-    main = _main_header(workspace)
+    images = _Images(layers)
+    main = _main_header(workspace, images)
     of_segmentations = [*_segmentation_opacity(workspace)]
     for layer in sorted(layers, key=lambda layer: layer.role is not Role.MAIN):
         where = f"layer {layer.number:03d}"
@@ -132,29 +133,96 @@ def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
             yield missing
             continue
         try:
-            header = layer.header()
+            header = images.header(layer)
             yield from _readings(layer, header, where)
             has_place = not (why := _refusal(partial(geometry.to_voxels, header)))
             if not has_place:
                 yield Problem("place", where, why)
-            if layer.role is not Role.SEGMENTATION:
-                for _ in header.voxels():
-                    pass
-                continue
-            if main and has_place:
+            if layer.role is Role.SEGMENTATION and main and has_place:
                 yield from _misplaced(header, main, where)
-            values = label_values(header)
+            values = images.label_values(layer)
         except ImageError as error:
             yield Problem("image", where, str(error))
             continue
-        yield from _bad_labels(values, described, where)
+        if layer.role is Role.SEGMENTATION:
+            yield from _bad_labels(values, described, where)
 
 
-def _main_header(workspace: Workspace) -> ImageHeader | None:
+class _Images:
+    """The images of layers, each read once, however many layers name it.
+
+    Args:
+        layers: The layers.
+    """
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        segmentations = (layer for layer in layers if layer.role is Role.SEGMENTATION)
+        self._segmentations = {*chain.from_iterable(map(_images_of, segmentations))}
+        self._headers: dict[object, ImageHeader] = {}
+        self._values: dict[object, set[float] | ImageError] = {}
+
+    def header(self, layer: Layer) -> ImageHeader:
+        """Return the header of a layer's image.
+
+        Raises:
+            ImageError: The header cannot be read.
+        """
+        image = _image_of(layer)
+        if image not in self._headers:
+            self._headers[image] = layer.header()
+        return self._headers[image]
+
+    def label_values(self, layer: Layer) -> set[float]:
+        """Read the voxels of a layer's image to their end, and return their values.
+
+        There are values only if a segmentation has this image.
+
+        Raises:
+            ImageError: The image cannot be read.
+        """
+        image = _image_of(layer)
+        if image not in self._values:
+            self._values[image] = self._read(layer)
+        found = self._values[image]
+        if isinstance(found, ImageError):
+            raise found
+        return found
+
+    def _read(self, layer: Layer) -> set[float] | ImageError:
+        image, header = _image_of(layer), self.header(layer)
+        try:
+            if image in self._segmentations:
+                return label_values(header)
+            for _ in header.voxels():
+                pass
+        except ImageError as error:
+            return error
+        return set()
+
+
+def _image_of(layer: Layer) -> tuple[object, ...]:
+    """Return what names an image: its file, and the hints how to read it.
+
+    Raises:
+        ImageUnsupported: The hints are invalid.
+        LayerFileMissing: The layer names no file of this machine.
+    """
+    return layer.path, layer.hints
+
+
+def _images_of(layer: Layer) -> tuple[object, ...]:
+    """Return the image of a layer, alone in a tuple; empty if the layer names none."""
+    try:
+        return (_image_of(layer),)
+    except WorkspaceError:  # which is reported with the layer
+        return ()
+
+
+def _main_header(workspace: Workspace, images: _Images) -> ImageHeader | None:
     """Return the header of the main image, which segmentations are held against, if it is valid."""
     try:
         workspace.main.existing()
-        header = workspace.main.header()
+        header = images.header(workspace.main)
         geometry.to_voxels(header)
     except WorkspaceError:
         return None

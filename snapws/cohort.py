@@ -11,7 +11,6 @@ import glob
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
@@ -114,6 +113,8 @@ def each(
         work: Called with each of them, in several threads at a time.
         threads: The number of threads; by default the number of cores.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     threads = threads or os.cpu_count() or 1
 
     def outcome(path: Path) -> Outcome[T]:

@@ -18,6 +18,6 @@ def main() -> int:
         from snapws.wt import main as wt
 
         return wt(arguments[1:])
-    from snapws.cli.app import app
+    from snapws.cli.app import app_for
 
-    return console.run(lambda: app(arguments, prog_name="snapws"))
+    return console.run(lambda: app_for(arguments)(arguments, prog_name="snapws"))

@@ -1,26 +1,12 @@
-"""The app of the `snapws` command, with all subcommands."""
+"""The app of the `snapws` command, which imports the subcommand that is asked for alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from snapws.cli import workspaces
-from snapws.cli.annotations import app as annotations_app
-from snapws.cli.build import build
-from snapws.cli.compare import compare
-from snapws.cli.export import export
 from snapws.cli.frame import REFERENCE, command, epilog, program
-from snapws.cli.info import info
-from snapws.cli.labels import app as labels
-from snapws.cli.layers import app as layers
-from snapws.cli.meshes import app as meshes
-from snapws.cli.open import open_
-from snapws.cli.pictures import show
-from snapws.cli.registry import app as registry
-from snapws.cli.report import report
-from snapws.cli.tags import app as tags
-from snapws.cli.timepoints import app as timepoints
-from snapws.cli.transform import app as transform
 
 if TYPE_CHECKING:
     import typer
@@ -43,55 +29,101 @@ snapws layers add study.itksnap t2.nii.gz --nickname T2 --color-map Jet -o out.i
 _LOOK = "howto/look-at-a-workspace.md"
 _SLICER = "howto/open-in-slicer.md"
 
-app = program(_HELP, example=_EXAMPLE, more=REFERENCE)
 
-command(app, "new", example="snapws new new.itksnap t1.nii.gz --nickname T1")(workspaces.new)
-command(app, "build", example="snapws build cohort.tsv", more="howto/check-a-cohort.md")(build)
-command(app, "info", example="snapws info study.itksnap")(info)
-command(app, "show", example="snapws show study.itksnap -o picture.png", more=_LOOK)(show)
-command(app, "report", example="snapws report study.itksnap -o report.html", more=_LOOK)(report)
-command(app, "open", example="snapws open study.itksnap", more=_LOOK)(open_)
-command(app, "export", example="snapws export study.itksnap study.mrb", more=_SLICER)(export)
-command(app, "check", example="snapws check study.itksnap")(workspaces.check)
-command(
-    app,
-    "compare",
-    example="snapws compare study.itksnap archive/workspace.itksnap --picture both.png",
-    more=_LOOK,
-    error_exit_code=2,
-)(compare)
-command(
-    app,
-    "relocate",
-    example="snapws relocate windows.itksnap --from C:/Users/Me --to /data",
-    more="howto/move-a-workspace.md",
-)(workspaces.relocate)
-command(app, "archive", example="snapws archive study.itksnap archive/", more="howto/anonymise.md")(
-    workspaces.archive
-)
-command(
-    app,
-    "verify",
-    example="snapws verify archive/ --against study.itksnap",
-    more="howto/anonymise.md",
-)(workspaces.verify)
-app.command(
-    "wt",
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    add_help_option=False,
-    help=workspaces.wt.__doc__,
-    epilog=epilog("snapws wt -P -i study.itksnap -llf Target", more="howto/replace-itksnap-wt.md"),
-)(workspaces.wt)
+class _Command(NamedTuple):
+    """A subcommand: the module and name of its function, and the arguments of `command`."""
 
-_GROUPS: dict[str, typer.Typer] = {
-    "layers": layers,
-    "meshes": meshes,
-    "tags": tags,
-    "labels": labels,
-    "transform": transform,
-    "timepoints": timepoints,
-    "annotations": annotations_app,
-    "registry": registry,
+    module: str
+    function: str
+    example: str
+    more: str = REFERENCE
+    error_exit_code: int = 1
+
+
+_COMMANDS = {
+    "new": _Command("workspaces", "new", "snapws new new.itksnap t1.nii.gz --nickname T1"),
+    "build": _Command("build", "build", "snapws build cohort.tsv", "howto/check-a-cohort.md"),
+    "info": _Command("info", "info", "snapws info study.itksnap"),
+    "show": _Command("pictures", "show", "snapws show study.itksnap -o picture.png", _LOOK),
+    "report": _Command("report", "report", "snapws report study.itksnap -o report.html", _LOOK),
+    "open": _Command("open", "open_", "snapws open study.itksnap", _LOOK),
+    "export": _Command("export", "export", "snapws export study.itksnap study.mrb", _SLICER),
+    "check": _Command("workspaces", "check", "snapws check study.itksnap"),
+    "compare": _Command(
+        "compare",
+        "compare",
+        "snapws compare study.itksnap archive/workspace.itksnap --picture both.png",
+        _LOOK,
+        error_exit_code=2,
+    ),
+    "relocate": _Command(
+        "workspaces",
+        "relocate",
+        "snapws relocate windows.itksnap --from C:/Users/Me --to /data",
+        "howto/move-a-workspace.md",
+    ),
+    "archive": _Command(
+        "workspaces", "archive", "snapws archive study.itksnap archive/", "howto/anonymise.md"
+    ),
+    "verify": _Command(
+        "workspaces",
+        "verify",
+        "snapws verify archive/ --against study.itksnap",
+        "howto/anonymise.md",
+    ),
 }
-for _name, _group in _GROUPS.items():
-    app.add_typer(_group, name=_name)
+_WT = "wt"
+
+#: Groups of subcommands, each in the module of its name.
+_GROUPS = (
+    *("layers", "meshes", "tags", "labels", "transform", "timepoints", "annotations"),
+    "registry",
+)
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """Return the app for a command line: with the subcommand that it begins with, or with all.
+
+    Importing all subcommands takes longer than most of them take to run.
+    """
+    first = arguments[0] if arguments else ""
+    return _app([first] if first in {*_COMMANDS, *_GROUPS} else [*_COMMANDS, _WT, *_GROUPS])
+
+
+def __getattr__(name: str) -> Any:
+    """Return `app`, the app with all subcommands, which is made with its first use."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = app_for(())
+    return found
+
+
+def _app(names: Sequence[str]) -> typer.Typer:
+    found = program(_HELP, example=_EXAMPLE, more=REFERENCE)
+    for name in names:
+        if name == _WT:
+            _add_wt(found)
+        elif name in _GROUPS:
+            found.add_typer(_member(name, "app"), name=name)
+        else:
+            module, function, example, more, code = _COMMANDS[name]
+            add = command(found, name, example=example, more=more, error_exit_code=code)
+            add(_member(module, function))
+    return found
+
+
+def _add_wt(app: typer.Typer) -> None:
+    wt: Callable[..., Any] = _member("workspaces", "wt")
+    app.command(
+        _WT,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        add_help_option=False,
+        help=wt.__doc__,
+        epilog=epilog(
+            "snapws wt -P -i study.itksnap -llf Target", more="howto/replace-itksnap-wt.md"
+        ),
+    )(wt)
+
+
+def _member(module: str, name: str) -> Any:
+    return getattr(import_module(f"snapws.cli.{module}"), name)

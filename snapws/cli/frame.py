@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -159,6 +158,8 @@ def epilog(example: str, more: str) -> str:
 
 def _print_version(context: typer.Context, wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"{context.info_name} {version('snapws')}")
         raise typer.Exit
 

@@ -68,9 +68,10 @@ def show(
     """Draw the three views of one workspace, or of many.
 
     The picture shows the main image with sticky overlays and segmentations over it, and below, each
-    other overlay as a tile. The patient's right is on the left, as in ITK-SNAP. Without -o, the
-    picture appears on the terminal if that supports pictures (kitty, iTerm2, sixel). Otherwise the
-    command saves it in a new temporary folder, and prints its name.
+    other overlay as a tile. Outlines of meshes, landmarks and line segments lie over them. The
+    patient's right is on the left, as in ITK-SNAP. Without -o, the picture appears on the terminal
+    if that supports pictures (kitty, iTerm2, sixel). Otherwise the command saves it in a new
+    temporary folder, and prints its name.
     """
     from snapws.pictures import scene
 
@@ -83,6 +84,8 @@ def show(
     if output is not None:
         scene.checked_format(output, opened)  # before images are read
     picture, left_out = request.draw(opened)
+    if output is None:  # a word about each tile would not leave a terminal to the picture
+        left_out = [line for line in left_out if not line.startswith("layer ")]
     protocol = terminal.drawing() if output is None else None
     if protocol:
         sys.stdout.write(terminal.encoded(picture, protocol))
@@ -98,10 +101,8 @@ def show(
         render.result(str(output))
     else:
         scene.save_picture(picture, output, opened)
-        for line in left_out:
-            render.note(f"not drawn: {line}")
         render.result(str(output))
-    for line in request.meshes(opened):
+    for line in left_out:
         render.note(f"not drawn: {line}")
 
 
@@ -115,7 +116,7 @@ class _Request:
     time_point: int
 
     def draw(self, workspace: Workspace) -> tuple[Image, list[str]]:
-        """Return the picture, and a line for each layer that cannot be drawn."""
+        """Return the picture, and a line for each layer and mesh that cannot be drawn."""
         from snapws.pictures import tiles
 
         options: dict[str, Any] = {
@@ -126,13 +127,6 @@ class _Request:
         if self.layers is not None:
             return workspace.picture(layers=_numbers(workspace, self.layers), **options), []
         return tiles.picture(workspace, **options)
-
-    def meshes(self, workspace: Workspace) -> list[str]:
-        """Return a line that names the meshes, unless the user named layers."""
-        if self.layers is not None or not (meshes := workspace.meshes()):
-            return []
-        names = ", ".join(f"mesh:{mesh.number}" for mesh in meshes)
-        return [f"{names}: pictures show no meshes"]
 
 
 def _show_many(workspaces: list[Path], output: Path | None, request: _Request) -> None:
@@ -153,7 +147,7 @@ def _show_many(workspaces: list[Path], output: Path | None, request: _Request) -
         opened = Workspace.open(path)
         picture, left_out = request.draw(opened)
         scene.save_picture(picture, files[path], opened)
-        return files[path], [*left_out, *request.meshes(opened)]
+        return files[path], left_out
 
     failed = 0
     for outcome in many.outcomes(workspaces, work):

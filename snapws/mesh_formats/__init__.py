@@ -20,8 +20,12 @@ from snapws import paths, stand_ins
 from snapws.errors import MeshError, MeshUnsupported
 from snapws.mesh_formats import kinds, stl, vtk, vtp
 from snapws.mesh_formats.reading import Names
+from snapws.mesh_formats.surfaces import Surface
 
 _FORMATS = {".vtk": vtk.scrub, ".vtp": vtp.scrub, ".stl": stl.scrub}
+#: The largest file that a surface is read from: reading takes several times its size.
+MOST_BYTES = 256 << 20
+
 _BYU = (".byu", ".y")
 _STAND_IN = 32 << 10  # bytes that are searched for a placeholder
 
@@ -59,7 +63,9 @@ def read(path: Path) -> bytes:
     return data
 
 
-def scrub(data: bytes, path: Path, names: Names | None = None) -> bytes:
+def scrub(
+    data: bytes, path: Path, names: Names | None = None, surface: Surface | None = None
+) -> bytes:
     """Return the geometry, topology and numbers of a mesh, and no typed text.
 
     The extension gives the format: ``.vtk`` (legacy polygonal data, text or binary, versions 1.0 to
@@ -70,6 +76,7 @@ def scrub(data: bytes, path: Path, names: Names | None = None) -> bytes:
         data: The content of the file.
         path: The path of the file, for its extension and for messages.
         names: Collects the neutral names of the arrays.
+        surface: Collects points and triangles. The result is then of no use.
 
     Raises:
         MeshDamaged: The file is truncated or corrupt; the message gives the place.
@@ -88,12 +95,35 @@ def scrub(data: bytes, path: Path, names: Names | None = None) -> bytes:
             f"{path}: only {', '.join(_FORMATS)} files can be freed of the text in them: "
             "save the mesh as one of these"
         )
-    return _FORMATS[suffix](data, str(path), Names() if names is None else names)
+    return _FORMATS[suffix](data, str(path), Names() if names is None else names, surface)
 
 
 def scrubbed(path: Path) -> bytes:
     """Return the scrubbed bytes of a mesh file; see `read` and `scrub`, also for the errors."""
     return scrub(read(Path(path)), Path(path))
+
+
+def read_surface(path: Path) -> Surface:
+    """Return the surface in a mesh file; see `scrub` for the formats.
+
+    Raises:
+        MeshUnsupported: The format of the file is not supported, or the file is larger than
+            `MOST_BYTES`.
+        MeshError: The file cannot be read, or is corrupt.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise MeshError(f"{path}: {error.strerror or error}") from None
+    if size > MOST_BYTES:
+        raise MeshUnsupported(
+            f"{path} has {size:,} bytes, a surface is read from {MOST_BYTES:,} at most: "
+            "save it with fewer triangles"
+        )
+    surface = Surface()
+    scrub(read(path), path, surface=surface)
+    return surface
 
 
 def unopened(path: Path) -> str:

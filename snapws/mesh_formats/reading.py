@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -160,6 +160,41 @@ class Reader:
             whole: Whether the numbers must be integers.
         """
         lines: list[bytes] = []
+        for words in self._words(count, lambda words: _are_numbers(words, whole), whole=whole):
+            lines += (b"\n".join(words), b"\n" if words else b"")
+        return b"".join(lines)
+
+    def values(self, count: int, *, whole: bool = False) -> npt.NDArray[np.generic]:
+        """Read numbers in text, and return their values.
+
+        This takes a third of the time of `numbers`, which also refuses what merely begins like a
+        number.
+
+        Args:
+            count: How many numbers to read.
+            whole: Whether the numbers must be integers.
+        """
+        dtype = np.int64 if whole else np.float64
+        found = [np.empty(0, dtype)]
+
+        def are_numbers(words: list[bytes]) -> bool:
+            text = b"\n".join(words)
+            if text.translate(None, _INTEGER + b"\n" if whole else _REAL + b"\n"):
+                return False
+            try:
+                found.append(np.fromstring(text, dtype, sep="\n"))
+            except (ValueError, DeprecationWarning):  # by versions of numpy, and filters
+                return False
+            return len(found[-1]) == len(words)
+
+        for _ in self._words(count, are_numbers, whole=whole):
+            pass
+        return np.concatenate(found)
+
+    def _words(
+        self, count: int, are_numbers: Callable[[list[bytes]], bool], *, whole: bool
+    ) -> Iterator[list[bytes]]:
+        """Read so many words, and yield them in blocks."""
         left = count
         if left > len(self.data):
             raise self.damaged(f"{left} numbers are announced, more than the file has bytes")
@@ -173,12 +208,11 @@ class Reader:
                 rest = words.pop()  # not requested, or may be truncated
             if not chunk:
                 raise self.damaged(f"{left} numbers are missing at the end")
-            if not _are_numbers(words, whole) or (rest and not words):
+            if not are_numbers(words) or (rest and not words):
                 raise self._not_a_number(words, whole)
             self.position += len(chunk) - len(rest)
             left -= len(words)
-            lines += (b"\n".join(words), b"\n" if words else b"")
-        return b"".join(lines)
+            yield words
 
     def integers(self, lines: bytes) -> Integers:
         """Return the values of integers that `numbers` has read, clipped to 64 bits."""

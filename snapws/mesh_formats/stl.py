@@ -11,9 +11,11 @@ import re
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from snapws.errors import MeshDamaged
 from snapws.mesh_formats.reading import Names, Reader, space_token
+from snapws.mesh_formats.surfaces import Surface
 
 _HEADER: Final = 80
 _TRIANGLE: Final = 50
@@ -32,13 +34,13 @@ _WRITTEN = (
 )
 
 
-def scrub(data: bytes, source: str, _names: Names) -> bytes:
+def scrub(data: bytes, source: str, _names: Names, surface: Surface | None = None) -> bytes:
     """Return a scrubbed STL file; see `snapws.mesh_formats`."""
     triangles = int.from_bytes(data[_HEADER : _HEADER + 4], "little")
     if len(data) == _HEADER + 4 + triangles * _TRIANGLE:
-        return _binary(data)
+        return _binary(data, surface)
     if data[:512].lstrip()[:5].lower() == b"solid":
-        return _text(Reader(data, source))
+        return _text(Reader(data, source), surface)
     if len(data) < _HEADER + 4:
         raise MeshDamaged(f"{source}: {len(data)} bytes are no STL file")
     raise MeshDamaged(
@@ -47,22 +49,39 @@ def scrub(data: bytes, source: str, _names: Names) -> bytes:
     )
 
 
-def _binary(data: bytes) -> bytes:
-    table = np.frombuffer(data, np.uint8, offset=_HEADER + 4).reshape(-1, _TRIANGLE).copy()
+def _binary(data: bytes, surface: Surface | None) -> bytes:
+    table = np.frombuffer(data, np.uint8, offset=_HEADER + 4).reshape(-1, _TRIANGLE)
+    space = space_token(data[:_HEADER])
+    if surface:
+        corners = np.ascontiguousarray(table[:, _NUMBERS // 4 : _NUMBERS]).view("<f4")
+        _collect(surface, space, corners)
+        return b""
+    table = table.copy()
     table[:, _NUMBERS:] = 0
-    header = space_token(data[:_HEADER]).ljust(_HEADER, b"\0")
-    return b"".join((header, data[_HEADER : _HEADER + 4], table.tobytes()))
+    return b"".join((space.ljust(_HEADER, b"\0"), data[_HEADER : _HEADER + 4], table.tobytes()))
 
 
-def _text(reader: Reader) -> bytes:
+def _collect(surface: Surface, space: bytes, corners: npt.NDArray[np.generic]) -> None:
+    """Add triangles that share no points: three corners each, three numbers a corner."""
+    surface.see_space(space)
+    surface.add_points(corners)
+    count = corners.size // 3
+    surface.add_polygons(np.arange(count), np.arange(3, count + 1, 3))
+
+
+def _text(reader: Reader, surface: Surface | None) -> bytes:
     written = []
+    corners: list[bytes] = []
     while not reader.at_end():
         reader.expect(b"solid")
         title = reader.line()
-        written.append(b" ".join(filter(None, (b"solid", space_token(title)))) + b"\n")
+        space = space_token(title)
+        written.append(b" ".join(filter(None, (b"solid", space))) + b"\n")
         while True:
             if facet := _FACET.match(reader.data, reader.position):
                 written.append(_WRITTEN % facet.groups())
+                if surface:
+                    corners += facet.groups()[3:]
                 reader.position = facet.end()
                 continue
             before = reader.position
@@ -73,5 +92,8 @@ def _text(reader: Reader) -> bytes:
             reader.skip_line()
             if keyword == b"endsolid":
                 written.append(b"endsolid\n")
+                if surface:
+                    _collect(surface, space, np.array(corners).astype(np.float64))
+                    corners.clear()
                 break
     return b"".join(written)

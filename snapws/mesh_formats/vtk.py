@@ -17,6 +17,7 @@ import re
 from urllib.parse import unquote
 
 import numpy as np
+import numpy.typing as npt
 
 from snapws.errors import MeshError
 from snapws.mesh_formats.reading import (
@@ -29,6 +30,7 @@ from snapws.mesh_formats.reading import (
     space_token,
     without_padding,
 )
+from snapws.mesh_formats.surfaces import Surface
 
 _HEADER = re.compile(rb"# vtk DataFile Version[ \t]+([0-9]{1,3}\.[0-9]{1,3})[^\n]*\n([^\n]*)\n")
 _VERSIONS = re.compile(rb"[1-4]\.[0-9]|5\.[01]")
@@ -75,7 +77,7 @@ _SIMPLE = {
 }
 
 
-def scrub(data: bytes, source: str, names: Names) -> bytes:
+def scrub(data: bytes, source: str, names: Names, surface: Surface | None = None) -> bytes:
     """Return a scrubbed legacy VTK file; see `snapws.mesh_formats`."""
     reader = Reader(data, source)
     header = _HEADER.match(data)
@@ -94,7 +96,9 @@ def scrub(data: bytes, source: str, names: Names) -> bytes:
     reader.binary = encoding == b"binary"
     title = space_token(header[2]) or _TITLE
     lines = (b"# vtk DataFile Version " + version, title, encoding.upper(), b"DATASET POLYDATA\n")
-    return b"\n".join(lines) + _PolyData(reader, version >= b"5", names).scrub()
+    if surface:
+        surface.see_space(title)
+    return b"\n".join(lines) + _PolyData(reader, version >= b"5", names, surface).scrub()
 
 
 class _PolyData:
@@ -106,12 +110,16 @@ class _PolyData:
         tables: The new names of lookup tables.
         without_table: For each lookup table that scalars name, their places in `written`, until the
             table is read. Points and cells may have tables of the same name.
+        surface: Collects points and triangles. Arrays of points and cells are then not read.
     """
 
-    def __init__(self, reader: Reader, has_offsets: bool, names: Names) -> None:
+    def __init__(
+        self, reader: Reader, has_offsets: bool, names: Names, surface: Surface | None
+    ) -> None:
         self.reader = reader
         self.has_offsets = has_offsets
         self.names = names
+        self.surface = surface
         self.tables: dict[bytes, bytes] = {_NO_TABLE: _NO_TABLE}
         self.without_table: dict[bytes, list[int]] = {}
         self.awaited = "POINTS"
@@ -129,6 +137,9 @@ class _PolyData:
             start = reader.position
             keyword = reader.word().lower()
             if keyword in (b"point_data", b"cell_data"):
+                if self.surface:
+                    self.awaited = ""
+                    break
                 tuples = self._tuples(keyword)
             elif keyword == b"field":
                 self._field(tuples)
@@ -140,6 +151,8 @@ class _PolyData:
                 self.points = reader.count()
                 kind, coordinates = self._numbers(reader.word(), self.points, 3)
                 self._write(b"POINTS %d %b" % (self.points, kind), coordinates)
+                if self.surface:
+                    self.surface.add_points(self._values(kind, coordinates))
                 self.awaited = "a cell" if self.points and not any(self.cells.values()) else ""
             elif keyword in _CELLS and keyword not in self.cells:
                 self._topology(keyword)
@@ -155,7 +168,8 @@ class _PolyData:
     def _refuse_cut(self) -> None:
         if self.awaited:
             raise self.reader.damaged(f"the file ends before {self.awaited}: it is cut short")
-        if not self.reader.binary and not self.reader.data[-1:].isspace():
+        is_text = self.reader.at_end() and not self.reader.binary
+        if is_text and not self.reader.data[-1:].isspace():
             raise self.reader.damaged(
                 "the last line has no end, and so may be cut short: "
                 "save the mesh afresh, or end the line if nothing is missing"
@@ -186,19 +200,24 @@ class _PolyData:
         if not self.has_offsets:
             kind, numbers = self._numbers(b"int", second, 1)
             self.written += (numbers, b"\n" if reader.binary else b"")
-            ids = _without_lengths(self._integers(kind, numbers), first)
+            cells = _without_lengths(self._integers(kind, numbers), first)
         elif first:
             ends = self._integers(*self._part(b"offsets", first))
             ids = self._integers(*self._part(b"connectivity", second))
-            if ends[0] or ends[-1] != second or (ends[1:] < ends[:-1]).any():
-                ids = None
+            is_sorted = not ends[0] and ends[-1] == second and (ends[1:] >= ends[:-1]).all()
+            cells = (ids, ends[1:]) if is_sorted else None
         else:
-            ids = np.empty(0, np.int64) if not second else None
-        if ids is None:
+            cells = _without_lengths(np.empty(0, np.int64), second)
+        if cells is None:
             raise reader.damaged(f"the lengths of the {keyword.decode()} do not add up")
+        ids, ends = cells
         if ids.min(initial=0) < 0:
             raise reader.damaged(f"{keyword.decode()} have a point with a negative number")
         self.highest_id = max(self.highest_id, int(ids.max(initial=-1)))
+        if self.surface and keyword == b"polygons":
+            self.surface.add_polygons(ids, ends)
+        elif self.surface and keyword == b"triangle_strips":
+            self.surface.add_strips(ids, ends)
 
     def _part(self, keyword: bytes, count: int) -> tuple[bytes, bytes]:
         self.reader.expect(keyword)
@@ -209,9 +228,17 @@ class _PolyData:
         return kind, numbers
 
     def _integers(self, kind: bytes, numbers: bytes) -> Integers:
-        if not self.reader.binary:
+        if not self.reader.binary and not self.surface:
             return self.reader.integers(numbers)
-        return np.frombuffer(numbers, _TYPES[kind.lower()][1]).astype(np.int64)
+        return self._values(kind, numbers).astype(np.int64)
+
+    def _values(self, kind: bytes, numbers: bytes) -> npt.NDArray[np.generic]:
+        """Return the values in the bytes that `_numbers` returns for a surface."""
+        if not self.reader.binary:
+            return np.frombuffer(numbers, np.float64 if kind in _REAL else np.int64)
+        if kind == b"bit":
+            return np.unpackbits(np.frombuffer(numbers, np.uint8))[: 3 * (self.points or 0)]
+        return np.frombuffer(numbers, _TYPES[kind.lower()][1])
 
     def _tuples(self, keyword: bytes) -> int:
         tuples = self.reader.count()
@@ -336,7 +363,9 @@ class _PolyData:
         if kept and tuples and (reason := room_for_text(kind.decode(), itemsize, components)):
             raise reader.unsupported(reason)
         count = tuples * components
-        if not reader.binary:
+        if not reader.binary and self.surface:
+            numbers = reader.values(count, whole=kind not in _REAL).tobytes()
+        elif not reader.binary:
             numbers = reader.numbers(count, whole=kind not in _REAL)
         elif code:
             numbers = reader.raw(count * itemsize)
@@ -347,6 +376,8 @@ class _PolyData:
 
     def _write_space(self, text: bytes) -> None:
         """Write the array with the coordinate system, as 3D Slicer does."""
+        if self.surface:
+            self.surface.see_space(text)
         length = bytes([0xC0 | len(text)]) if self.reader.binary else b""
         array = b"%b 1 1 string\n%b%b\n" % (SPACE, length, text)
         self.written.append(b"FIELD FieldData 1\n" + array)
@@ -389,18 +420,24 @@ class _PolyData:
             start = reader.position
 
 
-def _without_lengths(numbers: Integers, cells: int) -> Integers | None:
-    """Return the points of cells without the length before each cell; empty if one is wrong."""
+def _without_lengths(numbers: Integers, cells: int) -> tuple[Integers, Integers] | None:
+    """Separate the points of cells from the length before each cell; None if a length is wrong.
+
+    Returns:
+        The points of all cells, and where those of each cell end.
+    """
     if cells > len(numbers) or not cells:
-        return None if cells or len(numbers) else numbers
+        return None if cells or len(numbers) else (numbers, numbers)
     width = len(numbers) // cells
     table = numbers[: cells * width].reshape(cells, width)
     if cells * width == len(numbers) and (table[:, 0] == width - 1).all():
-        return table[:, 1:].reshape(-1)
+        return table[:, 1:].reshape(-1), np.arange(1, cells + 1) * (width - 1)
     lengths = memoryview(numbers.data)  # a list of numbers needs four times as much
     starts = []
     start = 0
     while start < len(lengths) and lengths[start] >= 0:
         starts.append(start)
         start += lengths[start] + 1
-    return np.delete(numbers, starts) if (len(starts), start) == (cells, len(lengths)) else None
+    if (len(starts), start) != (cells, len(lengths)):
+        return None
+    return np.delete(numbers, starts), np.array([*starts[1:], start]) - np.arange(1, cells + 1)

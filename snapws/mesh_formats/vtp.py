@@ -15,9 +15,11 @@ import binascii
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from lxml import etree
 
 from snapws.errors import MeshDamaged, MeshError, MeshUnsupported
@@ -31,6 +33,7 @@ from snapws.mesh_formats.reading import (
     room_for_text,
     without_padding,
 )
+from snapws.mesh_formats.surfaces import Surface
 
 _TYPES = {
     "Bit": "",
@@ -72,31 +75,65 @@ _SLICE: Final = 1 << 14
 _T = TypeVar("_T")
 
 
-def scrub(data: bytes, source: str, names: Names) -> bytes:
+def scrub(data: bytes, source: str, names: Names, surface: Surface | None = None) -> bytes:
     """Return a scrubbed XML polygonal data file; see `snapws.mesh_formats`."""
     document, appended = vtp_xml.cut_appended(data, source)
-    return _PolyData(vtp_xml.parse(document, source), appended, source, names).scrub()
+    return _PolyData(vtp_xml.parse(document, source), appended, source, names, surface).scrub()
 
 
-class _Ids:
-    """Statistics of the integers in an array of cells, collected piece by piece."""
+class _Numbers:
+    """The numbers of an array, collected piece by piece."""
+
+    dtype: type[np.generic] = np.float64
+    pattern = ""  # of the types that the array may have
 
     def __init__(self) -> None:
+        self._rest = b""
+        self._pieces: list[npt.NDArray[Any]] = []
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """All numbers."""
+        return np.concatenate([np.empty(0, self.dtype), *self._pieces])
+
+    def see_text(self, lines: bytes) -> None:
+        """Collect numbers in text."""
+        self.see(np.fromstring(lines, self.dtype, sep="\n"))
+
+    def see_bytes(self, piece: bytes, dtype: np.dtype[Any]) -> None:
+        """Collect the next bytes of numbers; the last number may be incomplete."""
+        data = self._rest + piece
+        whole = len(data) - len(data) % dtype.itemsize
+        self._rest = data[whole:]
+        self.see(np.frombuffer(data[:whole], dtype).astype(self.dtype))
+
+    def see(self, numbers: npt.NDArray[Any]) -> None:
+        """Collect the next numbers."""
+        self._pieces.append(numbers)
+
+
+class _Ids(_Numbers):
+    """The integers in an array of cells: their statistics, and themselves where they are kept.
+
+    Args:
+        is_kept: Whether the integers are kept.
+    """
+
+    dtype = np.int64
+    pattern = "U?Int"
+
+    def __init__(self, *, is_kept: bool) -> None:
+        super().__init__()
+        self._is_kept = is_kept
         self.lowest = 0
         self.highest = -1
         self.last = 0
         self.is_sorted = True
-        self._rest = b""
-
-    def see_bytes(self, piece: bytes, dtype: np.dtype[Any]) -> None:
-        """Count the next bytes of numbers; the last number may be incomplete."""
-        data = self._rest + piece
-        whole = len(data) - len(data) % dtype.itemsize
-        self._rest = data[whole:]
-        self.see(np.frombuffer(data[:whole], dtype).astype(np.int64))
 
     def see(self, numbers: Integers) -> None:
         """Count the next numbers."""
+        if self._is_kept:
+            super().see(numbers)
         if len(numbers):
             ahead, behind = numbers[1:], numbers[:-1]
             self.is_sorted &= bool(numbers[0] >= self.last and (ahead >= behind).all())
@@ -108,10 +145,18 @@ class _Ids:
 class _PolyData:
     """A file with one or more pieces of polygonal data."""
 
-    def __init__(self, root: etree._Element, appended: bytes, source: str, names: Names) -> None:
+    def __init__(
+        self,
+        root: etree._Element,
+        appended: bytes,
+        source: str,
+        names: Names,
+        surface: Surface | None,
+    ) -> None:
         self.root = root
         self.source = source
         self.names = names
+        self.surface = surface
         self.appended = Reader(appended, f"{source}, appended data")
         self.appended.binary = True
         section = self._only(root, "AppendedData")
@@ -159,6 +204,8 @@ class _PolyData:
                 if array.get("type") == "String" and array.get("Name") == SPACE.decode():
                     text = self._text_in(array).rstrip(b"\0")
                     if is_space(text):
+                        if self.surface:
+                            self.surface.see_space(text)
                         codes = " ".join(map(str, (*text, 0)))
                         start = '<FieldData><Array type="String" Name="SPACE" NumberOfTuples="1"'
                         return f'{start} format="ascii">{codes}</Array></FieldData>\n'.encode()
@@ -200,7 +247,10 @@ class _PolyData:
             array = self._only(section, "DataArray")
             if array is None or self._count(array, "NumberOfComponents", 1) != 3:
                 raise self._damaged(section, "no array with the coordinates of points")
-            parts += (b"<Points>\n", self._array(array, points, "Points"), b"</Points>\n")
+            found = _Numbers() if self.surface else None
+            parts += (b"<Points>\n", self._array(array, points, "Points", found), b"</Points>\n")
+            if self.surface and found:
+                self.surface.add_points(found.values)
         for name, count in cells.items():
             if count:
                 parts += self._topology(self._section(piece, name), name, count, points)
@@ -208,7 +258,7 @@ class _PolyData:
 
     def _attributes(self, piece: etree._Element, name: str, tuples: int) -> list[bytes]:
         section = self._only(piece, name)
-        if section is None:
+        if section is None or self.surface:  # the arrays have no part in a surface
             return []
         arrays = []
         names = {}
@@ -235,18 +285,23 @@ class _PolyData:
         arrays = {array.get("Name"): array for array in section.findall("DataArray")}
         if not {"connectivity", "offsets"} <= arrays.keys():
             raise self._damaged(section, f"<{name}> without connectivity or offsets")
-        ends, ids = _Ids(), _Ids()
+        is_kept = self.surface is not None
+        ends, ids = _Ids(is_kept=is_kept), _Ids(is_kept=is_kept)
         offsets = self._array(arrays["offsets"], count, "offsets", ends)
         if not ends.is_sorted:
             raise self._damaged(section, f"the lengths of <{name}> do not add up")
         connectivity = self._array(arrays["connectivity"], ends.last, "connectivity", ids)
         if ids.lowest < 0 or ids.highest >= points:
             raise self._damaged(section, f"<{name}> have a point beyond the {points}")
+        if self.surface and name == "Polys":
+            self.surface.add_polygons(ids.values, ends.values)
+        elif self.surface and name == "Strips":
+            self.surface.add_strips(ids.values, ends.values)
         tag = name.encode()
         return b"<" + tag + b">\n", connectivity, offsets, b"</" + tag + b">\n"
 
     def _array(
-        self, element: etree._Element, tuples: int, name: str, ids: _Ids | None = None
+        self, element: etree._Element, tuples: int, name: str, found: _Numbers | None = None
     ) -> bytes:
         """Read an array, and write it as text or append it to the appended data.
 
@@ -254,12 +309,12 @@ class _PolyData:
             element: The array.
             tuples: The required number of tuples.
             name: The new name of the array.
-            ids: Collects the numbers, which must be integers.
+            found: Collects the numbers.
         """
         kind = element.get("type", "")
         if kind not in _TYPES or element.get("TimeStep") is not None:
             raise self._unsupported(element, "an array of an unknown type, or of several times")
-        if ids and not re.match("U?Int", kind):
+        if found and not re.match(found.pattern, kind):
             raise self._damaged(element, "arrays of cells must have integers")
         components = self._count(element, "NumberOfComponents", 1)
         itemsize = np.dtype(_TYPES[kind]).itemsize if _TYPES[kind] else 0
@@ -271,10 +326,10 @@ class _PolyData:
         count = tuples * components
         if element.get("format", "ascii") == "ascii" or not count:
             numbers = self._text(element, count, whole=not kind.startswith("Float"))
-            if ids:
-                ids.see(Reader(b"", self.source).integers(numbers))
+            if found:
+                found.see_text(numbers)
             return f'{start} format="ascii">\n'.encode() + numbers + b"</DataArray>\n"
-        stored = self._binary(element, count, _TYPES[kind], ids)
+        stored = self._binary(element, count, _TYPES[kind], found)
         written = f'{start} format="appended" offset="{self.raw_size}"/>\n'.encode()
         self.raw.append(stored)
         self.raw_size += len(stored)
@@ -288,9 +343,13 @@ class _PolyData:
             raise reader.damaged(f"more than {count} numbers")
         return numbers
 
-    def _binary(self, element: etree._Element, count: int, code: str, ids: _Ids | None) -> bytes:
+    def _binary(
+        self, element: etree._Element, count: int, code: str, found: _Numbers | None
+    ) -> bytes:
         """Read an array of bytes, and return it after the header with its size."""
-        seen = (lambda piece: ids.see_bytes(piece, np.dtype(self.ends + code))) if ids else None
+        if found and not code:
+            raise self._unsupported(element, "coordinates that are bits: save them as Float32")
+        seen = partial(found.see_bytes, dtype=np.dtype(self.ends + code)) if found else None
         size = count * np.dtype(code).itemsize if code else (count + 7) // 8
         if not code and self.compressed:
             raise self._unsupported(element, "compressed bits: save them as numbers of type UInt8")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from snapws import files, geometry, targets
+from snapws.annotations import KEY as ANNOTATIONS
 from snapws.errors import InvalidValue, PictureError
 from snapws.extras import install_hint
 from snapws.layers import Layer, Role
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
     from snapws.labels import Label
+    from snapws.pictures.marks import Marks, Stroke
     from snapws.pictures.rendering import Colors
     from snapws.workspace import Workspace
 
@@ -64,10 +66,13 @@ class Scene:
             segmentations. They lie in this order, those of a kind by number (overlays that are not
             sticky come right after the main image); the lowest is opaque.
         time_point: Which time point of images that have several, from 1.
+        marks: The meshes and annotations that are drawn over the layers; without them there are
+            those of the workspace (see `snapws.pictures.marks`), unless layers are chosen.
 
     Attributes:
         grid: The voxel grid of the main image.
         layers: What is drawn, from below.
+        marks: The meshes and annotations over them; None if there are none.
 
     Raises:
         LayerNotFound: There is no main image, or no such layer.
@@ -83,12 +88,14 @@ class Scene:
         workspace: Workspace,
         layers: Iterable[str | int] | None = None,
         time_point: int = 1,
+        marks: Marks | None = None,
     ) -> None:
         workspace.main.existing()
         self._main = header = workspace.main.header()
         geometry.to_voxels(header)  # or there is nothing to see
         self.grid = Grid(geometry.affine(header), header.spatial_shape)
         self._time_point = time_point
+        self.marks = marks or (marks_of(workspace, time_point) if layers is None else None)
         self._drawn: list[Drawn] = []
         self._labels: tuple[Label, ...] | None = None
         chosen = _chosen(workspace, layers)
@@ -173,7 +180,15 @@ class Scene:
             with np.errstate(over="ignore", invalid="ignore"):
                 for canvas, colors in zip(canvases, layer, strict=True):
                     _lay_over(canvas, colors)
+        for canvas, strokes in zip(canvases, self._strokes(slices, pixel), strict=True):
+            for stroke in strokes:
+                stroke.lay_over(canvas)
         return [np.rint(canvas * 255).astype(np.uint8) for canvas in canvases]
+
+    def _strokes(self, slices: Sequence[tuple[View, int]], pixel: float) -> list[list[Stroke]]:
+        if self.marks is None:
+            return [[] for _ in slices]
+        return self.marks.strokes(self.grid, slices, pixel)
 
     @property
     def values(self) -> int:
@@ -215,8 +230,10 @@ def draw_picture(
     (a curve whose inputs are all within 0 to 1 is of parts of the intensity range, as ITK-SNAP
     saves it); segmentations voxel on voxel, in the colours of the label table. Letters tell where
     the patient's right (R), left (L), anterior (A), posterior (P), superior (S) and inferior (I)
-    are; a bar tells the scale. No text of the workspace is in it. Meshes and annotations are not
-    drawn.
+    are; a bar tells the scale. No text of the workspace is in it.
+
+    Over the layers lie the lines in which the slices cut meshes, landmarks as crosses, and line
+    segments. A mesh that cannot be drawn is left out; so are all if layers are chosen.
 
     Args:
         workspace: The workspace.
@@ -360,6 +377,20 @@ def _height(layer: Layer) -> tuple[bool, bool, bool]:
     """Return what sorts layers that lie over each other from below."""
     is_segmentation, is_main = layer.role is Role.SEGMENTATION, layer.role is Role.MAIN
     return is_segmentation, not (is_main or is_tile(layer)), not is_main
+
+
+def marks_of(workspace: Workspace, time_point: int = 1) -> Marks | None:
+    """Return the meshes and annotations of a workspace; None if it has neither.
+
+    Args:
+        workspace: The workspace.
+        time_point: The time point of the meshes, from 1.
+    """
+    if not workspace.meshes() and not workspace.registry.folder(ANNOTATIONS):
+        return None
+    from snapws.pictures.marks import Marks
+
+    return Marks(workspace, time_point)
 
 
 def _chosen(workspace: Workspace, layers: Iterable[str | int] | None) -> list[Layer]:

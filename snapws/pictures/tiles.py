@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from snapws.layers import Layer
+    from snapws.pictures.marks import Marks
     from snapws.pictures.views import View
     from snapws.workspace import Workspace
 
@@ -34,13 +35,19 @@ def tiles(workspace: Workspace, without: Collection[int] = ()) -> list[Layer]:
     return [one for one in workspace.layers() if is_tile(one) and one.number not in without]
 
 
-def scene(tile: Layer, time_point: int = 1, without: Collection[int] = ()) -> Scene:
+def scene(
+    tile: Layer,
+    time_point: int = 1,
+    without: Collection[int] = (),
+    marks: Marks | None = None,
+) -> Scene:
     """Return a tile, ready to be drawn on slices of the main image.
 
     Args:
         tile: The layer.
         time_point: The time point of images that have several, from 1.
         without: Numbers of layers that are left out.
+        marks: The meshes and annotations over it; none without them.
 
     Raises:
         snapws.WorkspaceError: As of `snapws.pictures.scene.Scene`.
@@ -50,8 +57,9 @@ def scene(tile: Layer, time_point: int = 1, without: Collection[int] = ()) -> Sc
     over = [one.number for one in workspace.layers() if not is_tile(one)]
     main = workspace.main.number
     drawn = [tile.number, *(number for number in over if number not in (main, *without))]
-    found = Scene(workspace, drawn)
-    return Scene(workspace, drawn, time_point) if time_point > 1 and found.moves else found
+    found = Scene(workspace, drawn, marks=marks)
+    moves = time_point > 1 and found.moves
+    return Scene(workspace, drawn, time_point, marks) if moves else found
 
 
 def picture(
@@ -72,7 +80,8 @@ def picture(
         time_point: The time point of images that have several, from 1.
 
     Returns:
-        The picture, and a line for each tile that was left out; one for all beyond `MOST`.
+        The picture, and a line for each tile, mesh and annotation that was left out; one for all
+        tiles beyond `MOST`.
 
     Raises:
         snapws.WorkspaceError: As of `snapws.pictures.scene.picture`, for the layers over the main
@@ -86,7 +95,7 @@ def picture(
     coming = list(tiles(workspace))
     while coming and len(drawn) <= MOST:
         tile = coming.pop(0)
-        image, why = _drawn(tile, places, size, time_point)
+        image, why = _drawn(tile, places, size, time_point, main.marks)
         if image:
             drawn.append((f"Layer {tile.number:03d}, a tile beside the main image", image))
         else:
@@ -96,15 +105,20 @@ def picture(
             f"layer {coming[0].number:03d} and {len(coming) - 1} more tiles: a picture has {MOST} "
             "at most: choose layers to draw"
         )
+    left_out += main.marks.left_out if main.marks else []
     whole = drawn[0][1] if len(drawn) == 1 else below(drawn)
     return whole, left_out
 
 
 def _drawn(
-    tile: Layer, places: Sequence[tuple[View, int]], size: int, time_point: int
+    tile: Layer,
+    places: Sequence[tuple[View, int]],
+    size: int,
+    time_point: int,
+    marks: Marks | None,
 ) -> tuple[Image | None, str]:
     """Return the picture of a tile, or why there is none."""
     try:
-        return composed(scene(tile, time_point), places, size), ""
+        return composed(scene(tile, time_point, marks=marks), places, size), ""
     except WorkspaceError as error:
         return None, str(error)

@@ -22,6 +22,7 @@ from snapws.labels import Label
 from snapws.layers import Layer, Role
 from snapws.meshes import MeshLayer
 from snapws.privacy import NEUTRAL_ROOT, KeptText, dropped_keys, kept_texts, scrubbed
+from snapws.report.annotations import annotation_table
 from snapws.report.document import (
     MOST_ROWS,
     Cell,
@@ -106,7 +107,7 @@ def _what(problem: Problem) -> str:
 
 
 def layers(workspace: Workspace) -> Element:
-    """Return the section with image and mesh layers."""
+    """Return the section with image and mesh layers, and annotations."""
     columns = (
         *("Layer", "Role", "Nickname", "Tags", "File", "Size", "Spacing, mm"),
         *("Type", "Axes", "Transform"),
@@ -137,7 +138,7 @@ def layers(workspace: Workspace) -> Element:
     if meshes:
         names = ("Mesh", "Nickname", "Tags", "Kind", "Time point", "File", "Format")
         content.append(table("Meshes", names, meshes, len(surfaces)))
-    return section("Layers", *content)
+    return section("Layers", *content, *annotation_table(workspace))
 
 
 def labels(workspace: Workspace, unreadable: Collection[int]) -> Element:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import PurePath
@@ -16,13 +16,23 @@ import numpy as np
 from snapws.errors import WorkspaceError
 from snapws.layers import Layer, Role
 from snapws.pictures import tiles
-from snapws.pictures.scene import MOST_LAYERS, Scene, View, composed, is_tile, pillow
+from snapws.pictures.scene import (
+    MOST_LAYERS,
+    Scene,
+    View,
+    composed,
+    is_tile,
+    marks_of,
+    pillow,
+)
 from snapws.pictures.views import round_length
 from snapws.report.document import Element, element, paragraph, typed
 from snapws.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from snapws.pictures.marks import Marks
 
 #: The most slices of each view, and the pixels of their longest side. If layers have more
 #: components in all than `MOST_WHOLE`, there are fewer slices, which limits the work.
@@ -33,7 +43,7 @@ MOST_WHOLE = 10
 #: The greatest size of all pictures of a page, in characters: a page stays below 10 MB.
 BUDGET = 7_500_000
 
-#: The most meshes to name in the remark that meshes are not drawn.
+#: The most meshes and annotations to name in the remark that they are not drawn.
 MOST_NAMED = 100
 
 _LONGEST = 1.5  # of a picture, its longer side in shorter ones
@@ -53,7 +63,7 @@ _DIRECTIONS = {
 def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
     """Return the three views of a workspace, each with a slider, and remarks about them.
 
-    If a picture cannot be drawn, a remark gives the reason.
+    If a picture, a mesh or an annotation cannot be drawn, a remark gives the reason.
 
     Args:
         workspace: The workspace.
@@ -64,8 +74,6 @@ def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
     remarks = []
     if not usable:
         return [paragraph("There is no picture: no image of the workspace can be read.")]
-    if meshes := ", ".join(f"mesh:{mesh.number}" for mesh in workspace.meshes()[:MOST_NAMED]):
-        remarks.append(paragraph(f"Pictures show no meshes, and so not {meshes}."))
     if undrawable:
         left_out = ", ".join(f"{number:03d}" for number in sorted(undrawable))
         remarks.append(paragraph(f"Not in the pictures: layer {left_out}.", class_="bad"))
@@ -93,7 +101,7 @@ def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
                 )
                 over = [workspace.main.number]
                 beside = []
-            scene = Scene(workspace, over)
+            scene = Scene(workspace, over, marks=marks_of(workspace))
             remarks.append(_drawn(scene))
         else:
             alone = Workspace()
@@ -105,9 +113,19 @@ def viewer(workspace: Workspace, undrawable: Collection[int]) -> list[Element]:
                     f"{usable[0].number:03d} alone, along its own axes."
                 )
             )
-        return [*remarks, *_views(scene), *_tiles(scene, beside, undrawable)]
+        pictures = [*_views(scene), *_tiles(scene, beside, undrawable)]
+        return [*remarks, *_not_drawn(scene.marks), *pictures]
     except WorkspaceError as error:
         return [*remarks, paragraph(f"There is no picture: {error}")]
+
+
+def _not_drawn(marks: Marks | None) -> Iterator[Element]:
+    """Yield a line for each mesh and annotation that could not be drawn."""
+    left_out = marks.left_out if marks else []
+    for line in left_out[:MOST_NAMED]:
+        yield element("p", "Not in the pictures: ", typed(line), ".", class_="bad")
+    if more := left_out[MOST_NAMED:]:
+        yield paragraph(f"{len(more):,} more meshes and annotations are not drawn.", class_="bad")
 
 
 def _tiles(scene: Scene, layers: Sequence[Layer], undrawable: Collection[int]) -> list[Element]:
@@ -120,7 +138,8 @@ def _tiles(scene: Scene, layers: Sequence[Layer], undrawable: Collection[int]) -
     for layer in layers[: tiles.MOST]:
         name = f"{layer.number:03d} {layer.nickname or PurePath(layer.file).name}"
         try:
-            image = composed(tiles.scene(layer, without=undrawable), places, SIZE)
+            tile = tiles.scene(layer, without=undrawable, marks=scene.marks)
+            image = composed(tile, places, SIZE)
         except WorkspaceError as error:
             found.append(paragraph(f"There is no picture of layer {layer.number:03d}: {error}"))
             continue

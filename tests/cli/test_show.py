@@ -68,9 +68,11 @@ def test_an_overlay_that_is_not_sticky_is_a_tile_below_the_main_image(study, tmp
     assert tile[: height // 2].any()
     opened.layer("O:0").display.sticky = True
     opened.add_mesh(RECORDINGS / "inputs" / "tri.vtk")
+    opened.add_mesh(study.with_name("gone.vtk"))
     opened.save()
     done = show(study, "-o", tmp_path / "all.png", "--size", "64")
-    assert done.stderr == "snapws: not drawn: mesh:0: pictures show no meshes\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"snapws: not drawn: mesh:1: its file {study.with_name('gone.vtk')} ")
     over = np.asarray(opened.picture(size=64))
     np.testing.assert_array_equal(pixels((tmp_path / "all.png").read_bytes()), over)
 

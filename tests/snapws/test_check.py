@@ -14,6 +14,7 @@ import pytest
 
 from snapws import Label, LayerFileMissing, Workspace
 from snapws.check import Problem, check_workspace
+from snapws.images.header import ImageHeader
 from tests.conformance.replay import RECORDINGS
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0, 2, 20], [0, 1, 0, 30], [0, 0, 0, 1.0]])
@@ -453,3 +454,42 @@ def test_what_is_no_mesh_at_all(scan, tmp_path, name):
     (problem,) = check_workspace(scan)
     assert (problem.kind, problem.where) == ("mesh", "mesh:0")
     assert "this is not a mesh" in problem.message
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "truncated"])
+def test_a_file_of_several_layers_is_read_once(scan, tmp_path, monkeypatch, broken):
+    file = image(tmp_path / "labels.nii.gz", voxels(0, 1, 7))
+    scan.set_main(file)
+    scan.add_overlay(file)
+    for _ in range(2):
+        scan.add_segmentation(file)
+    if broken:
+        file.write_bytes(file.read_bytes()[:-6])
+    opened: list[str] = []
+    read = ImageHeader.voxels
+
+    def counted(self):
+        opened.append(self.path.name)
+        return read(self)
+
+    monkeypatch.setattr(ImageHeader, "voxels", counted)
+    found = check_workspace(scan)
+    assert opened == ["labels.nii.gz"]
+    kinds = [(one.kind, one.where) for one in found if one.is_error]
+    if broken:
+        assert kinds == [("image", f"layer {number:03d}") for number in range(4)]
+    else:
+        assert kinds == [("labels", "layer 002"), ("labels", "layer 003")]
+
+
+def test_a_file_of_raw_voxels_is_read_for_each_of_its_hints(scan, tmp_path):
+    raw = tmp_path / "voxels.raw"
+    raw.write_bytes(bytes(24))
+    for kind in ("UCHAR", "USHORT"):
+        layer = scan.add_overlay(scan.main.path)
+        layer.file = raw
+        layer.registry["IOHints.Format"] = "Raw Binary"
+        layer.registry["IOHints.Raw.Dimensions"] = "4 3 2"
+        layer.registry["IOHints.Raw.PixelType"] = kind
+    found = [one for one in check_workspace(scan) if one.kind == "image"]
+    assert [one.where for one in found] == ["layer 002"]  # it has half the bytes of USHORT

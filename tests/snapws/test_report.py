@@ -170,10 +170,33 @@ def test_a_page_has_a_dozen_tiles_and_counts_the_others(ws):
     assert "pictures of its own (the first 12)." in section(page, "Pictures")
 
 
-def test_a_line_says_that_meshes_are_not_drawn(ws, tmp_path):
-    assert "no meshes" not in section(made(ws), "Pictures")
+def test_meshes_and_annotations_are_in_the_pictures_and_a_line_names_those_that_are_not(
+    ws, tmp_path
+):
+    assert "mesh:" not in section(made(ws), "Pictures")
+    plain = [one.get("src") for one in made(ws).iterfind(".//figure//img")]
+    ws.add_landmark((10, 10, 30), "Fovea")
+    page = made(ws)
+    marked = [one.get("src") for one in page.iterfind(".//figure//img")]
+    assert 0 < sum(a != b for a, b in zip(plain, marked, strict=True)) < 10
+    assert "Not in the pictures" not in section(page, "Pictures")
     ws.add_mesh(tmp_path / "cortex.vtk")
-    assert "Pictures show no meshes, and so not mesh:0." in section(made(ws), "Pictures")
+    name = tmp_path / "cortex.vtk"
+    assert f"Not in the pictures: mesh:0: its file {name} " in section(made(ws), "Pictures")
+
+
+def test_annotations_are_in_a_table_with_their_texts_and_places(ws):
+    assert "Annotations" not in section(made(ws), "Layers")
+    ws.add_landmark((1, 2, 3), "Fovea <b>")
+    ws.add_line((0, 0, 0), (2, 0, 0))
+    page = made(ws)
+    first, second = rows(page, "Annotations")[1:]
+    place = "; ".join(" ".join(f"{x:g}" for x in p) for p in ws.markups()[0].points)
+    assert first[:2] == ["0", "Landmark"]
+    assert first[-1] == place
+    assert "Fovea <b>" in first
+    assert second[:2] == ["1", "LineSegment"]
+    assert second[-1].count(";") == 1
 
 
 def test_a_layer_that_cannot_be_drawn_spoils_no_other(ws):
