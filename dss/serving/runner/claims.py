@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from dss.errors import (
 )
 from dss.provider import Provider
 from dss.serving.journal import Journal
+from dss.serving.runner import chosen_ticket
 from dss.serving.runner.background import Background
 from dss.serving.runner.lost_claims import LostClaims
 
@@ -49,12 +50,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Claimed:
-    """A ticket that is ours, and the claim in the journal that gave it."""
+    """A ticket that is ours."""
 
     ticket: int
     service: str
     hash: str
-    number: int
 
 
 def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
@@ -226,6 +226,14 @@ class Claims:
             self.waiting = None
             self._wait(self._settings.interval)
 
+        if (ticket := self._settings.ticket) is not None:
+            served = dict(self.services)
+            self._ask(
+                lambda calls: chosen_ticket.find(calls, ticket, served),
+                then=lambda chosen: self._note_chosen(ticket, chosen),
+                failed=failed,
+            )
+            return
         self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_ready, failed=failed)
 
     def _note_ready(self, ready: dict[str, int]) -> None:
@@ -234,14 +242,42 @@ class Claims:
         if not self.waiting:
             self._wait_longer()
 
-    def claim(self) -> None:
-        """Claim one of the tickets that wait; `receive` returns it once it is in the journal."""
+    def _note_chosen(self, ticket: int, chosen: chosen_ticket.Chosen) -> None:
+        if chosen.claimed:
+            self.waiting = 0
+            self._take(ticket, chosen.hashes[0])
+        else:
+            self._ready, self.waiting = chosen.hashes, 1
+
+    def ready(self) -> set[str]:
+        """Return the names of the services of which tickets wait, as far as is known.
+
+        These are the services that the file declares. If it declares none of them, they are all:
+        the worker for such a ticket reads the file again, and says what it declares now.
+        """
+        names = {self.services.get(hash_, "") for hash_ in self._ready} if self.waiting else set()
+        return names & self._declared or names
+
+    def look_later(self) -> None:
+        """Look again after a pause: for now, none of the tickets that wait can be worked on."""
+        self.waiting = None
+        self._wait_longer()
+
+    def claim(self, names: Container[str]) -> None:
+        """Claim one of the tickets that wait; `receive` returns it once it is in the journal.
+
+        Args:
+            names: Names of services of which it may be.
+        """
         if self._background.busy:
             return
-        ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
-        if not ready:
+        declared = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not declared:
             self.waiting = 0
             self._wait_longer()
+            return
+        ready = [hash_ for hash_ in declared if self.services[hash_] in names]
+        if not ready:
             return
         # Of a ticket that is found again, nothing but its claim tells the service.
         hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
@@ -250,7 +286,7 @@ class Claims:
         self.claiming = True
         self._background.start(
             lambda: calls.claim(hashes, lab, self._instance),
-            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(ready)),
+            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(declared)),
         )
 
     def _end_claim(self, number: int, answer: Future[Claim | None], *, others: bool) -> None:
@@ -287,8 +323,8 @@ class Claims:
         share = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._look_at = time.monotonic() + seconds * share
 
-    def _take(self, ticket: int, hash_: str, number: int) -> None:
-        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_, number)
+    def _take(self, ticket: int, hash_: str, number: int | None = None) -> None:
+        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_)
         self._journal.add(ticket, claimed.service, hash_, number)
         self._new.append(claimed)
 

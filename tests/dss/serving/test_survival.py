@@ -122,7 +122,7 @@ def test_runner_killed_at_any_step(lab: Lab, busy_user: Client) -> None:
     until(lambda: not lab.left())
 
     again = lab.run("--once", "--workers", 2)
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 1, again.stderr
     assert again.stderr.endswith("tickets: 11 success, 1 failed\n")
     for ticket, moment in held.items():
         check_result(lab, ticket)
@@ -149,7 +149,7 @@ def test_workers_killed_at_any_step(lab: Lab) -> None:
         until(lambda: all(lab.held(ticket) for ticket in held), limit=120)
         for ticket in held:
             os.kill(lab.held(ticket) or 0, signal.SIGKILL)
-        assert runner.wait(300) == 0
+        assert runner.wait(300) == 1
     for ticket, moment in held.items():
         if moment == "function":
             assert "SIGKILL" in lab.error(ticket)
@@ -178,7 +178,7 @@ def test_killed_again_and_again(lab: Lab) -> None:
     for _ in range(3):
         assert lab.run("--once").returncode == -signal.SIGKILL
         assert lab.status(ticket) is TicketStatus.CLAIMED
-    assert lab.run("--once").returncode == 0
+    assert lab.run("--once").returncode == 1
     assert "cut short 3 times" in lab.error(ticket)
 
 
@@ -201,7 +201,7 @@ def test_failure_told_once(lab: Lab) -> None:
         until(lambda: lab.held(before) and lab.held(after))
         runner.kill()
         runner.wait()
-    assert lab.run("--once").returncode == 0
+    assert lab.run("--once").returncode == 1
     for ticket in (before, after):
         assert lab.error(ticket) == "no head in this image"
         (line,) = lab.lines(ticket, "error")
@@ -328,7 +328,7 @@ def test_deleted_by_its_user(lab: Lab) -> None:
 def test_time_is_up(lab: Lab) -> None:
     tickets = begin_deaf(lab)
     done = lab.run("--once", "--workers", len(tickets), "--timeout", "1s")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     for ticket in tickets.values():
         assert "its time is up: the limit is 1 s" in lab.error(ticket)
     assert not lab.left()
@@ -344,7 +344,7 @@ def test_deaf_job_of_a_killed_runner(lab: Lab) -> None:
         runner.kill()
         runner.wait()
     assert {one.pid for one in lab.left()} == before
-    assert lab.run("--once", "--timeout", "1s").returncode == 0
+    assert lab.run("--once", "--timeout", "1s").returncode == 1
     assert "its time is up" in lab.error(ticket)
     assert not lab.left()
 
