@@ -160,6 +160,35 @@ def test_workers_killed_at_any_step(lab: Lab) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
+def test_line_that_was_sent_is_not_said_again_by_the_run_after_a_kill(lab: Lab) -> None:
+    """Killed between the function's last words and their step in the journal, it runs again."""
+    lab.write(
+        """
+        import sabotage
+        from dss import service
+
+        @service(name="NAME")
+        def work(job):
+            (job.workdir / "note.txt").write_text("a note")
+            job.log("done", attach=("Note", job.workdir / "note.txt"))
+            sabotage.hold(job.ticket, "function")
+            job.log("really done")
+        """
+    )
+    ticket = lab.submit()
+    lab.hold({ticket: "function"})
+    with lab.running() as runner:
+        until(lambda: lab.held(ticket) and "done" in said(lab, ticket))
+        runner.kill()
+        runner.wait()
+    until(lambda: not lab.left())
+    assert lab.run("--once").returncode == 0
+    told = [line for line in lab.lines(ticket) if line.message.endswith("done")]
+    assert [line.message for line in told] == ["done", "really done"]
+    assert [len(line.attachments) for line in told] == [1, 0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
 def test_killed_again_and_again(lab: Lab) -> None:
     """A ticket whose function takes its runner along is not begun for ever."""
     lab.write(
