@@ -162,6 +162,7 @@ def run(
     Its log goes to standard error; with --quiet, only the warnings and errors of it.
     """
     from dss.login import Credentials
+    from dss.serving.contact import Contact
     from dss.serving.gpus import parse
     from dss.serving.journal import Outcome
     from dss.serving.monitoring import logs, metrics
@@ -210,16 +211,17 @@ def run(
     )
     file = service_file(file)
     warn_if_readable(connection.server or Credentials().server)
+    contact = Contact()
     with ExitStack() as stack:
         if metrics_port is not None:
-            port = stack.enter_context(metrics.serve(workdir, metrics_port))
+            port = stack.enter_context(metrics.serve(workdir, metrics_port, contact))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
         places = (
             _dask(scheduler, file, settings)
             if scheduler
             else LocalExecutor(file, workdir, settings.limits, GpuPool(devices))
         )
-        runner = Runner(file, open_session, settings, places)
+        runner = Runner(file, open_session, settings, places, contact)
         level = logging.WARNING if render.is_quiet() else logging.INFO
         stack.enter_context(logs.showing(sys.stderr, as_json=log_json, level=level))
         stack.enter_context(stopping(runner))

@@ -28,6 +28,7 @@ from dss.errors import (
     ServerFailed,
 )
 from dss.provider import Provider
+from dss.serving.contact import Contact
 from dss.serving.journal import Journal
 from dss.serving.runner import chosen_ticket
 from dss.serving.runner.background import Background
@@ -103,6 +104,7 @@ class Claims:
         instance: Name of the runner.
         declared: Names of the services that its file declares.
         wake: Is called, from any thread, when there is something to `receive`.
+        contact: Is told of the server's answers.
 
     Attributes:
         session: The session.
@@ -122,7 +124,9 @@ class Claims:
         instance: str,
         declared: set[str],
         wake: Callable[[], None],
+        contact: Contact,
     ) -> None:
+        self._contact = contact
         self._open_session = open_session
         self._journal = journal
         self._settings = settings
@@ -136,7 +140,7 @@ class Claims:
         self.claiming = False
         self.lost = LostClaims(journal, adopt=settings.adopt)
         self._backoff = Backoff(min(_FIRST_PAUSE, settings.interval), settings.interval)
-        self._look_at = self._find_at = 0.0
+        self._look_at = self._find_at = self._count_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
         self._new: list[Claimed] = []
         self._away = False
@@ -236,7 +240,26 @@ class Claims:
             return
         self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_ready, failed=failed)
 
-    def _note_ready(self, ready: dict[str, int]) -> None:
+    def count(self) -> None:
+        """Ask how many tickets wait, for `contact` alone, if it is time and nothing else asks."""
+        if time.monotonic() < self._count_at or self._background.busy or not self.services:
+            return
+        self._count_at = time.monotonic() + self._settings.interval
+        hashes = list(self.services)
+        self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_queue)
+
+    def _note_queue(self, ready: dict[str, int] | None) -> None:
+        self._count_at = time.monotonic() + self._settings.interval
+        queue: dict[str, int] = {}
+        for hash_, number in (ready or {}).items():
+            name = self._names.get(hash_, hash_)
+            queue[name] = queue.get(name, 0) + number
+        self._contact.queue = queue
+
+    def _note_ready(self, ready: dict[str, int] | None) -> None:
+        self._note_queue(ready)
+        if ready is None:  # a server that cannot tell may have a ticket of each
+            ready = dict.fromkeys(self.services, 1)
         self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
         self.waiting = sum(ready[hash_] for hash_ in self._ready)
         if not self.waiting:
@@ -293,6 +316,7 @@ class Claims:
         self.claiming = False
         try:
             claim = answer.result()
+            self._contact.note_answer()
         except OutcomeUnknown as error:
             self._journal.end_claim(number, "unknown")
             _log.warning("%s", error)
@@ -368,6 +392,7 @@ class Claims:
         def handle(answer: Future[T]) -> None:
             try:
                 found = answer.result()
+                self._contact.note_answer()
             except (NetworkFailed, ServerFailed, InvalidResponse, Refused) as error:
                 self._note_away(error)
                 failed()
@@ -402,9 +427,9 @@ class Claims:
         self.cookie = (cookie.value if cookie else None) or ""
 
 
-def _count_ready(calls: Provider, hashes: Sequence[str]) -> dict[str, int]:
-    """Count the tickets of each service that wait; a server that cannot tell may have one."""
+def _count_ready(calls: Provider, hashes: Sequence[str]) -> dict[str, int] | None:
+    """Count the tickets of each service that wait; None where the server cannot tell."""
     available = calls.available(hashes)
     if available is None:
-        return dict.fromkeys(hashes, 1)
-    return {one.hash: one.ready for one in available}
+        return None
+    return dict.fromkeys(hashes, 0) | {one.hash: one.ready for one in available}

@@ -31,6 +31,7 @@ from dss.http.deadline import in_thread
 from dss.provider import Provider
 from dss.records import TicketStatus
 from dss.serving import processes, workdir
+from dss.serving.contact import Contact
 from dss.serving.journal import NAME, Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
 from dss.serving.messages import (
@@ -78,6 +79,7 @@ class Runner:
             knows it. Its calls should not be patient: the runner comes back to what has failed.
         settings: How it works.
         executor: Where jobs are done; by default in processes of this machine.
+        contact: Is told of the server's answers.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Runner:
         open_session: Callable[[], Session],
         settings: Settings,
         executor: Executor | None = None,
+        contact: Contact | None = None,
     ) -> None:
+        self._contact = contact or Contact()
         self._file = file
         self._make_session = open_session
         self._session: Session | None = None
@@ -188,6 +192,7 @@ class Runner:
             instance=journal.value("instance", lambda: f"runner_{secrets.token_hex(3)}"),
             declared=declared,
             wake=self._pool.wake,
+            contact=self._contact,
         )
         journal.bind(server=claims.session.server, provider=settings.provider)
         return claims
@@ -234,6 +239,8 @@ class Runner:
         self._keep_room()
         if now >= self._watch_at and self._watch():
             self._watch_at = now + _WATCH
+        if self._contact.is_read:
+            self._claims.count()
         if not self._stops:
             self._feed(now)
 

@@ -12,11 +12,13 @@ import sys
 import textwrap
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
 import numpy
 import pytest
+import requests
 from nibabel.nifti1 import Nifti1Image
 
 from dss import Client, Middleware, TicketStatus
@@ -740,6 +742,22 @@ def test_done_again_after_a_retry(lab: Lab) -> None:
     assert lab.run("--once").stderr.endswith("tickets: 1 success\n")
     assert lab.status(ticket) is TicketStatus.SUCCESS
     assert lab.rows("select step, outcome, reason from tickets") == [("finished", "success", "")]
+
+
+def test_metrics_say_what_waits_at_the_server_while_all_workers_are_busy(lab: Lab) -> None:
+    lab.write(LONG)
+    lab.submit()
+    with lab.running("--metrics", 0, "--interval", "0.2s") as runner:
+        until((lab.folder / "began").exists)
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", lab.log)
+        read = partial(requests.get, address, timeout=60)
+        for number in (1, 2):  # the second one comes when nothing but the metrics asks for it
+            lab.submit()
+            said = f'dss_server_queue_tickets{{service="{lab.name}"}} {number}\n'
+            until(lambda said=said: said in read().text)
+        assert re.search(r"^dss_server_silent_seconds [0-9.e-]+$", read().text, re.MULTILINE)
+        lab.let_go()
+        assert stop(runner) == 0
 
 
 # -------------------------------------------------------------------- the file is edited meanwhile
