@@ -102,12 +102,14 @@ def test_nnunet(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = study.parent / "packages" / "nnunetv2" / "inference"
     module.mkdir(parents=True)
     text = """
+import os
 class nnUNetPredictor:
     def initialize_from_trained_model_folder(self, folder, use_folds, checkpoint_name="final"):
         labels = {"background": 0, "tumour": 1}
         self.dataset_json = {"file_ending": ".nii.gz", "labels": labels}
     def predict_from_files(self, scans, names):
         for (scan,), name in zip(scans, names):
+            os.makedirs(os.path.dirname(name), exist_ok=True)  # fails for ""
             segment(scan, name + self.dataset_json["file_ending"])
 """
     (module / "predict_from_raw_data.py").write_text(SEGMENT + textwrap.dedent(text))
