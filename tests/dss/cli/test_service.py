@@ -103,10 +103,10 @@ def test_errors_are_listed(folder):
 def test_notes_alone_are_no_failure(folder):
     run("service init")
     document = json.loads((folder / "service.json").read_text())
-    (folder / "service.json").write_text(json.dumps({**document, "author": "Doe"}))
+    (folder / "service.json").write_text(json.dumps({**document, "authors": "Doe"}))
     (folder / "my_service.py").unlink()
     result = run("service check .")
-    assert result.stdout.startswith("note: line 1, author: is not a known field")
+    assert result.stdout.startswith("note: line 1, authors: is not a known field")
     assert result.stderr == "dss: .: no errors\n"
     assert [one["severity"] for one in json.loads(run("service check . --json").stdout)] == ["note"]
 
