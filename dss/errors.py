@@ -72,7 +72,10 @@ class TicketDeleted(Refused):
 class QuotaReached(Refused):
     """The user has as many tickets as the server allows; finished ones count too."""
 
-    remedy = "delete tickets that are no longer needed"
+    remedy = (
+        "finished tickets count, too: delete tickets that are no longer needed (dss tickets list, "
+        "dss tickets delete TICKET)"
+    )
 
 
 class WrongState(Refused):

@@ -1,4 +1,4 @@
-"""Image registration by `greedy`, as a program: ``python -m dss.greedy -d 3 …``.
+"""Image registration by `greedy`, as a program: ``greedy -d 3 …``, ``python -m dss.greedy -d 3 …``.
 
 The package picsl_greedy brings its own ITK, which does not share a process with another one,
 prints past Python's streams, and holds the interpreter while it works.
@@ -7,8 +7,11 @@ prints past Python's streams, and holds the interpreter while it works.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from snapws.extras import install_hint
@@ -31,6 +34,23 @@ def main(words: Sequence[str]) -> int:
     relative = [os.path.relpath(word) if Path(word).is_absolute() else word for word in words]
     Greedy3D().execute(" ".join(relative))
     return 0
+
+
+def run() -> int:
+    """Run the command ``greedy``: the one of the extra `demo`, else another one on the PATH."""
+    if find_spec("picsl_greedy") is None and (other := _another()):
+        return subprocess.run([other, *sys.argv[1:]], check=False).returncode  # noqa: S603
+    return main(sys.argv[1:])
+
+
+def _another() -> str | None:
+    """Return a greedy of the PATH that this command hides, None if there is none."""
+    own = Path(sys.argv[0]).resolve()
+    for folder in os.get_exec_path():
+        found = shutil.which("greedy", path=folder)
+        if found and Path(found).resolve() != own:
+            return found
+    return None
 
 
 if __name__ == "__main__":

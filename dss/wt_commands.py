@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import dss
-from dss.errors import DssError
+from dss.errors import DssError, Refused, WrongState
 from dss.text import printable
 from snapws.errors import WorkspaceError
 from snapws.wt.run import Command, Run, UsageError, number, whole_number
@@ -215,8 +215,15 @@ def _claimed_download(run: Run, provider: Provider, ticket: str, folder: str) ->
 
 @_provider("-dssp-tickets-fail", "<ticket> <message>")
 def _fail(run: Run, provider: Provider, ticket: str, message: str) -> None:
-    """Report a ticket as failed, with the reason."""
-    provider.fail(whole_number(ticket), message)
+    """Report a ticket as failed, with the reason; refused after success."""
+    which = whole_number(ticket)
+    status = ""
+    with suppress(Refused):  # which the report itself says
+        status = provider.status(which).value
+    if status == "success":
+        # By a script's late `trap`: the server would take the result from its user.
+        raise WrongState(f"ticket {which} is success already: it stays so")
+    provider.fail(which, message)
     run.print("failed")
 
 

@@ -72,12 +72,30 @@ def run(
         int | None,
         typer.Option("--max-tickets", min=1, help="End after so many tickets.", show_default=False),
     ] = None,
+    ticket: Annotated[
+        int | None,
+        typer.Option(
+            "--ticket",
+            metavar="N",
+            min=1,
+            help="Work on this ticket alone, then end.",
+            show_default=False,
+        ),
+    ] = None,
     executor: Annotated[
         ExecutorName, typer.Option("--executor", help="Where jobs are done.")
     ] = ExecutorName.LOCAL,
     scheduler: Annotated[
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="Dask's scheduler: tcp://HOST:8786."),
+    ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0,1",
+            help="The GPUs for services that need some; by default those that are there.",
+            show_default=False,
+        ),
     ] = None,
     keep: Annotated[
         float,
@@ -138,15 +156,31 @@ def run(
     Stop it with Ctrl-C or SIGTERM: it finishes what it can within --grace, and the next start goes
     on with the rest; a second signal ends it at once. Killed, it loses nothing either.
 
+    With --once it ends with exit code 1 if a ticket has failed, with --ticket unless that ticket
+    has succeeded.
+
     Its log goes to standard error; with --quiet, only the warnings and errors of it.
     """
     from dss.login import Credentials
+    from dss.serving.contact import Contact
+    from dss.serving.gpus import parse
+    from dss.serving.journal import Outcome
     from dss.serving.monitoring import logs, metrics
     from dss.serving.runner import Runner
+    from dss.serving.runner.executors import LocalExecutor
+    from dss.serving.runner.gpu_pool import GpuPool
     from dss.serving.settings import Limits, Settings
 
     if (executor is ExecutorName.DASK) != (scheduler is not None):
         raise typer.BadParameter("--executor dask and --scheduler ADDRESS belong together")
+    if ticket is not None and (adopt or max_tickets is not None):
+        raise typer.BadParameter("--ticket is one ticket: without --adopt and --max-tickets")
+    if scheduler is not None and gpus is not None:
+        raise typer.BadParameter("--gpus is for jobs of this machine: Dask knows its workers' own")
+    try:
+        devices = None if gpus is None else parse(gpus)
+    except ValueError as error:
+        raise typer.BadParameter(f"--gpus: {error}") from error
     verify = connection.verify
 
     def open_session() -> Session:
@@ -160,8 +194,9 @@ def run(
         services=tuple(services or ()),
         instance=instance,
         workers=workers,
-        once=once,
-        max_tickets=max_tickets,
+        once=once or ticket is not None,
+        max_tickets=max_tickets if ticket is None else 1,
+        ticket=ticket,
         keep=keep,
         limits=Limits(timeout, memory),
         min_free=min_free,
@@ -176,18 +211,26 @@ def run(
     )
     file = service_file(file)
     warn_if_readable(connection.server or Credentials().server)
+    contact = Contact()
     with ExitStack() as stack:
         if metrics_port is not None:
-            port = stack.enter_context(metrics.serve(workdir, metrics_port))
+            port = stack.enter_context(metrics.serve(workdir, metrics_port, contact))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
-        places = _dask(scheduler, file, settings) if scheduler else None
-        runner = Runner(file, open_session, settings, places)
+        places = (
+            _dask(scheduler, file, settings)
+            if scheduler
+            else LocalExecutor(file, workdir, settings.limits, GpuPool(devices))
+        )
+        runner = Runner(file, open_session, settings, places, contact)
         level = logging.WARNING if render.is_quiet() else logging.INFO
         stack.enter_context(logs.showing(sys.stderr, as_json=log_json, level=level))
         stack.enter_context(stopping(runner))
         outcomes = runner.run()
     ended = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count)
     render.note(f"tickets: {ended or 'none'}")
+    missed = ticket is not None and not outcomes[Outcome.SUCCESS]
+    if missed or (settings.once and outcomes[Outcome.FAILED]):
+        raise typer.Exit(1)
 
 
 class Stoppable(Protocol):

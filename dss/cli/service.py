@@ -101,12 +101,22 @@ def try_out(
 ) -> None:
     """Run a service on a workspace, without a server.
 
-    Prints the file of the resulting workspace.
+    In a process of its own, as a ticket would have it; a crash is named. Prints the file of the
+    resulting workspace, and what snapws check finds in it; exit 1 if that is an error.
     """
-    from dss.serving import description, trial
+    from dss.serving import description, trial_process
+    from snapws import Workspace
+    from snapws.check import check_workspace
 
     file = service_file(file)
-    render.result(str(trial.run(file, workspace, output, name=name, tell=render.note)))
+    result = trial_process.run(file, workspace, output, name=name, tell=render.note)
+    render.result(str(result))
+    found = check_workspace(Workspace.open(result))
+    for problem in found:
+        render.note(f"{problem.severity} of the result: {problem}")
+    if any(problem.is_error for problem in found):
+        render.error("the code works, and ITK-SNAP does not show its result as it is")
+        raise typer.Exit(1)
     if (told := file.with_name(description.FILE)).exists():
         render.note(f"the code works; look at its description: dss service check {told}")
     else:

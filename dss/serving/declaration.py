@@ -29,7 +29,8 @@ class Service:
         function: The function that does the work for a ticket.
         tags: Tags that the workspace of a ticket must have, each on one layer; `service.json`
             describes them.
-        resources: Resources that a worker needs, by name, as `{"gpu": 1}`; for a scheduler.
+        resources: Resources that a job needs, by name, as `{"gpu": 1}`: GPUs are given to it by the
+            runner, all that a scheduler knows by these names by that.
         resumable: Whether the function may run again after it was interrupted. If not, a ticket
             whose work was interrupted fails.
     """

@@ -71,7 +71,7 @@ class _Rule:
     """
 
     remedy: str
-    kind: type = str
+    kind: type = str  # object for any
     absent: str | None = None
     form: str = "(?s:.*)"
     wrong: str = ""
@@ -114,6 +114,9 @@ _SERVICE: Mapping[str, _Rule] = {
     ),
     "keywords": _Rule("write a list of texts", kind=list),
     "citation": _Rule("write the publication to cite"),
+    # The service developer's manual has these two; no program is known that reads them.
+    "author": _Rule("write who made the service", kind=object),
+    "parameters": _Rule("write what a user may set", kind=object),
     "tags": _Rule("list the layers that the service needs", kind=list),
 }
 

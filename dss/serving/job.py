@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
 
 from dss.errors import CommandFailed, JobCancelled, ServiceError
-from dss.serving import hooks
+from dss.serving import containers, hooks
 from dss.serving.failure import printed
 
 if TYPE_CHECKING:
@@ -305,6 +305,50 @@ class Job:
             last = " / ".join(line for line in shown.split("\n") if line.strip())[-_LAST_LENGTH:]
             raise CommandFailed(f"{program} failed, {reason}: {last or 'no output'}", output=output)
         return target or output
+
+    def run_container(
+        self,
+        image: str,
+        *command: str | os.PathLike[str] | float,
+        makes: str | None = None,
+        env: Mapping[str, str] | None = None,
+        progress: hooks.Rule | None = None,
+        engine: str | None = None,
+    ) -> Path:
+        """Run a command in a container, by docker, podman or apptainer, as `run` runs one here.
+
+        `workdir` is its current folder, under another path; words that begin with that path, or
+        contain it, name the same files there. The input's layers lie elsewhere: copy or save into
+        `workdir` what the program has to read. The GPUs of the job are there, too.
+
+        Args:
+            image: The image, as the engine names it.
+            command: As for `run`.
+            makes: As for `run`.
+            env: Variables that the program has in the container.
+            progress: As for `run`.
+            engine: The engine; by default the first one that is installed.
+
+        Returns:
+            As `run` does.
+
+        Raises:
+            ServiceError: No engine is installed.
+            CommandFailed: It failed, or did not make its file.
+            JobCancelled: The work is to end; the container is ended, too.
+        """
+        words = [os.fsdecode(w) if isinstance(w, os.PathLike) else str(w) for w in command]
+        name = f"dss-{self.ticket}-{os.getpid()}-{self._commands + 1}"
+        begin, end = containers.command(
+            image, words, self.workdir, name=name, env=env or {}, engine=engine
+        )
+        try:
+            return self.run(*begin, makes=makes, progress=progress)
+        except JobCancelled:
+            if end:  # the engine's server runs the container, not the command that was ended
+                with suppress(OSError, subprocess.SubprocessError):
+                    subprocess.run(end, capture_output=True, check=False, timeout=30)  # noqa: S603
+            raise
 
     def _wait(self, child: subprocess.Popen[bytes], program: str, look: Callable[[], None]) -> int:
         while True:

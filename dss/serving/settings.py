@@ -36,6 +36,7 @@ class Settings:
         workers: How many tickets are worked on at once.
         once: Whether the runner ends when no ticket waits, or when resources for a ticket lack.
         max_tickets: How many tickets the runner claims, None for no limit.
+        ticket: The only ticket that it works on, with `once` and one of `max_tickets`.
         keep: Seconds for which the files of finished tickets are kept.
         limits: The limits of each job.
         min_free: Free bytes on the disk that a claim requires. Below a quarter of that, the job
@@ -60,6 +61,7 @@ class Settings:
     workers: int = 1
     once: bool = False
     max_tickets: int | None = None
+    ticket: int | None = None
     keep: float = 7 * 86400.0
     limits: Limits = field(default_factory=Limits)
     min_free: int = 2 * 10**9

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ def run(
     *,
     name: str | None = None,
     tell: Callable[[str], None],
+    given: Path | None = None,
 ) -> Path:
     """Run a service on a workspace in this process, as a worker would run it for a ticket.
 
@@ -70,6 +71,7 @@ def run(
             not contain anything else. By default a new temporary folder.
         name: Name of the service, if the file declares several.
         tell: Called with a line for each report of the job.
+        given: An empty folder for the archive; by default a temporary one.
 
     Returns:
         The workspace of the result, as the user would download it.
@@ -95,16 +97,16 @@ def run(
         _clear(output)
         output.mkdir(parents=True, exist_ok=True)
         leftovers.remember(output)
-    with leftovers.temporary("dss-") as folder:
-        given = Workspace.open(archive(Workspace.open(workspace), folder).workspace)
-        lacking = description.missing(_tags(file, service.tags), given)
+    with nullcontext(given) if given else leftovers.temporary("dss-") as folder:
+        brought = Workspace.open(archive(Workspace.open(workspace), folder).workspace)
+        lacking = description.missing(_tags(file, service.tags), brought)
         if lacking:
             raise ServiceError("; ".join(lacking))
         output = (output or Path(tempfile.mkdtemp(prefix="dss-service-"))).resolve()
         workdir = output / "work"
         workdir.mkdir(parents=True)
-        before = OriginalWorkspace(given)
-        job = Job(_TICKET, given, workdir, ToldReports(tell, output / "attached"))
+        before = OriginalWorkspace(brought)
+        job = Job(_TICKET, brought, workdir, ToldReports(tell, output / "attached"))
         with _current_folder(workdir):
             try:
                 result = service(job)

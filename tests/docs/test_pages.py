@@ -45,6 +45,18 @@ NOT_RUN = {
     "index.md": [
         '$ python3 -m venv .venv && . .venv/bin/activate && python -m pip install --quiet ".[demo]"'
     ],
+    "howto/service-in-a-shell.md": [
+        "$ dss middleware --example --port 8080 --trust-loopback --browser-user "
+        "administrator@localhost",
+        '$ mkdir -p bin my_service/desc work && ln -sf "$(command -v snapws-wt)" bin/itksnap-wt && '
+        'export PATH="$PWD/bin:$PATH"',
+        "$ cp \"$(python -c 'from dss import examples; print(examples.__path__[0])')/registration/"
+        'service.json" my_service/desc/',
+        '$ BRAIN=$(python -c "from dss import demo; print(demo.images())")',
+        "$ AFFINE_MAT=$WORKDIR/affine.mat WARP=$WORKDIR/warp.nii.gz "
+        "COMBINED_WARP=$WORKDIR/warp_combined.nii.gz",
+        "$ RESULT_WSP=$WORKDIR/result.itksnap",
+    ],
     "howto/scale-a-service.md": ["$ pip install dask-jobqueue"],
     "howto/registrations.md": [
         "$ antsRegistrationSyN.sh -d 3 -t a -f target.nii.gz -m source.nii.gz -o ants_"

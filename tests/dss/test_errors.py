@@ -70,7 +70,10 @@ def test_full_quota_names_the_remedy() -> None:
     error = refusal(
         400, "Maximum allowed number of open tickets (10) exceeded.", call="", server=""
     )
-    assert str(error).endswith("; delete tickets that are no longer needed")
+    assert str(error).endswith(
+        "; finished tickets count, too: delete tickets that are no longer needed "
+        "(dss tickets list, dss tickets delete TICKET)"
+    )
 
 
 def test_text_of_a_server_is_made_harmless() -> None:

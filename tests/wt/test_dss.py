@@ -273,6 +273,17 @@ def test_a_failed_ticket(office: Office, login: None, run: Callable[..., str]):
     assert run("-dssp-tickets-status", ticket) == "deleted\n"
 
 
+def test_late_failure_does_not_destroy_a_result(
+    office: Office, login: None, run: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    ticket = office.claimed()
+    run("-dssp-tickets-success", ticket)
+    assert main(["-dssp-tickets-fail", str(ticket), "the shell has ended"]) != 0
+    assert f"ticket {ticket} is success already" in capsys.readouterr().err
+    assert office.client.status(ticket).value == "success"
+    assert "the shell has ended" not in messages(office.client, ticket)
+
+
 def test_waiting_ends_by_the_clock(
     office: Office,
     login: None,

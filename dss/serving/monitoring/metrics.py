@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dss.errors import JournalError
+from dss.serving.contact import Contact
 from dss.serving.journal import Outcome
 from dss.serving.monitoring.overview import Overview, overview
 
@@ -31,8 +32,13 @@ Sample = tuple[str, Mapping[str, str], float]
 """The suffix of the metric's name in a sample, the labels and the value of the sample."""
 
 
-def text(found: Overview) -> str:
-    """Return an overview in the text format of Prometheus."""
+def text(found: Overview, contact: Contact | None = None) -> str:
+    """Return an overview in the text format of Prometheus.
+
+    Args:
+        found: The overview.
+        contact: What the runner has heard from the server; None where that is not known.
+    """
     open_tickets = found.running + found.waiting
     standing: defaultdict[tuple[str, str], int] = defaultdict(int)
     for ticket in open_tickets:
@@ -113,17 +119,35 @@ def text(found: Overview) -> str:
             "Claims without a known answer; each may have taken a ticket.",
             [("", {}, found.lost_claims)],
         ),
+        *(() if contact is None else _server_metrics(contact)),
     )
     return "".join(metrics)
 
 
+def _server_metrics(contact: Contact) -> Iterator[str]:
+    yield _metric(
+        "server_queue_tickets",
+        "gauge",
+        "Tickets that wait at the server for a runner, by service.",
+        (("", {"service": name}, number) for name, number in sorted(contact.queue.items())),
+    )
+    silent = contact.silent_seconds
+    yield _metric(
+        "server_silent_seconds",
+        "gauge",
+        "How long ago the server last answered the runner.",
+        () if silent is None else [("", {}, silent)],
+    )
+
+
 @contextmanager
-def serve(folder: Path, port: int) -> Iterator[int]:
+def serve(folder: Path, port: int, contact: Contact | None = None) -> Iterator[int]:
     """Serve the metrics of a work folder at `/metrics` on loopback, until the block ends.
 
     Args:
         folder: The work folder.
         port: The port; 0 chooses a free one.
+        contact: What the runner of this process hears from the server.
 
     Yields:
         The port.
@@ -141,8 +165,10 @@ def serve(folder: Path, port: int) -> Iterator[int]:
             if self.path.partition("?")[0] != "/metrics":
                 self.send_error(404)
                 return
+            if contact is not None:
+                contact.is_read = True
             try:
-                body = text(overview(folder)).encode()
+                body = text(overview(folder), contact).encode()
             except (JournalError, OSError) as error:
                 self.send_error(503, explain=str(error))
                 return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +28,9 @@ from dss.errors import (
     ServerFailed,
 )
 from dss.provider import Provider
+from dss.serving.contact import Contact
 from dss.serving.journal import Journal
+from dss.serving.runner import chosen_ticket
 from dss.serving.runner.background import Background
 from dss.serving.runner.lost_claims import LostClaims
 
@@ -49,12 +51,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Claimed:
-    """A ticket that is ours, and the claim in the journal that gave it."""
+    """A ticket that is ours."""
 
     ticket: int
     service: str
     hash: str
-    number: int
 
 
 def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
@@ -103,6 +104,7 @@ class Claims:
         instance: Name of the runner.
         declared: Names of the services that its file declares.
         wake: Is called, from any thread, when there is something to `receive`.
+        contact: Is told of the server's answers.
 
     Attributes:
         session: The session.
@@ -122,7 +124,9 @@ class Claims:
         instance: str,
         declared: set[str],
         wake: Callable[[], None],
+        contact: Contact,
     ) -> None:
+        self._contact = contact
         self._open_session = open_session
         self._journal = journal
         self._settings = settings
@@ -136,7 +140,7 @@ class Claims:
         self.claiming = False
         self.lost = LostClaims(journal, adopt=settings.adopt)
         self._backoff = Backoff(min(_FIRST_PAUSE, settings.interval), settings.interval)
-        self._look_at = self._find_at = 0.0
+        self._look_at = self._find_at = self._count_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
         self._new: list[Claimed] = []
         self._away = False
@@ -226,22 +230,77 @@ class Claims:
             self.waiting = None
             self._wait(self._settings.interval)
 
+        if (ticket := self._settings.ticket) is not None:
+            served = dict(self.services)
+            self._ask(
+                lambda calls: chosen_ticket.find(calls, ticket, served),
+                then=lambda chosen: self._note_chosen(ticket, chosen),
+                failed=failed,
+            )
+            return
         self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_ready, failed=failed)
 
-    def _note_ready(self, ready: dict[str, int]) -> None:
+    def count(self) -> None:
+        """Ask how many tickets wait, for `contact` alone, if it is time and nothing else asks."""
+        if time.monotonic() < self._count_at or self._background.busy or not self.services:
+            return
+        self._count_at = time.monotonic() + self._settings.interval
+        hashes = list(self.services)
+        self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_queue)
+
+    def _note_queue(self, ready: dict[str, int] | None) -> None:
+        self._count_at = time.monotonic() + self._settings.interval
+        queue: dict[str, int] = {}
+        for hash_, number in (ready or {}).items():
+            name = self._names.get(hash_, hash_)
+            queue[name] = queue.get(name, 0) + number
+        self._contact.queue = queue
+
+    def _note_ready(self, ready: dict[str, int] | None) -> None:
+        self._note_queue(ready)
+        if ready is None:  # a server that cannot tell may have a ticket of each
+            ready = dict.fromkeys(self.services, 1)
         self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
         self.waiting = sum(ready[hash_] for hash_ in self._ready)
         if not self.waiting:
             self._wait_longer()
 
-    def claim(self) -> None:
-        """Claim one of the tickets that wait; `receive` returns it once it is in the journal."""
+    def _note_chosen(self, ticket: int, chosen: chosen_ticket.Chosen) -> None:
+        if chosen.claimed:
+            self.waiting = 0
+            self._take(ticket, chosen.hashes[0])
+        else:
+            self._ready, self.waiting = chosen.hashes, 1
+
+    def ready(self) -> set[str]:
+        """Return the names of the services of which tickets wait, as far as is known.
+
+        These are the services that the file declares. If it declares none of them, they are all:
+        the worker for such a ticket reads the file again, and says what it declares now.
+        """
+        names = {self.services.get(hash_, "") for hash_ in self._ready} if self.waiting else set()
+        return names & self._declared or names
+
+    def look_later(self) -> None:
+        """Look again after a pause: for now, none of the tickets that wait can be worked on."""
+        self.waiting = None
+        self._wait_longer()
+
+    def claim(self, names: Container[str]) -> None:
+        """Claim one of the tickets that wait; `receive` returns it once it is in the journal.
+
+        Args:
+            names: Names of services of which it may be.
+        """
         if self._background.busy:
             return
-        ready = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
-        if not ready:
+        declared = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        if not declared:
             self.waiting = 0
             self._wait_longer()
+            return
+        ready = [hash_ for hash_ in declared if self.services[hash_] in names]
+        if not ready:
             return
         # Of a ticket that is found again, nothing but its claim tells the service.
         hashes = [random.choice(ready)] if self.lost.adopt else ready  # noqa: S311 - no secret
@@ -250,13 +309,14 @@ class Claims:
         self.claiming = True
         self._background.start(
             lambda: calls.claim(hashes, lab, self._instance),
-            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(ready)),
+            lambda answer: self._end_claim(number, answer, others=len(hashes) < len(declared)),
         )
 
     def _end_claim(self, number: int, answer: Future[Claim | None], *, others: bool) -> None:
         self.claiming = False
         try:
             claim = answer.result()
+            self._contact.note_answer()
         except OutcomeUnknown as error:
             self._journal.end_claim(number, "unknown")
             _log.warning("%s", error)
@@ -287,8 +347,8 @@ class Claims:
         share = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._look_at = time.monotonic() + seconds * share
 
-    def _take(self, ticket: int, hash_: str, number: int) -> None:
-        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_, number)
+    def _take(self, ticket: int, hash_: str, number: int | None = None) -> None:
+        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_)
         self._journal.add(ticket, claimed.service, hash_, number)
         self._new.append(claimed)
 
@@ -332,6 +392,7 @@ class Claims:
         def handle(answer: Future[T]) -> None:
             try:
                 found = answer.result()
+                self._contact.note_answer()
             except (NetworkFailed, ServerFailed, InvalidResponse, Refused) as error:
                 self._note_away(error)
                 failed()
@@ -366,9 +427,9 @@ class Claims:
         self.cookie = (cookie.value if cookie else None) or ""
 
 
-def _count_ready(calls: Provider, hashes: Sequence[str]) -> dict[str, int]:
-    """Count the tickets of each service that wait; a server that cannot tell may have one."""
+def _count_ready(calls: Provider, hashes: Sequence[str]) -> dict[str, int] | None:
+    """Count the tickets of each service that wait; None where the server cannot tell."""
     available = calls.available(hashes)
     if available is None:
-        return dict.fromkeys(hashes, 1)
-    return {one.hash: one.ready for one in available}
+        return None
+    return dict.fromkeys(hashes, 0) | {one.hash: one.ready for one in available}

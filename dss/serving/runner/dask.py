@@ -79,6 +79,8 @@ class DaskExecutor:
         resources: What of a Dask worker each job takes up, besides one of its threads.
     """
 
+    gpus = None  # which worker has some, the scheduler knows
+
     def __init__(
         self,
         scheduler: str,
@@ -101,7 +103,7 @@ class DaskExecutor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="dask", daemon=True)
         self._thread.start()
 
-    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None], gpus: tuple[str, ...] = ()) -> Worker:  # noqa: ARG002
         """Ask the cluster for a place, and start a process there."""
         remote = _Remote(self._loop, heard)
         self._loop.call_soon_threadsafe(self._employ, remote)

@@ -11,7 +11,9 @@ from threading import Event
 from typing import Protocol
 
 from dss.errors import JobCancelled, ServiceError
+from dss.serving.gpus import environment
 from dss.serving.messages import Declared, ImportFailed, Order, ProcessExited, Ready, WorkerEvent
+from dss.serving.runner.gpu_pool import GpuPool
 from dss.serving.runner.supervisor import Supervisor
 from dss.serving.settings import Limits
 from snapws import leftovers
@@ -40,11 +42,16 @@ class Worker(Protocol):
 class Executor(Protocol):
     """What gives workers."""
 
-    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
+    @property
+    def gpus(self) -> GpuPool | None:
+        """Return the GPUs that the runner gives to its workers; None where a scheduler does."""
+
+    def start(self, heard: Callable[[WorkerEvent], None], gpus: tuple[str, ...] = ()) -> Worker:
         """Start a worker.
 
         Args:
             heard: Is called, from any thread, with what it says, as `dss.serving.messages` has it.
+            gpus: The GPUs that it has to itself. They are given back when it has ended.
         """
 
     def close(self) -> None:
@@ -58,16 +65,32 @@ class LocalExecutor:
         file: The service's file.
         workdir: The work folder.
         limits: What each job may use.
+        gpus: The GPUs for jobs that need some; by default those that are there.
     """
 
-    def __init__(self, file: Path, workdir: Path, limits: Limits) -> None:
+    def __init__(
+        self, file: Path, workdir: Path, limits: Limits, gpus: GpuPool | None = None
+    ) -> None:
         self._file = file
         self._workdir = workdir
         self._limits = limits
+        self.gpus: GpuPool = gpus or GpuPool()
 
-    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None], gpus: tuple[str, ...] = ()) -> Worker:
         """Start a process."""
-        return Supervisor(self._file, self._workdir, self._limits, heard)
+
+        def hear(said: WorkerEvent) -> None:
+            if isinstance(said, ProcessExited):  # and all that it has started
+                self.gpus.give_back(gpus)
+            heard(said)
+
+        try:
+            return Supervisor(
+                self._file, self._workdir, self._limits, hear, variables=environment(gpus)
+            )
+        except OSError:
+            self.gpus.give_back(gpus)
+            raise
 
     def close(self) -> None:
         """Do nothing: its processes end with their line to this one."""

@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import wait
 from contextlib import closing, suppress
@@ -30,6 +31,7 @@ from dss.http.deadline import in_thread
 from dss.provider import Provider
 from dss.records import TicketStatus
 from dss.serving import processes, workdir
+from dss.serving.contact import Contact
 from dss.serving.journal import NAME, Entry, Journal, Outcome, Step
 from dss.serving.lock import locked
 from dss.serving.messages import (
@@ -47,6 +49,7 @@ from dss.serving.messages import (
 from dss.serving.runner.claims import Claimed, Claims, offered
 from dss.serving.runner.disk_space import DiskSpace
 from dss.serving.runner.executors import Executor, LocalExecutor, describe
+from dss.serving.runner.gpu_pool import GpuNeeds
 from dss.serving.runner.workers import Slot, WorkerPool
 from dss.serving.settings import Settings
 
@@ -76,6 +79,7 @@ class Runner:
             knows it. Its calls should not be patient: the runner comes back to what has failed.
         settings: How it works.
         executor: Where jobs are done; by default in processes of this machine.
+        contact: Is told of the server's answers.
     """
 
     def __init__(
@@ -84,13 +88,16 @@ class Runner:
         open_session: Callable[[], Session],
         settings: Settings,
         executor: Executor | None = None,
+        contact: Contact | None = None,
     ) -> None:
+        self._contact = contact or Contact()
         self._file = file
         self._make_session = open_session
         self._session: Session | None = None
         self._settings = settings
         self._executor = executor or LocalExecutor(file, settings.workdir, settings.limits)
         self._pool = WorkerPool(self._executor, file)
+        self._needs = GpuNeeds(self._executor.gpus)
         self._pending: dict[int, float] = {}  # tickets to go on with, and when
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._claimed = 0
@@ -142,6 +149,7 @@ class Runner:
                             self._turn()
                     finally:
                         self._end_workers()
+                self._refuse_missed()
         return self._outcomes
 
     # ---------------------------------------------------------------- the loop
@@ -171,7 +179,7 @@ class Runner:
         return answer.result()
 
     def _describe(self) -> set[str]:
-        return {one.name for one in describe(self._file, lambda: self._stops > 0)}
+        return self._needs.note(describe(self._file, lambda: self._stops > 0))
 
     def _open_claims(self, declared: set[str]) -> Claims:
         settings, journal = self._settings, self._journal
@@ -184,6 +192,7 @@ class Runner:
             instance=journal.value("instance", lambda: f"runner_{secrets.token_hex(3)}"),
             declared=declared,
             wake=self._pool.wake,
+            contact=self._contact,
         )
         journal.bind(server=claims.session.server, provider=settings.provider)
         return claims
@@ -192,15 +201,21 @@ class Runner:
         """Take up what is open, and make sure that there is something to serve."""
         for left in self._settings.workdir.glob(".starting_*"):
             left.unlink(missing_ok=True)
+        chosen = self._settings.ticket
         for entry in self._journal.open_entries():
-            self._pending[entry.ticket] = 0.0
-            self._tell(entry, "taken up again", step=entry.step.value)
+            if chosen in (None, entry.ticket):
+                self._pending[entry.ticket] = 0.0
+                self._tell(entry, "taken up again", step=entry.step.value)
+        self._claimed = int(chosen in self._pending)
         try:
             self._claims.serve(self._answered(self._claims.offered))
         except (NetworkFailed, ServerFailed, NotFound) as error:
             if not self._pending:
                 raise
             _log.warning("%s", error)
+        for name in self._claims.services.values():
+            if lack := self._needs.lack(self._needs.gpus(name)):
+                self._needs.say(lack)
         names = ", ".join(sorted(set(self._claims.services.values()))) or "its services"
         _log.info("serving %s for %s; stop with Ctrl-C", names, self._settings.provider)
         self._claims.lost.warn()
@@ -224,6 +239,8 @@ class Runner:
         self._keep_room()
         if now >= self._watch_at and self._watch():
             self._watch_at = now + _WATCH
+        if self._contact.is_read:
+            self._claims.count()
         if not self._stops:
             self._feed(now)
 
@@ -259,21 +276,55 @@ class Runner:
         self._claims.search()
         due = [ticket for ticket, at in self._pending.items() if at <= now]
         free = self._settings.workers - len(self._pool.busy())
-        claimable = 0
+        claimable: set[str] = set()
         if free > len(due) and self._may_claim():
             self._claims.look()
-            claimable = self._claims.waiting or 0
-        needed = min(free, len(due) + claimable)
+            claimable = self._claims.ready()
         self._pool.replace_outdated()
         idle = self._pool.idle()
-        self._pool.start(needed - len(idle))
+        self._employ(free, due, claimable)
         for slot in [slot for slot in idle if slot.ready]:
-            if due:
-                self._order(slot, due.pop(0))
-            elif claimable and self._may_claim():
-                self._claims.claim()
+            fitting = [ticket for ticket in due if self._gpus_for(ticket) == slot.gpus]
+            if fitting and free > 0:
+                due.remove(fitting[0])
+                free -= 1
+                self._order(slot, fitting[0])
+            elif names := self._needs.of(slot.gpus, claimable):
+                if self._may_claim():
+                    self._claims.claim(names)
             else:
                 self._pool.retire_idle(slot)
+
+    def _employ(self, free: int, due: list[int], claimable: set[str]) -> None:
+        """Have workers for the tickets to go on with and for those that wait, as GPUs allow."""
+        counts = Counter(self._gpus_for(ticket) for ticket in due)
+        kinds = sorted({*counts, *map(self._needs.gpus, claimable)})
+        lacking = [lack for gpus in kinds if (lack := self._needs.lack(gpus))]
+        possible = False
+        for gpus in kinds:
+            names = self._needs.of(gpus, claimable)
+            if self._needs.lack(gpus):
+                continue
+            wanted = counts[gpus] + ((self._claims.waiting or 0) if names else 0)
+            started = self._pool.start(min(free, wanted) - self._idle(gpus), gpus)
+            if not started and not self._idle(gpus):
+                self._needs.say_taken(gpus)
+            else:
+                possible = True
+        if not possible and claimable:
+            self._claims.look_later()
+            if self._pool.is_outdated and not self._idle(0):
+                self._pool.start(1)  # it says what the services need now
+        for lack in lacking:
+            self._needs.say(lack)
+            if len(lacking) == len(kinds):
+                self._refuse_to_wait(lack)
+
+    def _idle(self, gpus: int) -> int:
+        return sum(slot.gpus == gpus for slot in self._pool.idle())
+
+    def _gpus_for(self, ticket: int) -> int:
+        return self._needs.gpus(self._entry(ticket).service)
 
     def _may_claim(self) -> bool:
         if self._enough() or self._disk.suffices():
@@ -287,6 +338,15 @@ class Runner:
         """End a run that was to work off what waits, where somebody has to help it first."""
         if self._settings.once and not self._pool.busy():
             raise ServiceError(lack)
+
+    def _refuse_missed(self) -> None:
+        """Refuse to end well where the chosen ticket went to somebody else."""
+        ticket = self._settings.ticket
+        if ticket is not None and not self._stops and self._journal.entry(ticket) is None:
+            raise ServiceError(
+                f"ticket {ticket} was not worked on: another runner was faster, or it is of "
+                "another service"
+            )
 
     def _enough(self) -> bool:
         most = self._settings.max_tickets
@@ -337,7 +397,7 @@ class Runner:
             match said:
                 case Ready(services):
                     self._pool.mark_ready(slot)
-                    self._claims.declare({one.name for one in services})
+                    self._claims.declare(self._needs.note(services))
                     self._unready = 0
                 case ImportFailed(why):
                     self._note_unready(f"{self._file} cannot be used any more: {why}")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,10 +45,17 @@ class Supervisor:
         limits: What the job may use.
         heard: Is called, from another thread, with what the process says, and at its end with
             `ProcessExited`.
+        variables: Variables that its environment has besides.
     """
 
     def __init__(
-        self, file: Path, workdir: Path, limits: Limits, heard: Callable[[WorkerEvent], None]
+        self,
+        file: Path,
+        workdir: Path,
+        limits: Limits,
+        heard: Callable[[WorkerEvent], None],
+        *,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._limits = limits
         self._heard = heard
@@ -70,7 +77,7 @@ class Supervisor:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=printed,
-                    env=environment(self._mark),
+                    env={**environment(self._mark), **(variables or {})},
                     # A signal from the keyboard is for the runner, which gives its jobs time to
                     # end.
                     start_new_session=os.name == "posix",

@@ -36,6 +36,7 @@ class Slot:
         worker: Sends it messages.
         since: When it began to wait for an order; before it is ready, when it was started.
         ticket: What it works on, None while it has no order.
+        gpus: How many GPUs it has to itself.
         ready: Whether it can take an order.
         slow: Whether it was remarked that it is not ready.
         leaves: Whether it was told to end, because there was none.
@@ -46,6 +47,7 @@ class Slot:
     worker: Worker = field(init=False)
     since: float
     ticket: int | None = None
+    gpus: int = 0
     ready: bool = False
     slow: bool = False
     leaves: bool = False
@@ -69,7 +71,7 @@ class WorkerPool:
     def __init__(self, executor: Executor, file: Path) -> None:
         self._executor = executor
         self._file = file
-        self._edition = self._read_edition()
+        self._edition = self._known_edition = self._read_edition()
         self._slots: list[Slot] = []
         self._said: SimpleQueue[tuple[Slot, WorkerEvent] | None] = SimpleQueue()
         self._start_at = 0.0
@@ -88,6 +90,11 @@ class WorkerPool:
     def idle(self) -> list[Slot]:
         """List the slots whose workers have no ticket."""
         return [slot for slot in self._slots if slot.ticket is None]
+
+    @property
+    def is_outdated(self) -> bool:
+        """Return whether no worker has got ready yet with the file as it is now."""
+        return self._edition != self._known_edition
 
     # ---------------------------------------------------------------- their messages
 
@@ -114,19 +121,31 @@ class WorkerPool:
 
     # ---------------------------------------------------------------- their workers
 
-    def start(self, number: int) -> None:
-        """Start workers, if it is time to: after one that failed to start, the pauses grow."""
+    def start(self, number: int, gpus: int = 0) -> bool:
+        """Start workers, if it is time to: after one that failed to start, the pauses grow.
+
+        Args:
+            number: How many.
+            gpus: How many GPUs each of them takes.
+
+        Returns:
+            Whether there were free GPUs for all of them.
+        """
         for _ in range(number):
             if time.monotonic() < self._start_at:
-                return
-            slot = Slot(time.monotonic())
+                return True
+            taken = self._executor.gpus.take(gpus) if self._executor.gpus else ()
+            if taken is None:
+                return False
+            slot = Slot(time.monotonic(), gpus=gpus)
             try:
-                slot.worker = self._executor.start(self._listener(slot))
+                slot.worker = self._executor.start(self._listener(slot), taken)
             except (DssError, OSError) as error:
                 _log.error("no worker can be started: %s", error)
                 self._pause()
-                return
+                return True
             self._slots.append(slot)
+        return True
 
     def replace_outdated(self) -> None:
         """Abandon the workers without a ticket if the service's file has changed since."""
@@ -152,6 +171,7 @@ class WorkerPool:
     def mark_ready(self, slot: Slot) -> None:
         """Mark a worker as ready to take an order."""
         slot.ready, slot.since = True, time.monotonic()
+        self._known_edition = self._edition
         self._backoff.reset()
 
     def retire_idle(self, slot: Slot) -> None:

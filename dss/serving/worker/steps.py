@@ -36,7 +36,7 @@ from dss.errors import (
 )
 from dss.provider import Provider
 from dss.records import ServiceTag, TicketStatus
-from dss.serving import failure
+from dss.serving import failure, gpus
 from dss.serving.description import missing
 from dss.serving.job import Attached, Job, from_elsewhere
 from dss.serving.journal import Outcome, Step
@@ -229,7 +229,8 @@ class TicketRun:
         self._channel.on_cancel = job.cancel
         self._reach(Reached(Step.PROCESSING))
         try:
-            result = self._service(job)
+            with gpus.memory_told(job.log):
+                result = self._service(job)
         except BaseException as error:
             if job.cancelled:
                 raise JobCancelled(str(error)) from error

@@ -23,14 +23,14 @@ def run(worker, tmp_path):
     folder.mkdir()
     (folder / "my_service.py").write_text(CODE)
     words = ["--provider", "lab", "--once", "--min-free", "1M", "--workdir", str(tmp_path / "work")]
-    return lambda *more: worker(["run", str(folder), *words, *more]).stderr
+    return lambda *more, code=0: worker(["run", str(folder), *words, *more], code).stderr
 
 
 def test_quietly_only_warnings_and_errors_are_said(run, client, service, workspace):
     assert "serving " in run()
     assert run("--quiet") == ""
     ticket = client.submit(workspace, service)
-    said = run("--quiet").splitlines()
+    said = run("--quiet", code=1).splitlines()
     assert client.status(ticket) is TicketStatus.FAILED
     assert said
     for line in said:

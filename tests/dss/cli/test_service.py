@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -102,10 +103,10 @@ def test_errors_are_listed(folder):
 def test_notes_alone_are_no_failure(folder):
     run("service init")
     document = json.loads((folder / "service.json").read_text())
-    (folder / "service.json").write_text(json.dumps({**document, "author": "Doe"}))
+    (folder / "service.json").write_text(json.dumps({**document, "authors": "Doe"}))
     (folder / "my_service.py").unlink()
     result = run("service check .")
-    assert result.stdout.startswith("note: line 1, author: is not a known field")
+    assert result.stdout.startswith("note: line 1, authors: is not a known field")
     assert result.stderr == "dss: .: no errors\n"
     assert [one["severity"] for one in json.loads(run("service check . --json").stdout)] == ["note"]
 
@@ -158,3 +159,49 @@ def test_help_says_what_is_typed():
         assert f"$ dss service {name} " in run(f"service {name} --help").output
     assert "[DIR]" in run("service init --help").output
     assert "[[DIR]]" not in run("service init --help").output
+
+
+CRASHES = {
+    "segfault": ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+    "leaves": ("os._exit(7)", "exit code 7"),
+    "leaves well": ("os._exit(0)", "exit code 0"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("how", CRASHES)
+def test_crash_of_a_service_is_named(folder, workspace, how):
+    words, said = CRASHES[how]
+    text = f"""
+import os, signal, sys
+from dss import service
+
+@service(name="A")
+def a(job):
+    job.log("begun")
+    {words}
+"""
+    (folder / "crash.py").write_text(text)
+    told = run(f"service test crash.py '{workspace.path}' -o result", 1).stderr
+    assert "dss: begun\n" in told
+    (line,) = [line for line in told.splitlines() if line.startswith("dss: error: ")]
+    assert "the service crashed: its process" in line
+    assert said in line
+    assert str(folder / "result") in line or "in result" in line
+
+
+def test_result_of_a_service_is_checked(folder, workspace):
+    text = """
+import numpy
+from dss import service
+
+@service(name="A")
+def a(job):
+    labels = numpy.ones(job.workspace.main.array().shape, "u1")
+    job.workspace.add_segmentation(labels * 7, like=job.workspace.main)
+"""
+    (folder / "undescribed.py").write_text(text)
+    found = run(f"service test undescribed.py '{workspace.path}' -o result", 1)
+    assert found.stdout.splitlines()[0].endswith("workspace.itksnap")
+    assert "error of the result: " in found.stderr
+    assert "7" in found.stderr

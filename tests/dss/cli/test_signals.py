@@ -20,13 +20,21 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 #: `dss service test` of a service that waits, with the archive of its input among temporary files.
 SERVICE = """
-import time
+import os, pathlib, time
 from dss import service
 @service(name="Slow")
 def slow(job):
-    open("begun", "w").close()
-    time.sleep(600)
+    pathlib.Path("begun.new").write_text(str(os.getpid()))
+    os.rename("begun.new", "begun")
+    WAIT
 """
+
+#: Ways of its function to wait: an interrupt ends it, it runs a program, or hears no interrupt.
+WAITS = {
+    "sleeps": "time.sleep(600)",
+    "runs a program": "job.run('sh', '-c', 'echo $$ > pid && mv pid program && exec sleep 600')",
+    "hears nothing": "__import__('signal').signal(2, lambda *_: None); time.sleep(600)",
+}
 
 
 class Stopped:
@@ -67,11 +75,23 @@ def trial(tmp_path: Path) -> list[str]:
     nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), "<i2"), np.eye(4)), tmp_path / "t1.nii")
     workspace = Workspace()
     workspace.set_main(tmp_path / "t1.nii")
-    (tmp_path / "slow.py").write_text(SERVICE)
+    write(tmp_path, "sleeps")
     (tmp_path / "tmp").mkdir()
     code = "from dss.cli import main; raise SystemExit(main())"
     study = workspace.save(tmp_path / "study.itksnap")
     return [sys.executable, "-c", code, "service", "test", str(tmp_path / "slow.py"), str(study)]
+
+
+def write(folder: Path, wait: str) -> None:
+    (folder / "slow.py").write_text(SERVICE.replace("WAIT", WAITS[wait]))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def begun(trial: list[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -104,6 +124,43 @@ def test_a_signal_leaves_nothing_among_temporary_files(trial, tmp_path, number):
         printed, _ = child.communicate(timeout=300)
     assert child.returncode == 128 + number
     assert b"Traceback" not in printed
+    assert [*(tmp_path / "tmp").iterdir()] == []
+
+
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
+def test_the_end_of_a_trial_ends_its_process_and_programs(trial, tmp_path, wait, number):
+    write(tmp_path, wait)
+    work = tmp_path / "out" / "work"
+    with begun(trial, tmp_path) as child:
+        files = [work / "begun", *([work / "program"] if "program" in wait else [])]
+        end = time.monotonic() + 60
+        while not files[-1].exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        pids = [int(file.read_text()) for file in files]
+        assert all(map(is_running, pids))
+        child.send_signal(number)
+        child.communicate(timeout=300)
+        end = time.monotonic() + 60
+        while any(map(is_running, pids)):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+def test_an_interrupted_trial_without_a_folder_for_its_result_leaves_none(trial, tmp_path):
+    with subprocess.Popen(
+        trial,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    ) as child:
+        end = time.monotonic() + 60
+        while not [*(tmp_path / "tmp").glob("dss-service-*/work/begun")]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=300)
     assert [*(tmp_path / "tmp").iterdir()] == []
 
 

@@ -174,7 +174,11 @@ ANSWERS: dict[str, tuple[Callable[[World], object], type[DssError], str]] = {
     ),
     "no route": (lambda w: w.client.session.get_text("api/none"), NotFound, "404 to GET api/none"),
     "wrong method": (lambda w: post(w.client.session, "api/services"), Refused, "405 to POST"),
-    "quota": (fill_quota, QuotaReached, r"\(10\) exceeded.*; delete tickets"),
+    "quota": (
+        fill_quota,
+        QuotaReached,
+        r"\(10\) exceeded.*; finished tickets count, too: delete tickets",
+    ),
     "deleted, status": (lambda w: w.client.retry(w.deleted()), TicketDeleted, "is deleted"),
     "deleted, provider": (
         lambda w: w.provider.log(w.deleted(), "info", "x"),

@@ -20,7 +20,7 @@ from dss.middleware import ADMINISTRATOR
 from dss.parsing import read_service
 from dss.records import ServiceTag
 from dss.serving.declaration import load
-from dss.serving.description import Problem, begin, missing, problems, template
+from dss.serving.description import _SERVICE, _TAG, Problem, begin, missing, problems, template
 from dss.serving.job import Job
 from snapws import Role, Workspace
 from snapws.check import check_workspace
@@ -145,7 +145,7 @@ def test_one_error(check, document, where, words):
 @pytest.mark.parametrize(
     ("document", "where", "what"),
     [
-        (described(author="Doe"), "author", "is not a known field"),
+        (described(authors="Doe"), "authors", "is not a known field"),
         (described(**{"a.b": 1}), '["a.b"]', "is not a known field"),
         (tagged(tooltip="x"), "tags[0].tooltip", "is not a known field"),
         (described(shortdesc=""), "shortdesc", "is empty"),
@@ -336,6 +336,45 @@ def registered(middleware: Middleware) -> Iterator[Callable[[Any, Path], list[st
 
 def test_the_template_works_on_the_server(registered, tmp_path):
     assert registered(described(), tmp_path) == []
+
+
+def test_the_reference_has_every_field_with_its_limit_and_need() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/service-json.md").read_text("utf-8")
+    whole, tags = page.split("## A tag")
+    assert {*re.findall(r"^\| `(\w+)` \|", whole, re.M)} == {*_SERVICE}
+    assert {*re.findall(r"^\| `(\w+)` \|", tags, re.M)} == {*_TAG}
+    for name, rule in _SERVICE.items():
+        said = re.search(rf"^\| `{name}` \|.*$", whole, re.M)[0]
+        assert (rule.absent or "") in said
+        assert ("at most" in said) == bool(rule.limit)
+        if rule.limit:
+            assert f"at most {rule.limit} characters" in said
+
+
+def test_fields_that_the_server_ignores_are_not_on_its_page_but_in_the_details(
+    middleware, open_session, tmp_path
+):
+    ignored = {
+        "keywords": ["unseen-keyword"],
+        "citation": "unseen-citation",
+        "author": "unseen-author",
+        "parameters": [{"name": "unseen-parameter"}],
+    }
+    document = described(longdesc="seen-longdesc", url="https://example.org/seen", **ignored)
+    (tmp_path / "service.json").write_text(json.dumps(document))
+    hash_ = middleware.publish(tmp_path, "describers")
+    session = open_session(ADMINISTRATOR)
+    page = session.get_text("services")
+    assert "seen-longdesc" in page
+    assert "https://example.org/seen" in page
+    assert "unseen" not in page
+    details = session.get_text(f"api/services/{hash_}/detail")
+    assert json.loads(details) == document
+
+
+@pytest.mark.parametrize("author", ["Jane Doe", ["Jane Doe"], {"name": "Jane Doe"}])
+def test_author_and_parameters_of_the_manual_are_known(check, author):
+    assert check(described(author=author, parameters=[{"name": "radius"}])) == []
 
 
 def test_the_page_shows_it(middleware, open_session, tmp_path):

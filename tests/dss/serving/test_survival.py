@@ -122,7 +122,7 @@ def test_runner_killed_at_any_step(lab: Lab, busy_user: Client) -> None:
     until(lambda: not lab.left())
 
     again = lab.run("--once", "--workers", 2)
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 1, again.stderr
     assert again.stderr.endswith("tickets: 11 success, 1 failed\n")
     for ticket, moment in held.items():
         check_result(lab, ticket)
@@ -149,7 +149,7 @@ def test_workers_killed_at_any_step(lab: Lab) -> None:
         until(lambda: all(lab.held(ticket) for ticket in held), limit=120)
         for ticket in held:
             os.kill(lab.held(ticket) or 0, signal.SIGKILL)
-        assert runner.wait(300) == 0
+        assert runner.wait(300) == 1
     for ticket, moment in held.items():
         if moment == "function":
             assert "SIGKILL" in lab.error(ticket)
@@ -157,6 +157,35 @@ def test_workers_killed_at_any_step(lab: Lab) -> None:
             check_result(lab, ticket)
             assert runs(lab, ticket) == 1, moment
     assert not lab.left()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
+def test_line_that_was_sent_is_not_said_again_by_the_run_after_a_kill(lab: Lab) -> None:
+    """Killed between the function's last words and their step in the journal, it runs again."""
+    lab.write(
+        """
+        import sabotage
+        from dss import service
+
+        @service(name="NAME")
+        def work(job):
+            (job.workdir / "note.txt").write_text("a note")
+            job.log("done", attach=("Note", job.workdir / "note.txt"))
+            sabotage.hold(job.ticket, "function")
+            job.log("really done")
+        """
+    )
+    ticket = lab.submit()
+    lab.hold({ticket: "function"})
+    with lab.running() as runner:
+        until(lambda: lab.held(ticket) and "done" in said(lab, ticket))
+        runner.kill()
+        runner.wait()
+    until(lambda: not lab.left())
+    assert lab.run("--once").returncode == 0
+    told = [line for line in lab.lines(ticket) if line.message.endswith("done")]
+    assert [line.message for line in told] == ["done", "really done"]
+    assert [len(line.attachments) for line in told] == [1, 0]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
@@ -178,7 +207,7 @@ def test_killed_again_and_again(lab: Lab) -> None:
     for _ in range(3):
         assert lab.run("--once").returncode == -signal.SIGKILL
         assert lab.status(ticket) is TicketStatus.CLAIMED
-    assert lab.run("--once").returncode == 0
+    assert lab.run("--once").returncode == 1
     assert "cut short 3 times" in lab.error(ticket)
 
 
@@ -201,7 +230,7 @@ def test_failure_told_once(lab: Lab) -> None:
         until(lambda: lab.held(before) and lab.held(after))
         runner.kill()
         runner.wait()
-    assert lab.run("--once").returncode == 0
+    assert lab.run("--once").returncode == 1
     for ticket in (before, after):
         assert lab.error(ticket) == "no head in this image"
         (line,) = lab.lines(ticket, "error")
@@ -328,7 +357,7 @@ def test_deleted_by_its_user(lab: Lab) -> None:
 def test_time_is_up(lab: Lab) -> None:
     tickets = begin_deaf(lab)
     done = lab.run("--once", "--workers", len(tickets), "--timeout", "1s")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     for ticket in tickets.values():
         assert "its time is up: the limit is 1 s" in lab.error(ticket)
     assert not lab.left()
@@ -344,7 +373,7 @@ def test_deaf_job_of_a_killed_runner(lab: Lab) -> None:
         runner.kill()
         runner.wait()
     assert {one.pid for one in lab.left()} == before
-    assert lab.run("--once", "--timeout", "1s").returncode == 0
+    assert lab.run("--once", "--timeout", "1s").returncode == 1
     assert "its time is up" in lab.error(ticket)
     assert not lab.left()
 

@@ -63,7 +63,7 @@ def voxels_of(workspace: Workspace) -> set[int]:
 def test_ticket_with_two_workspaces_fails_and_its_user_is_told(lab: Lab) -> None:
     lab.write(COPYING)
     ticket = submit(lab, a_itksnap=foreign_workspace(lab))
-    assert lab.run("--once").returncode == 0
+    assert lab.run("--once").returncode == 1
     reason = lab.error(ticket)
     assert "2 workspace files in" in reason
     assert "a.itksnap" in reason
@@ -135,6 +135,6 @@ def test_job_that_is_begun_again_opens_the_workspace_that_it_has_checked(
 
 def test_input_that_is_larger_than_it_may_be_fails_the_ticket(lab: Lab) -> None:
     ticket = lab.submit()
-    assert lab.run("--once", "--max-size", "1K").returncode == 0
+    assert lab.run("--once", "--max-size", "1K").returncode == 1
     assert "more than the 1 kB that a download may have here: see --max-size" in lab.error(ticket)
     assert lab.status(ticket) is TicketStatus.FAILED

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dss.serving.contact import Contact
 from dss.serving.journal import Journal, Outcome, Step
 from dss.serving.monitoring import metrics
 from dss.serving.monitoring.overview import overview
@@ -110,6 +111,23 @@ def test_the_metrics_say_what_the_overview_says(folder):
         expected["dss_step_seconds_count", service, ("step", step.value)] = count
         expected["dss_step_seconds_sum", service, ("step", step.value)] = steps[step].seconds
     assert values == expected
+
+
+def test_what_the_server_says_is_there_once_it_has_said_it(folder):
+    contact = Contact()
+    before = parsed(metrics.text(overview(folder), contact))
+    assert not any("server" in name for name, *_ in before)
+    contact.queue = {"Neck": 3, "Brain": 0}
+    contact.note_answer()
+    first = parsed(metrics.text(overview(folder), contact))
+    assert first["dss_server_queue_tickets", ("service", "Neck")] == 3
+    assert first["dss_server_queue_tickets", ("service", "Brain")] == 0
+    silent = first["dss_server_silent_seconds",]
+    assert (
+        0 <= silent < parsed(metrics.text(overview(folder), contact))["dss_server_silent_seconds",]
+    )
+    contact.note_answer()
+    assert contact.silent_seconds < 300
 
 
 def test_a_new_journal_has_metrics(tmp_path):

@@ -85,7 +85,7 @@ def test_failures(lab: Lab, options: list[str]) -> None:
     for fate, ticket in tickets.items():
         (lab.folder / f"fate_{ticket}").write_text(fate)
     done = lab.run("--once", "--workers", 2, "--timeout", "1s", *options)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     for fate, reason in fates.items():
         assert reason in lab.error(tickets[fate])
 

@@ -46,11 +46,13 @@ class Hand:
 class Hands:
     """An executor of such, which may be out of workers."""
 
+    gpus = None
+
     def __init__(self) -> None:
         self.started: list[Hand] = []
         self.away = False
 
-    def start(self, heard: Callable[[WorkerEvent], None]) -> Worker:
+    def start(self, heard: Callable[[WorkerEvent], None], gpus: tuple[str, ...] = ()) -> Worker:
         if self.away:
             raise ServiceError("no worker today")
         self.started.append(Hand(heard))
