@@ -1,0 +1,200 @@
+"""A workspace as the page shows it: what there is, and each of its files as NiiVue reads it.
+
+NiiVue cuts an image along its own axes, and chooses by a rule of its own which of them is shown as
+axial. Where an image lies obliquely that rule and the one of `snapws.pictures` can differ. So all
+is sent in the frame of the main image, turned until its axes run along the patient's: about that
+no two rules can differ. The page turns places back into the workspace's mm.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snapws import geometry
+from snapws.display import ComponentMode
+from snapws.errors import InvalidValue, LayerNotFound, WorkspaceError
+from snapws.labels import Label, new_color
+from snapws.layers import Layer, Role
+from snapws.pictures import sampling
+from snapws.pictures.rendering import Anatomy, Segmentation
+from snapws.pictures.scene import Scene, is_tile, stacking
+from snapws.pictures.views import Grid, View
+from snapws.viewer import volumes
+
+if TYPE_CHECKING:
+    from snapws.viewer.volumes import Volume
+    from snapws.workspace import Workspace
+
+    Json = dict[str, Any]
+
+_SHADES = 256  # of a colour map in NiiVue
+_BELOW = 2  # the first of them, which NiiVue gives to what is below the range
+_GREY = 128  # the opacity that 3-D gives to the brightest voxels of the main image
+
+# One at a time: each has a few slices of an image in memory.
+_reading = Lock()
+
+
+class Stage:
+    """The main image's frame, and the layers in it. Making one reads headers, no voxels.
+
+    Args:
+        workspace: The workspace.
+
+    Raises:
+        LayerNotFound: There is no main image.
+        WorkspaceError: The main image cannot be read.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        workspace.main.existing()
+        self._workspace = workspace
+        self._main = header = workspace.main.header()
+        self._grid = Grid(geometry.affine(header), header.spatial_shape)
+        self._straight = self._grid.straightened()
+        self._frame = self._straight @ geometry.to_voxels(header)
+        self._labels = workspace.labels
+        self._shown: dict[int, Anatomy | Segmentation] = {}
+        self._refused: dict[int, str] = {}
+        for layer in workspace.layers():
+            self._prepare(layer)
+        if why := self._refused.get(workspace.main.number):
+            raise InvalidValue(why)
+
+    def _prepare(self, layer: Layer) -> None:
+        try:
+            layer.existing()
+            if layer.role is Role.SEGMENTATION:
+                shown = Segmentation(layer, self._grid, self._main, self._labels)
+                self._shown[layer.number] = shown
+            else:
+                ground = layer.role is Role.MAIN
+                self._shown[layer.number] = Anatomy(layer, self._grid, ground=ground)
+        except WorkspaceError as error:
+            self._refused[layer.number] = str(error)
+
+    def contents(self) -> Json:
+        """Return what the page has to know before it asks for images, as values of JSON."""
+        return {
+            "name": self._workspace.name,
+            "straight": self._straight.tolist(),
+            "voxels": np.linalg.inv(self._straight).tolist(),
+            "affine": self._grid.affine.tolist(),
+            "views": {
+                view.value: {"axis": self._grid.axis(view), "length": self._grid.length(view)}
+                for view in View
+            },
+            "times": max((volumes.times(one.header) for one in self._shown.values()), default=1),
+            "layers": [self._about(one) for one in sorted(self._workspace.layers(), key=stacking)],
+        }
+
+    def _about(self, layer: Layer) -> Json:
+        shown = self._shown.get(layer.number)
+        return {
+            "number": layer.number,
+            "name": layer.nickname or layer.file.replace("\\", "/").rpartition("/")[2],
+            "role": layer.role.name.lower(),
+            "tags": list(layer.tags),
+            "tile": is_tile(layer),
+            "opacity": shown.opacity if shown else 0,
+            "error": self._refused.get(layer.number, ""),
+        }
+
+    def cursor(self) -> list[int]:
+        """Return the voxel through which the views go at first, as `snapws show` has it.
+
+        Raises:
+            WorkspaceError: A segmentation cannot be read.
+        """
+        tiles = {one.number for one in self._workspace.layers() if is_tile(one)}
+        readable = [number for number in self._shown if number not in tiles]
+        with _reading:
+            return list(Scene(self._workspace, readable).cursor())
+
+    def volume(self, number: int) -> Volume:
+        """Return a layer's image as a file that is made while it is sent.
+
+        Raises:
+            LayerNotFound: There is no such layer, or it cannot be shown.
+            ImageUnsupported: No NIfTI-1 file can hold it.
+        """
+        shown = self._find(number)
+        # What leads from its voxels to the main image's, and on into the frame.
+        affine = self._straight @ np.linalg.inv(shown.matrix)
+        if isinstance(shown, Segmentation):
+            return volumes.of_labels(shown.header, affine)
+        return volumes.of_anatomy(shown, affine, lambda: self._color_curve(shown))
+
+    def display(self, number: int, time_point: int) -> Json:
+        """Return the colours of a layer, for which its image is read; as values of JSON.
+
+        Raises:
+            LayerNotFound: There is no such layer, or it cannot be shown.
+            ImageError: Its image cannot be read.
+        """
+        shown = self._find(number)
+        time_point = time_point if volumes.times(shown.header) > 1 else 1
+        with _reading:
+            if isinstance(shown, Segmentation):
+                return _label_colors(volumes.labels_of(shown.header), self._labels)
+            if shown.mode is ComponentMode.RGB and _has_several(shown):
+                return {}
+            samples = sampling.sample(shown.header, [], time_point=time_point)
+        return _shades(shown, *shown.window(samples))
+
+    def _color_curve(self, shown: Anatomy) -> tuple[list[float], list[float]]:
+        with _reading:
+            return shown.color_window(sampling.sample(shown.header, []))
+
+    def _find(self, number: int) -> Anatomy | Segmentation:
+        if number in self._shown:
+            return self._shown[number]
+        raise LayerNotFound(self._refused.get(number) or f"there is no layer {number:03d}")
+
+
+def _has_several(shown: Anatomy) -> bool:
+    return shown.values > 1
+
+
+def _shades(shown: Anatomy, inputs: list[float], outputs: list[float]) -> Json:
+    """Return an intensity range, and the colours of 256 steps through it, contrast included.
+
+    The first steps are of what lies below the range. In 3-D the main image is the more transparent
+    the darker it is; on slices its opacity does not count.
+    """
+    width = inputs[-1] - inputs[0] or 1.0
+    first = inputs[0] - width * _BELOW / (_SHADES - 1 - _BELOW)
+    steps = np.linspace(first, inputs[0] + width, _SHADES)
+    places = np.where(steps < inputs[0], -1.0, np.interp(steps, inputs, outputs))
+    places[_BELOW] = outputs[0]  # not below it by rounding
+    colors = np.rint(shown.map(places.astype(np.float64)) * 255).clip(0, 255).astype(int)
+    if shown.opacity == 1 and (colors[_BELOW:, 3] == 255).all():
+        colors[:, 3] = np.linspace(0, _GREY, _SHADES).astype(int)
+    return {
+        "least": float(first),
+        "greatest": float(inputs[0] + width),
+        "colors": {
+            **{name: colors[:, part].tolist() for part, name in enumerate("RGBA")},
+            "I": list(range(_SHADES)),
+        },
+    }
+
+
+def _label_colors(present: list[int], table: tuple[Label, ...]) -> Json:
+    """Return the colours and names of labels, of those in an image and those in the table."""
+    known = {label.index: label for label in table}
+    indices = sorted({0, *known, *present})
+    labels = [known.get(one) or Label(one, f"Label {one}", new_color(one)) for one in indices]
+    alphas = [one.alpha if one.visible and one.index else 0 for one in labels]
+    return {
+        "present": present,
+        "names": {one.index: one.name for one in labels if one.index},
+        "colors": {
+            **{name: [one.color[part] for one in labels] for part, name in enumerate("RGB")},
+            "A": alphas,
+            "I": indices,
+        },
+    }
