@@ -250,12 +250,13 @@ function hover(event) {
   if (place[0] >= 0) showPlace(place);
 }
 
-// Keys on the canvas: arrows move within the axial plane, Page Up and Down through it.
+// Keys on the canvas: the patient's axis (right, anterior, superior), and the step along it. The
+// patient's right is on the left.
 
 const KEYS = {
-  ArrowLeft: ["sagittal", 1], ArrowRight: ["sagittal", -1],
-  ArrowUp: ["coronal", 1], ArrowDown: ["coronal", -1],
-  PageUp: ["axial", 1], PageDown: ["axial", -1],
+  ArrowLeft: [0, 1], ArrowRight: [0, -1],
+  ArrowUp: [1, 1], ArrowDown: [1, -1],
+  PageUp: [2, 1], PageDown: [2, -1],
 };
 
 function press(event) {
@@ -264,12 +265,11 @@ function press(event) {
   event.stopImmediatePropagation(); // NiiVue has letters of its own
   if (!key || !scene || !nv.volumes.length) return;
   event.preventDefault();
-  const { axis } = scene.contents.views[key[0]];
+  const [patient, step] = key;
   const voxel = voxelAt(nv.scene.crosshairPos);
-  // To the patient's left, front or head, whichever way the image's axis runs.
-  const patient = { sagittal: 0, coronal: 1, axial: 2 }[key[0]];
-  const sense = Math.sign(scene.contents.straight[patient][axis]) * (patient ? 1 : -1);
-  voxel[axis] = Math.min(scene.size[axis] - 1, Math.max(0, voxel[axis] + sense * key[1]));
+  const axis = scene.contents.straight[patient].slice(0, 3).findIndex((one) => one);
+  const sense = Math.sign(scene.contents.straight[patient][axis]);
+  voxel[axis] = Math.min(scene.size[axis] - 1, Math.max(0, voxel[axis] + sense * step));
   goTo(voxel);
 }
 
