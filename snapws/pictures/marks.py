@@ -142,7 +142,7 @@ class Marks:
                 self.left_out.append(f"{where}: it has no file at time point {self._time_point}")
             for file in files:
                 with self._reported(where):
-                    color, opacity = _look(mesh)
+                    color, opacity = mesh_look(mesh)
                     if opacity > 0:
                         yield _Drawing(self._cut(file, grid, groups), color, opacity)
         if more := meshes[MOST_MESHES:]:
@@ -222,7 +222,7 @@ def _refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) 
         )
 
 
-def _look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
+def mesh_look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
     """Return the colour and opacity of a mesh.
 
     Raises:

@@ -207,6 +207,10 @@ _ROUTES: tuple[tuple[re.Pattern[str], Callable[..., Answer]], ...] = (
         re.compile(f"w/{_NUMBER}/layer/{_NUMBER}/{_NUMBER}.json"),
         lambda stage, number, time_point: _as_json(stage.display(number, time_point)),
     ),
+    (
+        re.compile(f"w/{_NUMBER}/mesh/{_NUMBER}/{_NUMBER}/{_NUMBER}.mz3"),
+        lambda stage, *numbers: _whole(_BINARY, stage.mesh(*numbers)),
+    ),
 )
 
 

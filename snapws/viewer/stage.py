@@ -18,13 +18,17 @@ from snapws.display import ComponentMode
 from snapws.errors import InvalidValue, LayerNotFound, WorkspaceError
 from snapws.labels import Label, new_color
 from snapws.layers import Layer, Role
+from snapws.mesh_formats import read_surface
 from snapws.pictures import sampling
+from snapws.pictures.marks import mesh_look
 from snapws.pictures.rendering import Anatomy, Segmentation
 from snapws.pictures.scene import Scene, is_tile, stacking
 from snapws.pictures.views import Grid, View
 from snapws.viewer import volumes
+from snapws.viewer.surfaces import as_mz3
 
 if TYPE_CHECKING:
+    from snapws.meshes import MeshLayer
     from snapws.viewer.volumes import Volume
     from snapws.workspace import Workspace
 
@@ -87,9 +91,15 @@ class Stage:
                 view.value: {"axis": self._grid.axis(view), "length": self._grid.length(view)}
                 for view in View
             },
-            "times": max((volumes.times(one.header) for one in self._shown.values()), default=1),
+            "times": self._times(),
+            "meshes": [self._about_mesh(one) for one in self._workspace.meshes()],
             "layers": [self._about(one) for one in sorted(self._workspace.layers(), key=stacking)],
         }
+
+    def _times(self) -> int:
+        of_images = [volumes.times(one.header) for one in self._shown.values()]
+        of_meshes = [one.time_point for mesh in self._workspace.meshes() for one in mesh.polydata()]
+        return max(1, *of_images, *of_meshes)
 
     def _about(self, layer: Layer) -> Json:
         shown = self._shown.get(layer.number)
@@ -102,6 +112,34 @@ class Stage:
             "opacity": shown.opacity if shown else 0,
             "error": self._refused.get(layer.number, ""),
         }
+
+    def _about_mesh(self, mesh: MeshLayer) -> Json:
+        about = {
+            "number": mesh.number,
+            "name": mesh.nickname or f"mesh {mesh.number}",
+            "files": [[one.time_point, one.number] for one in mesh.polydata()],
+        }
+        try:
+            color, opacity = mesh_look(mesh)
+        except WorkspaceError as error:
+            return {**about, "color": [0, 0, 0], "opacity": 0, "error": str(error)}
+        rgb = np.rint(color * 255).astype(int).tolist()
+        return {**about, "color": rgb, "opacity": opacity, "error": ""}
+
+    def mesh(self, number: int, time_point: int, file: int) -> bytes:
+        """Return a surface file of a mesh layer as MZ3, which is read as a whole.
+
+        Raises:
+            LayerNotFound: There is no such mesh layer.
+            LayerFileMissing: The layer has no such file, or it is not on this machine.
+            MeshError: The file cannot be read.
+        """
+        found = [one for one in self._workspace.meshes() if one.number == number]
+        if not found:
+            raise LayerNotFound(f"there is no mesh layer {number:03d}")
+        path = self._workspace.local_file(found[0].file(time_point, file), f"mesh:{number}")
+        with _reading:
+            return as_mz3(read_surface(path), self._frame)
 
     def cursor(self) -> list[int]:
         """Return the voxel through which the views go at first, as `snapws show` has it.

@@ -12,6 +12,7 @@ const nv = new Niivue({
   crosshairWidthUnit: "percent",
   dragAndDropEnabled: false,
   isRadiologicalConvention: true,
+  isSliceMM: true, // else slices show no meshes
   logLevel: "error",
   multiplanarShowRender: 0,
   sagittalNoseLeft: true,
@@ -135,10 +136,55 @@ async function setTime(value) {
   }
   await Promise.all(waits);
   nv.updateGLVolume();
+  if (scene.meshes.length) await showMeshes();
   showPlace();
 }
 
+// Meshes: the files of the time point, cut by the slices and whole in 3-D.
+
+async function showMeshes() {
+  for (const mesh of [...nv.meshes]) nv.removeMesh(mesh);
+  for (const { about, box, note } of scene.meshes) {
+    if (!box.checked) continue;
+    for (const [of, number] of about.files.filter(([of]) => of === time)) {
+      try {
+        const path = `${scene.path}/mesh/${about.number}/${of}/${number}.mz3`;
+        const name = `mesh-${about.number}-${of}-${number}.mz3`;
+        const buffer = await bytes(path);
+        const rgba255 = [...about.color, 255];
+        await nv.addMeshFromUrl({ url: name, name, buffer, rgba255, opacity: about.opacity });
+      } catch (error) {
+        note.textContent = error.message;
+      }
+    }
+  }
+  nv.drawScene();
+}
+
+function listMeshes() {
+  scene.meshes = scene.contents.meshes.map((about) => {
+    const box = make("input", "", { type: "checkbox", checked: !about.error });
+    box.disabled = Boolean(about.error);
+    box.addEventListener("change", showMeshes);
+    return { about, box, note: make("p", about.error, { className: "quiet bad" }) };
+  });
+  find("meshes").replaceChildren(...scene.meshes.map(({ about, box, note }) => {
+    const item = make("li");
+    const label = make("label");
+    label.append(box, swatch(about.color), make("bdi", about.name));
+    item.append(label, note);
+    return item;
+  }));
+  find("meshes-part").hidden = !scene.meshes.length;
+}
+
 // What is beside the canvas.
+
+function swatch(color) {
+  const square = make("span", "", { className: "swatch" });
+  square.style.background = `rgb(${color.join(" ")})`;
+  return square;
+}
 
 function listLayers() {
   find("layers").replaceChildren(...scene.layers.map((layer) => {
@@ -175,9 +221,8 @@ function listLabels({ names, present, colors }) {
   const items = present.map((index) => {
     const at = colors.I.indexOf(index);
     const item = make("li");
-    const square = make("span", "", { className: "swatch" });
-    square.style.background = `rgb(${colors.R[at]} ${colors.G[at]} ${colors.B[at]})`;
-    item.append(square, make("span", String(index), { className: "quiet" }));
+    const color = [colors.R[at], colors.G[at], colors.B[at]];
+    item.append(swatch(color), make("span", String(index), { className: "quiet" }));
     item.append(make("bdi", names[index]));
     return item;
   });
@@ -278,6 +323,7 @@ async function open(which) {
   while (nv.volumes.length) nv.removeVolumeByIndex(0);
   for (const name of ["slices", "layers", "labels", "place"]) find(name).replaceChildren();
   find("labels-part").hidden = true;
+  for (const mesh of [...nv.meshes]) nv.removeMesh(mesh);
   scene = null;
   time = 1;
   const path = `w/${which}`;
@@ -291,6 +337,7 @@ async function open(which) {
   scene = { contents, layers, path, size };
   listSlices();
   listLayers();
+  listMeshes();
   const cursor = ask(`${path}/cursor.json`);
   cursor.catch(() => {});
   for (const layer of layers.filter((one) => one.isShown)) {
@@ -300,6 +347,11 @@ async function open(which) {
   // Without a graphics card 3-D takes seconds, each time that anything changes.
   nv.opts.multiplanarShowRender = isDrawnBySoftware() ? NEVER : ALWAYS;
   nv.drawScene();
+  if (nv.volumes.length) {
+    const [i, j, k] = nv.volumes[0].hdr.pixDims.slice(1, 4);
+    nv.setMeshThicknessOn2D(Math.max(i, j, k) / 2);
+    await showMeshes();
+  }
   if (nv.volumes.length) await cursor.then(goTo).catch(() => {});
   document.body.dataset.ready = which;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import nibabel
@@ -230,6 +231,26 @@ def test_the_range_is_that_of_pictures(tmp_path):
     assert colors[0, 3] == 0  # below the range nothing is seen
     assert colors[2].tolist() == [0, 0, 0, 255]
     assert colors[-1].tolist() == [255, 255, 255, 255]
+
+
+def test_meshes_lie_to_the_main_image_as_in_the_workspace(tmp_path):
+    ras = np.array([[1.0, 2, 3], [4, -5, 6], [7, 8, 9]])
+    numbers = " ".join(f"{one:g}" for one in ras.ravel())
+    (tmp_path / "mesh.vtk").write_text(
+        "# vtk DataFile Version 3.0\nvtk output\nASCII\nDATASET POLYDATA\n"
+        f"POINTS 3 float\n{numbers}\nPOLYGONS 1 4\n3 0 1 2\n"
+    )
+    ws = Workspace()
+    ws.set_main(written(tmp_path / "main.nii.gz", np.ones(SHAPE, np.uint8), PLACES["oblique"]))
+    mesh = ws.add_mesh(tmp_path / "mesh.vtk")
+    stage = Stage(ws)
+    data = stage.mesh(mesh.number, 1, 0)
+    assert struct.unpack("<2sHIII", data[:16]) == (b"MZ", 3, 1, 3, 0)
+    assert np.frombuffer(data, "<i4", 3, 16).tolist() == [0, 1, 2]
+    points = np.frombuffer(data, "<f4", 9, 28).reshape(3, 3)
+    at = np.column_stack([ras, np.ones(3)]) @ np.linalg.inv(PLACES["oblique"]).T
+    expected = at @ received(stage, 0).affine.T
+    np.testing.assert_allclose(points, expected[:, :3], atol=1e-4)
 
 
 def test_a_large_image_is_sent_in_pieces(tmp_path):
