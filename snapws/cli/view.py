@@ -11,6 +11,7 @@ import typer
 from snapws import cohort
 from snapws.cli import render
 from snapws.cli.many import WorkspaceFiles
+from snapws.workspace import Workspace
 
 Port = Annotated[
     int,
@@ -53,6 +54,8 @@ def view(
     """
     from snapws.viewer.server import Viewer
 
+    if cohort.is_one(workspaces):
+        Workspace.open(workspaces[0])  # of several, the page says which cannot be read
     viewer = Viewer(cohort.expand(workspaces), port=port, idle=idle)
     try:
         render.result(viewer.address)

@@ -14,18 +14,22 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from threading import Lock
-from typing import Any, NamedTuple
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snapws.errors import InvalidValue, LayerNotFound, WorkspaceError
 from snapws.loopback import is_this_machine
 from snapws.viewer.bundle import find_bundle
-from snapws.viewer.stage import Stage
 from snapws.workspace import Workspace
 
+if TYPE_CHECKING:
+    from snapws.viewer.stage import Stage
+
 _ADDRESS = "127.0.0.1"
+_STAGE = "snapws.viewer.stage"
 _PATIENCE = 60  # seconds that a connection may keep still
 _PIECE = 1 << 18
 
@@ -109,6 +113,8 @@ class Viewer:
 
     def serve(self) -> None:
         """Answer requests until `close` is called by another thread, or the time is over."""
+        # The browser starts meanwhile.
+        Thread(target=import_module, args=(_STAGE,)).start()
         try:
             self._server.serve_forever(poll_interval=0.2)
         except _IdleOver:
@@ -170,6 +176,8 @@ class Viewer:
     def _stage(self, which: int) -> Stage:
         if which >= len(self._paths):
             raise LayerNotFound(f"there is no workspace {which}")
+        from snapws.viewer.stage import Stage  # not at the top, see serve
+
         with self._opening:
             if which not in self._stages:
                 self._stages[which] = Stage(Workspace.open(self._paths[which]))

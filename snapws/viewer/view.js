@@ -1,5 +1,8 @@
 // The page of `snapws view`. Texts of a workspace enter it as text, never as markup.
-import { Niivue } from "./niivue.js";
+
+let early = ask("w/0/contents.json"); // while NiiVue is read
+early.catch(() => {});
+const { Niivue } = await import("./niivue.js");
 
 const find = (name) => document.getElementById(name);
 const canvas = find("canvas");
@@ -327,7 +330,9 @@ async function open(which) {
   scene = null;
   time = 1;
   const path = `w/${which}`;
-  const contents = await ask(`${path}/contents.json`);
+  const asked = Number(which) || !early ? ask(`${path}/contents.json`) : early;
+  early = null;
+  const contents = await asked;
   document.title = find("title").textContent = contents.name;
   const size = [0, 0, 0];
   for (const { axis, length } of Object.values(contents.views)) size[axis] = length;

@@ -15,8 +15,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from snapws import Workspace
+from snapws.cli.app import app
 from snapws.errors import InvalidValue, PictureError
 from snapws.viewer import bundle
 from snapws.viewer.server import Viewer
@@ -239,6 +241,20 @@ def test_the_command_prints_the_address_and_the_tunnel_and_ends_by_an_interrupt(
     assert rest == ""
     assert f"ssh -N -L {port}:127.0.0.1:{port} " in errors
     assert "Traceback" not in errors
+
+
+def test_the_command_refuses_a_workspace_that_is_not_there(study, tmp_path):
+    with _command(study, tmp_path, "missing.itksnap") as several:
+        try:
+            assert several.stdout.readline().startswith("http://127.0.0.1:")
+        finally:
+            several.kill()
+    (tmp_path / "study.itksnap").unlink()
+    result = CliRunner().invoke(app, ["view", str(tmp_path / "study.itksnap"), "--no-browser"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "study.itksnap" in result.stderr
 
 
 def test_the_command_ends_after_an_idle_time(study, tmp_path):
