@@ -188,7 +188,7 @@ class Marks:
         current: _Drawing | None = None
         for index, one in enumerate(annotations[:MOST_ANNOTATIONS]):
             with self._reported(f"annotation {index}"):
-                color = _color(one, Annotation.color.key, one.color, _RED)
+                color = annotation_color(one)
                 if current is None or (current.color != color).any():
                     if current:
                         yield current
@@ -234,6 +234,15 @@ def mesh_look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
     if not opacity >= 0:
         raise InvalidValue(f"its opacity {opacity:g} is not a number from 0 to 1")
     return _color(look, _Look.color.key, look.color, own), min(opacity, 1.0)
+
+
+def annotation_color(annotation: Annotation) -> npt.NDArray[np.float32]:
+    """Return the colour of an annotation.
+
+    Raises:
+        InvalidValue: It is stored as something else.
+    """
+    return _color(annotation, Annotation.color.key, annotation.color, _RED)
 
 
 def _color(

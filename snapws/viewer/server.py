@@ -216,6 +216,10 @@ _ROUTES: tuple[tuple[re.Pattern[str], Callable[..., Answer]], ...] = (
         lambda stage, number, time_point: _as_json(stage.display(number, time_point)),
     ),
     (
+        re.compile(f"w/{_NUMBER}/annotations.mz3"),
+        lambda stage: _whole(_BINARY, stage.annotations()),
+    ),
+    (
         re.compile(f"w/{_NUMBER}/mesh/{_NUMBER}/{_NUMBER}/{_NUMBER}.mz3"),
         lambda stage, *numbers: _whole(_BINARY, stage.mesh(*numbers)),
     ),

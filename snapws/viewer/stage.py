@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snapws import geometry
+from snapws.annotations import Landmark, LineSegment
 from snapws.display import ComponentMode
 from snapws.errors import InvalidValue, LayerNotFound, WorkspaceError
 from snapws.labels import Label, new_color
 from snapws.layers import Layer, Role
 from snapws.mesh_formats import read_surface
 from snapws.pictures import sampling
-from snapws.pictures.marks import mesh_look
+from snapws.pictures.marks import MOST_ANNOTATIONS, annotation_color, mesh_look
 from snapws.pictures.rendering import Anatomy, Segmentation
 from snapws.pictures.scene import Scene, is_tile, stacking
 from snapws.pictures.views import Grid, View
 from snapws.viewer import volumes
-from snapws.viewer.surfaces import as_mz3
+from snapws.viewer.surfaces import as_mz3, marks
 
 if TYPE_CHECKING:
     from snapws.meshes import MeshLayer
@@ -92,6 +93,7 @@ class Stage:
                 for view in View
             },
             "times": self._times(),
+            "annotations": self._about_annotations(),
             "meshes": [self._about_mesh(one) for one in self._workspace.meshes()],
             "layers": [self._about(one) for one in sorted(self._workspace.layers(), key=stacking)],
         }
@@ -125,6 +127,36 @@ class Stage:
             return {**about, "color": [0, 0, 0], "opacity": 0, "error": str(error)}
         rgb = np.rint(color * 255).astype(int).tolist()
         return {**about, "color": rgb, "opacity": opacity, "error": ""}
+
+    def _about_annotations(self) -> list[Json]:
+        found = []
+        for one in self._annotations():
+            voxel = np.clip(np.rint(one.center or ()), 0, np.array(self._grid.shape) - 1)
+            text = one.text if isinstance(one, Landmark) else ""
+            found.append({"text": text, "voxel": [int(part) for part in voxel]})
+        return found
+
+    def _annotations(self) -> list[Landmark | LineSegment]:
+        """Return the landmarks and lines that have a place; other annotations are not shown."""
+        try:
+            annotations = self._workspace.annotations
+        except InvalidValue:
+            return []
+        return [
+            one
+            for one in annotations[:MOST_ANNOTATIONS]
+            if isinstance(one, (Landmark, LineSegment)) and np.isfinite(_points(one)).all()
+        ]
+
+    def annotations(self) -> bytes:
+        """Return the landmarks and lines as MZ3.
+
+        Raises:
+            InvalidValue: A colour is invalid.
+        """
+        places = [(_points(one), annotation_color(one)) for one in self._annotations()]
+        radius = max(geometry.voxel_sizes(self._straight))
+        return marks(places, self._straight, radius)
 
     def mesh(self, number: int, time_point: int, file: int) -> bytes:
         """Return a surface file of a mesh layer as MZ3, which is read as a whole.
@@ -191,6 +223,10 @@ class Stage:
         if number in self._shown:
             return self._shown[number]
         raise LayerNotFound(self._refused.get(number) or f"there is no layer {number:03d}")
+
+
+def _points(one: Landmark | LineSegment) -> tuple[tuple[float, ...], ...]:
+    return (one.position,) if isinstance(one, Landmark) else (one.point1, one.point2)
 
 
 def _has_several(shown: Anatomy) -> bool:

@@ -139,7 +139,7 @@ async function setTime(value) {
   }
   await Promise.all(waits);
   nv.updateGLVolume();
-  if (scene.meshes.length) await showMeshes();
+  if (scene.meshes.length) await showMeshes().catch((error) => say(error.message, true));
   showPlace();
 }
 
@@ -161,7 +161,23 @@ async function showMeshes() {
       }
     }
   }
+  if (scene.contents.annotations.length) {
+    const name = "annotations.mz3";
+    const buffer = await bytes(`${scene.path}/${name}`);
+    await nv.addMeshFromUrl({ url: name, name, buffer, opacity: 1 });
+  }
   nv.drawScene();
+}
+
+function listAnnotations() {
+  find("annotations").replaceChildren(...scene.contents.annotations.map(({ text, voxel }) => {
+    const item = make("li");
+    const button = make("button", text || "Line", { type: "button", dir: "auto" });
+    button.addEventListener("click", () => nv.volumes.length && goTo(voxel));
+    item.append(button);
+    return item;
+  }));
+  find("annotations-part").hidden = !scene.contents.annotations.length;
 }
 
 function listMeshes() {
@@ -343,6 +359,7 @@ async function open(which) {
   listSlices();
   listLayers();
   listMeshes();
+  listAnnotations();
   const cursor = ask(`${path}/cursor.json`);
   cursor.catch(() => {});
   for (const layer of layers.filter((one) => one.isShown)) {
@@ -355,7 +372,7 @@ async function open(which) {
   if (nv.volumes.length) {
     const [i, j, k] = nv.volumes[0].hdr.pixDims.slice(1, 4);
     nv.setMeshThicknessOn2D(Math.max(i, j, k) / 2);
-    await showMeshes();
+    await showMeshes().catch((error) => say(error.message, true));
   }
   if (nv.volumes.length) await cursor.then(goTo).catch(() => {});
   document.body.dataset.ready = which;

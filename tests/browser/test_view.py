@@ -84,6 +84,8 @@ def _ball(path: Path, center: np.ndarray, radius: float) -> Path:
     return path
 
 
+SPOT = (9, 6, 4)
+
 #: Where a ball lies in the oblique image: voxel, and radius in mm.
 BALL = ((12, 9, 8), 9.0)
 
@@ -103,6 +105,9 @@ def _marked(folder: Path, lie: str) -> Path:
         center = (_affine(lie) @ [*BALL[0], 1])[:3]
         mesh = ws.add_mesh(_ball(folder / "ball.vtk", center, BALL[1]), nickname="Ball")
         mesh.registry["SolidColor"] = "0 1 0"
+    if lie == "sagittal":
+        ws.add_landmark(SPOT, "Spot")
+        ws.annotations[0].color = (1, 1, 0)
     ws.save(folder / f"{lie}.itksnap")
     return folder / f"{lie}.itksnap"
 
@@ -137,6 +142,7 @@ def _awkward(folder: Path) -> Path:
     ws.add_segmentation(_save(folder / "seg.nii.gz", seg, np.eye(4)), nickname=HOSTILE)
     (folder / "broken.vtk").write_text("# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\n")
     ws.add_mesh(folder / "broken.vtk", nickname=HOSTILE)
+    ws.add_landmark((5, 5, 5), HOSTILE)
     ws.labels = [Label(3, HOSTILE, (10, 200, 30)), Label(9, "nine", (0, 0, 255), visible=False)]
     ws.save(folder / "awkward.itksnap")
     return folder / "awkward.itksnap"
@@ -272,6 +278,25 @@ def test_a_mesh_is_cut_where_show_cuts_it(looked, address):
         assert np.abs(np.diff(extents[1])[:, 0] - 2 * BALL[1]).max() < 1.0, view
 
 
+def test_a_landmark_is_where_show_draws_it_and_its_button_goes_there(looked, address):
+    looked.choose("sagittal")
+    looked.until("snapws.nv.meshes.length === 1")
+    looked.page.evaluate(
+        "snapws.nv.opts.crosshairWidth = 0; snapws.nv.opts.isOrientationTextVisible = false;"
+    )
+    looked.page.get_by_role("button", name="Spot").click()
+    assert looked.page.evaluate("snapws.voxelAt(snapws.nv.scene.crosshairPos)") == list(SPOT)
+    scene = Scene(Workspace.open(address["sagittal"]))
+    places = [(view, SPOT[scene.grid.axis(view)]) for view in View]
+    canvas, tiles = looked.canvas(), looked.tiles()
+    for (view, _), drawn in zip(places, scene.draw(places, 200), strict=True):
+        left, top, width, height = (round(one) for one in tiles[view])
+        seen = canvas[top : top + height, left : left + width]
+        centers = [_center(one[..., 1] - one[..., 2] > 60) for one in (seen, drawn.astype(int))]
+        apart = (centers[0] - centers[1]) * scene.grid.millimetres(view)
+        assert np.abs(apart).max() < 0.8, view
+
+
 def test_the_place_under_the_cursor_is_named(looked):
     looked.choose("oblique")
     looked.page.evaluate("snapws.goTo([3, 14, 11])")
@@ -319,6 +344,7 @@ def test_hostile_texts_are_texts_and_bad_layers_say_why(looked):
     assert any("gone.nii.gz" in one for one in told)
     assert page.locator("#meshes label").all_inner_texts() == [HOSTILE]
     looked.until("document.querySelector('#meshes .bad').textContent.includes('broken.vtk')")
+    assert page.locator("#annotations button").all_inner_texts() == [HOSTILE]
     assert page.locator("#labels li").all_inner_texts() == [f"3\n{HOSTILE}", "9\nnine"]
     # The browser itself remarks on an answer that is an error, or was cut.
     said = [one for one in looked.said[before:] if not one.startswith("Failed to load resource")]
