@@ -175,7 +175,7 @@ class Marks:
         if not len(triangles):
             raise InvalidValue(f"{path} has no polygons")
         to_voxels = np.asarray(np.linalg.inv(grid.affine), dtype=np.float64)
-        _refuse_outside(points, to_voxels, grid, path)
+        refuse_outside(points, to_voxels, grid, path)
         return [cut(points, triangles, to_voxels, group.slices) for group in groups]
 
     def _annotations(self, grid: Grid, groups: Sequence[_Group]) -> Iterator[_Drawing]:
@@ -204,7 +204,7 @@ class Marks:
             )
 
 
-def _refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) -> None:
+def refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) -> None:
     """Refuse a surface that lies completely outside the main image."""
     with np.errstate(over="ignore", invalid="ignore"):
         finite = points[np.isfinite(points @ np.ones(3))]

@@ -21,7 +21,7 @@ from snapws.labels import Label, new_color
 from snapws.layers import Layer, Role
 from snapws.mesh_formats import read_surface
 from snapws.pictures import sampling
-from snapws.pictures.marks import MOST_ANNOTATIONS, annotation_color, mesh_look
+from snapws.pictures.marks import MOST_ANNOTATIONS, annotation_color, mesh_look, refuse_outside
 from snapws.pictures.rendering import Anatomy, Segmentation
 from snapws.pictures.scene import Scene, is_tile, stacking
 from snapws.pictures.views import Grid, View
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _SHADES = 256  # of a colour map in NiiVue
 _BELOW = 2  # the first of them, which NiiVue gives to what is below the range
 _GREY = 128  # the opacity that 3-D gives to the brightest voxels of the main image
+
+_FAR = 1e6  # voxels; what lies there is no place, nor is what is not a number
 
 # One at a time: each has a few slices of an image in memory.
 _reading = Lock()
@@ -145,7 +147,7 @@ class Stage:
         return [
             one
             for one in annotations[:MOST_ANNOTATIONS]
-            if isinstance(one, (Landmark, LineSegment)) and np.isfinite(_points(one)).all()
+            if isinstance(one, (Landmark, LineSegment)) and np.abs(_points(one)).max() < _FAR
         ]
 
     def annotations(self) -> bytes:
@@ -164,14 +166,18 @@ class Stage:
         Raises:
             LayerNotFound: There is no such mesh layer.
             LayerFileMissing: The layer has no such file, or it is not on this machine.
-            MeshError: The file cannot be read.
+            InvalidValue: The surface lies outside of the main image.
+        MeshError: The file cannot be read.
         """
         found = [one for one in self._workspace.meshes() if one.number == number]
         if not found:
             raise LayerNotFound(f"there is no mesh layer {number:03d}")
         path = self._workspace.local_file(found[0].file(time_point, file), f"mesh:{number}")
         with _reading:
-            return as_mz3(read_surface(path), self._frame)
+            surface = read_surface(path)
+            to_voxels = np.asarray(np.linalg.inv(self._grid.affine), dtype=np.float64)
+            refuse_outside(surface.points, to_voxels, self._grid, path)
+            return as_mz3(surface, self._frame)
 
     def cursor(self) -> list[int]:
         """Return the voxel through which the views go at first, as `snapws show` has it.

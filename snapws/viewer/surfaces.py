@@ -24,17 +24,21 @@ _MAGIC, _HAS_TRIANGLES, _HAS_POINTS, _HAS_COLORS = 0x5A4D, 1, 2, 4
 # A solid with six corners: two at its ends, four around its middle.
 _RING = ((2, 3), (3, 4), (4, 5), (5, 2))
 _FACES = [face for a, b in _RING for face in ((0, a, b), (1, b, a))]
+_FAR = 1e6  # mm
 _THIN = 0.3  # of a line, as a part of a landmark's radius
 
 
 def as_mz3(surface: Surface, matrix: npt.NDArray[np.float64]) -> bytes:
-    """Return a surface as an MZ3 file.
+    """Return a surface as an MZ3 file, without the triangles that have a corner nowhere.
 
     Args:
         surface: The surface.
         matrix: The 4x4 matrix from its mm to those of the file.
     """
-    return _mz3(_moved(surface.points, matrix), surface.triangles)
+    points, triangles = _moved(surface.points, matrix), surface.triangles
+    is_place = np.abs(points).max(axis=1, initial=0) < _FAR  # not so where it is not a number
+    triangles = triangles[is_place[triangles].all(axis=1)]
+    return _mz3(np.where(is_place[:, None], points, 0), triangles)
 
 
 def marks(
@@ -72,6 +76,7 @@ def _solid(points: Array, radius: float) -> Array:
     return np.concatenate([ends, ends.mean(axis=0) + np.array(around) * radius])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _moved(points: Array, matrix: npt.NDArray[np.float64]) -> Array:
     return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])
 

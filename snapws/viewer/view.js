@@ -145,6 +145,13 @@ async function setTime(value) {
 
 // Meshes: the files of the time point, cut by the slices and whole in 3-D.
 
+async function addMesh(path, name, look) {
+  const mesh = await nv.addMeshFromUrl({ url: name, name, buffer: await bytes(path), ...look });
+  // Views show the main image, however far a mesh reaches.
+  mesh.extentsMin = [...nv.volumeObject3D.extentsMin];
+  mesh.extentsMax = [...nv.volumeObject3D.extentsMax];
+}
+
 async function showMeshes() {
   for (const mesh of [...nv.meshes]) nv.removeMesh(mesh);
   for (const { about, box, note } of scene.meshes) {
@@ -153,18 +160,14 @@ async function showMeshes() {
       try {
         const path = `${scene.path}/mesh/${about.number}/${of}/${number}.mz3`;
         const name = `mesh-${about.number}-${of}-${number}.mz3`;
-        const buffer = await bytes(path);
-        const rgba255 = [...about.color, 255];
-        await nv.addMeshFromUrl({ url: name, name, buffer, rgba255, opacity: about.opacity });
+        await addMesh(path, name, { rgba255: [...about.color, 255], opacity: about.opacity });
       } catch (error) {
         note.textContent = error.message;
       }
     }
   }
   if (scene.contents.annotations.length) {
-    const name = "annotations.mz3";
-    const buffer = await bytes(`${scene.path}/${name}`);
-    await nv.addMeshFromUrl({ url: name, name, buffer, opacity: 1 });
+    await addMesh(`${scene.path}/annotations.mz3`, "annotations.mz3", { opacity: 1 });
   }
   nv.drawScene();
 }

@@ -105,6 +105,9 @@ def _marked(folder: Path, lie: str) -> Path:
         center = (_affine(lie) @ [*BALL[0], 1])[:3]
         mesh = ws.add_mesh(_ball(folder / "ball.vtk", center, BALL[1]), nickname="Ball")
         mesh.registry["SolidColor"] = "0 1 0"
+    if lie == "steep":  # reaches far beyond the image, whose views stay as they are
+        center = (_affine(lie) @ [*SHAPE, 1])[:3]
+        ws.add_mesh(_ball(folder / "far.vtk", center, 60)).registry["SolidColor"] = "0 0 0"
     if lie == "sagittal":
         ws.add_landmark(SPOT, "Spot")
         ws.annotations[0].color = (1, 1, 0)
