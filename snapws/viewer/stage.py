@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 _SHADES = 256  # of a colour map in NiiVue
-_BELOW = 2  # the first of them, which NiiVue gives to what is below the range
+_BELOW = 2  # the first of them, which are for what is below the range
 _GREY = 128  # the opacity that 3-D gives to the brightest voxels of the main image
 
 _FAR = 1e6  # voxels; what lies there is no place, nor is what is not a number
@@ -219,7 +219,8 @@ class Stage:
             if shown.mode is ComponentMode.RGB and _has_several(shown):
                 return {}
             samples = sampling.sample(shown.header, [], time_point=time_point)
-        return _shades(shown, *shown.window(samples))
+        is_main = number == self._workspace.main.number
+        return _shades(shown, *shown.window(samples), is_main=is_main)
 
     def _color_curve(self, shown: Anatomy) -> tuple[list[float], list[float]]:
         with _reading:
@@ -239,20 +240,25 @@ def _has_several(shown: Anatomy) -> bool:
     return shown.values > 1
 
 
-def _shades(shown: Anatomy, inputs: list[float], outputs: list[float]) -> Json:
+def _shades(shown: Anatomy, inputs: list[float], outputs: list[float], *, is_main: bool) -> Json:
     """Return an intensity range, and the colours of 256 steps through it, contrast included.
 
     The first steps are of what lies below the range. In 3-D the main image is the more transparent
-    the darker it is; on slices its opacity does not count.
+    the darker it is; on slices its opacity does not count. Of an overlay whose colours begin with
+    black, the lower end of the range is transparent: in 3-D it would hide everything.
     """
     width = inputs[-1] - inputs[0] or 1.0
-    first = inputs[0] - width * _BELOW / (_SHADES - 1 - _BELOW)
+    begins_black = not shown.map(np.array(outputs[:1], dtype=np.float64))[..., :3].any()
+    below = 0 if begins_black and not is_main else _BELOW
+    first = inputs[0] - width * below / (_SHADES - 1 - below)
     steps = np.linspace(first, inputs[0] + width, _SHADES)
     places = np.where(steps < inputs[0], -1.0, np.interp(steps, inputs, outputs))
-    places[_BELOW] = outputs[0]  # not below it by rounding
+    places[below] = outputs[0]  # not below it by rounding
     colors = np.rint(shown.map(places.astype(np.float64)) * 255).clip(0, 255).astype(int)
-    if shown.opacity == 1 and (colors[_BELOW:, 3] == 255).all():
-        colors[:, 3] = np.linspace(0, _GREY, _SHADES).astype(int)
+    if is_main:
+        colors[:, 3] = np.minimum(colors[:, 3], np.linspace(0, _GREY, _SHADES).astype(int))
+    elif not below:
+        colors[0, 3] = 0
     return {
         "least": float(first),
         "greatest": float(inputs[0] + width),

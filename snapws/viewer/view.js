@@ -146,10 +146,7 @@ async function setTime(value) {
 // Meshes: the files of the time point, cut by the slices and whole in 3-D.
 
 async function addMesh(path, name, look) {
-  const mesh = await nv.addMeshFromUrl({ url: name, name, buffer: await bytes(path), ...look });
-  // Views show the main image, however far a mesh reaches.
-  mesh.extentsMin = [...nv.volumeObject3D.extentsMin];
-  mesh.extentsMax = [...nv.volumeObject3D.extentsMax];
+  await nv.addMeshFromUrl({ url: name, name, buffer: await bytes(path), ...look });
 }
 
 async function showMeshes() {

@@ -85,6 +85,7 @@ def _ball(path: Path, center: np.ndarray, radius: float) -> Path:
 
 
 SPOT = (9, 6, 4)
+MESHES = ("oblique", "steep", "sagittal")  # the images with a mesh, or an annotation
 
 #: Where a ball lies in the oblique image: voxel, and radius in mm.
 BALL = ((12, 9, 8), 9.0)
@@ -239,6 +240,7 @@ def test_a_marked_voxel_is_where_show_draws_it(looked, address, lie, voxel):
         " snapws.nv.opts.isOrientationTextVisible = false; snapws.goTo(voxel); }",
         list(voxel),
     )
+    assert looked.page.evaluate("snapws.nv.meshes.length") == (lie in MESHES)
     scene = Scene(Workspace.open(address[lie]))
     places = [(view, voxel[scene.grid.axis(view)]) for view in View]
 

@@ -17,6 +17,7 @@ from snapws.pictures.views import Grid
 from snapws.viewer.stage import Stage
 
 SHAPE = (7, 6, 5)
+EYE = np.eye(4)
 
 
 def turned(*degrees: float) -> np.ndarray:
@@ -228,9 +229,25 @@ def test_the_range_is_that_of_pictures(tmp_path):
     least, greatest = float(voxels.min()), float(voxels.max())
     assert hot["greatest"] == pytest.approx(least + 0.75 * (greatest - least), rel=1e-6)
     colors = np.array([hot["colors"][one] for one in "RGBA"]).T
-    assert colors[0, 3] == 0  # below the range nothing is seen
-    assert colors[2].tolist() == [0, 0, 0, 255]
+    assert hot["least"] == pytest.approx(least + 0.25 * (greatest - least), rel=1e-6)
+    assert colors[0, 3] == 0  # below the range nothing is seen, nor black
+    assert colors[1].tolist() == [0, 0, 0, 255]
     assert colors[-1].tolist() == [255, 255, 255, 255]
+
+
+def test_an_overlay_that_does_not_begin_with_black_is_seen_from_its_least_value_on(tmp_path):
+    ws = Workspace()
+    image = written(tmp_path / "main.nii.gz", np.arange(60, dtype=np.int16).reshape(3, 4, 5), EYE)
+    ws.set_main(image)
+    overlay = ws.add_overlay(image)
+    overlay.display.color_map = "Jet"
+    overlay.display.contrast = [(10, 0), (50, 1)]
+    jet = Stage(ws).display(overlay.number, 1)
+    colors = np.array([jet["colors"][one] for one in "RGBA"]).T
+    at = (10 - jet["least"]) / (jet["greatest"] - jet["least"]) * 255
+    assert at == pytest.approx(2)
+    assert (colors[:2, 3] == 0).all()
+    assert colors[2].tolist() == [0, 0, 128, 255]
 
 
 def test_meshes_lie_to_the_main_image_as_in_the_workspace(tmp_path):
