@@ -51,7 +51,8 @@ nitpick_ignore_regex = [
     ),  # for type checkers
     (
         "py:class",
-        r"Limits|Executor|Contact|Purpose|Format|WrittenFormat|hooks\.Rule|snapws\.deflate\.Deflaters|"
+        r"Limits|Executor|Contact|Marks|Purpose|Format|WrittenFormat|hooks\.Rule|"
+        r"snapws\.deflate\.Deflaters|"
         r"snapws\.comparison\.facts\.ComparedItem|(dss\.[\w.]+\.)?(Received|Allowance)",
     ),  # of the inside
     ("py:class", r"dss\.compat\.registry\.\w+"),  # described without a link: snapws has that name

@@ -20,14 +20,15 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
+
+from snapws.loopback import is_this_machine
 
 _Start = Callable[..., Any]
 _App = Callable[[dict[str, Any], _Start], Iterable[bytes]]
 
 _PAGES = ("/", "/services", "/token", "/admin", "/adminservices", "/admintickets")
 _LOGIN = "/browser-login"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MOST_POSTED = 4096
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
 
@@ -198,10 +199,7 @@ def _is_from_here(environ: Mapping[str, Any], *, is_for_browsers: bool) -> bool:
     named = [f"//{environ.get('HTTP_HOST', '')}"] if is_for_browsers else []
     if environ.get("HTTP_ORIGIN"):
         named.append(environ["HTTP_ORIGIN"])
-    try:
-        return all(urlsplit(one).hostname in _LOOPBACK for one in named)
-    except ValueError:
-        return False
+    return is_this_machine(*named)
 
 
 def _without_cookie(environ: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ _COMMANDS = {
     "build": _Command("build", "build", "snapws build cohort.tsv", "howto/check-a-cohort.md"),
     "info": _Command("info", "info", "snapws info study.itksnap"),
     "show": _Command("pictures", "show", "snapws show study.itksnap -o picture.png", _LOOK),
+    "view": _Command("view", "view", "snapws view study.itksnap", _LOOK),
     "report": _Command("report", "report", "snapws report study.itksnap -o report.html", _LOOK),
     "open": _Command("open", "open_", "snapws open study.itksnap", _LOOK),
     "export": _Command("export", "export", "snapws export study.itksnap study.mrb", _SLICER),

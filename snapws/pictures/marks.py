@@ -142,7 +142,7 @@ class Marks:
                 self.left_out.append(f"{where}: it has no file at time point {self._time_point}")
             for file in files:
                 with self._reported(where):
-                    color, opacity = _look(mesh)
+                    color, opacity = mesh_look(mesh)
                     if opacity > 0:
                         yield _Drawing(self._cut(file, grid, groups), color, opacity)
         if more := meshes[MOST_MESHES:]:
@@ -175,7 +175,7 @@ class Marks:
         if not len(triangles):
             raise InvalidValue(f"{path} has no polygons")
         to_voxels = np.asarray(np.linalg.inv(grid.affine), dtype=np.float64)
-        _refuse_outside(points, to_voxels, grid, path)
+        refuse_outside(points, to_voxels, grid, path)
         return [cut(points, triangles, to_voxels, group.slices) for group in groups]
 
     def _annotations(self, grid: Grid, groups: Sequence[_Group]) -> Iterator[_Drawing]:
@@ -188,7 +188,7 @@ class Marks:
         current: _Drawing | None = None
         for index, one in enumerate(annotations[:MOST_ANNOTATIONS]):
             with self._reported(f"annotation {index}"):
-                color = _color(one, Annotation.color.key, one.color, _RED)
+                color = annotation_color(one)
                 if current is None or (current.color != color).any():
                     if current:
                         yield current
@@ -204,7 +204,7 @@ class Marks:
             )
 
 
-def _refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) -> None:
+def refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) -> None:
     """Refuse a surface that lies completely outside the main image."""
     with np.errstate(over="ignore", invalid="ignore"):
         finite = points[np.isfinite(points @ np.ones(3))]
@@ -222,7 +222,7 @@ def _refuse_outside(points: Points, to_voxels: Numbers, grid: Grid, path: Path) 
         )
 
 
-def _look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
+def mesh_look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
     """Return the colour and opacity of a mesh.
 
     Raises:
@@ -234,6 +234,15 @@ def _look(mesh: MeshLayer) -> tuple[npt.NDArray[np.float32], float]:
     if not opacity >= 0:
         raise InvalidValue(f"its opacity {opacity:g} is not a number from 0 to 1")
     return _color(look, _Look.color.key, look.color, own), min(opacity, 1.0)
+
+
+def annotation_color(annotation: Annotation) -> npt.NDArray[np.float32]:
+    """Return the colour of an annotation.
+
+    Raises:
+        InvalidValue: It is stored as something else.
+    """
+    return _color(annotation, Annotation.color.key, annotation.color, _RED)
 
 
 def _color(

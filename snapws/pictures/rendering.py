@@ -102,6 +102,12 @@ class Anatomy(Drawn):
         grid: The voxel grid of the main image.
         ground: Whether it lies below all others, and so is opaque.
 
+    Attributes:
+        opacity: 0 (transparent) to 1 (opaque).
+        map: The colour map.
+        mode: How several components are shown.
+        component: Which of them is shown in mode COMPONENT.
+
     Raises:
         InvalidValue: A display setting is invalid.
         LayerFileMissing: Its file is on a server.
@@ -110,34 +116,33 @@ class Anatomy(Drawn):
 
     def __init__(self, layer: Layer, grid: Grid, *, ground: bool) -> None:
         super().__init__(layer, grid)
-        self._opacity = 1.0 if ground else layer.display.opacity
-        self._map = color_map(layer.display)
+        self.opacity = 1.0 if ground else layer.display.opacity
+        self.map = color_map(layer.display)
         self._curve = contrast(layer.display)
-        self._component = layer.display.component
-        self._mode = layer.display.mode
+        self.component = layer.display.component
+        self.mode = layer.display.mode
         said = layer.registry.get("LayerMetaData.DisplayMapping.SelectedScalarRep")
         if self.header.dtype.names and not said:
-            self._mode = ComponentMode.RGB  # an image whose voxels are colours
+            self.mode = ComponentMode.RGB  # an image whose voxels are colours
 
     def _painted(self, samples: Samples, planes: Sequence[Plane]) -> Iterator[Colors]:
         several = samples.some.shape[1] > 1
-        if several and self._mode is ComponentMode.GRID:
+        if several and self.mode is ComponentMode.GRID:
             pairs = zip(samples.planes, planes, strict=True)
             found: Iterator[Colors] = (
                 _grid_lines(values, plane, self._grid) for values, plane in pairs
             )
-        elif several and self._mode is ComponentMode.RGB:
+        elif several and self.mode is ComponentMode.RGB:
             found = self._as_rgb(samples)
         else:
             yield from self._mapped(samples)
             return
         for colors in found:
-            colors[..., 3] *= self._opacity
+            colors[..., 3] *= self.opacity
             yield colors
 
     def _as_rgb(self, samples: Samples) -> Iterator[Colors]:
-        plain = (0.0, 255.0) if self.header.dtype.names else robust_range(samples)
-        inputs, outputs = self._window(samples, plain)
+        inputs, outputs = self.color_window(samples)
         for values in samples.planes:
             # Two components are red and green.
             colors = np.zeros((*values.shape[:2], 4), dtype=np.float32)
@@ -148,28 +153,38 @@ class Anatomy(Drawn):
             yield colors
 
     def _mapped(self, samples: Samples) -> Iterator[Colors]:
-        def scalar(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            return _scalar(values, self._mode, self._component)
-
-        shown = samples._replace(some=scalar(samples.some)[:, None])
-        if self._mode in (ComponentMode.COMPONENT, ComponentMode.RGB):
-            shown = shown._replace(ends=scalar(samples.ends.T)[None])
-        elif samples.some.shape[1] > 1:
-            # Components come one after the other: what is made of them is known of samples alone.
-            finite = shown.some[np.isfinite(shown.some)]
-            ends = (finite.min(), finite.max()) if finite.size else (np.inf, -np.inf)
-            shown = shown._replace(ends=np.array([ends], dtype=np.float64))
-        inputs, outputs = self._window(shown, robust_range(shown))
-        table = _table(self._map)
-        table[:, 3] *= self._opacity
+        inputs, outputs = self.window(samples)
+        table = _table(self.map)
+        table[:, 3] *= self.opacity
         for several, inside in zip(samples.planes, samples.inside, strict=True):
             colors = np.zeros((*inside.shape, 4), dtype=np.float32)
             for rows in row_blocks(inside.shape):
                 if not inside[rows].any():
                     continue  # transparent
-                place = _places(scalar(several[rows]), inside[rows], inputs, outputs)
+                place = _places(self.scalar(several[rows]), inside[rows], inputs, outputs)
                 table.take(place, axis=0, out=colors[rows], mode="clip")
             yield colors
+
+    def scalar(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the number that is shown of components, which are the last axis."""
+        return _scalar(values, self.mode, self.component)
+
+    def window(self, samples: Samples) -> tuple[list[float], list[float]]:
+        """Return the contrast curve of what `scalar` gives: inputs, and their places in the map."""
+        shown = samples._replace(some=self.scalar(samples.some)[:, None])
+        if self.mode in (ComponentMode.COMPONENT, ComponentMode.RGB):
+            shown = shown._replace(ends=self.scalar(samples.ends.T)[None])
+        elif samples.some.shape[1] > 1:
+            # Components come one after the other: what is made of them is known of samples alone.
+            finite = shown.some[np.isfinite(shown.some)]
+            ends = (finite.min(), finite.max()) if finite.size else (np.inf, -np.inf)
+            shown = shown._replace(ends=np.array([ends], dtype=np.float64))
+        return self._window(shown, robust_range(shown))
+
+    def color_window(self, samples: Samples) -> tuple[list[float], list[float]]:
+        """Return the contrast curve of an image that is shown as red, green and blue."""
+        plain = (0.0, 255.0) if self.header.dtype.names else robust_range(samples)
+        return self._window(samples, plain)
 
     def _window(
         self, samples: Samples, plain: tuple[float, float]
@@ -214,7 +229,7 @@ class Segmentation(Drawn):
         self._table = table
         #: The labels that are not shown.
         self.hidden = tuple(label.index for label in table if not label.visible)
-        self._opacity = segmentation_opacity(layer.workspace)
+        self.opacity = segmentation_opacity(layer.workspace)
 
     def _painted(
         self,
@@ -227,7 +242,7 @@ class Segmentation(Drawn):
         ]
         present = np.unique(np.concatenate([np.unique(labels) for labels in found]))
         palette = _palette(self._table, present.tolist())
-        palette[:, 3] *= self._opacity
+        palette[:, 3] *= self.opacity
         for labels in found:
             yield palette[labels]
 

@@ -99,7 +99,7 @@ class Scene:
         self._drawn: list[Drawn] = []
         self._labels: tuple[Label, ...] | None = None
         chosen = _chosen(workspace, layers)
-        self.layers = tuple(sorted(chosen, key=_height))
+        self.layers = tuple(sorted(chosen, key=stacking))
         if len(chosen) > MOST_LAYERS:
             raise InvalidValue(
                 f"{len(chosen):,} layers are to be drawn, a picture takes {MOST_LAYERS} at most: "
@@ -373,7 +373,7 @@ def is_tile(layer: Layer) -> bool:
     return layer.role not in (Role.MAIN, Role.SEGMENTATION) and not layer.display.sticky
 
 
-def _height(layer: Layer) -> tuple[bool, bool, bool]:
+def stacking(layer: Layer) -> tuple[bool, bool, bool]:
     """Return what sorts layers that lie over each other from below."""
     is_segmentation, is_main = layer.role is Role.SEGMENTATION, layer.role is Role.MAIN
     return is_segmentation, not (is_main or is_tile(layer)), not is_main

@@ -138,6 +138,20 @@ class Grid:
             counts.append(count)
         return Plane(origin, steps[0], steps[1], counts[0], counts[1])
 
+    def straightened(self) -> npt.NDArray[np.float64]:
+        """Return the affine of the same grid, turned until its axes run along the patient's.
+
+        Each axis runs along the one that it is nearest to; the image's centre keeps its place. An
+        image that does not lie obliquely has its own affine.
+        """
+        matrix = np.eye(4)
+        matrix[:3, :3] = 0
+        for patient, (axis, sense) in self._axes.items():
+            matrix[patient, axis] = sense * self._spacing[axis]
+        center = (np.array(self.shape) - 1) / 2
+        matrix[:3, 3] = self.affine[:3, 3] + (self.affine[:3, :3] - matrix[:3, :3]) @ center
+        return matrix
+
     def _screen(self, view: View) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the voxel axis that runs across the screen, and the one that runs down it.
 

@@ -17,7 +17,9 @@ SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _QUIET = (
-    "--disable-gpu",
+    # WebGL by the processor: no graphics card is needed, and all machines draw the same.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

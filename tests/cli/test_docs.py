@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,18 @@ def test_every_command_has_a_section_with_an_example():
         assert listed == ("`--json`:" in text), name
 
 
+def _end_at_once(monkeypatch):
+    """Have the viewer end where somebody would look at it."""
+    if find_spec("ipyniivue") is None:
+        pytest.skip("needs the extra 'viewer'")
+    monkeypatch.setattr("snapws.viewer.server.Viewer.serve", lambda _: None)
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+
+
 @pytest.mark.parametrize("name", [name for name in COMMAND_NAMES if name != "wt"])
-def test_help_is_one_line_and_an_example_that_runs(snapws, study, name):
+def test_help_is_one_line_and_an_example_that_runs(snapws, study, name, monkeypatch):
+    if name == "view":
+        _end_at_once(monkeypatch)
     text = snapws([*name.split(), "--help"]).output
     assert len(COMMAND_NAMES[name].get_short_help_str(60)) <= 60
     assert not COMMAND_NAMES[name].get_short_help_str(60).endswith("...")
