@@ -8,10 +8,7 @@ from the real console script.
 
 from __future__ import annotations
 
-import atexit
-import shutil
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -45,8 +42,8 @@ def folder() -> Path | None:
     """Return the folder of the commands, for a `PATH`; None where the real ones have to do."""
     if (address := warm.address()) is None:
         return None
-    made = Path(tempfile.mkdtemp(prefix="standins-"))
-    atexit.register(shutil.rmtree, made)
+    made = Path(address).parent / "programs"  # which goes with the process that forks
+    made.mkdir()
     for program in warm.PROGRAMS:
         scripts = str(warm.script(program).parent)
         text = _CLIENT.format(python=sys.executable, scripts=scripts, address=address)

@@ -219,11 +219,7 @@ def _server(loaded: str, at_start: frozenset[tuple[str, str]]) -> str | None:
             pass_fds=[listener.fileno()],
         )
 
-    def close() -> None:
-        server.communicate()  # closes what it waits for the end of
-        shutil.rmtree(folder)
-
-    atexit.register(close)
+    atexit.register(server.communicate)  # closes what it waits for the end of
     return address
 
 
@@ -346,5 +342,8 @@ if __name__ == "__main__":
     for _name in LOADED[sys.argv[1]]:
         import_module(_name)
     gc.freeze()
-    _program = _serve(socket.socket(fileno=int(sys.argv[2])))
-    sys.exit(_program() if _program else 0)
+    _listener = socket.socket(fileno=int(sys.argv[2]))
+    _folder = Path(_listener.getsockname()).parent
+    if _program := _serve(_listener):
+        sys.exit(_program())
+    shutil.rmtree(_folder)
