@@ -20,6 +20,7 @@ import time
 from contextlib import ExitStack, closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import Popen
 from types import TracebackType
 from typing import Literal
 
@@ -98,7 +99,7 @@ class Middleware:
         made = folder or self._temporary.enter_context(leftovers.temporary("dss-middleware-"))
         self.folder = Path(made).resolve()
         self.port = port
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Popen[bytes] | None = None
         self._scratch = ExitStack()
 
     @property
@@ -172,7 +173,7 @@ class Middleware:
         # The server leaves a clone of each added service among its temporary files.
         scratch = self._scratch.enter_context(leftovers.temporary("temporary-", self.folder))
         with self.log.open("ab") as output:
-            self._child = subprocess.Popen(  # noqa: S603 - our own words only
+            self._child = Popen(  # noqa: S603 - our own words only
                 [sys.executable, "-c", _CHILD, HOST, str(port), str(self.folder)],
                 stdin=subprocess.PIPE,
                 stdout=output,

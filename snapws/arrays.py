@@ -177,7 +177,7 @@ def to_simpleitk(header: ImageHeader) -> Any:
 
 
 def _simpleitk(path: Path) -> ModuleType:
-    from snapws.images.itk.reading import simpleitk
+    from snapws.simpleitk import simpleitk
 
     return simpleitk(path)
 

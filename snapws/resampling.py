@@ -8,8 +8,8 @@ import numpy as np
 
 from snapws import geometry
 from snapws.errors import ImageUnsupported, InvalidValue
-from snapws.images.itk.reading import simpleitk
 from snapws.layers import Layer, Role
+from snapws.simpleitk import simpleitk
 
 if TYPE_CHECKING:
     import numpy.typing as npt

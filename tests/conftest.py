@@ -5,9 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import settings
+
+from tests import warm
 
 #: Of the time of a run, about half goes by while a test waits: for a server, or a process to end.
 _WORKERS_PER_CORE = 2
@@ -50,4 +53,12 @@ def _notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Notes of what is on its way are kept in a folder of the tests, not in the user's home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_middlewares() -> Iterator[None]:
+    """Middlewares are forks of a process that has loaded what they load, which takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dss.middleware.Popen", partial(warm.Process, loaded="middleware"))
         yield

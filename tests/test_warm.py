@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,54 @@ def test_a_fork_does_what_the_script_does(tmp_path, line):
         }
         found.append((done.returncode, *printed, files))
     assert found[0] == found[1]
+
+
+#: Prints what a process has of its own; `hash` depends on a variable that counts at the start.
+OWN = """
+import os, sys
+print(__name__, sys.argv[1:], os.getcwd(), os.environ["OWN"], os.getsid(0) == os.getpid(),
+      hash("a"), os.environ.get("PYTHONPATH", "") in sys.path, sys.stdin.read())
+print("no", file=sys.stderr)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("session", [True, False], ids=["session", "no session"])
+@pytest.mark.parametrize("option", ["-c", "-m"])
+def test_a_fork_has_all_that_a_process_that_is_started_has(tmp_path, option, session):
+    (tmp_path / "own.py").write_text(OWN)
+    more = {"OWN": "Größe", "PYTHONHASHSEED": "1", "PYTHONPATH": "/nowhere"}
+    found = []
+    for start in (subprocess.Popen, warm.Process):
+        with start(
+            [sys.executable, option, OWN if option == "-c" else "own", "a b", ""],
+            cwd=tmp_path,
+            env={**os.environ, **more},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=session,
+        ) as process:
+            printed = process.communicate(b"given", 300)
+        assert process.returncode == 3
+        assert printed[1].strip() == b"no"
+        found.append(printed)
+    assert found[0] == found[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "terminate"])
+def test_a_fork_is_a_process_to_kill(number):
+    code = "import time; print(end='.', flush=True); time.sleep(600)"
+    words = [sys.executable, "-c", code]
+    with warm.Process(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout.read(1) == b"."
+        assert process.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.01)
+        os.kill(process.pid, number)
+        assert process.wait(300) == process.poll() == -number
+        assert process.stdout.read() == b""
 
 
 def test_a_fork_that_does_not_end_is_killed(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 from snapws.errors import ImageUnsupported, InvalidValue, TextFileError, WorkspaceError
 from snapws.hdf5 import process, structure
+from snapws.simpleitk import simpleitk
 from snapws.transform_files import itk
 from snapws.transforms import Matrix, checked, swap_axes
 
@@ -23,10 +24,8 @@ def read(data: bytes, path: str | Path) -> Matrix:
             transform in 3-D.
         WorkspaceError: SimpleITK is not installed, or there is no room for a temporary file.
     """
-    from snapws.images.itk import reading
-
     try:
-        reading.simpleitk(path)
+        simpleitk(path)
     except ImageUnsupported:
         raise itk.no_library(path, "an ITK transform in HDF5") from None
     try:
@@ -44,9 +43,7 @@ def read(data: bytes, path: str | Path) -> Matrix:
 
 def print_transform(file: str) -> None:
     """Print the transform that SimpleITK reads in a file, as JSON."""
-    from snapws.images.itk import reading
-
-    transform = reading.simpleitk().ReadTransform(file)
+    transform = simpleitk().ReadTransform(file)
     dimension, is_linear = transform.GetDimension(), transform.IsLinear()
     answer = {
         "dimension": dimension,

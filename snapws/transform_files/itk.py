@@ -208,10 +208,10 @@ def _around_center(record: Record) -> Matrix:
 
 
 def _computed(record: Record, path: str | Path) -> Matrix:
-    from snapws.images.itk import reading
+    from snapws.simpleitk import simpleitk
 
     try:
-        sitk = reading.simpleitk(path)
+        sitk = simpleitk(path)
     except ImageUnsupported:
         kind = record.type.partition("_")[0]
         raise no_library(path, f"an ITK transform of type {kind}") from None

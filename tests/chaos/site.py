@@ -22,6 +22,7 @@ from dss.login import Credentials
 from dss.middleware import ADMINISTRATOR
 from dss.serving import processes
 from snapws import Workspace
+from tests import warm
 from tests.chaos import services
 
 LAB = "chaoslab"
@@ -177,7 +178,7 @@ class Site:
             assert self._runner.returncode == 1, f"the runner ended: {last}"
         self.starts["runner"] += 1
         with self.log.open("ab") as log:
-            self._runner = subprocess.Popen(
+            self._runner = warm.Process(
                 self._words(), env=self._environment(), stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, cwd=self.folder,
             )  # fmt: skip

@@ -26,7 +26,7 @@ VARYING = (
     (r"/blobs/[0-9a-f]+", "/blobs/NUMBER"),
     (r"127\.0\.0\.1:(?!8080\b)\d+", "127.0.0.1:PORT"),
     (r"\b(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d(,\d+)?", "TIME"),
-    (r"\b(\d+|\d+\.\d+) (s|ms|bytes|kB|MB)\b", r"SO \2"),
+    (r"\b(\d+ min )?(\d+|\d+\.\d+) (s|ms|bytes|kB|MB)\b", r"SO \3"),
     (r"(last heard|mean duration): [\d.e-]+", r"\1: NUMBER"),
     (r"(success|failed|ready) +[\d.e-]+$", r"\1 NUMBER"),
     (r"-?\b\d+\.\d+", "NUMBER"),

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from dss.cli.app import app as dss
 from snapws.cli.app import app as snapws
+from tests import standins
 
 LIMIT = 300.0  # seconds for one command, or for the next line of a terminal
 
@@ -160,7 +161,9 @@ class Shell:
 
 def _environment(home: Path) -> dict[str, str]:
     """Return the environment of somebody who has just installed the project, and nothing else."""
-    programs = (str(Path(sys.executable).parent), sysconfig.get_path("scripts"), os.defpath)
+    quick = [str(folder)] if (folder := standins.folder()) else []
+    scripts = (str(Path(sys.executable).parent), sysconfig.get_path("scripts"), os.defpath)
+    programs = (*quick, *scripts)
     foreign = re.compile("DSS_.*|ITKSNAP_.*|GIT_.*|.*_proxy|.*_PROXY|ENV|BASH_ENV|.*_COLOR")
     return {
         **{name: text for name, text in os.environ.items() if not foreign.fullmatch(name)},

@@ -20,6 +20,12 @@ from dss.middleware import ADMINISTRATOR
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def _started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here, what is started is the process that is started everywhere but in tests."""
+    monkeypatch.setattr("dss.middleware.Popen", subprocess.Popen)
+
+
 def gone(pid: int) -> bool:
     """Whether a process ends; waits for it."""
     try:

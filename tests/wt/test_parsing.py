@@ -16,11 +16,12 @@ from dss.middleware import ADMINISTRATOR
 from dss.transfer.uploads import archived, upload_files
 from snapws import Workspace
 from snapws.registry import xml_format
+from tests import standins
 from tests.conformance import replay
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no POSIX shell on Windows")
 
-WT = Path(sysconfig.get_path("scripts")) / "snapws-wt"
+WT = (standins.folder() or Path(sysconfig.get_path("scripts"))) / "snapws-wt"
 EMAIL = "worker@example.org"
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]

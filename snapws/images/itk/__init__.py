@@ -19,24 +19,18 @@ from nibabel.nifti1 import Nifti1Header
 
 from snapws import compression
 from snapws.errors import ImageDamaged, ImageUnsupported
+from snapws.hdf5.minc import READER
 from snapws.images import voxel_files
 from snapws.images.header import ImageHeader
 from snapws.images.hints import NO_HINTS, Hints, Raw
 from snapws.images.itk import flat, gipl, metaimage, minc, nrrd, vtk_image
-from snapws.images.itk.reading import (
-    DICOM,
-    Grid,
-    described,
-    grid_of,
-    read,
-    read_information,
-    simpleitk,
-)
+from snapws.images.itk.reading import DICOM, described, read, read_information
 from snapws.images.itk.series import find_series
 from snapws.images.itk.stored import Stored, StoredVoxels
 from snapws.images.nifti import MAX_LENGTH, new_header
 from snapws.images.placement import Placement, is_sheared
 from snapws.images.voxel_files import Purpose
+from snapws.simpleitk import Grid, grid_of, simpleitk
 
 # The parsers of headers, by the ending of the file.
 _PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
@@ -295,7 +289,7 @@ def _minc(path: Path, purpose: Purpose) -> MincImageHeader:
         shown.dtype,
         shown.nifti,
         (path,),
-        minc.READER,
+        READER,
         **shown.named,
         remarks=(minc.REMARK,),
         purpose=purpose,

@@ -11,7 +11,7 @@ import numpy as np
 
 from snapws.errors import ImageDamaged, ImageUnsupported
 from snapws.extras import install_hint
-from snapws.images.itk.reading import Grid
+from snapws.simpleitk import Grid
 
 # Storage classes of segmentations, and of label maps.
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,9 @@ import numpy.typing as npt
 
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 from snapws.hdf5 import SIGNATURE, process, structure
+from snapws.hdf5 import minc as answers
 from snapws.images import voxel_files
-from snapws.images.itk import reading
-from snapws.images.itk.reading import Grid
-
-READER = "MINCImageIO"
-"""The name of SimpleITK's reader of MINC, if SimpleITK was built with it."""
+from snapws.simpleitk import Grid, simpleitk
 
 ENDING = ".mnc"
 
@@ -42,7 +38,7 @@ def read_grid(path: Path) -> Grid:
     """
     _refuse(path)
     try:
-        with process.answer(__name__, print_grid.__name__, str(path)) as printed:
+        with process.answer(answers.__name__, answers.print_grid.__name__, str(path)) as printed:
             size, spacing, origin, direction, voxel, components = json.load(printed)
     except (process.ProcessError, ValueError):
         raise _unread(path) from None
@@ -69,7 +65,9 @@ def read_values(path: Path, dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]
     _refuse(path)
     values = np.empty(size // dtype.itemsize, dtype)
     try:
-        with process.answer(__name__, print_values.__name__, str(path), size) as printed:
+        with process.answer(
+            answers.__name__, answers.print_values.__name__, str(path), size
+        ) as printed:
             count = printed.readinto(values.data.cast("B"))  # type: ignore[attr-defined]
             if count != size or printed.read(1):
                 raise ImageDamaged(f"{path}: the number of voxels is not that of the header")
@@ -78,26 +76,6 @@ def read_values(path: Path, dtype: np.dtype[Any], size: int) -> npt.NDArray[Any]
     except OSError as error:
         raise ImageError(f"{path}: SimpleITK cannot be run on it: {error}") from None
     return values
-
-
-def print_grid(file: str) -> None:
-    """Print size and position of the image in a file, as JSON."""
-    reader = _reader(file)
-    reader.ReadImageInformation()
-    sys.stdout.write(json.dumps(reading.grid_of(reader)))
-
-
-def print_values(file: str) -> None:
-    """Print the voxels of the image in a file, as bytes."""
-    image = _reader(file).Execute()
-    sys.stdout.buffer.write(reading.simpleitk().GetArrayViewFromImage(image).data)
-
-
-def _reader(file: str) -> Any:
-    reader = reading.simpleitk(file).ImageFileReader()
-    reader.SetImageIO(READER)
-    reader.SetFileName(file)
-    return reader
 
 
 def _refuse(path: Path) -> None:
@@ -110,7 +88,7 @@ def _refuse(path: Path) -> None:
             )
         if start != SIGNATURE:
             raise ImageDamaged(f"{path}: it has the name of a MINC file, but other content")
-        if READER not in reading.simpleitk(path).ImageFileReader().GetRegisteredImageIOs():
+        if answers.READER not in simpleitk(path).ImageFileReader().GetRegisteredImageIOs():
             raise ImageUnsupported(
                 f"{path}: this SimpleITK was built without MINC: convert it to NIfTI (mnc2nii)"
             )

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
-from snapws.extras import install_hint
+from snapws.errors import ImageDamaged, ImageError
 from snapws.images.itk.stored import Stored
+from snapws.simpleitk import simpleitk
 
 # SimpleITK's readers of rewritten headers, by ending, so that SimpleITK does not choose one itself.
 _READERS = {
@@ -26,46 +25,6 @@ DICOM = "GDCMImageIO"
 """The name of SimpleITK's reader of DICOM files."""
 
 _SILENCE = threading.Lock()
-
-
-class Grid(NamedTuple):
-    """Size and position of an image in ITK: in LPS mm, the directions as a matrix by rows."""
-
-    size: tuple[int, ...]
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
-    direction: tuple[float, ...]
-    voxel: str
-    components: int
-
-
-def grid_of(reader: Any) -> Grid:
-    """Return size and position of an image, from a reader that read its header."""
-    kind = simpleitk().GetPixelIDValueAsString(reader.GetPixelID())
-    return Grid(
-        reader.GetSize(),
-        reader.GetSpacing(),
-        reader.GetOrigin(),
-        reader.GetDirection(),
-        kind.removeprefix("vector of "),
-        reader.GetNumberOfComponents() if kind.startswith("vector of ") else 1,
-    )
-
-
-def simpleitk(path: Path | str = "image") -> ModuleType:
-    """Import SimpleITK, and turn off its warnings.
-
-    Raises:
-        ImageUnsupported: SimpleITK is not installed; the message names the file.
-    """
-    try:
-        import SimpleITK as sitk  # noqa: N813 - its usual name
-    except ImportError:
-        raise ImageUnsupported(
-            f"{path}: this format needs SimpleITK; {install_hint('formats')}"
-        ) from None
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    return sitk
 
 
 def described(stored: Stored) -> Any:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 from snapws.images import voxel_files
 from snapws.images.itk import frames
-from snapws.images.itk.reading import Grid, grid_of, read_information
+from snapws.images.itk.reading import read_information
 from snapws.images.voxel_files import Purpose
+from snapws.simpleitk import Grid, grid_of
 
 _SOP_CLASS, _SERIES = "0008|0016", "0020|000e"
 # Elements that distinguish series with one UID: number, sequence, slice thickness, rows, columns.

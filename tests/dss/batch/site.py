@@ -22,6 +22,7 @@ from dss.errors import DssError, NotFound
 from dss.login import Credentials
 from dss.middleware import ADMINISTRATOR
 from snapws import Workspace
+from tests import warm
 
 LAB, NAME = "batchlab", "Segment"
 USER, WORKER = "user@example.org", "worker@example.org"
@@ -160,16 +161,8 @@ class Site:
         self, *given: object, options: Sequence[str] = (), code: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
         """Run a batch to its end, and hold its exit code."""
-        done = subprocess.run(
-            [*self.words(*given), *options],
-            env=self.environment(),
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=2 * LIMIT,
-            check=False,
-        )
+        words = [*self.words(*given), *options]
+        done = warm.captured(words, "", timeout=2 * LIMIT, env=self.environment(), cwd=self.folder)
         assert code is None or done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -177,7 +170,7 @@ class Site:
     def running(self, *given: object) -> Iterator[subprocess.Popen[bytes]]:
         """Start a batch, which is killed at the end of the block if it still runs."""
         with (self.folder / "batch.log").open("ab") as log:
-            process = subprocess.Popen(
+            process = warm.Process(
                 self.words(*given),
                 env=self.environment(),
                 cwd=self.folder,

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import psutil
 
+from tests import warm
 from tests.dss.serving.lab import until
 
 
@@ -91,8 +92,9 @@ class Cluster:
         # The workers are of another machine, so to speak: they have no login.
         home = {"HOME": str(self.folder), "USERPROFILE": str(self.folder)}
         with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
+            return warm.Process(
                 [sys.executable, "-m", "dask", what, *words, *self._options],
+                loaded="dask",
                 env={**os.environ, **home, **self._variables},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

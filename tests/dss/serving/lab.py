@@ -13,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from dss.records import LogEntry
 from dss.serving import processes
 from dss.serving.journal import reading
 from snapws import Workspace
+from tests import warm
 
 LAB = "testlab"
 
@@ -146,9 +148,14 @@ class Lab:
         self, *options: object, before: Sequence[object] = (), **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a runner to its end, by a program that gets its words after its own."""
+        words, environment = self._words(*options), self._environment(variables)
+        if not before:
+            return warm.captured(
+                words, timeout=_LIMIT, env=environment, cwd=self.folder, loaded=_loaded(options)
+            )
         return subprocess.run(
-            [*map(str, before), *self._words(*options)],
-            env=self._environment(variables),
+            [*map(str, before), *words],
+            env=environment,
             cwd=self.folder,
             capture_output=True,
             encoding="utf-8",
@@ -165,7 +172,8 @@ class Lab:
         What it prints is in the file `runner.log` of the folder.
         """
         with (self.folder / "runner.log").open("ab") as log:
-            process = subprocess.Popen(
+            start = subprocess.Popen if before else partial(warm.Process, loaded=_loaded(options))
+            process = start(
                 [*map(str, before), *self._words(*options)],
                 env=self._environment(variables),
                 cwd=self.folder,
@@ -241,6 +249,11 @@ class Lab:
         study.add_anatomical(self.folder / "scan.nii.gz", tags={"Target"})
         study.save(self.folder / "study.itksnap")
         return study
+
+
+def _loaded(options: Sequence[object]) -> str:
+    """Return what a runner is to be a fork of."""
+    return "dask" if "dask" in options else "commands"
 
 
 def lives(process: psutil.Process) -> bool:

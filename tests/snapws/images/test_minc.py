@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from snapws import ImageDamaged, ImageError, ImageUnsupported, TextFileError, Workspace, images
 from snapws import geometry as geometry_of
 from snapws.archive import archive
+from snapws.hdf5 import minc as answers
 from snapws.hdf5 import process, structure
-from snapws.images.itk import minc
 from tests.snapws.images.test_itk_formats import hash_of, hash_of_header, random_voxels
 from tests.warm import run
 
 sitk = pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
 h5py = pytest.importorskip("h5py", reason="nitransforms, of the extra 'test', brings it")
 
-if minc.READER not in sitk.ImageFileReader().GetRegisteredImageIOs():
+if answers.READER not in sitk.ImageFileReader().GetRegisteredImageIOs():
     pytest.skip("this SimpleITK was built without MINC", allow_module_level=True)
 
 IMAGE = "minc-2.0/image/0/image"
@@ -233,9 +233,19 @@ def test_the_first_group_is_looked_at_whatever_kind_its_entry_has(tmp_path):
 @pytest.mark.parametrize("way", ["voxels in another file", "a link", "a group behind a link"])
 def test_its_process_could_not_open_another_file_either(tmp_path, way):
     path = naming_another_file(tmp_path, way, "earliest")
-    reading = process.answer(minc.__name__, minc.print_values.__name__, str(path))
+    reading = process.answer(answers.__name__, answers.print_values.__name__, str(path))
     with pytest.raises(process.ProcessError):
         reading.__enter__()
+
+
+@pytest.mark.parametrize("module", ["snapws.hdf5.minc", "snapws.transform_files.hdf5"])
+def test_its_process_loads_no_reader_but_simpleitk(module):
+    """Others take longer to load than SimpleITK and all that it is to read."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert not {"nibabel", "pydicom", "requests"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("form", ["earliest", "v108"])
@@ -292,7 +302,7 @@ def test_a_file_of_another_content_is_refused_with_the_way_out(tmp_path, content
 
 def test_a_simpleitk_without_minc_is_named(tmp_path, monkeypatch):
     path = written_by_itk(tmp_path / "a.mnc")
-    monkeypatch.setattr(minc, "READER", "NoSuchImageIO")
+    monkeypatch.setattr(answers, "READER", "NoSuchImageIO")
     with pytest.raises(ImageUnsupported, match="built without MINC"):
         images.read_header(path)
 
