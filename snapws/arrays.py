@@ -21,6 +21,7 @@ from snapws.images.nifti import MAX_LENGTH, VOXEL_OFFSET, new_header
 from snapws.images.placement import of_nifti
 from snapws.labels import MAX_INDEX, Label
 from snapws.pictures.sampling import scaled
+from snapws.transforms import RAS_LPS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -164,7 +165,7 @@ def to_simpleitk(header: ImageHeader) -> Any:
             f"{header.path}: SimpleITK has no voxels of type {values.dtype}"
         ) from None
     placement = header.placement
-    flip = np.array([-1.0, -1.0, 1.0])  # RAS to LPS
+    flip = np.array(RAS_LPS)
     direction, origin = np.eye(axes), np.zeros(axes)
     direction[:3, :3] = flip[:, None] * placement.directions
     origin[:3] = flip * placement.origin

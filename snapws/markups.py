@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from snapws import paths
 from snapws.errors import InvalidValue, TextFileError
 from snapws.spreadsheets import guarded, unguarded
+from snapws.text import excerpt
 
 #: Axes that run right, anterior, superior; or left, posterior, superior.
 System = Literal["ras", "lps"]
@@ -149,7 +150,7 @@ def _system(stated: str, wanted: System | None, path: str | Path) -> System:
     found = _SYSTEMS.get(stated.upper()) if stated else wanted
     if found is None or (wanted is not None and wanted != found):
         raise TextFileError(
-            f"{path}: its coordinate system is {_short(stated)}, not {wanted or 'RAS or LPS'}"
+            f"{path}: its coordinate system is {excerpt(stated)}, not {wanted or 'RAS or LPS'}"
         )
     return found
 
@@ -172,11 +173,11 @@ def _read_node(node: dict[str, Any], path: str | Path, wanted: System | None) ->
     kind = str(node.get("type", ""))
     if kind not in ("Fiducial", "Line"):
         raise TextFileError(
-            f"{path}: markups of type {_short(kind)}: ITK-SNAP has landmarks (Fiducial) and lines "
+            f"{path}: markups of type {excerpt(kind)}: ITK-SNAP has landmarks (Fiducial) and lines "
             "(Line) alone"
         )
     if (units := node.get("coordinateUnits", "mm")) not in ("mm", ["mm"]):
-        raise TextFileError(f"{path}: its coordinates are in {_short(str(units))}, not in mm")
+        raise TextFileError(f"{path}: its coordinates are in {excerpt(str(units))}, not in mm")
     system = _system(str(node.get("coordinateSystem", "")), wanted, path)
     controls = node.get("controlPoints", [])
     if not isinstance(controls, list) or not all(isinstance(one, dict) for one in controls):
@@ -301,7 +302,3 @@ def _point(values: Any, path: str | Path) -> Point:
     if not all(map(math.isfinite, (x, y, z))):
         raise TextFileError(f"{path}: a point is not three finite numbers")
     return x, y, z
-
-
-def _short(text: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in text[:40])

@@ -11,6 +11,8 @@ import stat
 from functools import lru_cache
 from pathlib import Path
 
+from snapws.text import printable
+
 _LFS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 _ANNEX = "annex/objects/"
 _ANNEX_OUT = "run git annex get (or datalad get) on it"
@@ -67,13 +69,13 @@ def of_missing(path: Path) -> str:
     """Return why a file is missing, in words that follow "its file …"."""
     gone = _first_missing(path)
     if (target := _dangling(gone)) is not None:
-        link = "is a link" if gone == path else f"is behind {_told(gone)}, a link"
-        reason = f"{link} to {_told(target)}, which is not there"
+        link = "is a link" if gone == path else f"is behind {printable(str(gone))}, a link"
+        reason = f"{link} to {printable(str(target))}, which is not there"
         return f"{reason}: {_ANNEX_OUT}" if _ANNEX in target.replace("\\", "/") else reason
     if (near := _near(path, gone)) is not None:
         folded = near.as_posix().casefold() == path.as_posix().casefold()
         how = "in upper and lower case" if folded else "in how its letters are encoded in Unicode"
-        return f"is not there, but {_told(near)} is, whose name differs {how} alone"
+        return f"is not there, but {printable(str(near))} is, whose name differs {how} alone"
     return NOT_THERE
 
 
@@ -140,8 +142,3 @@ def _folded(name: str) -> str:
     from unicodedata import normalize  # lazy for a fast start: only errors need it
 
     return normalize("NFC", normalize("NFC", name).casefold())
-
-
-def _told(name: object) -> str:
-    """Return an untrusted name with its control characters replaced."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(name))

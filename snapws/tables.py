@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
+
+from snapws.text import printable
 
 #: A listed item: field names, which are stable, and values that JSON knows.
 Record = Mapping[str, Any]
@@ -61,15 +62,8 @@ def word(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):
-        return plain(value)
+        return printable(value)
     if isinstance(value, Sequence):
         parts = [word(part) for part in value]
         return (", " if any(isinstance(part, str) for part in value) else " ").join(parts)
     return str(value)
-
-
-def plain(text: str) -> str:
-    """Return a text without control characters, on one line."""
-    return "".join(
-        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else "?" for sign in text
-    )

@@ -27,6 +27,9 @@ Matrix = tuple[tuple[float, ...], ...]
 
 IDENTITY: Matrix = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
 
+#: The signs that turn a point in RAS into LPS, or back.
+RAS_LPS = (-1.0, -1.0, 1.0)
+
 #: How far the last row of a matrix may differ from 0 0 0 1: some programs round it.
 _NEARLY = 1e-6
 
@@ -162,7 +165,7 @@ def format_file(ras: Iterable[Iterable[float]]) -> str:
 
 def swap_axes(matrix: Sequence[Sequence[float]]) -> Matrix:
     """Convert a matrix from RAS to LPS or back: the first two axes are reversed."""
-    sign = (-1.0, -1.0, 1.0, 1.0)
+    sign = (*RAS_LPS, 1.0)
     rows = [
         tuple(-value if sign[i] != sign[j] else value for j, value in enumerate(row))
         for i, row in enumerate(matrix[:3])

@@ -57,10 +57,10 @@ def dashboard(
 
 def _show(found: Overview, workdir: Path) -> None:
     runner = found.runner
-    render.result(render.plain(f"{_moment(found.at)}  {workdir}"))
+    render.result(render.printable(f"{_moment(found.at)}  {workdir}"))
     state = "running" if runner.up else "not running"
     who = f"{runner.instance or '?'} of {runner.provider or '?'} at {runner.server or '?'}"
-    render.result(render.plain(f"Runner: {who}, {state}"))
+    render.result(render.printable(f"Runner: {who}, {state}"))
     if found.lost_claims:
         render.result(f"Claims without an answer: {found.lost_claims} (see dss run --adopt)")
     columns = (

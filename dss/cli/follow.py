@@ -40,7 +40,7 @@ def show_log(log: tuple[LogEntry, ...]) -> None:
         files = "".join(f" [{one.description}]" for one in entry.attachments)
         begin = f"{entry.time.astimezone():%Y-%m-%d %H:%M:%S}  {entry.category:7}  {first}{files}"
         for line in (begin, *(f"    {line}" for line in more)):
-            render.result(render.plain(line))
+            render.result(render.printable(line))
 
 
 def follow(client: Client, ticket: int, waiting: Waiting, *, json: bool) -> None:

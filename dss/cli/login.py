@@ -50,7 +50,7 @@ def login(
     Credentials().make_folder()  # before the token is used up
     with log_in(server, words, verify=verify, retry_for=link.retry_for) as session:
         Credentials().save(session)
-        render.result(render.plain(f"logged in to {session.server} as {session.user}"))
+        render.result(render.printable(f"logged in to {session.server} as {session.user}"))
 
 
 def logout(
@@ -82,7 +82,7 @@ def whoami(connection: Connection, listing: Listing) -> None:
     if listing.json:
         render.as_json(found)
     else:
-        render.result(render.plain(f"{found['user']} at {found['server']}"))
+        render.result(render.printable(f"{found['user']} at {found['server']}"))
 
 
 def _token(server: str, given: str | None) -> str:

@@ -63,7 +63,7 @@ def check(
         render.as_json([as_record(problem) for problem in found])
     else:
         for problem in found:
-            render.result(render.plain(f"{problem.severity}: {problem}"))
+            render.result(render.printable(f"{problem.severity}: {problem}"))
     if errors := sum(problem.severity == "error" for problem in found):
         file = path / description.FILE if path.is_dir() else path
         render.error(f"{file} cannot be used: {errors} {'errors' if errors > 1 else 'error'}")

@@ -253,7 +253,7 @@ def remark_texts(workspace: Workspace, privacy: Privacy) -> None:
 
 def show_words(listing: Listing, words: Sequence[str]) -> None:
     """Print texts of a server as a JSON array, or line by line without control characters."""
-    listing.show_lines(words if listing.json else [render.plain(word) for word in words])
+    listing.show_lines(words if listing.json else [render.printable(word) for word in words])
 
 
 def service_file(path: Path) -> Path:

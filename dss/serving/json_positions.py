@@ -1,4 +1,7 @@
-"""The lines of the values of a JSON document, and faults in its text that a JSON reader ignores."""
+"""The lines of the values of a JSON document, and faults in its text that a JSON reader ignores.
+
+Authors of services write ``service.json`` by hand: an error names the line to edit.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
             if as_json:
                 render.as_json_line({"workspace": str(one), "only_in": name})
             else:
-                render.result(render.plain(f"only in {place}: {one}"))
+                render.result(render.printable(f"only in {place}: {one}"))
 
     def work(name: Path) -> Differences:
         first, second = Workspace.open(a / name), Workspace.open(b / name)
@@ -112,7 +112,7 @@ def _compare_folders(a: Path, b: Path, tolerance: float, *, as_json: bool) -> No
                 record = {"workspace": str(outcome.path), "differences": differences}
                 render.as_json_line(record)
             elif found:
-                render.result(render.plain(f"{outcome.path}:"))
+                render.result(render.printable(f"{outcome.path}:"))
                 show(found, str(outcome.path))
                 render.result("")
     parts = [f"{len(ours | theirs)} workspaces", f"{differing} differ"]

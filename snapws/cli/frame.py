@@ -61,7 +61,7 @@ class Listing:
             render.as_json(lines)
         else:
             for line in lines:
-                render.result(render.plain(line) if sys.stdout.isatty() else line)
+                render.result(render.printable(line) if sys.stdout.isatty() else line)
 
 
 @dataclass
@@ -288,6 +288,6 @@ def _print_changes(old: Mapping[str, str], new: Mapping[str, str]) -> None:
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             if key in old:
-                render.result(render.plain(f"- {key} = {old[key]}"))
+                render.result(render.printable(f"- {key} = {old[key]}"))
             if key in new:
-                render.result(render.plain(f"+ {key} = {new[key]}"))
+                render.result(render.printable(f"+ {key} = {new[key]}"))

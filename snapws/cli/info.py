@@ -56,9 +56,9 @@ def _show(content: dict[str, Any]) -> None:
     records = content["layers"]
     for name, value in content.items():
         if name != "layers":
-            render.result(render.plain(f"{name.replace('_', ' ')}: {value}"))
+            render.result(render.printable(f"{name.replace('_', ' ')}: {value}"))
     render.result("")
     render.table(records, _COLUMNS)
     for record in records:
         if record["problem"]:
-            render.result(render.plain(f"layer {record['number']}: {record['problem']}"))
+            render.result(render.printable(f"layer {record['number']}: {record['problem']}"))

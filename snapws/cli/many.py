@@ -74,7 +74,7 @@ def show_each(
                 name = {"workspace": str(outcome.path)}
                 render.as_json_line({**name, **record, **name})  # first, and as typed
             else:
-                render.result(render.plain(f"{outcome.path}:"))
+                render.result(render.printable(f"{outcome.path}:"))
                 show(value)
                 render.result("")
     summary(len(workspaces), bad=bad, failed=failed)

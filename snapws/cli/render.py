@@ -16,7 +16,7 @@ import typer
 from snapws import tables
 from snapws.spreadsheets import guarded
 from snapws.tables import Record as Record
-from snapws.tables import plain as plain
+from snapws.text import printable as printable
 
 if TYPE_CHECKING:
     from snapws.privacy import KeptText
@@ -47,7 +47,7 @@ def note(text: str, *, always: bool = False) -> None:
     """Print a remark on standard error; with `always`, also if the program is quiet."""
     passing("")
     if always or not is_quiet():
-        typer.echo(f"{_voice.program}: {plain(text)}", err=True)
+        typer.echo(f"{_voice.program}: {printable(text)}", err=True)
 
 
 def kept_texts(kept: Iterable[KeptText]) -> None:
@@ -85,7 +85,7 @@ def error(text: str) -> None:
     """Print an error."""
     passing("")
     start = typer.style("error:", fg="red", bold=True) if _colors(sys.stderr) else "error:"
-    typer.echo(f"{_voice.program}: {start} {plain(' '.join(text.splitlines()))}", err=True)
+    typer.echo(f"{_voice.program}: {start} {printable(' '.join(text.splitlines()))}", err=True)
 
 
 def passing(text: str) -> None:
@@ -96,7 +96,7 @@ def passing(text: str) -> None:
     if text == _voice.passing or _voice.quiet or not sys.stderr.isatty():
         return
     # Overwrite with spaces: every terminal supports them, unlike escape sequences.
-    typer.echo(f"\r{' ' * len(_voice.passing)}\r{plain(text)}", err=True, nl=False)
+    typer.echo(f"\r{' ' * len(_voice.passing)}\r{printable(text)}", err=True, nl=False)
     _voice.passing = text
 
 
@@ -155,7 +155,7 @@ def fields(record: Record, names: Sequence[str]) -> None:
 
 def readable(text: str) -> str:
     """Return a text without control characters except line ends."""
-    return "\n".join(map(plain, text.split("\n")))
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _colors(stream: Any) -> bool:

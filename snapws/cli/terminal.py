@@ -1,4 +1,7 @@
-"""Pictures on a terminal that supports the protocol of kitty, the protocol of iTerm2, or sixel."""
+"""Pictures on a terminal that supports the protocol of kitty, the protocol of iTerm2, or sixel.
+
+They are for people who work on a server over SSH and cannot open the file of a picture there.
+"""
 
 from __future__ import annotations
 

@@ -281,7 +281,7 @@ class _Checked:
     def show(self) -> None:
         for problem in self.problems:
             line = f"{problem.severity}: {problem.where}: {problem.message}"
-            render.result(render.plain(line))
+            render.result(render.printable(line))
         if not self.is_bad():
             render.note(f"{self.about}: {'no errors' if self.problems else self.well}")
 

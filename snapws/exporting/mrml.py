@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from snapws.tables import plain
+from snapws.text import printable
 
 if TYPE_CHECKING:
     from snapws.transforms import Matrix
@@ -98,7 +98,7 @@ class Document:
         references: Mapping[str, str],
         attributes: Mapping[str, object],
     ) -> None:
-        node = etree.SubElement(self._root, element, id=node_id, name=plain(name) or element)
+        node = etree.SubElement(self._root, element, id=node_id, name=printable(name) or element)
         node.set("hideFromEditors", _text(not name))
         if given := "".join(f"{role}:{other};" for role, other in references.items() if other):
             node.set("references", given)
@@ -113,4 +113,4 @@ def _text(value: object) -> str:
         return repr(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(map(_text, value))
-    return plain(str(value))
+    return printable(str(value))

@@ -20,6 +20,7 @@ from snapws.labels import Label
 from snapws.pictures.sampling import scaled
 from snapws.prefetch import prefetched
 from snapws.registry.fields import format_number
+from snapws.transforms import RAS_LPS
 from snapws.volumes import as_labels, label_volumes
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _header(
     fields: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the header of a file, with the place of an image."""
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine(place)
+    lps = np.diag([*RAS_LPS, 1.0]) @ geometry.affine(place)
     sizes = list(header.spatial_shape)
     axes = [_vector(lps[:3, axis]) for axis in range(3)]
     kinds = ["domain"] * 3

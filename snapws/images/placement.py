@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from snapws.transforms import RAS_LPS
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -131,7 +133,7 @@ def of_nifti(header: Any) -> Placement:
         form, unit = chosen(header), int(header["xyzt_units"]) & 7
     else:
         form, unit = None, 2
-    directions, offset = np.diag([-1.0, -1.0, 1.0]), np.zeros(3)
+    directions, offset = np.diag(RAS_LPS), np.zeros(3)
     if form is not None:
         directions, offset = form.directions.copy(), form.offset.copy()
     times, divided = _MILLIMETRES.get(unit, (1.0, 1.0))

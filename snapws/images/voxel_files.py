@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 
 from snapws import paths, stand_ins
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
+from snapws.text import excerpt
 
 Purpose = Literal["send", "show"]
 """``send``: the voxels leave this machine. ``show``: they stay with the user of the header."""
@@ -32,8 +33,6 @@ _NUMBERED = re.compile(r"\.[0-9]{3,4}")
 # More than a header of these formats needs, but still quick to read.
 MAX_HEADER = 4 << 20
 """The most bytes of a header written as text."""
-
-_MOST_TOLD = 100
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -65,7 +64,7 @@ def open_voxels(header: Path, path: Path) -> BinaryIO:
     what = stand_ins.of_content(file.read(START))
     if what:
         file.close()
-        raise ImageUnsupported(f"{header}: its voxels are in {told(path.name)}, {what}")
+        raise ImageUnsupported(f"{header}: its voxels are in {excerpt(path.name)}, {what}")
     file.seek(0)
     return file
 
@@ -77,7 +76,7 @@ def refuse_missing(header: Path, path: Path) -> None:
         ImageError: The file is missing; the message names the header and the reason.
     """
     if not path.exists() and (why := paths.unusable(path)):
-        raise ImageError(f"{header}: its voxels are in {told(path.name)}, which {why}")
+        raise ImageError(f"{header}: its voxels are in {excerpt(path.name)}, which {why}")
 
 
 def beside(header: Path, name: str, purpose: Purpose) -> Path:
@@ -114,8 +113,8 @@ def headerless(path: Path) -> Path:
     for name in (path.name, real.name):
         if name.startswith(".") or not _has_ending(name, ENDINGS):
             raise ImageUnsupported(
-                f"{path}: its workspace says that it is raw voxels, and {told(name)} has not the "
-                f"name of such a file ({', '.join(ENDINGS)}): rename it, or convert it to NIfTI"
+                f"{path}: its workspace says that it is raw voxels, and {excerpt(name)} has not "
+                f"the name of such a file ({', '.join(ENDINGS)}): rename it, or convert it to NIfTI"
             )
     return real
 
@@ -136,7 +135,7 @@ def refuse_outside(header: Path, path: Path, purpose: Purpose) -> None:
 def elsewhere(header: Path, name: str) -> ImageUnsupported:
     """Return the error for a header that names a file at a place which is not allowed."""
     return ImageUnsupported(
-        f"{header}: it says that its voxels are in {told(name)}, which is not beside it: "
+        f"{header}: it says that its voxels are in {excerpt(name)}, which is not beside it: "
         "no file is taken from elsewhere; put it there, or convert the image to NIfTI"
     )
 
@@ -151,11 +150,6 @@ def annex(folder: Path) -> Path | None:
             owned = any(git.is_relative_to(one) for one in owners if not one.is_symlink())
             return git / "annex" / "objects" if owned else None
     return None
-
-
-def told(text: str) -> str:
-    """Return a name from a file of strangers, safe to print."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)[:_MOST_TOLD]
 
 
 def _beside(header: Path, name: str, purpose: Purpose, endings: Collection[str]) -> Path:
@@ -198,8 +192,9 @@ def _inner_parts(header: Path, real: Path, purpose: Purpose) -> tuple[str, ...] 
 def _refuse_ending(header: Path, name: str, endings: Collection[str]) -> None:
     if not _has_ending(name, endings):
         raise ImageUnsupported(
-            f"{header}: it says that its voxels are in {told(name)}, whose ending is not that of a "
-            f"file of voxels ({', '.join(endings)}): rename it, or convert the image to NIfTI"
+            f"{header}: it says that its voxels are in {excerpt(name)}, whose ending is not "
+            f"that of a file of voxels ({', '.join(endings)}): rename it, or convert the image to "
+            "NIfTI"
         )
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snapws.transforms import RAS_LPS
+
 Integers = npt.NDArray[np.int64]
 Points = npt.NDArray[np.floating[Any]]
-
-_LPS_TO_RAS = np.array((-1.0, -1.0, 1.0))
 
 
 class Surface:
@@ -30,7 +30,7 @@ class Surface:
     def points(self) -> Points:
         """The points in RAS mm, (n, 3). Coordinates are RAS, unless the file states LPS."""
         points = np.concatenate(self._points or [np.empty((0, 3))])
-        return points * _LPS_TO_RAS if self._is_lps else points
+        return points * np.array(RAS_LPS) if self._is_lps else points
 
     @property
     def triangles(self) -> Integers:

@@ -19,6 +19,7 @@ from snapws.pictures.colormaps import ColorMap, color_map
 from snapws.pictures.sampling import Samples
 from snapws.pictures.views import Grid, Plane
 from snapws.registry.fields import FolderProxy, number
+from snapws.transforms import RAS_LPS
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -372,7 +373,7 @@ def _grid_lines(displacement: npt.NDArray[np.float32], plane: Plane, grid: Grid)
     in_mm = plane.mapped(grid.affine)
     moved = np.zeros((plane.height, plane.width, 3))
     count = min(3, displacement.shape[2])
-    moved[..., :count] = displacement[..., :count] * np.array([-1, -1, 1])[:count]
+    moved[..., :count] = displacement[..., :count] * np.array(RAS_LPS[:count])
     lines = np.zeros((plane.height, plane.width), dtype=bool)
     for step in (in_mm.across, in_mm.down):
         pixel = float(np.linalg.norm(step))

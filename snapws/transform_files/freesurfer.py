@@ -20,7 +20,7 @@ import numpy as np
 from snapws import geometry
 from snapws.errors import TextFileError
 from snapws.registry.fields import format_number
-from snapws.transform_files.itk import printable
+from snapws.text import excerpt
 
 if TYPE_CHECKING:
     from snapws.transform_files.grids import Array, Grid
@@ -170,7 +170,7 @@ def _in_ras(
         return matrix
     if kind != _VOXELS:
         raise TextFileError(
-            f"{path}: an LTA of type {printable(kind) or 'none'}, not of voxels or RAS: convert it "
+            f"{path}: an LTA of type {excerpt(kind) or 'none'}, not of voxels or RAS: convert it "
             "with lta_convert --outlta"
         )
     if source is None or destination is None:
@@ -232,7 +232,7 @@ def _volume_lines(name: str, grid: Grid) -> list[str]:
         f"{key} = {' '.join(format_number(float(value)) for value in vector)}"
         for key, vector in zip(_GEOMETRY, vectors, strict=True)
     ]
-    file = printable(grid.path.name)
+    file = excerpt(grid.path.name)
     return [f"{name} volume info", "valid = 1  # volume info valid", f"filename = {file}", *lines]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from snapws.errors import ImageUnsupported, InvalidValue, TextFileError, WorkspaceError
 from snapws.hdf5 import process, structure
 from snapws.simpleitk import simpleitk
+from snapws.text import excerpt
 from snapws.transform_files import itk
 from snapws.transforms import Matrix, checked, swap_axes
 
@@ -34,7 +35,7 @@ def read(data: bytes, path: str | Path) -> Matrix:
         raise TextFileError(f"{path}: SimpleITK cannot read a transform in it: {error}") from None
     answer = _ask(data, path)
     if answer["dimension"] != 3 or not answer["is_linear"]:
-        raise itk.not_linear(path, itk.printable(str(answer["kind"])))
+        raise itk.not_linear(path, excerpt(str(answer["kind"])))
     try:
         return checked(swap_axes(answer["lps"]))
     except InvalidValue as error:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from snapws.errors import ImageUnsupported, InvalidValue, TextFileError, WorkspaceError
 from snapws.extras import install_hint
 from snapws.registry.fields import format_number
+from snapws.text import excerpt
 from snapws.transforms import IDENTITY, Matrix, checked, swap_axes
 
 SIGNATURE = "#Insight Transform File"
@@ -171,7 +172,7 @@ def _is_composite(record: Record) -> bool:
 def _to_lps(record: Record, path: str | Path) -> Matrix:
     name, _, rest = record.type.partition("_")
     if not re.fullmatch(r"(double|float)_3_3", rest):
-        raise not_linear(path, printable(record.type))
+        raise not_linear(path, excerpt(record.type))
     if name in _CENTERED:
         name, start = _CENTERED[name]
         _expect(record, path, start + 6, (0, 3, 4))
@@ -194,7 +195,7 @@ def _to_lps(record: Record, path: str | Path) -> Matrix:
     if name in _COMPUTED:
         _expect(record, path, _COMPUTED[name], (0, 3, 4) if name.startswith("Euler") else (0, 3))
         return _computed(record, path)
-    raise not_linear(path, printable(record.type))
+    raise not_linear(path, excerpt(record.type))
 
 
 def _around_center(record: Record) -> Matrix:
@@ -263,8 +264,3 @@ def _numbers(words: str, path: str | Path) -> tuple[float, ...]:
     if not all(map(math.isfinite, numbers)):
         raise TextFileError(f"{path}: holds a parameter that is not a finite number")
     return numbers
-
-
-def printable(text: str) -> str:
-    """Return a text of a file for a message: shortened, on one line."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text[:60])

@@ -57,6 +57,11 @@ NOT_RUN = {
         "COMBINED_WARP=$WORKDIR/warp_combined.nii.gz",
         "$ RESULT_WSP=$WORKDIR/result.itksnap",
     ],
+    "howto/look-at-a-workspace.md": [
+        "$ snapws view study.itksnap",
+        "$ snapws view study.itksnap --no-browser --port 8642 --idle 30",
+    ],
+    "reference/snapws.md": ["$ snapws view study.itksnap"],
     "howto/scale-a-service.md": ["$ pip install dask-jobqueue"],
     "howto/registrations.md": [
         "$ antsRegistrationSyN.sh -d 3 -t a -f target.nii.gz -m source.nii.gz -o ants_"

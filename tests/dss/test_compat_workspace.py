@@ -229,7 +229,7 @@ def test_a_layer_is_added_at_the_end(study, inputs, role, stored):
 
 
 def test_a_second_main_image_and_an_unknown_role_are_refused(study):
-    with pytest.raises(InvalidValue, match="a main image already"):
+    with pytest.raises(InvalidValue, match="already is a main image"):
         study.add_layer("MainRole", "a.nii.gz")
     for add in (study.add_layer, study.set_layer):
         with pytest.raises(InvalidValue, match="not a role of a layer"):
@@ -349,7 +349,7 @@ def test_an_export_is_a_workspace_beside_its_images(study, inputs, scramble):
 
 
 def test_an_export_of_another_name_is_refused(study, inputs):
-    with pytest.raises(ArchiveError, match="ends in .itksnap"):
+    with pytest.raises(ArchiveError, match="must end in .itksnap"):
         study.export_workspace("sent/out.xml")
     assert not (inputs / "sent").exists()
 

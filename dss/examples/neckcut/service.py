@@ -2,6 +2,8 @@
 
 "Up" is superior in the scanner's coordinates (RAS, mm), in whatever order the voxels are stored. An
 oblique scan keeps all slices that reach into these 180 mm above, in or below the head.
+
+Numpy finds the head: `scipy.ndimage` would do it in fewer lines, but takes 144 MB more.
 """
 
 from __future__ import annotations

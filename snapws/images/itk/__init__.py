@@ -31,6 +31,7 @@ from snapws.images.nifti import MAX_LENGTH, new_header
 from snapws.images.placement import Placement, is_sheared
 from snapws.images.voxel_files import Purpose
 from snapws.simpleitk import Grid, grid_of, simpleitk
+from snapws.transforms import RAS_LPS
 
 # The parsers of headers, by the ending of the file.
 _PARSERS: dict[str, Callable[[BinaryIO, Path], Stored]] = {
@@ -379,7 +380,7 @@ def _placement(grid: Grid) -> Placement:
     signed[:spatial] = grid.spacing[:spatial]
     origin[:spatial] = grid.origin[:spatial]
     directions[:spatial, :spatial] = np.reshape(grid.direction, (axes, axes))[:spatial, :spatial]
-    to_ras = np.array([-1.0, -1.0, 1.0])
+    to_ras = np.array(RAS_LPS)
     return Placement(
         np.abs(signed), to_ras * origin, to_ras[:, None] * directions * np.sign(signed)
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from snapws.errors import ImageDamaged, ImageUnsupported
-from snapws.images import voxel_files
 from snapws.images.itk.stored import Encoding, Stored, header_lines, pattern_names
+from snapws.text import excerpt
 
 # Fields of size, type and geometry; the count of their numbers is this power of the axis count.
 _LENGTHS = {
@@ -136,7 +136,7 @@ def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
     element = fields.get("ElementType", "")
     if not _ELEMENT.fullmatch(element):
         raise ImageUnsupported(
-            f"{path}: the voxel type {voxel_files.told(element) or '(none)'} is not supported: "
+            f"{path}: the voxel type {excerpt(element) or '(none)'} is not supported: "
             "convert it first"
         )
     said = [("ObjectType", "Image"), ("NDims", axes)]
@@ -154,7 +154,7 @@ def _numbers(fields: dict[str, str], key: str, count: int, path: Path) -> list[s
     if len(words) != count or not all(map(form.fullmatch, words)):
         raise ImageDamaged(
             f"{path}: the header is invalid: {key} is not {count} numbers of their kind: "
-            f"{voxel_files.told(fields.get(key, '')) or 'it is missing'}"
+            f"{excerpt(fields.get(key, '')) or 'it is missing'}"
         )
     return words
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from snapws.errors import ImageDamaged, ImageUnsupported
-from snapws.images import voxel_files
 from snapws.images.itk.stored import Encoding, Stored, header_lines, pattern_names
+from snapws.text import excerpt
 
 _MAGIC = re.compile(r"NRRD(000[1-5]|00\.01)")
 _SEPARATOR = re.compile(r":=|: ")
@@ -91,9 +91,7 @@ def _add(fields: dict[str, str], line: str, number: int, path: Path) -> None:
     told = line[: separator.start()]
     name = _FIELDS.get(told.lower())
     if name is None:
-        raise ImageDamaged(
-            f"{path}: the header is invalid: NRRD has no field {voxel_files.told(told)!r}"
-        )
+        raise ImageDamaged(f"{path}: the header is invalid: NRRD has no field {excerpt(told)!r}")
     if name in fields:
         raise ImageDamaged(f"{path}: the header is invalid: it contains the field {name!r} twice")
     fields[name] = line[separator.end() :].strip(" \t")
@@ -144,9 +142,7 @@ def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
     for name, value in fields.items():
         if name in _PASSED:
             if not _VALUE.fullmatch(value):
-                raise ImageDamaged(
-                    f"{path}: the header is invalid: {name}: {voxel_files.told(value)}"
-                )
+                raise ImageDamaged(f"{path}: the header is invalid: {name}: {excerpt(value)}")
             said.append(f"{name}: {value}")
     return "\n".join([*said, "encoding: raw", "endian: little", "", ""]).encode()
 
@@ -155,7 +151,7 @@ def _encoding(fields: dict[str, str], path: Path) -> Encoding:
     value = fields.get("encoding", "").lower()
     if value not in _ENCODINGS:
         raise ImageUnsupported(
-            f"{path}: {voxel_files.told(value) or 'no'} encoding not available: convert it to NIfTI"
+            f"{path}: {excerpt(value) or 'no'} encoding not available: convert it to NIfTI"
         )
     return _ENCODINGS[value]
 
@@ -172,9 +168,7 @@ def _is_big_endian(fields: dict[str, str], encoding: Encoding, path: Path) -> bo
 def _integer(fields: dict[str, str], name: str, least: int, path: Path) -> int:
     value = fields.get(name, "0")
     if not re.fullmatch(r"-?[0-9]{1,15}", value) or int(value) < least:
-        raise ImageDamaged(
-            f"{path}: the header is invalid: {name}: {voxel_files.told(value)} is not valid"
-        )
+        raise ImageDamaged(f"{path}: the header is invalid: {name}: {excerpt(value)} is not valid")
     return int(value)
 
 

@@ -22,6 +22,7 @@ from snapws import compression
 from snapws.errors import ImageDamaged, ImageError, ImageUnsupported
 from snapws.images import voxel_files
 from snapws.images.itk import text_voxels
+from snapws.text import excerpt
 
 Encoding = Literal["raw", "gzip", "zlib", "text"]
 
@@ -303,7 +304,7 @@ def pattern_names(header: Path, words: Sequence[str]) -> tuple[str, ...]:
         numbers = range(first, last + (1 if step > 0 else -1), step)
     if not 0 < len(numbers) <= _MOST_FILES or min(numbers) < 0:
         raise ImageDamaged(
-            f"{header}: {voxel_files.told(' '.join(words))} is not a pattern, a first and a last "
+            f"{header}: {excerpt(' '.join(words))} is not a pattern, a first and a last "
             "number, and a step"
         )
     return tuple(words[0] % number for number in numbers)

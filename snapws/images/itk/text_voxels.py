@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from snapws.errors import ImageDamaged
+from snapws.text import excerpt
 
 _PIECE = 1 << 18
 _LONGEST_WORD = 1024
@@ -95,5 +96,5 @@ def _numbers(
 
 
 def _no_number(word: bytes, path: Path, dtype: np.dtype[Any]) -> ImageDamaged:
-    told = "".join(sign if sign.isprintable() else "?" for sign in word[:40].decode("latin-1"))
+    told = excerpt(word.decode("latin-1"))
     return ImageDamaged(f"{path}: {told!r} among its voxels is not a number of type {dtype.name}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from snapws.errors import ImageDamaged, ImageUnsupported
-from snapws.images import voxel_files
 from snapws.images.itk.stored import Stored, header_lines
+from snapws.text import excerpt
 
 _COUNT = r"[1-9][0-9]{0,9}"
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -90,5 +90,5 @@ def _said(lines: Iterator[str], path: Path) -> Iterator[str]:
         yield f"{key} {value}"
     raise ImageUnsupported(
         f"{path}: a VTK image of an unsupported form"
-        f"{': ' + voxel_files.told(line) if seen else ''}: convert it to NIfTI"
+        f"{': ' + excerpt(line) if seen else ''}: convert it to NIfTI"
     )

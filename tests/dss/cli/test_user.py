@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dss import TicketStatus
-from dss.cli.submit import _refuse_missing_tags
+from dss.cli.submit import refuse_missing_tags
 from dss.errors import Refused
 from dss.parsing import read_service
 from snapws import Workspace
@@ -420,7 +420,7 @@ def test_a_tag_of_a_servers_making_is_one_word_of_a_shell(workspace):
         }
     )
     with pytest.raises(Refused) as caught:
-        _refuse_missing_tags(workspace, service)
+        refuse_missing_tags(workspace, service)
     command = re.search("snapws tags add .*(?=; dss.Client)", str(caught.value))[0]
     assert shlex.split(command)[3:] == [str(workspace.path), "LAYER", "x; rm -r ~"]
 

@@ -57,7 +57,7 @@ def test_bytes_arrive_as_they_are(client: Client, service: str, tmp_path: Path, 
 def test_upload_that_is_not_listed(raw: RawServer, tmp_path: Path) -> None:
     (tmp_path / "w").write_text("x")
     raw.answers = [listing(), answer(b"success"), answer(b"success"), listing("a")]
-    with raw.session() as session, pytest.raises(TransferFailed, match=r"sent: \['b'\]"):
+    with raw.session() as session, pytest.raises(TransferFailed, match=r"sent files: \['b'\]"):
         upload_files(session, AREA, [(tmp_path / "w", "a"), (tmp_path / "w", "b")])
 
 
