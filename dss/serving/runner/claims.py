@@ -1,4 +1,4 @@
-"""What a runner and the server have to do with each other: services, waiting tickets, claims.
+"""The claims of a runner, and the tickets that wait at the server.
 
 Nothing here waits for the server: a call begins at one turn of the runner's loop, in the
 background, and its outcome is handled at a later one by `receive`. There is one call at a time. A
@@ -21,7 +21,6 @@ from dss.errors import (
     DssError,
     InvalidResponse,
     NetworkFailed,
-    NotFound,
     NotLoggedIn,
     OutcomeUnknown,
     Refused,
@@ -37,6 +36,7 @@ from dss.serving.runner.lost_claims import LostClaims
 if TYPE_CHECKING:
     from dss.http.session import Session
     from dss.records import Claim, TicketStatus
+    from dss.serving.runner.services import Services
     from dss.serving.settings import Settings
 
 T = TypeVar("T")
@@ -44,7 +44,6 @@ T = TypeVar("T")
 _FIRST_PAUSE = 1.0
 _LAST_ANSWER = 2.0  # seconds for the answer to a claim, when the runner ends
 _BROKEN_OFF = 1.0  # seconds for a call to end that was broken off
-_SERVICES = 300.0  # seconds between two looks for services: there may be another version
 
 _log = logging.getLogger(__name__)
 
@@ -58,41 +57,6 @@ class Claimed:
     hash: str
 
 
-def offered(calls: Provider, settings: Settings, declared: set[str]) -> dict[str, str]:
-    """Return the names of the services that are to be served, by their hashes.
-
-    Args:
-        calls: The login's calls.
-        settings: For which provider, and which services.
-        declared: Names of the services that the runner can do.
-
-    Raises:
-        NotFound: The provider offers none of them, or not one that was asked for.
-    """
-    lab, wanted = settings.provider, settings.services
-    every = calls.services()
-    rows = [row for row in every if row.provider == lab]
-    names = ", ".join(sorted({row.name for row in rows})) or "none"
-    if every and not rows:  # the server does not tell a provider that there is not
-        others = ", ".join(sorted({row.provider for row in every}))
-        names += f"; you can serve for: {others}"
-    for one in wanted:
-        if not any(one in (row.name, row.hash) for row in rows):
-            raise NotFound(f"{lab} offers you no service {one}; it offers: {names}")
-    found = {
-        row.hash: row.name
-        for row in rows
-        if row.name in declared and (not wanted or {row.name, row.hash} & {*wanted})
-    }
-    if not found:
-        own = ", ".join(sorted(declared))
-        raise NotFound(
-            f"{lab} does not offer you what the service's file declares ({own}); it "
-            f"offers: {names}; an administrator adds it: dss admin services add {lab} FOLDER"
-        )
-    return found
-
-
 class Claims:
     """The tickets of some services, as a provider's runner sees them.
 
@@ -101,15 +65,14 @@ class Claims:
             knows it. Its calls should not be patient.
         journal: The journal.
         settings: How the runner works.
+        services: Its services.
         instance: Name of the runner.
-        declared: Names of the services that its file declares.
         wake: Is called, from any thread, when there is something to `receive`.
         contact: Is told of the server's answers.
 
     Attributes:
         session: The session.
         cookie: Its login.
-        services: Names of the services that are served, by their hashes.
         waiting: How many tickets wait, as far as is known; None where it has to be asked.
         claiming: Whether a claim is under way.
         lost: The claims whose answer was lost.
@@ -120,9 +83,9 @@ class Claims:
         open_session: Callable[[], Session],
         journal: Journal,
         settings: Settings,
+        services: Services,
         *,
         instance: str,
-        declared: set[str],
         wake: Callable[[], None],
         contact: Contact,
     ) -> None:
@@ -130,17 +93,15 @@ class Claims:
         self._open_session = open_session
         self._journal = journal
         self._settings = settings
+        self._services = services
         self._instance = instance
-        self._declared = self._known = declared
         self._background = Background(wake)
         self._open()
-        self.services: dict[str, str] = {}
-        self._names: dict[str, str] = {}  # of services that have been withdrawn, too
         self.waiting: int | None = None
         self.claiming = False
         self.lost = LostClaims(journal, adopt=settings.adopt)
         self._backoff = Backoff(min(_FIRST_PAUSE, settings.interval), settings.interval)
-        self._look_at = self._find_at = self._count_at = 0.0
+        self._look_at = self._count_at = 0.0
         self._ready: list[str] = []  # services with tickets, when that was last asked
         self._new: list[Claimed] = []
         self._away = False
@@ -166,41 +127,7 @@ class Claims:
         new, self._new = self._new, []
         return new
 
-    # ---------------------------------------------------------------- services and tickets
-
-    def offered(self) -> dict[str, str]:
-        """Ask for the declared services that the provider offers, and wait for the answer.
-
-        Raises:
-            NotFound: None, or not one that was asked for.
-        """
-        return offered(Provider(self.session), self._settings, self._known)
-
-    def serve(self, services: dict[str, str]) -> None:
-        """Serve some of the services."""
-        self._find_at = time.monotonic() + _SERVICES
-        self.services = services
-        self._names |= services
-
-    def _find_services(self) -> None:
-        """Find out which of the declared services the provider offers."""
-        self._find_at = time.monotonic() + _SERVICES
-        known = self._known
-        self._ask(
-            lambda calls: offered(calls, self._settings, known),
-            then=self.serve,
-            failed=lambda: None if self.services else self._wait(self._settings.interval),
-        )
-
-    def declare(self, names: set[str]) -> None:
-        """Claim nothing but the services that the file declares now."""
-        gone = ", ".join(sorted({*self.services.values()} - names))
-        if gone and names != self._declared:
-            _log.error("the service's file no longer declares %s: that is not claimed", gone)
-        if not names <= self._known:
-            self._find_at = 0.0
-        # What is gone is looked after still: it may come back, as workers will say.
-        self._declared, self._known = names, self._known | names
+    # ---------------------------------------------------------------- tickets
 
     def watch(
         self, tickets: Sequence[int], then: Callable[[dict[int, TicketStatus]], None]
@@ -221,17 +148,17 @@ class Claims:
         now = time.monotonic()
         if now < self._look_at or self.waiting or self._background.busy:
             return
-        if not self.services or now >= self._find_at:
+        if self._services.due:
             self._find_services()
             return
-        hashes = list(self.services)
+        hashes = list(self._services.served)
 
         def failed() -> None:
             self.waiting = None
             self._wait(self._settings.interval)
 
         if (ticket := self._settings.ticket) is not None:
-            served = dict(self.services)
+            served = dict(self._services.served)
             self._ask(
                 lambda calls: chosen_ticket.find(calls, ticket, served),
                 then=lambda chosen: self._note_chosen(ticket, chosen),
@@ -242,24 +169,24 @@ class Claims:
 
     def count(self) -> None:
         """Ask how many tickets wait, for `contact` alone, if it is time and nothing else asks."""
-        if time.monotonic() < self._count_at or self._background.busy or not self.services:
+        hashes = list(self._services.served)
+        if not hashes or self._background.busy or time.monotonic() < self._count_at:
             return
         self._count_at = time.monotonic() + self._settings.interval
-        hashes = list(self.services)
         self._ask(lambda calls: _count_ready(calls, hashes), then=self._note_queue)
 
     def _note_queue(self, ready: dict[str, int] | None) -> None:
         self._count_at = time.monotonic() + self._settings.interval
         queue: dict[str, int] = {}
         for hash_, number in (ready or {}).items():
-            name = self._names.get(hash_, hash_)
+            name = self._services.name(hash_)
             queue[name] = queue.get(name, 0) + number
         self._contact.queue = queue
 
     def _note_ready(self, ready: dict[str, int] | None) -> None:
         self._note_queue(ready)
         if ready is None:  # a server that cannot tell may have a ticket of each
-            ready = dict.fromkeys(self.services, 1)
+            ready = dict.fromkeys(self._services.served, 1)
         self._ready = [hash_ for hash_ in self._claimable() if ready.get(hash_)]
         self.waiting = sum(ready[hash_] for hash_ in self._ready)
         if not self.waiting:
@@ -278,8 +205,9 @@ class Claims:
         These are the services that the file declares. If it declares none of them, they are all:
         the worker for such a ticket reads the file again, and says what it declares now.
         """
-        names = {self.services.get(hash_, "") for hash_ in self._ready} if self.waiting else set()
-        return names & self._declared or names
+        if not self.waiting:
+            return set()
+        return {self._services.served.get(hash_, "") for hash_ in self._declared() or self._ready}
 
     def look_later(self) -> None:
         """Look again after a pause: for now, none of the tickets that wait can be worked on."""
@@ -294,12 +222,12 @@ class Claims:
         """
         if self._background.busy:
             return
-        declared = [hash_ for hash_ in self._ready if self.services.get(hash_) in self._declared]
+        declared = self._declared()
         if not declared:
             self.waiting = 0
             self._wait_longer()
             return
-        ready = [hash_ for hash_ in declared if self.services[hash_] in names]
+        ready = [hash_ for hash_ in declared if self._services.served[hash_] in names]
         if not ready:
             return
         # Of a ticket that is found again, nothing but its claim tells the service.
@@ -348,20 +276,24 @@ class Claims:
         self._look_at = time.monotonic() + seconds * share
 
     def _take(self, ticket: int, hash_: str, number: int | None = None) -> None:
-        claimed = Claimed(ticket, self._names.get(hash_, hash_), hash_)
+        claimed = Claimed(ticket, self._services.name(hash_), hash_)
         self._journal.add(ticket, claimed.service, hash_, number)
         self._new.append(claimed)
 
     def _claimable(self) -> list[str]:
         """Return the services to claim from."""
-        only = self.lost.unsearched(self.services)
-        return [only] if only else list(self.services)
+        only = self.lost.unsearched(self._services.served)
+        return [only] if only else list(self._services.served)
+
+    def _declared(self) -> list[str]:
+        """Return the services with tickets that the file declares now."""
+        return [hash_ for hash_ in self._ready if self._services.declares(hash_)]
 
     def search(self) -> None:
         """Search a little further for the tickets of lost claims."""
         if not self.lost.due or self._background.busy:
             return
-        if not self.services:  # of which a ticket that is found has to be one
+        if not self._services.served:  # of which a ticket that is found has to be one
             self.lost.delay(self._settings.interval)
             self._find_services()
             return
@@ -379,6 +311,14 @@ class Claims:
         )
 
     # ---------------------------------------------------------------- the server
+
+    def _find_services(self) -> None:
+        """Find out which services the provider offers now."""
+        self._ask(
+            self._services.search(),
+            then=self._services.serve,
+            failed=lambda: None if self._services.served else self._wait(self._settings.interval),
+        )
 
     def _ask(
         self,

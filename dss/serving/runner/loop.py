@@ -19,37 +19,20 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dss.errors import (
-    JobCancelled,
-    JournalError,
-    NetworkFailed,
-    NotFound,
-    ServerFailed,
-    ServiceError,
-)
+from dss.errors import JobCancelled, NetworkFailed, NotFound, ServerFailed, ServiceError
 from dss.http.deadline import in_thread
 from dss.provider import Provider
-from dss.records import TicketStatus
-from dss.serving import processes, workdir
+from dss.serving import processes
 from dss.serving.contact import Contact
-from dss.serving.journal import NAME, Entry, Journal, Outcome, Step
+from dss.serving.journal import NAME, Journal, Outcome
 from dss.serving.lock import locked
-from dss.serving.messages import (
-    Deleted,
-    Delivered,
-    ImportFailed,
-    JobOver,
-    Order,
-    ProcessExited,
-    Reached,
-    Ready,
-    Waiting,
-    WorkerMessage,
-)
-from dss.serving.runner.claims import Claimed, Claims, offered
+from dss.serving.messages import Deleted, ImportFailed, JobOver, ProcessExited, Ready
+from dss.serving.runner.claims import Claims
 from dss.serving.runner.disk_space import DiskSpace
 from dss.serving.runner.executors import Executor, LocalExecutor, describe
 from dss.serving.runner.gpu_pool import GpuNeeds
+from dss.serving.runner.open_tickets import OpenTickets
+from dss.serving.runner.services import Services
 from dss.serving.runner.workers import Slot, WorkerPool
 from dss.serving.settings import Settings
 
@@ -62,8 +45,7 @@ _TURN = 0.5  # seconds after which the loop looks around, if nobody says anythin
 _ASK = 0.2  # seconds between two looks for a signal, before the loop begins
 _WATCH = 2.0  # seconds between two looks at the tickets that are worked on
 _CLEAN = 60.0
-_LOGIN_PAUSE = 5.0  # before a ticket is gone on with whose login the server does not know
-_TRIES = 3  # how often a step is begun that ends with its process
+_UNREADY = 3  # workers in a row that can take no order, after which nobody waits for the next
 _SAVED = 2.0  # seconds after which a file is no longer half saved
 _END = 7.0  # seconds for workers to end that were told to
 
@@ -98,8 +80,6 @@ class Runner:
         self._executor = executor or LocalExecutor(file, settings.workdir, settings.limits)
         self._pool = WorkerPool(self._executor, file)
         self._needs = GpuNeeds(self._executor.gpus)
-        self._pending: dict[int, float] = {}  # tickets to go on with, and when
-        self._outcomes = dict.fromkeys(Outcome, 0)
         self._claimed = 0
         self._unready = 0  # workers in a row that could take no order
         self._unready_since = 0.0
@@ -134,15 +114,17 @@ class Runner:
         folder = self._settings.workdir
         owner = f"{self._settings.instance or 'a runner'}, process {os.getpid()}"
         with suppress(JobCancelled):
-            declared = None if (folder / NAME).exists() else self._look_ahead()
+            services = None if (folder / NAME).exists() else self._look_ahead()
             with (
                 locked(folder, owner, trusted=self._settings.trusted),
                 closing(Journal(folder, self._is_patient)) as journal,
             ):
                 self._journal, self._disk = journal, DiskSpace(journal, self._settings)
+                self._tickets = OpenTickets(journal, self._disk, self._settings, self._pool)
                 # What a killed runner has left running would work on a ticket that is begun again.
                 processes.kill(f"{folder.resolve()}/", beginning=True)
-                with closing(self._open_claims(declared or self._describe())) as self._claims:
+                self._services = services or self._describe()
+                with closing(self._open_claims()) as self._claims:
                     self._begin()
                     try:
                         while not self._is_over():
@@ -150,7 +132,8 @@ class Runner:
                     finally:
                         self._end_workers()
                 self._refuse_missed()
-        return self._outcomes
+                return self._tickets.outcomes
+        return dict.fromkeys(Outcome, 0)  # it was stopped before it began
 
     # ---------------------------------------------------------------- the loop
 
@@ -161,12 +144,17 @@ class Runner:
         self._session = self._make_session()
         return self._session
 
-    def _look_ahead(self) -> set[str]:
+    def _look_ahead(self) -> Services:
         """Find out whether there is something to serve, before a work folder is made for it."""
-        declared = self._describe()
+        services = self._describe()
         with closing(self._open_session()) as session:
-            self._answered(lambda: offered(Provider(session), self._settings, declared))
-        return declared
+            self._search(services, session)
+        return services
+
+    def _search(self, services: Services, session: Session) -> dict[str, str]:
+        """Wait for the answer to a search for services."""
+        search = services.search()
+        return self._answered(lambda: search(Provider(session)))
 
     def _answered(self, call: Callable[[], T]) -> T:
         """Wait for the answer of the server to the first question, or until it is stopped."""
@@ -178,10 +166,11 @@ class Runner:
                 raise JobCancelled("stopped while the server was asked what it offers")
         return answer.result()
 
-    def _describe(self) -> set[str]:
-        return self._needs.note(describe(self._file, lambda: self._stops > 0))
+    def _describe(self) -> Services:
+        declared = self._needs.note(describe(self._file, lambda: self._stops > 0))
+        return Services(self._settings, declared)
 
-    def _open_claims(self, declared: set[str]) -> Claims:
+    def _open_claims(self) -> Claims:
         settings, journal = self._settings, self._journal
         if settings.instance:
             journal.bind(instance=settings.instance)
@@ -189,8 +178,8 @@ class Runner:
             self._open_session,
             journal,
             settings,
+            self._services,
             instance=journal.value("instance", lambda: f"runner_{secrets.token_hex(3)}"),
-            declared=declared,
             wake=self._pool.wake,
             contact=self._contact,
         )
@@ -201,22 +190,18 @@ class Runner:
         """Take up what is open, and make sure that there is something to serve."""
         for left in self._settings.workdir.glob(".starting_*"):
             left.unlink(missing_ok=True)
-        chosen = self._settings.ticket
-        for entry in self._journal.open_entries():
-            if chosen in (None, entry.ticket):
-                self._pending[entry.ticket] = 0.0
-                self._tell(entry, "taken up again", step=entry.step.value)
-        self._claimed = int(chosen in self._pending)
+        self._tickets.take_up()
+        self._claimed = int(self._settings.ticket in self._tickets.pending)
         try:
-            self._claims.serve(self._answered(self._claims.offered))
+            self._services.serve(self._search(self._services, self._claims.session))
         except (NetworkFailed, ServerFailed, NotFound) as error:
-            if not self._pending:
+            if not self._tickets.pending:
                 raise
             _log.warning("%s", error)
-        for name in self._claims.services.values():
+        for name in self._services.served.values():
             if lack := self._needs.lack(self._needs.gpus(name)):
                 self._needs.say(lack)
-        names = ", ".join(sorted(set(self._claims.services.values()))) or "its services"
+        names = ", ".join(sorted(set(self._services.served.values()))) or "its services"
         _log.info("serving %s for %s; stop with Ctrl-C", names, self._settings.provider)
         self._claims.lost.warn()
 
@@ -224,7 +209,8 @@ class Runner:
         """Receive messages, then do what is due."""
         self._hear(_TURN)
         for new in self._claims.receive():
-            self._take_on(new)
+            self._claimed += 1
+            self._tickets.add(new)
         now = time.monotonic()
         if self._stops and not self._stopping:
             self._stopping = True
@@ -236,7 +222,7 @@ class Runner:
         if now >= self._clean_at:
             self._clean_at = now + _CLEAN
             self._disk.clean()
-        self._keep_room()
+        self._tickets.keep_room()
         if now >= self._watch_at and self._watch():
             self._watch_at = now + _WATCH
         if self._contact.is_read:
@@ -244,11 +230,16 @@ class Runner:
         if not self._stops:
             self._feed(now)
 
+    def _watch(self) -> bool:
+        """Ask which of the tickets at work are no longer wanted; False where that has to wait."""
+        tickets = self._tickets.watched()
+        return bool(tickets) and self._claims.watch(tickets, self._tickets.drop_unwanted)
+
     def _is_over(self) -> bool:
         if self._stops:
             return not (self._is_patient() and (self._pool.busy() or self._claims.claiming))
         claims_no_more = self._enough() or (self._settings.once and self._claims.waiting == 0)
-        at_work = self._pool.busy() or self._pending or self._claims.claiming
+        at_work = self._pool.busy() or self._tickets.pending or self._claims.claiming
         at_work = at_work or self._claims.lost.sought
         return claims_no_more and not at_work
 
@@ -266,15 +257,14 @@ class Runner:
             for slot in self._pool:
                 slot.worker.kill()
             self._executor.close()
-        for entry in self._journal.open_entries():
-            self._tell(entry, "left for the next start", step=entry.step.value)
+        self._tickets.leave()
 
     # ---------------------------------------------------------------- giving out work
 
     def _feed(self, now: float) -> None:
         """Assign work to workers: tickets to go on with, then new ones."""
         self._claims.search()
-        due = [ticket for ticket, at in self._pending.items() if at <= now]
+        due = self._tickets.due(now)
         free = self._settings.workers - len(self._pool.busy())
         claimable: set[str] = set()
         if free > len(due) and self._may_claim():
@@ -288,7 +278,8 @@ class Runner:
             if fitting and free > 0:
                 due.remove(fitting[0])
                 free -= 1
-                self._order(slot, fitting[0])
+                server, cookie = self._claims.session.server, self._claims.cookie
+                self._tickets.order(slot, fitting[0], server=server, cookie=cookie)
             elif names := self._needs.of(slot.gpus, claimable):
                 if self._may_claim():
                     self._claims.claim(names)
@@ -324,13 +315,13 @@ class Runner:
         return sum(slot.gpus == gpus for slot in self._pool.idle())
 
     def _gpus_for(self, ticket: int) -> int:
-        return self._needs.gpus(self._entry(ticket).service)
+        return self._needs.gpus(self._tickets.service(ticket))
 
     def _may_claim(self) -> bool:
         if self._enough() or self._disk.suffices():
             return not self._enough()
         self._claims.look()
-        if self._claims.waiting and not self._pending:
+        if self._claims.waiting and not self._tickets.pending:
             self._refuse_to_wait(self._disk.lack)
         return False
 
@@ -352,43 +343,6 @@ class Runner:
         most = self._settings.max_tickets
         return most is not None and self._claimed >= most
 
-    def _take_on(self, claimed: Claimed) -> None:
-        """Begin with a ticket that is ours from now on."""
-        for slot in self._pool.busy():
-            if slot.ticket == claimed.ticket:
-                # Its owner queued it again while it was worked on, and it came back.
-                self._pool.give_up(slot)
-        self._claimed += 1
-        self._pending[claimed.ticket] = 0.0
-        self._tell(self._entry(claimed.ticket), "claimed", step=Step.CLAIMED.value)
-
-    def _order(self, slot: Slot, ticket: int) -> None:
-        """Have a worker go on with a ticket where it stands."""
-        entry = self._entry(ticket)
-        attempts = self._journal.begin(ticket)
-        if attempts >= _TRIES and entry.step is Step.PROCESSING:
-            self._fail(entry, f"the work was cut short {_TRIES} times")
-            entry = self._entry(ticket)
-        session = self._claims.session
-        self._pending.pop(ticket, None)
-        slot.ticket = ticket
-        slot.worker.order(
-            Order(
-                ticket=ticket,
-                service=entry.service,
-                hash=entry.hash,
-                step=entry.step,
-                reason=entry.reason,
-                folder=workdir.folder_of(self._settings.workdir.resolve(), ticket),
-                server=session.server,
-                cookie=self._claims.cookie,
-                verify=self._settings.verify,
-                retry_for=self._settings.retry_for,
-                privacy=self._settings.privacy,
-                max_size=self._settings.max_size,
-            )
-        )
-
     # ---------------------------------------------------------------- what workers say
 
     def _hear(self, within: float) -> None:
@@ -397,37 +351,18 @@ class Runner:
             match said:
                 case Ready(services):
                     self._pool.mark_ready(slot)
-                    self._claims.declare(self._needs.note(services))
+                    self._services.declare(self._needs.note(services))
                     self._unready = 0
                 case ImportFailed(why):
                     self._note_unready(f"{self._file} cannot be used any more: {why}")
                 case Deleted():
-                    self._drop(slot, Outcome.DELETED)
+                    slot.drop(Outcome.DELETED)
                 case ProcessExited():
-                    self._note_end(slot, said)
+                    self._note_exit(slot, said)
+                case JobOver("login") if slot.ticket is not None:
+                    self._claims.log_in_again()
                 case _ if slot.ticket is not None:
-                    self._note(slot, slot.ticket, said)
-
-    def _note(self, slot: Slot, ticket: int, said: WorkerMessage) -> None:
-        """Put what a worker says of its ticket into the journal, and tell it so."""
-        match said:
-            case Reached():
-                self._reach_step(
-                    self._entry(ticket),
-                    said.step,
-                    outcome=said.outcome,
-                    reason=said.reason,
-                    moved=said.moved,
-                )
-                slot.worker.answer(said.number)
-            case Delivered():
-                self._journal.sent(ticket, said.name, said.size)
-                slot.worker.answer(said.number)
-            case Waiting(why):
-                self._journal.remark(ticket, "waiting", why)
-                self._tell(self._entry(ticket), f"waits: {why}")
-            case JobOver("login"):
-                self._claims.log_in_again()
+                    self._tickets.note(slot, slot.ticket, said)
 
     def _note_unready(self, why: str) -> None:
         """Remark that a worker could take no order; others are tried."""
@@ -438,116 +373,18 @@ class Runner:
             self._unready_since = now
         self._unready += 1
         # Several that were started together may have met the file half saved.
-        if self._unready >= _TRIES and now - self._unready_since > _SAVED:
+        if self._unready >= _UNREADY and now - self._unready_since > _SAVED:
             self._refuse_to_wait(why)
         _log.error("%s", why)
 
-    def _note_end(self, slot: Slot, ended: ProcessExited) -> None:
-        """See to the ticket of a worker that has ended, if it has not ended it."""
-        why = ended.why
-        if slot.ticket is None:
-            if why and slot.never_began and not ended.lost:
-                last = ended.printed.strip().splitlines()[-1:]
-                self._note_unready(": ".join([str(self._file), why, *last]))
-            return
-        entry = self._entry(slot.ticket)
-        if entry.step is Step.FINISHED or (self._stops and not slot.outcome):
-            return
-        if slot.outcome:
-            self._reach_step(entry, Step.FINISHED, outcome=slot.outcome)
-        elif reason := slot.reason or (why if ended.limit else None):
-            self._fail(entry, reason)
-        elif why is None:
-            self._pending[entry.ticket] = time.monotonic() + _LOGIN_PAUSE
-        elif (entry.step is Step.PROCESSING and not ended.lost) or (
-            entry.attempts >= _TRIES and entry.step is not Step.FAILING
-        ):
-            self._fail(entry, why, printed=True)
-        else:
-            self._tell(entry, f"{why}; begun again", level=logging.WARNING)
-            self._journal.remark(entry.ticket, "again", why)
-            self._pending[entry.ticket] = time.monotonic() + entry.attempts
+    def _note_exit(self, slot: Slot, ended: ProcessExited) -> None:
+        """See to the end of a worker.
 
-    def _fail(self, entry: Entry, reason: str, *, printed: bool = False) -> None:
-        """Have a ticket reported as failed."""
-        try:
-            workdir.remove_work(self._settings.workdir, entry.ticket)
-            if printed:
-                workdir.keep_output(self._settings.workdir, entry.ticket)
-        except OSError as error:
-            self._tell(entry, f"no more about the failure: {error.strerror}", level=logging.WARNING)
-        self._reach_step(entry, Step.FAILING, reason=f"{entry.service} failed: {reason}")
-        self._pending[entry.ticket] = 0.0
-
-    def _reach_step(
-        self,
-        entry: Entry,
-        step: Step,
-        *,
-        outcome: Outcome | None = None,
-        reason: str = "",
-        moved: int | None = None,
-    ) -> None:
-        seconds = self._journal.record(
-            entry.ticket, step, outcome=outcome, reason=reason, moved=moved
-        )
-        message = str(outcome or step) + (f": {reason}" if reason else "")
-        failed = step is Step.FAILING or outcome is Outcome.FAILED
-        level = logging.WARNING if failed else logging.INFO
-        if step is Step.FAILING:
-            self._disk.explain(reason)
-        if outcome in (Outcome.DELETED, Outcome.RELEASED):
-            self._disk.remove(entry.ticket)
-        if outcome:
-            self._outcomes[outcome] += 1
-        # How long a ticket waited to be worked on says nothing.
-        took = None if step is Step.PROCESSING else seconds
-        self._tell(entry, message, level=level, step=step.value, seconds=took, bytes=moved)
-
-    def _watch(self) -> bool:
-        """Ask which of the tickets at work are no longer wanted; False where that has to wait."""
-        tickets = [slot.ticket for slot in self._pool.busy() if slot.ticket and not slot.outcome]
-        return bool(tickets) and self._claims.watch(tickets, self._drop_unwanted)
-
-    def _drop_unwanted(self, statuses: dict[int, TicketStatus]) -> None:
-        for slot in self._pool.busy():
-            status = statuses.get(slot.ticket or 0)
-            if slot.outcome:
-                continue
-            if status is TicketStatus.DELETED:
-                self._drop(slot, Outcome.DELETED)
-            elif status in (TicketStatus.INIT, TicketStatus.READY):
-                self._drop(slot, Outcome.RELEASED)
-
-    def _drop(self, slot: Slot, outcome: Outcome) -> None:
-        """End the work on a ticket that is no longer wanted."""
-        slot.outcome = outcome
-        slot.worker.cancel()
-
-    def _keep_room(self) -> None:
-        """End a job that has filled the disk, before the disk is full for all."""
-        if not (self._pool.busy() and self._disk.is_short()):
-            return
-        jobs = {
-            slot.ticket: slot
-            for slot in self._pool.busy()
-            if slot.ticket and self._entry(slot.ticket).step is Step.PROCESSING
-        }
-        culprit = self._disk.culprit(jobs)
-        if culprit is not None and not jobs[culprit].reason:
-            jobs[culprit].reason = "it filled the disk"
-            jobs[culprit].worker.kill()
-
-    # ---------------------------------------------------------------- words
-
-    def _entry(self, ticket: int) -> Entry:
-        entry = self._journal.entry(ticket)
-        if entry is None:
-            raise JournalError(f"ticket {ticket} is not in {self._journal.file}")
-        return entry
-
-    def _tell(
-        self, entry: Entry, message: str, *, level: int = logging.INFO, **more: object
-    ) -> None:
-        about = {"ticket": entry.ticket, "service": entry.service, **more}
-        _log.log(level, "%s", message, extra=about)
+        Once the runner stops, an unfinished ticket is left for the next start.
+        """
+        if slot.ticket is not None:
+            if slot.outcome or not self._stops:
+                self._tickets.note_exit(slot, slot.ticket, ended)
+        elif ended.why and slot.never_began and not ended.lost:
+            last = ended.printed.strip().splitlines()[-1:]
+            self._note_unready(": ".join([str(self._file), ended.why, *last]))

@@ -59,6 +59,11 @@ class Slot:
         """Return whether the worker, if it has ended, did so before it could take an order."""
         return self.ticket is None and not (self.ready or self.leaves)
 
+    def drop(self, outcome: Outcome) -> None:
+        """End the work on a ticket that is no longer wanted."""
+        self.outcome = outcome
+        self.worker.cancel()
+
 
 class WorkerPool:
     """The workers of a runner. Their messages come from other threads, and wait here.

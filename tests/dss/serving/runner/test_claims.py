@@ -37,7 +37,7 @@ def running(lab: Lab) -> Iterator[Runner]:
 def test_a_version_that_is_added_meanwhile_is_served(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("dss.serving.runner.claims._SERVICES", 0.5)
+    monkeypatch.setattr("dss.serving.runner.services._PAUSE", 0.5)
     caplog.set_level("INFO")
     with running(lab):
         until(lambda: "serving" in caplog.text)
