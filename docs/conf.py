@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     ("py:class", rf"({OTHERS})\.\w.*"),
     (
         "py:class",
-        r"Path|Image|Nifti1Image|Privacy|Function|Category|(dss|snapws)\.[\w.]+\.[RT]|(tuple|Mapping)\[str",
+        r"Path|Image|NiiVue|Nifti1Image|Privacy|Function|Category|(dss|snapws)\.[\w.]+\.[RT]|(tuple|Mapping)\[str",
     ),  # for type checkers
     (
         "py:class",

@@ -29,6 +29,7 @@ from snapws.tables import Record, Table
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from ipyniivue import NiiVue
     from PIL.Image import Image
 
     from snapws.annotations import Annotation, Landmark, LineSegment
@@ -566,6 +567,12 @@ class Workspace(Table):
         return scene.draw_picture(
             self, layers=layers, slices=slices, size=size, time_point=time_point
         )
+
+    def view(self, *, height: int = 480) -> NiiVue:
+        """Return a widget for a notebook to look around in; see `snapws.viewer.widget`."""
+        from snapws.viewer.widget import make_widget
+
+        return make_widget(self, height)
 
     def _table(self) -> tuple[Iterable[Record], Sequence[str]]:
         return [layer.record() for layer in self.layers()], Layer.LISTED

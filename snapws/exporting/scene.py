@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -70,12 +70,7 @@ def export_scene(workspace: Workspace, target: Path, *, force: bool = False) -> 
     contents = Contents(workspace, Names(scene))
     if kind != BUNDLE:
         names = [*contents.files, scene]
-    for name in names:
-        workspace.refuse_overwriting(folder / name)
-        if (folder / name).exists() and not force:
-            raise InvalidValue(
-                f"{folder / name} already exists: choose another name, or use --force"
-            )
+    refuse_overwriting(workspace, [folder / name for name in names], force=force)
     try:
         if kind == BUNDLE:
             with _bundle(target) as (create, finish):
@@ -90,14 +85,26 @@ def export_scene(workspace: Workspace, target: Path, *, force: bool = False) -> 
     return Exported([folder / name for name in names], contents.left_out)
 
 
+def refuse_overwriting(workspace: Workspace, targets: Iterable[Path], *, force: bool) -> None:
+    """Raise an error if a file must not be written.
+
+    Raises:
+        InvalidValue: A file is one of the workspace, or already exists without `force`.
+    """
+    for path in targets:
+        workspace.refuse_overwriting(path)
+        if path.exists() and not force:
+            raise InvalidValue(f"{path} already exists: choose another name, or use --force")
+
+
 def _place(target: Path) -> tuple[Path, str]:
     """Return the folder and the name of a scene that is not a bundle."""
     if target.suffix.lower() == SCENE and not target.is_dir():
         return target.parent, target.name
     if target.suffix and not target.is_dir():
         raise InvalidValue(
-            f"{target}: a workspace is exported to a name that ends in {BUNDLE} or {SCENE}, or to "
-            "a folder"
+            f"{target}: a workspace is exported to a name that ends in {BUNDLE}, {SCENE} or .nvd, "
+            "or to a folder"
         )
     return target, _IN_FOLDER
 

@@ -69,7 +69,7 @@ class Volume:
         if nrrd.parts(self._header) > 1:
             if not self._header.dtype.names and display.mode is not ComponentMode.RGB:
                 yield f"its display mode {display.mode.value}: 3D Slicer shows vectors as colours"
-        elif not _is_straight(self._curve):
+        elif not is_straight(self._curve):
             yield "its contrast curve: 3D Slicer has a window, from black to white"
 
     def write(self, create: Create, document: Document, prefix: str) -> str:
@@ -192,7 +192,7 @@ def _color_table(colors: colormaps.ColorMap) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def _is_straight(curve: Sequence[tuple[float, float]]) -> bool:
+def is_straight(curve: Sequence[tuple[float, float]]) -> bool:
     """Return whether a contrast curve is a straight line that rises, or none at all."""
     if not curve:
         return True

@@ -166,9 +166,22 @@ class Anatomy(Drawn):
                 table.take(place, axis=0, out=colors[rows], mode="clip")
             yield colors
 
+    @property
+    def is_color(self) -> bool:
+        """Whether components are shown as red, green and blue."""
+        return self.mode is ComponentMode.RGB and self.values > 1
+
     def scalar(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the number that is shown of components, which are the last axis."""
         return _scalar(values, self.mode, self.component)
+
+    def paint(
+        self, scalars: npt.NDArray[Any], inputs: Sequence[float], outputs: Sequence[float]
+    ) -> Colors:
+        """Return the colours of what `scalar` gives, by a contrast curve; not its opacity."""
+        inside = np.ones(scalars.shape, dtype=bool)
+        places = _places(scalars, inside, inputs, outputs)
+        return np.asarray(_table(self.map).take(places, axis=0, mode="clip"))
 
     def window(self, samples: Samples) -> tuple[list[float], list[float]]:
         """Return the contrast curve of what `scalar` gives: inputs, and their places in the map."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapws.errors import PictureError
+from snapws.extras import install_hint
 
 # The module exports a widget alone. Where it makes its viewer, the name of NiiVue's class stands.
 _MADE = re.compile(rb"Creating new Niivue instance.{0,400}?=\s*new ([\w$]{1,40})\(", re.DOTALL)
@@ -34,8 +35,7 @@ def find_bundle() -> Bundle:
     package = find_spec("ipyniivue")
     if package is None or package.origin is None:
         raise PictureError(
-            "the viewer needs NiiVue: install the extra viewer; run: pip install "
-            "'snapws[viewer]' (in the checkout: '.[viewer]')"
+            f"the viewer needs NiiVue: install the extra viewer; {install_hint('viewer')}"
         )
     path = Path(package.origin).parent / "static" / "widget.js"
     try:

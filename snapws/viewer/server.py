@@ -217,11 +217,11 @@ _ROUTES: tuple[tuple[re.Pattern[str], Callable[..., Answer]], ...] = (
     ),
     (
         re.compile(f"w/{_NUMBER}/annotations.mz3"),
-        lambda stage: _whole(_BINARY, stage.annotations()),
+        lambda stage: _whole(_BINARY, stage.annotations().to_mz3()),
     ),
     (
         re.compile(f"w/{_NUMBER}/mesh/{_NUMBER}/{_NUMBER}/{_NUMBER}.mz3"),
-        lambda stage, *numbers: _whole(_BINARY, stage.mesh(*numbers)),
+        lambda stage, *numbers: _whole(_BINARY, stage.mesh(*numbers).to_mz3()),
     ),
 )
 

@@ -15,9 +15,7 @@ import numpy as np
 
 from snapws import geometry
 from snapws.annotations import Landmark, LineSegment
-from snapws.display import ComponentMode
 from snapws.errors import InvalidValue, LayerNotFound, WorkspaceError
-from snapws.labels import Label, new_color
 from snapws.layers import Layer, Role
 from snapws.mesh_formats import read_surface
 from snapws.pictures import sampling
@@ -26,10 +24,14 @@ from snapws.pictures.rendering import Anatomy, Segmentation
 from snapws.pictures.scene import Scene, is_tile, stacking
 from snapws.pictures.views import Grid, View
 from snapws.viewer import volumes
-from snapws.viewer.surfaces import as_mz3, marks
+from snapws.viewer.label_colors import label_colors
+from snapws.viewer.surfaces import marks, moved
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from snapws.meshes import MeshLayer
+    from snapws.viewer.surfaces import Shape
     from snapws.viewer.volumes import Volume
     from snapws.workspace import Workspace
 
@@ -43,6 +45,20 @@ _FAR = 1e6  # voxels; what lies there is no place, nor is what is not a number
 
 # One at a time: each has a few slices of an image in memory.
 _reading = Lock()
+
+
+def options(contents: Json) -> Json:
+    """Return NiiVue's settings for what `Stage.contents` says, by NiiVue's names."""
+    return {
+        "backColor": [0, 0, 0, 1],
+        "crosshairColor": [0.36, 0.6, 1, 0.8],
+        "isRadiologicalConvention": True,
+        "isSliceMM": True,  # else slices show no meshes
+        # Meshes are cut in the middle of a slice.
+        "meshThicknessOn2D": float(np.abs(contents["straight"])[:3, :3].max() / 2),
+        "sagittalNoseLeft": True,
+        "show3Dcrosshair": True,
+    }
 
 
 class Stage:
@@ -65,11 +81,11 @@ class Stage:
         self._frame = self._straight @ geometry.to_voxels(header)
         self._labels = workspace.labels
         self._shown: dict[int, Anatomy | Segmentation] = {}
-        self._refused: dict[int, str] = {}
+        self._refused: dict[int, WorkspaceError] = {}
         for layer in workspace.layers():
             self._prepare(layer)
-        if why := self._refused.get(workspace.main.number):
-            raise InvalidValue(why)
+        if error := self._refused.get(workspace.main.number):
+            raise error
 
     def _prepare(self, layer: Layer) -> None:
         try:
@@ -81,7 +97,7 @@ class Stage:
                 ground = layer.role is Role.MAIN
                 self._shown[layer.number] = Anatomy(layer, self._grid, ground=ground)
         except WorkspaceError as error:
-            self._refused[layer.number] = str(error)
+            self._refused[layer.number] = error
 
     def contents(self) -> Json:
         """Return what the page has to know before it asks for images, as values of JSON."""
@@ -114,7 +130,7 @@ class Stage:
             "tags": list(layer.tags),
             "tile": is_tile(layer),
             "opacity": shown.opacity if shown else 0,
-            "error": self._refused.get(layer.number, ""),
+            "error": str(self._refused.get(layer.number, "")),
         }
 
     def _about_mesh(self, mesh: MeshLayer) -> Json:
@@ -150,8 +166,8 @@ class Stage:
             if isinstance(one, (Landmark, LineSegment)) and np.abs(_points(one)).max() < _FAR
         ]
 
-    def annotations(self) -> bytes:
-        """Return the landmarks and lines as MZ3.
+    def annotations(self) -> Shape:
+        """Return the landmarks and lines.
 
         Raises:
             InvalidValue: A colour is invalid.
@@ -160,14 +176,14 @@ class Stage:
         radius = max(geometry.voxel_sizes(self._straight))
         return marks(places, self._straight, radius)
 
-    def mesh(self, number: int, time_point: int, file: int) -> bytes:
-        """Return a surface file of a mesh layer as MZ3, which is read as a whole.
+    def mesh(self, number: int, time_point: int, file: int) -> Shape:
+        """Return the surface in a file of a mesh layer, which is read as a whole.
 
         Raises:
             LayerNotFound: There is no such mesh layer.
             LayerFileMissing: The layer has no such file, or it is not on this machine.
             InvalidValue: The surface lies outside of the main image.
-        MeshError: The file cannot be read.
+            MeshError: The file cannot be read.
         """
         found = [one for one in self._workspace.meshes() if one.number == number]
         if not found:
@@ -177,7 +193,7 @@ class Stage:
             surface = read_surface(path)
             to_voxels = np.asarray(np.linalg.inv(self._grid.affine), dtype=np.float64)
             refuse_outside(surface.points, to_voxels, self._grid, path)
-            return as_mz3(surface, self._frame)
+            return moved(surface, self._frame)
 
     def cursor(self) -> list[int]:
         """Return the voxel through which the views go at first, as `snapws show` has it.
@@ -190,6 +206,16 @@ class Stage:
         with _reading:
             return list(Scene(self._workspace, readable).cursor())
 
+    def crosshair(self) -> list[float]:
+        """Return the place of the `cursor` in the frame, 0 to 1 to the right, front and top."""
+        voxel, size = self.cursor(), self._grid.shape
+        found = []
+        for row in self._straight[:3, :3]:
+            axis = int(np.abs(row).argmax())
+            part = (voxel[axis] + 0.5) / size[axis]
+            found.append(part if row[axis] > 0 else 1 - part)
+        return found
+
     def volume(self, number: int) -> Volume:
         """Return a layer's image as a file that is made while it is sent.
 
@@ -197,12 +223,30 @@ class Stage:
             LayerNotFound: There is no such layer, or it cannot be shown.
             ImageUnsupported: No NIfTI-1 file can hold it.
         """
-        shown = self._find(number)
-        # What leads from its voxels to the main image's, and on into the frame.
-        affine = self._straight @ np.linalg.inv(shown.matrix)
+        shown = self.find(number)
+        affine = self._placed(shown)
         if isinstance(shown, Segmentation):
             return volumes.of_labels(shown.header, affine)
         return volumes.of_anatomy(shown, affine, lambda: self._color_curve(shown))
+
+    def painted(self, number: int) -> Volume:
+        """Return the image of a layer that has a `curve` in the colours of its first time point.
+
+        Raises:
+            ImageError: Its image cannot be read, or no NIfTI-1 file can hold it.
+            LayerNotFound: There is no such layer, or it is shown without a curve.
+        """
+        shown, curve = self.find(number), self.curve(number)
+        if isinstance(shown, Segmentation) or curve is None:
+            raise LayerNotFound(f"layer {number:03d} has colours of its own")
+        return volumes.painted(shown, self._placed(shown), curve)
+
+    def _placed(self, shown: Anatomy | Segmentation) -> npt.NDArray[np.float64]:
+        """Return what leads from the voxels of a layer to the main image's, and into the frame."""
+        try:
+            return np.asarray(self._straight @ np.linalg.inv(shown.matrix))
+        except np.linalg.LinAlgError:
+            raise InvalidValue("its transform has no inverse: set another one") from None
 
     def display(self, number: int, time_point: int) -> Json:
         """Return the colours of a layer, for which its image is read; as values of JSON.
@@ -211,33 +255,47 @@ class Stage:
             LayerNotFound: There is no such layer, or it cannot be shown.
             ImageError: Its image cannot be read.
         """
-        shown = self._find(number)
+        shown = self.find(number)
+        if isinstance(shown, Segmentation):
+            with _reading:
+                return label_colors(volumes.labels_of(shown.header), self._labels)
+        curve = self.curve(number, time_point)
+        if curve is None:
+            return {}
+        return _shades(shown, *curve, is_main=number == self._workspace.main.number)
+
+    def curve(self, number: int, time_point: int = 1) -> tuple[list[float], list[float]] | None:
+        """Return the contrast curve of a layer: intensities, and their places in the colour map.
+
+        None if its voxels are labels, or shown as red, green and blue.
+
+        Raises:
+            WorkspaceError: The layer cannot be shown, or its image cannot be read.
+        """
+        shown = self.find(number)
+        if isinstance(shown, Segmentation) or shown.is_color:
+            return None
         time_point = time_point if volumes.times(shown.header) > 1 else 1
         with _reading:
-            if isinstance(shown, Segmentation):
-                return _label_colors(volumes.labels_of(shown.header), self._labels)
-            if shown.mode is ComponentMode.RGB and _has_several(shown):
-                return {}
-            samples = sampling.sample(shown.header, [], time_point=time_point)
-        is_main = number == self._workspace.main.number
-        return _shades(shown, *shown.window(samples), is_main=is_main)
+            return shown.window(sampling.sample(shown.header, [], time_point=time_point))
 
     def _color_curve(self, shown: Anatomy) -> tuple[list[float], list[float]]:
         with _reading:
             return shown.color_window(sampling.sample(shown.header, []))
 
-    def _find(self, number: int) -> Anatomy | Segmentation:
+    def find(self, number: int) -> Anatomy | Segmentation:
+        """Return how a layer is shown.
+
+        Raises:
+            WorkspaceError: There is no such layer, or it cannot be shown.
+        """
         if number in self._shown:
             return self._shown[number]
-        raise LayerNotFound(self._refused.get(number) or f"there is no layer {number:03d}")
+        raise self._refused.get(number) or LayerNotFound(f"there is no layer {number:03d}")
 
 
 def _points(one: Landmark | LineSegment) -> tuple[tuple[float, ...], ...]:
     return (one.position,) if isinstance(one, Landmark) else (one.point1, one.point2)
-
-
-def _has_several(shown: Anatomy) -> bool:
-    return shown.values > 1
 
 
 def _shades(shown: Anatomy, inputs: list[float], outputs: list[float], *, is_main: bool) -> Json:
@@ -265,22 +323,5 @@ def _shades(shown: Anatomy, inputs: list[float], outputs: list[float], *, is_mai
         "colors": {
             **{name: colors[:, part].tolist() for part, name in enumerate("RGBA")},
             "I": list(range(_SHADES)),
-        },
-    }
-
-
-def _label_colors(present: list[int], table: tuple[Label, ...]) -> Json:
-    """Return the colours and names of labels, of those in an image and those in the table."""
-    known = {label.index: label for label in table}
-    indices = sorted({0, *known, *present})
-    labels = [known.get(one) or Label(one, f"Label {one}", new_color(one)) for one in indices]
-    alphas = [one.alpha if one.visible and one.index else 0 for one in labels]
-    return {
-        "present": present,
-        "names": {one.index: one.name for one in labels if one.index},
-        "colors": {
-            **{name: [one.color[part] for one in labels] for part, name in enumerate("RGB")},
-            "A": alphas,
-            "I": indices,
         },
     }

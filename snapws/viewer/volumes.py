@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from snapws.pictures.rendering import Anatomy
 
     Values = npt.NDArray[Any]
-    Convert = Callable[[Values], Values]
 
 _PIECE = 1 << 20  # voxels of a component that are looked at together
 _MOST_COMPONENTS = 32  # that are read side by side, each from the start of the file
@@ -34,6 +34,7 @@ _MOST_COMPONENTS = 32  # that are read side by side, each from the start of the 
 _TAKEN = ("u1", "<i2", "<u2", "<f4")
 _FLOAT, _LABELS = np.dtype("<f4"), np.dtype("<u2")
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+_RGBA = np.dtype([*((part, "u1") for part in "RGBA")])
 _ALIGNED = 2  # a form that is aligned to something
 _TOLERANCE = 1e-5
 
@@ -114,32 +115,73 @@ def of_anatomy(
     header, mode = anatomy.header, anatomy.mode
     if header.dtype.names and mode is ComponentMode.RGB:
         return _volume(header, affine, _RGB, lambda: _colors(header, curve()))
+    place = _single_component(anatomy)
+    if place is None and not header.dtype.names and mode is ComponentMode.RGB:
+        return _volume(header, affine, _RGB, lambda: _components_as_colors(header, curve()))
+    kind = header.dtype.newbyteorder("<")
+    if place is not None and kind in [np.dtype(one) for one in _TAKEN]:
+        stored = partial(_component, header, place)
+        return _volume(header, affine, kind, stored, scaling=header.scaling)
+    return _volume(
+        header,
+        affine,
+        _FLOAT,
+        lambda: (_as_float(one).tobytes() for one in _scalars(anatomy, place)),
+    )
+
+
+def painted(
+    anatomy: Anatomy,
+    affine: npt.NDArray[np.float64],
+    curve: tuple[Sequence[float], Sequence[float]],
+) -> Volume:
+    """Return a main image or an overlay in its colours, as RGBA.
+
+    Args:
+        anatomy: The layer, which is shown as one number of a voxel, and not in colours of its own.
+        affine: The 4x4 matrix to mm that the file is to have.
+        curve: Its contrast curve.
+
+    Raises:
+        ImageUnsupported: No NIfTI-1 file can hold it, or it has too many components.
+    """
+    place = _single_component(anatomy)
+
+    def pieces() -> Iterator[bytes]:
+        for scalars in _scalars(anatomy, place):
+            colors = np.rint(anatomy.paint(scalars, *curve) * 255)
+            yield colors.astype(np.uint8).tobytes()
+
+    return _volume(anatomy.header, affine, _RGBA, pieces)
+
+
+def _single_component(anatomy: Anatomy) -> int | None:
+    """Return which component alone is shown; None if one number is made of several."""
+    header = anatomy.header
     if header.dtype.names:
-        return _volume(header, affine, _FLOAT, lambda: _parts_as_scalars(anatomy))
-    if header.components == 1 or mode is ComponentMode.COMPONENT:
-        place = min(max(anatomy.component, 0), header.components - 1)
-        return _of_component(header, affine, place)
+        return None
+    if header.components == 1 or anatomy.mode is ComponentMode.COMPONENT:
+        return min(max(anatomy.component, 0), header.components - 1)
     if header.components > _MOST_COMPONENTS:
         raise ImageUnsupported(
             f"{header.path}: {header.components} components, of which the viewer does not make "
             "one number: show one of them"
         )
-    if mode is ComponentMode.RGB:
-        return _volume(header, affine, _RGB, lambda: _components_as_colors(header, curve()))
-    return _volume(header, affine, _FLOAT, lambda: _components_as_scalars(anatomy))
+    return None
 
 
-def _of_component(header: ImageHeader, affine: npt.NDArray[np.float64], place: int) -> Volume:
-    kind = header.dtype.newbyteorder("<")
-    if kind in [np.dtype(one) for one in _TAKEN]:
-        return _volume(
-            header, affine, kind, lambda: _component(header, place), scaling=header.scaling
-        )
-
-    def convert(stored: Values) -> Values:
-        return _as_float(sampling.scaled(_magnitude(stored), header))
-
-    return _volume(header, affine, _FLOAT, lambda: _converted(header, place, convert))
+def _scalars(anatomy: Anatomy, place: int | None) -> Iterator[Values]:
+    """Yield the one number of each voxel that is shown; for `place` see `_single_component`."""
+    header = anatomy.header
+    if place is not None:
+        for stored in _values(header, place):
+            yield sampling.scaled(_magnitude(stored), header)
+    elif header.dtype.names:
+        for stored in _values(header):
+            yield anatomy.scalar(_parts(stored))
+    else:
+        for values in _several(header, header.components):
+            yield anatomy.scalar(values)
 
 
 def _volume(
@@ -186,11 +228,6 @@ def _component(header: ImageHeader, place: int) -> Generator[bytes, None, None]:
             return
 
 
-def _converted(header: ImageHeader, place: int, convert: Convert) -> Iterator[bytes]:
-    for stored in _values(header, place):
-        yield convert(stored).tobytes()
-
-
 def _values(header: ImageHeader, place: int = 0) -> Generator[Values, None, None]:
     """Yield the stored voxels of one component, `_PIECE` of them at a time."""
     kind = header.dtype.newbyteorder("<")
@@ -217,21 +254,11 @@ def _several(header: ImageHeader, count: int) -> Iterator[Values]:
             stream.close()
 
 
-def _components_as_scalars(anatomy: Anatomy) -> Iterator[bytes]:
-    for values in _several(anatomy.header, anatomy.header.components):
-        yield _as_float(anatomy.scalar(values)).tobytes()
-
-
 def _components_as_colors(
     header: ImageHeader, curve: tuple[Sequence[float], Sequence[float]]
 ) -> Iterator[bytes]:
     for values in _several(header, min(3, header.components)):
         yield _as_bytes(values, curve)
-
-
-def _parts_as_scalars(anatomy: Anatomy) -> Iterator[bytes]:
-    for stored in _values(anatomy.header):
-        yield _as_float(anatomy.scalar(_parts(stored))).tobytes()
 
 
 def _colors(header: ImageHeader, curve: tuple[Sequence[float], Sequence[float]]) -> Iterator[bytes]:

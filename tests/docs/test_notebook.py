@@ -1,4 +1,4 @@
-"""The notebook of the documentation runs, and shows tables and pictures."""
+"""The notebook of the documentation runs, and shows tables, pictures and a widget."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def test_a_notebook_runs_and_shows_what_it_speaks_of(path, tmp_path, monkeypatch
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient, of the extra 'test'")
     nbformat = pytest.importorskip("nbformat", reason="needs nbclient, of the extra 'test'")
     pytest.importorskip("ipykernel", reason="needs ipykernel, of the extra 'test'")
+    pytest.importorskip("ipyniivue", reason="needs the extra 'viewer'")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
@@ -38,6 +39,7 @@ def test_a_notebook_runs_and_shows_what_it_speaks_of(path, tmp_path, monkeypatch
     assert [table.count("<tr>") for table in tables] == [4, 3, 4]
     for word in ("Atlas", "Grey matter", "color map"):
         assert any(word in table for table in tables), word
+    assert len([one for one in shown if "application/vnd.jupyter.widget-view+json" in one]) == 1
     pictures = [one["image/png"] for one in shown if "text/html" not in one and "image/png" in one]
     assert len(pictures) == 2
     for picture in pictures:

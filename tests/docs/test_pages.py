@@ -68,7 +68,7 @@ NOT_RUN = {
     ],
     "howto/tickets-from-python.md": ["from dss import Client, Provider, TicketStatus"],
     "tutorial.md": ["$ python3 -m venv .venv"],
-    "howto/notebooks.md": ["import IPython.display"],
+    "howto/notebooks.md": ["import IPython.display", "workspace.view()"],
     "explanation/reliability.md": [
         "$ python -m tests.chaos --seconds 600 --tickets 200 --seed 100"
     ],

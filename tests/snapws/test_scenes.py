@@ -418,7 +418,7 @@ def test_existing_files_and_those_of_the_workspace_are_not_overwritten(tmp_path,
 
 def test_what_is_no_scene_is_refused(tmp_path):
     workspace = Workspace.new(written(tmp_path / "main.nii", ramp("i2"), OBLIQUE))
-    with pytest.raises(InvalidValue, match=r"\.mrb or \.mrml"):
+    with pytest.raises(InvalidValue, match=r"\.mrb, \.mrml or \.nvd"):
         export_scene(workspace, tmp_path / "out.nii.gz")
     workspace.main.registry["ImageTransform.IsIdentity"] = "0"
     workspace.main.registry["ImageTransform.Matrix.Element[0][0]"] = "0"

@@ -261,7 +261,7 @@ def test_meshes_lie_to_the_main_image_as_in_the_workspace(tmp_path):
     ws.set_main(written(tmp_path / "main.nii.gz", np.ones(SHAPE, np.uint8), PLACES["oblique"]))
     mesh = ws.add_mesh(tmp_path / "mesh.vtk")
     stage = Stage(ws)
-    data = stage.mesh(mesh.number, 1, 0)
+    data = stage.mesh(mesh.number, 1, 0).to_mz3()
     assert struct.unpack("<2sHIII", data[:16]) == (b"MZ", 3, 1, 3, 0)
     assert np.frombuffer(data, "<i4", 3, 16).tolist() == [0, 1, 2]
     points = np.frombuffer(data, "<f4", 9, 28).reshape(3, 3)
