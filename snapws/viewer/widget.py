@@ -27,7 +27,7 @@ def make_widget(workspace: Workspace, height: int) -> NiiVue:
         height: Its height in pixels.
 
     Raises:
-        PictureError: ipyniivue is not installed.
+        PictureError: The package ipyniivue is not installed.
         WorkspaceError: A layer or a mesh cannot be shown.
     """
     try:
