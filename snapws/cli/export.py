@@ -27,7 +27,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     listing: Listing,
 ) -> None:
-    """Write a workspace as a scene of 3D Slicer, or as a document of NiiVue.
+    """Write a scene of 3D Slicer, or a document of NiiVue.
 
     Images, segmentations with the names and colours of the labels, transforms, meshes, landmarks
     and lines, and how they are shown. What the target cannot hold is listed. In a bundle, and in a
