@@ -62,32 +62,32 @@ class Field(Generic[T]):
 
 
 def text(key: str) -> Field[str]:
-    """Declare an entry of free text."""
+    """Define an entry of free text."""
     return Field(key, "", str, str)
 
 
 def flag(key: str) -> Field[bool]:
-    """Declare an entry that is ``0`` or ``1``."""
+    """Define an entry that is ``0`` or ``1``."""
     return Field(key, False, lambda stored: float(stored) != 0, lambda value: str(int(value)))
 
 
 def integer(key: str, default: int = 0) -> Field[int]:
-    """Declare an entry that is a whole number."""
+    """Define an entry that is a whole number."""
     return Field(key, default, int, str)
 
 
 def number(key: str, default: float = 0.0) -> Field[float]:
-    """Declare an entry that is a number, stored with all digits."""
+    """Define an entry that is a number, stored with all digits."""
     return Field(key, default, float, format_number)
 
 
 def vector(key: str, length: int) -> Field[tuple[float, ...]]:
-    """Declare an entry of `length` numbers separated by blanks, stored with all digits."""
+    """Define an entry of `length` numbers separated by blanks, stored with all digits."""
     return _vector(key, length, float, format_number)
 
 
 def integers(key: str, length: int) -> Field[tuple[int, ...]]:
-    """Declare an entry of `length` whole numbers separated by blanks."""
+    """Define an entry of `length` whole numbers separated by blanks."""
     return _vector(key, length, int, str)
 
 
@@ -109,7 +109,7 @@ def _vector(
 
 
 def tags(key: str = "Tags") -> Field[tuple[str, ...]]:
-    """Declare an entry of tags. They are read in stored order, and written sorted and unique."""
+    """Define an entry of tags. They are read in stored order, and written sorted and unique."""
     return Field(key, (), parse_tags, format_tags)
 
 
