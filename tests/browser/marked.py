@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route
 
-from snapws import Label, Workspace
+from snapws import Label, Layer, Workspace
 from snapws.pictures.scene import Scene
 from snapws.pictures.views import View
 from snapws.viewer.bundle import find_bundle
 from tests.browser.conftest import Visit
+from tests.rotations import turned
 
 HOSTILE = (
     '</bdi></style></script><script>document.title="run"</script>'
@@ -38,15 +39,20 @@ LIES = {
 }
 
 
+def ramps(folder: Path) -> tuple[Workspace, Layer]:
+    """Make a workspace of a ramp along x, and the overlay: the other way, half opaque."""
+    ramp = np.zeros(SHAPE, np.int16)
+    ramp[:] = np.arange(SHAPE[0])[:, None, None] * 10
+    ws = Workspace()
+    ws.set_main(save(folder / "main.nii.gz", ramp, np.diag([2, 2, 2, 1])))
+    overlay = ws.add_overlay(save(folder / "over.nii.gz", ramp[::-1], np.diag([2, 2, 2, 1])))
+    overlay.display.sticky, overlay.display.opacity = True, 0.5
+    return ws, overlay
+
+
 def affine(lie: str) -> np.ndarray:
     angles, signs, order = LIES[lie]
-    rotation = np.eye(3)
-    for axis, angle in enumerate(np.deg2rad(angles)):
-        one, other = [(1, 2), (2, 0), (0, 1)][axis]
-        step = np.eye(3)
-        step[[one, other], [one, other]] = np.cos(angle)
-        step[one, other], step[other, one] = -np.sin(angle), np.sin(angle)
-        rotation = step @ rotation
+    rotation = turned(*angles)
     affine = np.eye(4)
     affine[:3, :3] = rotation @ np.diag(signs)[:, list(order)] * (2.0, 2.5, 3.0)
     affine[:3, 3] = (-12, 30, 7)

@@ -27,6 +27,7 @@ from tests.browser.marked import (
     affine,
     marked,
     middle,
+    ramps,
     save,
 )
 
@@ -110,12 +111,7 @@ def test_a_document_has_a_landmark_where_show_draws_it(opened, make):
 
 @pytest.mark.parametrize("shown", ["Grayscale", "Jet", "a curve", "Black to red"])
 def test_a_document_has_the_colours_of_show(opened, tmp_path, shown):
-    ramp = np.zeros(SHAPE, np.int16)
-    ramp[:] = np.arange(SHAPE[0])[:, None, None] * 10
-    ws = Workspace()
-    ws.set_main(save(tmp_path / "main.nii.gz", ramp, np.diag([2, 2, 2, 1])))
-    overlay = ws.add_overlay(save(tmp_path / "over.nii.gz", ramp[::-1], np.diag([2, 2, 2, 1])))
-    overlay.display.sticky, overlay.display.opacity = True, 0.5
+    ws, overlay = ramps(tmp_path)
     if shown == "a curve":
         ws.main.display.contrast = [(0, 0), (0.3, 0.8), (1, 1)]
     else:

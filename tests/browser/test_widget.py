@@ -8,13 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
 from snapws import Workspace
 from snapws.pictures.scene import Scene
-from tests.browser.marked import BALL, LABELLED, MARK, SHAPE, Alone, marked, save
+from tests.browser.marked import BALL, LABELLED, MARK, SHAPE, Alone, marked, ramps
 
 if find_spec("ipyniivue") is None:
     pytest.skip("needs the extra 'viewer'", allow_module_level=True)
@@ -117,12 +116,7 @@ def test_a_widget_shows_marked_voxels_and_meshes_where_show_draws_them(cell, tmp
 
 
 def test_a_widget_has_the_colours_of_show(cell, tmp_path, monkeypatch):
-    ramp = np.zeros(SHAPE, np.int16)
-    ramp[:] = np.arange(SHAPE[0])[:, None, None] * 10
-    ws = Workspace()
-    ws.set_main(save(tmp_path / "main.nii.gz", ramp, np.diag([2, 2, 2, 1])))
-    overlay = ws.add_overlay(save(tmp_path / "over.nii.gz", ramp[::-1], np.diag([2, 2, 2, 1])))
-    overlay.display.sticky, overlay.display.opacity = True, 0.5
+    ws, overlay = ramps(tmp_path)
     overlay.display.color_map = "Jet"
     scene = cell.show(ws, monkeypatch)
     voxel = tuple(length // 2 for length in SHAPE)

@@ -15,21 +15,10 @@ from snapws.pictures.rendering import Anatomy
 from snapws.pictures.sampling import sample
 from snapws.pictures.views import Grid
 from snapws.viewer.stage import Stage
+from tests.rotations import turned
 
 SHAPE = (7, 6, 5)
 EYE = np.eye(4)
-
-
-def turned(*degrees: float) -> np.ndarray:
-    """Return a rotation about x, y and z, one after the other."""
-    rotation = np.eye(3)
-    for axis, angle in enumerate(np.deg2rad(degrees)):
-        one, other = [(1, 2), (2, 0), (0, 1)][axis]
-        step = np.eye(3)
-        step[[one, other], [one, other]] = np.cos(angle)
-        step[one, other], step[other, one] = -np.sin(angle), np.sin(angle)
-        rotation = step @ rotation
-    return rotation
 
 
 def placed(rotation: np.ndarray, sizes: tuple[float, ...], origin: tuple[float, ...]) -> np.ndarray:
