@@ -44,7 +44,7 @@ def run() -> int:
 
 
 def _another() -> str | None:
-    """Return a greedy of the PATH that this command hides, None if there is none."""
+    """Return the next greedy on the PATH, which this command hides; None if no other exists."""
     own = Path(sys.argv[0]).resolve()
     for folder in os.get_exec_path():
         found = shutil.which("greedy", path=folder)

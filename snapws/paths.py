@@ -135,7 +135,7 @@ def read_file(path: str | Path, most: int | None = None) -> bytes:
 
 
 def stand_in(path: Path) -> str:
-    """Return which placeholder an image file is; empty if it is none, or cannot be read."""
+    """Return the kind of placeholder that an image file is; empty for a real or unreadable file."""
     from snapws import stand_ins
 
     try:

@@ -45,13 +45,13 @@ class Samples(NamedTuple):
 
     @property
     def least(self) -> float:
-        """The least finite value of the image; 0 if there is none."""
+        """The least finite value of the image; 0 if no value is finite."""
         least = float(self.ends[:, 0].min())
         return least if np.isfinite(least) else 0.0
 
     @property
     def greatest(self) -> float:
-        """The greatest finite value of the image; 0 if there is none."""
+        """The greatest finite value of the image; 0 if no value is finite."""
         greatest = float(self.ends[:, 1].max())
         return greatest if np.isfinite(greatest) else 0.0
 

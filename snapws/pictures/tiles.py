@@ -117,7 +117,7 @@ def _drawn(
     time_point: int,
     marks: Marks | None,
 ) -> tuple[Image | None, str]:
-    """Return the picture of a tile, or why there is none."""
+    """Return the picture of a tile, or the reason why it cannot be drawn."""
     try:
         return composed(scene(tile, time_point, marks=marks), places, size), ""
     except WorkspaceError as error:
