@@ -165,7 +165,7 @@ def run(
     from dss.serving.contact import Contact
     from dss.serving.gpus import parse
     from dss.serving.journal import Outcome
-    from dss.serving.monitoring import logs, metrics
+    from dss.serving.monitoring import logs
     from dss.serving.runner import Runner
     from dss.serving.runner.executors import LocalExecutor
     from dss.serving.runner.gpu_pool import GpuPool
@@ -214,6 +214,8 @@ def run(
     contact = Contact()
     with ExitStack() as stack:
         if metrics_port is not None:
+            from dss.serving.monitoring import metrics  # needs a library that nothing else does
+
             port = stack.enter_context(metrics.serve(workdir, metrics_port, contact))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")
         places = (

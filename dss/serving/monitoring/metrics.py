@@ -1,8 +1,6 @@
-"""An overview in the text format of Prometheus, and a server for it on loopback.
+"""The overview as metrics of Prometheus, and a server for them on loopback.
 
-The format is version 0.0.4 of https://prometheus.io/docs/instrumenting/exposition_formats. This
-module writes it without prometheus_client: each request reads all numbers from the journal, so a
-registry of metrics would have no use. If the journal cannot be read, the answer is 503.
+Each request reads all numbers from the journal. If that cannot be read, the answer is 503.
 """
 
 from __future__ import annotations
@@ -12,24 +10,145 @@ import os
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 
-from dss.errors import JournalError
+from dss.errors import JournalError, ServiceError
 from dss.serving.contact import Contact
 from dss.serving.journal import Outcome
 from dss.serving.monitoring.overview import Overview, overview
+from snapws.extras import install_hint
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+try:
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        InfoMetricFamily,
+        Metric,
+        SummaryMetricFamily,
+    )
+    from prometheus_client.exposition import MetricsHandler
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as error:
+    raise ServiceError(
+        f"metrics need the package prometheus_client; {install_hint('service')}"
+    ) from error
 
 _HOST = "127.0.0.1"
 _PATIENCE = 10.0  # seconds within which a client must send its request
 
 _log = logging.getLogger("dss.serving")
 
-Sample = tuple[str, Mapping[str, str], float]
-"""The suffix of the metric's name in a sample, the labels and the value of the sample."""
+
+class _Metrics(Collector):
+    """What is collected at each request.
+
+    Args:
+        find: Returns the overview of that moment.
+        contact: What the runner has heard from the server; None where that is not known.
+    """
+
+    def __init__(self, find: Callable[[], Overview], contact: Contact | None) -> None:
+        self._find = find
+        self._contact = contact
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._find()
+        yield _number("runner_up", "Whether the runner runs.", found.runner.up)
+        runner = {name: getattr(found.runner, name) for name in ("server", "provider", "instance")}
+        yield InfoMetricFamily("dss_runner", "The runner's server and provider.", runner)
+        yield from _of_open_tickets(found)
+        yield from _of_finished_tickets(found)
+        yield from _of_steps(found)
+        yield _number(
+            "claims_lost",
+            "Claims without a known answer; each may have taken a ticket.",
+            found.lost_claims,
+        )
+        if self._contact is not None:
+            yield from _of_server(self._contact)
+
+
+def _of_open_tickets(found: Overview) -> Iterator[Metric]:
+    tickets = found.running + found.waiting
+    standing: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for ticket in tickets:
+        standing[ticket.service, ticket.step.value] += 1
+    by_step = GaugeMetricFamily(
+        "dss_tickets_open",
+        "Tickets that are not finished, by the last step that they have reached.",
+        labels=("service", "step"),
+    )
+    for labels, count in sorted(standing.items()):
+        by_step.add_metric(labels, count)
+    yield by_step
+    yield _number("tickets_waiting", "Open tickets that wait for the server.", len(found.waiting))
+    files, moved = (sum(getattr(one, name) for one in tickets) for name in ("files", "bytes"))
+    yield _number("upload_files", "Files of open tickets' results that the server has.", files)
+    yield _number("upload_bytes", "Bytes of open tickets' results that the server has.", moved)
+
+
+def _of_finished_tickets(found: Overview) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
+        "dss_tickets_finished", "Tickets that ended, by outcome.", labels=("service", "outcome")
+    )
+    last = GaugeMetricFamily(
+        "dss_last_success_timestamp_seconds",
+        "When a ticket last succeeded, in seconds of the epoch.",
+        labels=("service",),
+    )
+    for row in found.finished:
+        ended.add_metric((row.service, row.outcome.value), row.count)
+        if row.outcome is Outcome.SUCCESS:
+            last.add_metric((row.service,), row.last.timestamp())
+    yield ended
+    yield last
+
+
+def _of_steps(found: Overview) -> Iterator[Metric]:
+    labels = ("service", "step")
+    seconds = SummaryMetricFamily(
+        "dss_step_seconds", "Time from one step to the next.", labels=labels
+    )
+    moved = CounterMetricFamily(
+        "dss_step_bytes", "Bytes transferred or written from one step to the next.", labels=labels
+    )
+    for row in found.steps:
+        seconds.add_metric((row.service, row.step.value), row.count, row.seconds)
+        moved.add_metric((row.service, row.step.value), row.bytes)
+    yield seconds
+    yield moved
+
+
+def _of_server(contact: Contact) -> Iterator[Metric]:
+    queue = GaugeMetricFamily(
+        "dss_server_queue_tickets",
+        "Tickets that wait at the server for a runner, by service.",
+        labels=("service",),
+    )
+    for name, number in sorted(contact.queue.items()):
+        queue.add_metric((name,), number)
+    yield queue
+    yield _number(
+        "server_silent_seconds",
+        "How long ago the server last answered the runner.",
+        contact.silent_seconds,
+    )
+
+
+def _number(name: str, meaning: str, value: float | None) -> Metric:
+    """Return a metric of one value; None for one whose value is not known yet."""
+    return GaugeMetricFamily(f"dss_{name}", meaning, value)
+
+
+def _registry(find: Callable[[], Overview], contact: Contact | None) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Metrics(find, contact))
+    return registry
 
 
 def text(found: Overview, contact: Contact | None = None) -> str:
@@ -39,105 +158,7 @@ def text(found: Overview, contact: Contact | None = None) -> str:
         found: The overview.
         contact: What the runner has heard from the server; None where that is not known.
     """
-    open_tickets = found.running + found.waiting
-    standing: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for ticket in open_tickets:
-        standing[ticket.service, ticket.step.value] += 1
-    runner = {name: getattr(found.runner, name) for name in ("server", "provider", "instance")}
-    steps = [({"service": row.service, "step": row.step.value}, row) for row in found.steps]
-    ends = [({"service": row.service, "outcome": row.outcome.value}, row) for row in found.finished]
-    metrics = (
-        _metric("runner_up", "gauge", "Whether the runner runs.", [("", {}, found.runner.up)]),
-        _metric(
-            "runner_info",
-            "gauge",
-            "The runner's server and provider.",
-            [("", runner, 1)],
-        ),
-        _metric(
-            "tickets_open",
-            "gauge",
-            "Tickets that are not finished, by the last step that they have reached.",
-            (
-                ("", {"service": service, "step": step}, count)
-                for (service, step), count in sorted(standing.items())
-            ),
-        ),
-        _metric(
-            "tickets_waiting",
-            "gauge",
-            "Open tickets that wait for the server.",
-            [("", {}, len(found.waiting))],
-        ),
-        _metric(
-            "tickets_finished_total",
-            "counter",
-            "Tickets that ended, by outcome.",
-            (("", labels, row.count) for labels, row in ends),
-        ),
-        _metric(
-            "last_success_timestamp_seconds",
-            "gauge",
-            "When a ticket last succeeded, in seconds of the epoch.",
-            (
-                ("", {"service": row.service}, row.last.timestamp())
-                for _, row in ends
-                if row.outcome is Outcome.SUCCESS
-            ),
-        ),
-        _metric(
-            "step_seconds",
-            "summary",
-            "Time from one step to the next.",
-            (
-                sample
-                for labels, row in steps
-                for sample in (("_sum", labels, row.seconds), ("_count", labels, row.count))
-            ),
-        ),
-        _metric(
-            "step_bytes_total",
-            "counter",
-            "Bytes transferred or written from one step to the next.",
-            (("", labels, row.bytes) for labels, row in steps),
-        ),
-        _metric(
-            "upload_files",
-            "gauge",
-            "Files of open tickets' results that the server has.",
-            [("", {}, sum(ticket.files for ticket in open_tickets))],
-        ),
-        _metric(
-            "upload_bytes",
-            "gauge",
-            "Bytes of open tickets' results that the server has.",
-            [("", {}, sum(ticket.bytes for ticket in open_tickets))],
-        ),
-        _metric(
-            "claims_lost",
-            "gauge",
-            "Claims without a known answer; each may have taken a ticket.",
-            [("", {}, found.lost_claims)],
-        ),
-        *(() if contact is None else _server_metrics(contact)),
-    )
-    return "".join(metrics)
-
-
-def _server_metrics(contact: Contact) -> Iterator[str]:
-    yield _metric(
-        "server_queue_tickets",
-        "gauge",
-        "Tickets that wait at the server for a runner, by service.",
-        (("", {"service": name}, number) for name, number in sorted(contact.queue.items())),
-    )
-    silent = contact.silent_seconds
-    yield _metric(
-        "server_silent_seconds",
-        "gauge",
-        "How long ago the server last answered the runner.",
-        () if silent is None else [("", {}, silent)],
-    )
+    return generate_latest(_registry(lambda: found, contact)).decode()
 
 
 @contextmanager
@@ -155,31 +176,25 @@ def serve(folder: Path, port: int, contact: Contact | None = None) -> Iterator[i
     Raises:
         OSError: The port is in use.
     """
-    from http.server import BaseHTTPRequestHandler
-    from socketserver import ThreadingTCPServer
+    metrics = _registry(lambda: overview(folder), contact)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(MetricsHandler):
+        registry = metrics
         timeout = _PATIENCE
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - so named there
             if self.path.partition("?")[0] != "/metrics":
-                self.send_error(404)
+                self.send_error(HTTPStatus.NOT_FOUND)
                 return
             if contact is not None:
                 contact.is_read = True
             try:
-                body = text(overview(folder), contact).encode()
-            except (JournalError, OSError) as error:
-                self.send_error(503, explain=str(error))
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                super().do_GET()
+            except JournalError as error:
+                self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
 
         def refuse(self) -> None:
-            self.send_response(405)
+            self.send_response(HTTPStatus.METHOD_NOT_ALLOWED)
             self.send_header("Allow", "GET")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -211,19 +226,3 @@ def serve(folder: Path, port: int, contact: Contact | None = None) -> Iterator[i
         finally:
             server.shutdown()
             thread.join()
-
-
-def _metric(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:
-    lines = [f"# HELP dss_{name} {meaning}", f"# TYPE dss_{name} {kind}"]
-    for suffix, labels, value in samples:
-        pairs = ",".join(f'{label}="{_escaped(said)}"' for label, said in labels.items())
-        lines.append(f"dss_{name}{suffix}{f'{{{pairs}}}' if pairs else ''} {_number(value)}")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _number(value: float) -> str:
-    return repr(value) if isinstance(value, float) else str(int(value))
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,10 +1,9 @@
-"""The metrics of a journal, read by a strict parser of their format, and served on loopback."""
+"""The metrics of a journal, read as Prometheus reads them, and served on loopback."""
 
 from __future__ import annotations
 
 import http.client
 import logging
-import re
 import socket
 from contextlib import closing
 from shutil import copytree
@@ -12,6 +11,7 @@ from shutil import copytree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from dss.serving.contact import Contact
 from dss.serving.journal import Journal, Outcome, Step
@@ -19,38 +19,15 @@ from dss.serving.monitoring import metrics
 from dss.serving.monitoring.overview import overview
 
 HASH = "0" * 40
-NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'
-SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? (\S+)")
-SUFFIXES = {"summary": {"_sum", "_count"}, "counter": {""}, "gauge": {""}}
 
 
 def parsed(text):
-    """Read version 0.0.4 of the format; give a value by name and labels. Refuse all else."""
-    assert text.endswith("\n")
-    values, kinds, name = {}, {}, ""
-    for line in text[:-1].split("\n"):
-        if line.startswith("# HELP "):
-            _, _, name, meaning = line.split(" ", 3)
-            assert re.fullmatch(NAME, name)
-            assert meaning
-            assert name not in kinds
-        elif line.startswith("# TYPE "):
-            _, _, again, kinds[name] = line.split(" ")
-            assert again == name
-            assert (kinds[name] == "counter") == name.endswith("_total")
-        else:
-            found = SAMPLE.fullmatch(line)
-            assert found, line
-            assert found[1].startswith(name)
-            assert found[1][len(name) :] in SUFFIXES[kinds[name]]
-            labels = tuple(
-                (label, re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], value))
-                for label, value in re.findall(LABEL, found[2] or "")
-            )
-            key = (found[1], *labels)
-            assert key not in values
-            values[key] = float(found[found.lastindex])
+    """Return the values by name and labels, as the library of Prometheus reads them."""
+    samples = [
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    ]
+    values = {(one.name, *sorted(one.labels.items())): one.value for one in samples}
+    assert len(values) == len(samples)
     return values
 
 
@@ -90,15 +67,15 @@ def test_the_metrics_say_what_the_overview_says(folder):
         ("dss_runner_up",): 0,
         (
             "dss_runner_info",
-            ("server", "https://dss.example.org"),
-            ("provider", "lab"),
             ("instance", "lab_7f"),
+            ("provider", "lab"),
+            ("server", "https://dss.example.org"),
         ): 1,
         ("dss_tickets_open", service, ("step", "claimed")): 2,
         ("dss_tickets_open", service, ("step", "packaged")): 1,
         ("dss_tickets_waiting",): 1,
-        ("dss_tickets_finished_total", service, ("outcome", "failed")): 1,
-        ("dss_tickets_finished_total", service, ("outcome", "success")): 2,
+        ("dss_tickets_finished_total", ("outcome", "failed"), service): 1,
+        ("dss_tickets_finished_total", ("outcome", "success"), service): 2,
         ("dss_last_success_timestamp_seconds", service): last.timestamp(),
         ("dss_step_bytes_total", service, ("step", "downloaded")): 300,
         ("dss_step_bytes_total", service, ("step", "packaged")): 0,
@@ -152,7 +129,7 @@ def test_the_metrics_are_served_as_they_are_at_that_moment(folder, tmp_path):
     with metrics.serve(folder, 0) as port:
         status, headers, body = ask(port)
         assert status == 200
-        assert headers["Content-Type"] == metrics.CONTENT_TYPE
+        assert headers["Content-Type"].startswith("text/plain; version=")
         assert parsed(body) == parsed(metrics.text(overview(folder)))
         with closing(Journal(folder)) as journal:
             journal.add(7, "Neck", HASH)

@@ -753,7 +753,7 @@ def test_metrics_say_what_waits_at_the_server_while_all_workers_are_busy(lab: La
         read = partial(requests.get, address, timeout=60)
         for number in (1, 2):  # the second one comes when nothing but the metrics asks for it
             lab.submit()
-            said = f'dss_server_queue_tickets{{service="{lab.name}"}} {number}\n'
+            said = f'dss_server_queue_tickets{{service="{lab.name}"}} {number}.0\n'
             until(lambda said=said: said in read().text)
         assert re.search(r"^dss_server_silent_seconds [0-9.e-]+$", read().text, re.MULTILINE)
         lab.let_go()
