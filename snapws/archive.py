@@ -64,7 +64,7 @@ def write_archive(
     Raises:
         LayerNotFound: The workspace has no main image.
         LayerFileMissing: The file of a layer or mesh is not on this machine.
-        ImageDamaged: An image is truncated or has an invalid header; the message names the layer.
+        ImageDamaged: An image is truncated or has a corrupt header; the message names the layer.
         ImageUnsupported: ITK-SNAP or this package does not support the format of an image.
         ImageChanged: An image was written to while it was read.
         MeshError: A mesh is corrupt, or cannot be scrubbed.

@@ -81,6 +81,7 @@ def _meant(stated: float) -> str:
 
 
 def _read_opacity(stored: str) -> float:
+    """Read the opacity of a layer, clipped to 0 and 1, as in ITK-SNAP; NaN is refused."""
     value = float(stored)
     if math.isnan(value):
         raise InvalidValue("its opacity is not a number: set another one")

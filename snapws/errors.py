@@ -9,7 +9,7 @@ WorkspaceError                a workspace, or a file that it names, cannot be us
 ├── LayerFileMissing          the file of a layer is missing, or on another machine
 ├── TextFileError             a label or transform file is invalid
 ├── ImageError                an image cannot be read
-│   ├── ImageDamaged          the image is truncated, or its checksum or header is invalid
+│   ├── ImageDamaged          the image is truncated, or its checksum or header is corrupt
 │   ├── ImageUnsupported      ITK-SNAP or this package does not support the format of the image
 │   ├── ImageChanged          the image was written to while it was read
 │   └── ImageHasMetadata      a layer of an archive holds more than voxels and geometry
@@ -62,7 +62,7 @@ class ImageError(WorkspaceError):
 
 
 class ImageDamaged(ImageError):
-    """An image is truncated, or its checksum or header is invalid."""
+    """An image is truncated, or its checksum or header is corrupt."""
 
 
 class ImageUnsupported(ImageError):

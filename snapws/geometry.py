@@ -35,7 +35,7 @@ def to_voxels(header: ImageHeader) -> npt.NDArray[np.float64]:
         return np.asarray(np.linalg.inv(affine(header)))
     except np.linalg.LinAlgError:
         raise ImageDamaged(
-            f"{header.path}: the header is invalid: its voxels have no size along an axis"
+            f"{header.path}: the header is corrupt: its voxels have no size along an axis"
         ) from None
 
 

@@ -48,14 +48,14 @@ def by_specification(
     return found
 
 
-def by_text(
+def by_tag_or_nickname(
     kind: str,
     text: str,
     candidates: Sequence[Layer | MeshLayer],
     texts: Callable[[Layer | MeshLayer], Collection[str]],
     where: str,
 ) -> Layer | MeshLayer:
-    """Return the one image or mesh layer with the tag or nickname (`kind`) `text`.
+    """Look up the one image or mesh layer with the tag or nickname (`kind`) `text`.
 
     Raises:
         LayerNotFound: No layer matches; the message lists the tags or nicknames `where`.

@@ -23,7 +23,7 @@ from snapws.meshes import MeshLayer, MeshList
 from snapws.named_files import NamedFile
 from snapws.registry import Registry, xml_format
 from snapws.registry.fields import as_tags
-from snapws.specifications import by_specification, by_text
+from snapws.specifications import by_specification, by_tag_or_nickname
 from snapws.tables import Record, Table
 
 if TYPE_CHECKING:
@@ -232,8 +232,8 @@ class Workspace(Table):
             return by_specification(str(specification), layers, surfaces, self.name)
         everything: list[Layer | MeshLayer] = [*layers, *surfaces]
         if tag is not None:
-            return by_text("tag", tag, everything, lambda one: one.tags, self.name)
-        return by_text(
+            return by_tag_or_nickname("tag", tag, everything, lambda one: one.tags, self.name)
+        return by_tag_or_nickname(
             "nickname", nickname or "", everything, lambda one: [one.nickname], self.name
         )
 

@@ -46,7 +46,7 @@ def memory(mark: str, first: psutil.Process | None = None) -> int:
 
 
 def kill(mark: str, first: psutil.Process | None = None, *, beginning: bool = False) -> int:
-    """Kill the processes of a job, also those that start meanwhile; return their number.
+    """Kill the processes of a job, also orphaned ones and those that start meanwhile.
 
     Args:
         mark: Value of `MARK` in their environment.

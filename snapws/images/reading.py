@@ -72,7 +72,7 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
     Raises:
         ImageUnsupported: This package or ITK-SNAP does not support the format, or the voxels are in
             a file that must not be opened.
-        ImageDamaged: The header is invalid.
+        ImageDamaged: The header is corrupt.
         ImageError: The file cannot be read.
     """
     from snapws.images import itk
@@ -125,7 +125,7 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
         *(HeaderDataError, WrapStructError),
         *(ValueError, ArithmeticError, KeyError),
     ) as error:
-        raise ImageDamaged(f"{path}: the header is invalid: {error}") from None
+        raise ImageDamaged(f"{path}: the header is corrupt: {error}") from None
     found = ImageHeader(
         header_path,
         voxel_path,
@@ -155,9 +155,9 @@ def _check(header: ImageHeader, *, least_offset: int) -> None:
     """Refuse a corrupt header."""
     if not header.dtype.itemsize:
         code = int(header.nifti["datatype"])
-        raise ImageDamaged(f"{header.path}: the header is invalid: voxel type {code}")
+        raise ImageDamaged(f"{header.path}: the header is corrupt: voxel type {code}")
     if header.offset < least_offset:
-        raise ImageDamaged(f"{header.path}: the header is invalid: the voxels inside the header")
+        raise ImageDamaged(f"{header.path}: the header is corrupt: the voxels inside the header")
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

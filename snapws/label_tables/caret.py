@@ -32,7 +32,7 @@ def extensions(block: bytes, into: Collector) -> list[bytes]:
     try:
         end = end_of_header(block)
     except struct.error:
-        raise into.error("header", "the header is invalid: it is cut short") from None
+        raise into.error("header", "the header is corrupt: it is cut short") from None
     position, found = size + _EXTENDER, []
     if not block[size : size + 1].strip(b"\0"):
         return []

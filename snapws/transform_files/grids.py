@@ -65,7 +65,7 @@ def read(path: str | Path) -> Grid:
     affine = geometry.affine(header)
     sizes = geometry.voxel_sizes(affine)
     if min(sizes) <= 0 or abs(np.linalg.det(affine[:3, :3])) < 1e-9 * np.prod(sizes):
-        raise ImageDamaged(f"{path}: the header is invalid: its voxels have no size along an axis")
+        raise ImageDamaged(f"{path}: the header is corrupt: its voxels have no size along an axis")
     return Grid(Path(path), header.spatial_shape, sizes, affine, _is_mirrored(header.nifti))
 
 

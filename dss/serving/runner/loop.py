@@ -121,7 +121,7 @@ class Runner:
             ):
                 self._journal, self._disk = journal, DiskSpace(journal, self._settings)
                 self._tickets = OpenTickets(journal, self._disk, self._settings, self._pool)
-                # What a killed runner has left running would work on a ticket that is begun again.
+                # Orphans of a killed runner would work on a ticket that is begun again.
                 processes.kill(f"{folder.resolve()}/", beginning=True)
                 self._services = services or self._describe()
                 with closing(self._open_claims()) as self._claims:

@@ -351,7 +351,7 @@ def _described(path: Path, grid: Grid, *, has_colours: bool = False) -> _Describ
         shape += [1] * (4 - axes) + [grid.components]
     placement = _placement(grid)
     if not np.isfinite(placement.affine).all() or not np.linalg.det(placement.affine):
-        raise ImageDamaged(f"{path}: the header is invalid: its origin or its axes are not finite")
+        raise ImageDamaged(f"{path}: the header is corrupt: its origin or its axes are not finite")
     no_nifti = ""
     lengths = np.linalg.norm(placement.directions, axis=0)
     if is_sheared(placement.directions / lengths):

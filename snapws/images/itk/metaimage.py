@@ -35,7 +35,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
     """Read the header at the beginning of a file.
 
     Raises:
-        ImageDamaged: The header is invalid, or contains a key twice.
+        ImageDamaged: The header is corrupt, or contains a key twice.
         ImageUnsupported: The header is too long, the voxel type is not supported, or the name of
             the voxel file is too general.
         ImageError: The file cannot be read.
@@ -59,7 +59,7 @@ def parse(file: BinaryIO, path: Path) -> Stored:
         if key not in _FIELDS:
             continue
         if key in fields:
-            raise ImageDamaged(f"{path}: the header is invalid: it contains {key} twice")
+            raise ImageDamaged(f"{path}: the header is corrupt: it contains {key} twice")
         fields[key] = value
         if key == "ElementDataFile":
             break
@@ -87,7 +87,7 @@ def _is_loose(line: str) -> bool:
 
 
 def _no_field(number: int, path: Path) -> ImageDamaged:
-    return ImageDamaged(f"{path}: the header is invalid: line {number} is not a key and a value")
+    return ImageDamaged(f"{path}: the header is corrupt: line {number} is not a key and a value")
 
 
 def _field(line: str, number: int, path: Path) -> tuple[str, str]:
@@ -106,7 +106,7 @@ def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tu
     value = fields.get("ElementDataFile", "")
     words = value.split()
     if not words:
-        raise ImageDamaged(f"{path}: the header is invalid: it does not say where the voxels are")
+        raise ImageDamaged(f"{path}: the header is corrupt: it does not say where the voxels are")
     if value.upper() == "LOCAL":
         return (), ""
     if "%" in value:
@@ -153,7 +153,7 @@ def _numbers(fields: dict[str, str], key: str, count: int, path: Path) -> list[s
     form = _COUNT if key in ("NDims", "DimSize", "ElementNumberOfChannels") else _NUMBER
     if len(words) != count or not all(map(form.fullmatch, words)):
         raise ImageDamaged(
-            f"{path}: the header is invalid: {key} is not {count} numbers of their kind: "
+            f"{path}: the header is corrupt: {key} is not {count} numbers of their kind: "
             f"{excerpt(fields.get(key, '')) or 'it is missing'}"
         )
     return words
@@ -174,7 +174,7 @@ def _is_big_endian(fields: dict[str, str], path: Path) -> bool:
     keys = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
     said = {_is_true(fields[key]) for key in keys if key in fields}
     if len(said) > 1:
-        raise ImageDamaged(f"{path}: the header is invalid: {' and '.join(keys)} differ")
+        raise ImageDamaged(f"{path}: the header is corrupt: {' and '.join(keys)} differ")
     return True in said
 
 
@@ -187,7 +187,7 @@ def _integer(fields: dict[str, str], key: str, path: Path) -> int:
     try:
         return int(fields.get(key, "") or 0)
     except ValueError:
-        raise ImageDamaged(f"{path}: the header is invalid: {key} is not a number") from None
+        raise ImageDamaged(f"{path}: the header is corrupt: {key} is not a number") from None
 
 
 def _skip(fields: dict[str, str], path: Path, start: int, encoding: Encoding) -> int:
@@ -201,7 +201,7 @@ def _skip(fields: dict[str, str], path: Path, start: int, encoding: Encoding) ->
         return 0
     if start or skip < -1 or (skip < 0 and encoding != "raw"):
         raise ImageDamaged(
-            f"{path}: the header is invalid: by HeaderSize = {skip} the voxels begin within "
+            f"{path}: the header is corrupt: by HeaderSize = {skip} the voxels begin within "
             "it, or at an unknown place"
         )
     return skip

@@ -43,14 +43,14 @@ def parse(file: BinaryIO, path: Path) -> Stored:
     """Read the header at the beginning of a file.
 
     Raises:
-        ImageDamaged: The header is invalid, or contains a field twice.
+        ImageDamaged: The header is corrupt, or contains a field twice.
         ImageUnsupported: The header is too long, the encoding or the axes are not supported, or the
             name of the voxel file is too general.
         ImageError: The file cannot be read.
     """
     lines = header_lines(file, path)
     if not _MAGIC.fullmatch(next(lines, "")):
-        raise ImageDamaged(f"{path}: the header is invalid: it does not begin as one of NRRD does")
+        raise ImageDamaged(f"{path}: the header is corrupt: it does not begin as one of NRRD does")
     fields: dict[str, str] = {}
     is_closed = False
     for number, line in enumerate(lines, 2):
@@ -85,15 +85,15 @@ def _add(fields: dict[str, str], line: str, number: int, path: Path) -> None:
         return
     separator = _SEPARATOR.search(line)
     if separator is None:
-        raise ImageDamaged(f"{path}: the header is invalid: line {number} is not a field")
+        raise ImageDamaged(f"{path}: the header is corrupt: line {number} is not a field")
     if separator[0] == ":=":
         return
     told = line[: separator.start()]
     name = _FIELDS.get(told.lower())
     if name is None:
-        raise ImageDamaged(f"{path}: the header is invalid: NRRD has no field {excerpt(told)!r}")
+        raise ImageDamaged(f"{path}: the header is corrupt: NRRD has no field {excerpt(told)!r}")
     if name in fields:
-        raise ImageDamaged(f"{path}: the header is invalid: it contains the field {name!r} twice")
+        raise ImageDamaged(f"{path}: the header is corrupt: it contains the field {name!r} twice")
     fields[name] = line[separator.end() :].strip(" \t")
 
 
@@ -104,7 +104,7 @@ def _names(fields: dict[str, str], lines: Iterator[str], path: Path) -> tuple[tu
     value = fields["data file"]
     words = value.split()
     if not words:
-        raise ImageDamaged(f"{path}: the header is invalid: its data file has no name")
+        raise ImageDamaged(f"{path}: the header is corrupt: its data file has no name")
     if "%" in value:
         names = pattern_names(path, words[:4])
         within = words[4:]
@@ -126,7 +126,7 @@ def _misfit(names: tuple[str, ...], within: list[str], fields: dict[str, str], p
         sizes = [int(word) for word in fields.get("sizes", "").split()]
         axes = int(*within) if within else len(sizes) - 1
     except (ValueError, TypeError):
-        raise ImageDamaged(f"{path}: the header is invalid: its sizes, or axes of a file") from None
+        raise ImageDamaged(f"{path}: the header is corrupt: its sizes, or axes of a file") from None
     expected = 1
     for size in sizes[axes:]:
         expected *= size
@@ -142,7 +142,7 @@ def _in_our_words(fields: dict[str, str], path: Path) -> bytes:
     for name, value in fields.items():
         if name in _PASSED:
             if not _VALUE.fullmatch(value):
-                raise ImageDamaged(f"{path}: the header is invalid: {name}: {excerpt(value)}")
+                raise ImageDamaged(f"{path}: the header is corrupt: {name}: {excerpt(value)}")
             said.append(f"{name}: {value}")
     return "\n".join([*said, "encoding: raw", "endian: little", "", ""]).encode()
 
@@ -161,14 +161,14 @@ def _is_big_endian(fields: dict[str, str], encoding: Encoding, path: Path) -> bo
     if value in ("big", "little"):
         return value == "big"
     if value or not (encoding == "text" or _ONE_BYTE.fullmatch(fields.get("type", "").lower())):
-        raise ImageDamaged(f"{path}: the header is invalid: it does not state the byte order")
+        raise ImageDamaged(f"{path}: the header is corrupt: it does not state the byte order")
     return False
 
 
 def _integer(fields: dict[str, str], name: str, least: int, path: Path) -> int:
     value = fields.get(name, "0")
     if not re.fullmatch(r"-?[0-9]{1,15}", value) or int(value) < least:
-        raise ImageDamaged(f"{path}: the header is invalid: {name}: {excerpt(value)} is not valid")
+        raise ImageDamaged(f"{path}: the header is corrupt: {name}: {excerpt(value)} is not valid")
     return int(value)
 
 
@@ -177,7 +177,7 @@ def _skip(fields: dict[str, str], encoding: Encoding, path: Path, *, is_attached
     skip = _integer(fields, "byte skip", -1, path)
     if skip < 0 and (is_attached or encoding == "text"):
         raise ImageDamaged(
-            f"{path}: the header is invalid: with byte skip: -1 the voxels begin at an "
+            f"{path}: the header is corrupt: with byte skip: -1 the voxels begin at an "
             "unknown place"
         )
     return skip

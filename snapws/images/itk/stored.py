@@ -89,7 +89,7 @@ class Stored:
             # There may be a million names: enough of them are checked to report a file elsewhere.
             for name in self.names[:_FEW]:
                 voxel_files.beside(self.path, name, purpose)
-            raise ImageDamaged(f"{self.path}: the header is invalid: {self.misfit}")
+            raise ImageDamaged(f"{self.path}: the header is corrupt: {self.misfit}")
         if len(self.names) > _MOST_FILES:
             raise ImageUnsupported(
                 f"{self.path}: its voxels are in more than {_MOST_FILES} files: convert it to NIfTI"

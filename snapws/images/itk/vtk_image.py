@@ -38,14 +38,14 @@ def parse(file: BinaryIO, path: Path) -> Stored:
     """Read the header at the beginning of a file, up to its first array.
 
     Raises:
-        ImageDamaged: The header is invalid.
+        ImageDamaged: The header is corrupt.
         ImageUnsupported: The form of the file is not supported.
         ImageError: The file cannot be read.
     """
     lines = header_lines(file, path)
     first, _title, form = (next(lines, "").strip() for _ in range(3))
     if not first.lower().startswith("# vtk datafile") or form.upper() not in ("ASCII", "BINARY"):
-        raise ImageDamaged(f"{path}: the header is invalid: it does not begin like VTK")
+        raise ImageDamaged(f"{path}: the header is corrupt: it does not begin like VTK")
     said = ["# vtk DataFile Version 3.0", "image", "BINARY", *_said(lines, path)]
     start = file.tell()
     if said[-1].startswith("SCALARS"):
@@ -80,7 +80,7 @@ def _said(lines: Iterator[str], path: Path) -> Iterator[str]:
                 points *= int(length)
             if points != int(seen.get("POINT_DATA", "0")):
                 raise ImageDamaged(
-                    f"{path}: the header is invalid: POINT_DATA is not the product of DIMENSIONS"
+                    f"{path}: the header is corrupt: POINT_DATA is not the product of DIMENSIONS"
                 )
             yield " ".join(filter(None, (key, "voxels", match[1].lower(), match[2])))
             return

@@ -197,7 +197,7 @@ def test_an_impossible_header(tmp_path, field, value):
     header = Nifti1Header(path.read_bytes()[:348], check=False)
     header[field] = value
     path.write_bytes(header.binaryblock + path.read_bytes()[348:])
-    with pytest.raises(ImageDamaged, match=r"x\.nii: the header is invalid"):
+    with pytest.raises(ImageDamaged, match=r"x\.nii: the header is corrupt"):
         images.read_header(path)
 
 
