@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -27,6 +29,7 @@ from snapws.labels import MAX_INDEX
 from snapws.layers import Layer, Role
 from snapws.pictures import colormaps, rendering
 from snapws.pictures.sampling import labels, scaled
+from snapws.prefetch import mapped
 from snapws.workspace import Workspace
 
 Kind = Literal[
@@ -120,10 +123,20 @@ def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
         yield Problem("no-main", "workspace", str(error))
     except WorkspaceError as error:
         yield Problem("labels", "label table", str(error))
-    images = _Images(layers)
+    layers = sorted(layers, key=lambda layer: layer.role is not Role.MAIN)
+    with closing(_Images(layers)) as images:
+        yield from _layer_problems(workspace, layers, images, described)
+
+
+def _layer_problems(
+    workspace: Workspace,
+    layers: Iterable[Layer],
+    images: _Images,
+    described: Collection[int] | None,
+) -> Iterator[Problem]:
     main = _main_header(workspace, images)
     of_segmentations = [*_segmentation_opacity(workspace)]
-    for layer in sorted(layers, key=lambda layer: layer.role is not Role.MAIN):
+    for layer in layers:
         where = f"layer {layer.number:03d}"
         yield from _settings(layer, where)
         if layer.role is Role.SEGMENTATION:
@@ -149,17 +162,27 @@ def _problems(workspace: Workspace, layers: list[Layer]) -> Iterator[Problem]:
 
 
 class _Images:
-    """The images of layers, each read once, however many layers name it.
+    """The images of layers, each read once, however many layers name it, and several at a time.
 
     Args:
-        layers: The layers.
+        layers: The layers, in the order in which their images are asked for.
     """
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
         segmentations = (layer for layer in layers if layer.role is Role.SEGMENTATION)
         self._segmentations = {*chain.from_iterable(map(_images_of, segmentations))}
         self._headers: dict[object, ImageHeader] = {}
-        self._values: dict[object, set[float] | ImageError] = {}
+        self._one_header = Lock()
+        self._values: dict[object, set[float] | WorkspaceError] = {}
+        first: dict[object, Layer] = {}
+        for layer in layers:
+            for image in _images_of(layer):
+                first.setdefault(image, layer)
+        self._coming = mapped(self._read, first.items(), os.cpu_count() or 1)
+
+    def close(self) -> None:
+        """Read no more. Left to the collection of garbage, threads could wait for one another."""
+        self._coming.close()
 
     def header(self, layer: Layer) -> ImageHeader:
         """Return the header of a layer's image.
@@ -168,9 +191,10 @@ class _Images:
             ImageError: The header cannot be read.
         """
         image = _image_of(layer)
-        if image not in self._headers:
-            self._headers[image] = layer.header()
-        return self._headers[image]
+        with self._one_header:
+            if image not in self._headers:
+                self._headers[image] = layer.header()
+            return self._headers[image]
 
     def label_values(self, layer: Layer) -> set[float]:
         """Read the voxels of a layer's image to their end, and return their values.
@@ -181,23 +205,24 @@ class _Images:
             ImageError: The image cannot be read.
         """
         image = _image_of(layer)
-        if image not in self._values:
-            self._values[image] = self._read(layer)
+        while image not in self._values:
+            self._values.update([next(self._coming)])
         found = self._values[image]
-        if isinstance(found, ImageError):
+        if isinstance(found, WorkspaceError):
             raise found
         return found
 
-    def _read(self, layer: Layer) -> set[float] | ImageError:
-        image, header = _image_of(layer), self.header(layer)
+    def _read(self, item: tuple[object, Layer]) -> tuple[object, set[float] | WorkspaceError]:
+        image, layer = item
         try:
+            header = self.header(layer)
             if image in self._segmentations:
-                return label_values(header)
+                return image, label_values(header)
             for _ in header.voxels():
                 pass
-        except ImageError as error:
-            return error
-        return set()
+        except WorkspaceError as error:
+            return image, error
+        return image, set()
 
 
 def _image_of(layer: Layer) -> tuple[object, ...]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain, count
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -113,7 +113,7 @@ def each(
         work: Called with each of them, in several threads at a time.
         threads: The number of threads; by default the number of cores.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from snapws.prefetch import mapped
 
     threads = threads or os.cpu_count() or 1
 
@@ -123,16 +123,7 @@ def each(
         except (WorkspaceError, OSError) as error:
             return Outcome(path, error=error)
 
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = iter(workspaces)
-        begun = deque(pool.submit(outcome, path) for path in islice(waiting, threads * _AHEAD))
-        try:
-            while begun:
-                done = begun.popleft().result()
-                begun.extend(pool.submit(outcome, path) for path in islice(waiting, 1))
-                yield done
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    yield from mapped(outcome, workspaces, threads, ahead=threads * _AHEAD)
 
 
 def _is_pattern(name: Path) -> bool:

@@ -1,13 +1,15 @@
-"""Prefetching: the next items of a stream are made in another thread."""
+"""Prefetching: the next items are made in other threads while one is used."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 # A longer queue than one item evens out short differences in speed.
 _DEPTH = 3
@@ -24,3 +26,25 @@ def prefetched(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.popleft().result()) is not end:
             coming.append(thread.submit(next, items, end))
             yield item  # type: ignore[misc]
+
+
+def mapped(
+    make: Callable[[Item], T], items: Iterable[Item], threads: int, *, ahead: int | None = None
+) -> Generator[T, None, None]:
+    """Yield what is made of items, in their order, while the next ones are made.
+
+    Args:
+        make: Called with each of them, in several threads at a time.
+        items: The items.
+        threads: The number of threads.
+        ahead: How many items are begun before they are asked for; by default one a thread.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        rest = iter(items)
+        begun = deque(pool.submit(make, item) for item in islice(rest, ahead or threads))
+        try:
+            while begun:
+                yield begun.popleft().result()
+                begun.extend(pool.submit(make, item) for item in islice(rest, 1))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -40,6 +40,7 @@ ROBUST = (0.5, 99.5)
 SEGMENTATION_OPACITY = 0.5
 
 _STEPS = 4096  # of a colour map: more than a picture has shades
+_OUTSIDE = _STEPS + 3  # the place in `_table` of what is not in the image
 _BLOCK = 1 << 13  # pixels that are drawn together
 _GRID_MM = 5.0  # between the lines of a deformation grid
 
@@ -92,7 +93,10 @@ class Drawn(ABC):
 
     @abstractmethod
     def _painted(self, samples: Samples, planes: Sequence[Plane]) -> Iterator[Colors]:
-        """Yield the colours of samples, plane by plane: all at once would take much memory."""
+        """Return the colours of samples, plane by plane: all at once would take much memory.
+
+        The samples are taken out of their lists.
+        """
 
 
 class Anatomy(Drawn):
@@ -136,11 +140,12 @@ class Anatomy(Drawn):
         elif several and self.mode is ComponentMode.RGB:
             found = self._as_rgb(samples)
         else:
-            yield from self._mapped(samples)
-            return
-        for colors in found:
-            colors[..., 3] *= self.opacity
-            yield colors
+            return self._mapped(samples)
+        return (self._seen_through(colors) for colors in found)
+
+    def _seen_through(self, colors: Colors) -> Colors:
+        colors[..., 3] *= self.opacity
+        return colors
 
     def _as_rgb(self, samples: Samples) -> Iterator[Colors]:
         inputs, outputs = self.color_window(samples)
@@ -153,18 +158,23 @@ class Anatomy(Drawn):
             colors[np.isnan(values).any(-1)] = 0
             yield colors
 
+    # The length of a vector may be beyond float32, and is bright then.
+    @np.errstate(over="ignore", invalid="ignore")
     def _mapped(self, samples: Samples) -> Iterator[Colors]:
         inputs, outputs = self.window(samples)
         table = _table(self.map)
         table[:, 3] *= self.opacity
-        for several, inside in zip(samples.planes, samples.inside, strict=True):
-            colors = np.zeros((*inside.shape, 4), dtype=np.float32)
+        # Until their turn to be painted comes, places take half the memory of samples.
+        found = []
+        while samples.planes:
+            several, inside = samples.planes.pop(), samples.inside.pop()
+            places = np.full(inside.shape, _OUTSIDE, dtype=np.uint16)
             for rows in row_blocks(inside.shape):
-                if not inside[rows].any():
-                    continue  # transparent
-                place = _places(self.scalar(several[rows]), inside[rows], inputs, outputs)
-                table.take(place, axis=0, out=colors[rows], mode="clip")
-            yield colors
+                if inside[rows].any():
+                    scalars = self.scalar(several[rows])
+                    places[rows] = _places(scalars, inside[rows], inputs, outputs)
+            found.append(places)
+        return (table.take(found.pop(), axis=0) for _ in range(len(found)))
 
     @property
     def is_color(self) -> bool:
@@ -346,7 +356,7 @@ def _places(
     inside: npt.NDArray[np.bool_],
     inputs: Sequence[float],
     outputs: Sequence[float],
-) -> npt.NDArray[np.intp]:
+) -> npt.NDArray[np.uint16]:
     """Return where in a colour map by steps (see `_table`) each value stands."""
     shown = np.interp(values, inputs, outputs)
     np.clip(shown, 0, 1, out=shown)
@@ -356,8 +366,8 @@ def _places(
     np.putmask(shown, values < inputs[0], 0)
     np.putmask(shown, values > inputs[-1], _STEPS + 1)
     np.putmask(shown, np.isnan(values), _STEPS + 2)
-    np.putmask(shown, ~inside, _STEPS + 3)
-    places: npt.NDArray[np.intp] = shown.astype(np.intp)
+    np.putmask(shown, ~inside, _OUTSIDE)
+    places: npt.NDArray[np.uint16] = shown.astype(np.uint16)
     return places
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from snapws.errors import InvalidValue
+from snapws.pictures.points import inside_by_plane, points_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 # Bytes of voxels that are looked at together, and values of an image that its statistics are of.
 _SLAB = 1 << 23
 _VALUES = 1 << 18
-_POINTS = 1 << 18  # whose values are found together
 _NEAR = 1e-6  # in parts of a label
 
 
@@ -78,7 +78,7 @@ def sample(
     """
     volumes = _volumes(header, time_point)
     parts = _parts(header.dtype)
-    points = [_Points(plane, header, nearest=nearest) for plane in planes]
+    points = points_of(planes, header, nearest=nearest)
     count = len(volumes) * parts
     values = [
         np.full((plane.height * plane.width, count), np.nan, dtype=np.float32) for plane in planes
@@ -95,8 +95,9 @@ def sample(
         for part, end in enumerate(ends[columns]):
             least, greatest = _limits(own[..., part])
             end[:] = min(end[0], least), max(end[1], greatest)
-        for these, target in zip(points, values, strict=True):
-            these.gather(slab, first, len(own), target[:, columns])
+        for these in points:
+            targets = [values[number][:, columns] for number in these.numbers]
+            these.gather(slab, first, len(own), targets)
     slope, intercept = header.scaling or (1.0, 0.0)
     # A slope below 0 turns them round.
     ends = np.where(np.isfinite(ends), np.sort(ends * slope + intercept), ends)
@@ -107,7 +108,7 @@ def sample(
         ],
         ends,
         scaled(np.hstack([np.vstack(pieces) for pieces in some]), header),
-        [these.inside for these in points],
+        inside_by_plane(points),
     )
 
 
@@ -167,123 +168,6 @@ def center_of_labels(
                 sums[axis] += along @ np.arange(start, start + len(along))
             total += int(along_z.sum())
     return tuple(float(one) / total for one in sums) if total else None
-
-
-class _Points:
-    """The points of a plane that lie in an image, in the order in which its slices come."""
-
-    def __init__(self, plane: Plane, header: ImageHeader, *, nearest: bool) -> None:
-        self._plane = plane
-        self._size = np.array(header.spatial_shape)
-        self._nearest = nearest
-        found = [self._inside(first) for first in range(0, plane.width * plane.height, _POINTS)]
-        numbers, slices = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.argsort(slices, kind="stable")
-        self._numbers = numbers[order]
-        self._starts = np.searchsorted(slices[order], np.arange(self._size[2] + 1))
-
-    @property
-    def inside(self) -> npt.NDArray[np.bool_]:
-        """Which points of the plane lie in the image: shape (height, width)."""
-        found = np.zeros(self._plane.height * self._plane.width, dtype=np.bool_)
-        found[self._numbers] = True
-        return found.reshape(self._plane.height, self._plane.width)
-
-    def _inside(self, first: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Return which of the points that are found together are in the image.
-
-        Returns:
-            Their numbers, and the slice with which the value of each is found.
-        """
-        last = min(first + _POINTS, self._plane.width * self._plane.height)
-        numbers = np.arange(first, last, dtype=np.int32)
-        places = self._places(numbers)
-        inside = np.all((places >= -0.5) & (places <= self._size[:, None] - 0.5), axis=0)
-        z = np.clip(places[2, inside], 0, self._size[2] - 1)
-        return numbers[inside], (np.rint if self._nearest else np.floor)(z).astype(np.int32)
-
-    def gather(
-        self,
-        slab: npt.NDArray[Any],
-        first: int,
-        count: int,
-        target: npt.NDArray[np.float32],
-    ) -> None:
-        """Take the values of the points in `count` slices from `first` on; `slab` begins there."""
-        numbers = self._numbers[self._starts[first] : self._starts[first + count]]
-        for begin in range(0, len(numbers), _POINTS):
-            self._take(slab, first, numbers[begin : begin + _POINTS], target)
-
-    def _take(
-        self,
-        slab: npt.NDArray[Any],
-        first: int,
-        numbers: npt.NDArray[np.int32],
-        target: npt.NDArray[np.float32],
-    ) -> None:
-        places = np.clip(self._places(numbers), 0, self._size[:, None] - 1)
-        voxels = slab.reshape(-1, slab.shape[3])
-        width, height, _ = self._size
-        steps = np.array([1, width, width * height])
-
-        def nearest(some: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-            indices = np.rint(some).astype(np.intp)
-            indices[2] -= first
-            places_of = steps[0] * indices[0] + steps[1] * indices[1] + steps[2] * indices[2]
-            found: npt.NDArray[Any] = voxels[places_of]
-            return found
-
-        if self._nearest:
-            target[numbers] = nearest(places)
-            return
-        floors = np.floor(places).astype(np.intp)
-        fractions = (places - floors).astype(np.float32)
-        floors[2] -= first
-        corner = steps[0] * floors[0] + steps[1] * floors[1] + steps[2] * floors[2]
-        found = np.zeros((len(numbers), slab.shape[3]), dtype=np.float32)
-        for offset, weights in _corners(steps, fractions):
-            if weights.all():
-                found += weights[:, None] * voxels[corner + offset].astype(np.float32)
-                continue
-            used = np.flatnonzero(weights)  # what has no weight may be infinite, or not there
-            values = voxels[corner[used] + offset]
-            found[used] += weights[used, None] * values.astype(np.float32)
-        unknown = np.flatnonzero(np.isnan(found).any(1))
-        if len(unknown):  # beside a voxel without a number, or between infinite ones
-            found[unknown] = nearest(places[:, unknown])
-        target[numbers] = found
-
-    def _places(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """Return the voxel coordinates of points: shape (3, points)."""
-        down, across = np.divmod(numbers, self._plane.width)
-        places: npt.NDArray[np.float64] = (
-            self._plane.origin[:, None]
-            + self._plane.across[:, None] * across
-            + self._plane.down[:, None] * down
-        )
-        return places
-
-
-def _corners(
-    steps: npt.NDArray[np.intp], fractions: npt.NDArray[np.float32]
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Yield the eight voxels around points: how far after the first, and the weight of each.
-
-    Those that have no weight at any point are left out: most, where a plane lies along the axes.
-    """
-
-    def sides(axis: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-        for side, weights in enumerate((1 - fractions[axis], fractions[axis])):
-            if weights.any():
-                yield side * int(steps[axis]), weights
-
-    for x, along_x in sides(0):
-        for y, along_y in sides(1):
-            both = along_x * along_y
-            for z, along_z in sides(2):
-                weights = both * along_z
-                if weights.any():
-                    yield x + y + z, weights
 
 
 def _slabs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -480,6 +481,23 @@ def test_a_file_of_several_layers_is_read_once(scan, tmp_path, monkeypatch, brok
         assert kinds == [("image", f"layer {number:03d}") for number in range(4)]
     else:
         assert kinds == [("labels", "layer 002"), ("labels", "layer 003")]
+
+
+def test_images_are_read_side_by_side(scan, tmp_path, monkeypatch):
+    """Each of two waits in its first piece for the other one to have begun."""
+    scan.add_overlay(image(tmp_path / "other.nii.gz", np.ones((4, 3, 2), np.int16)))
+    both = threading.Barrier(2)
+    read = ImageHeader.voxels
+
+    def together(self):
+        both.wait(60)
+        return read(self)
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(ImageHeader, "voxels", together)
+    before = threading.enumerate()
+    assert check_workspace(scan) == ()
+    assert threading.enumerate() == before
 
 
 def test_a_file_of_raw_voxels_is_read_for_each_of_its_hints(scan, tmp_path):

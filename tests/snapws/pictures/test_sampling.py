@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nibabel.affines import from_matvec
+from nibabel.eulerangles import euler2mat
 
 from snapws import InvalidValue, images
 from snapws.errors import ImageDamaged
 from snapws.geometry import affine
-from snapws.pictures import sampling
+from snapws.pictures import points, sampling
 from snapws.pictures.sampling import center_of_labels, sample
 from snapws.pictures.views import Grid, Plane, View
 from snapws.volumes import label_volumes
@@ -278,11 +280,42 @@ def test_numbers_beyond_float32_are_no_labels(tmp_path, read):
 def test_planes_of_many_points_equal_those_drawn_in_parts(tmp_path, monkeypatch):
     header = save(tmp_path / "a.nii", ramp())
     grid = Grid(affine(header), SHAPE)
-    planes = [grid.plane(view, 4, 0.1) for view in View]
+    tilted = from_matvec(euler2mat(0.1, 0.2, 0.3))
+    planes = [grid.plane(view, 4, 0.1).mapped(tilted) for view in View]
     whole = sample(header, planes).planes
-    monkeypatch.setattr(sampling, "_POINTS", 7)
+    monkeypatch.setattr(points, "_POINTS", 7)
     for one, other in zip(whole, sample(header, planes).planes, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("slab")
+@pytest.mark.parametrize("nearest", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "<i4", "<f4", "<f8"])
+def test_planes_along_the_axes_equal_those_of_any_direction(tmp_path, monkeypatch, dtype, nearest):
+    random = np.random.default_rng(7)
+    voxels = random.integers(0, 200, SHAPE).astype(dtype)
+    if voxels.dtype.kind == "f":
+        voxels[random.random(SHAPE) < 0.05] = np.inf
+        voxels[random.random(SHAPE) < 0.05] = np.nan
+    header = save(tmp_path / "a.nii", voxels)
+    matrix = np.diag([0.83, -1.1, 0.57, 1])
+    matrix[:3, 3] = -2.31, 11.17, 0.29  # of a grid that is larger than the image, and flipped
+    grid = Grid(matrix[[1, 2, 0, 3]], (17, 16, 20))
+    planes = [
+        grid.plane(view, index, 0.43).mapped(np.eye(4)[[2, 0, 1, 3]])
+        for index in (3, 9, 4, 0)
+        for view in View
+    ]
+    along = sample(header, planes, nearest=nearest)
+    assert all(points._fixed_axis(one) is not None for one in planes)
+    monkeypatch.setattr(points, "_fixed_axis", lambda _: None)
+    other = sample(header, planes, nearest=nearest)
+    for one, two in zip(along.planes, other.planes, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-4)
+    for one, two in zip(along.inside, other.inside, strict=True):
+        np.testing.assert_array_equal(one, two)
+    points_inside = np.concatenate([one.ravel() for one in along.inside])
+    assert 0.2 < points_inside.mean() < 0.9
 
 
 def test_the_centre_of_labels(tmp_path):
