@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 # NiiVue takes the place of no value from the first 128th of a table.
 _FIRST = 64
+_OPAQUE = 255
 
 
 def label_colors(present: Sequence[int], table: Iterable[Label]) -> Json:
     """Return the colours and names of labels, of those in an image and those in the table.
 
     A large table begins with transparent places below 0, so that no label is in its first part.
+    Under ``translucent`` stand the labels that are present and have an opacity of their own, which
+    NiiVue ignores unless it is 0.
     """
     known = {label.index: label for label in table}
     indices = sorted({0, *known, *present})
@@ -32,6 +35,11 @@ def label_colors(present: Sequence[int], table: Iterable[Label]) -> Json:
         rows.insert(0, (-below, 0, 0, 0, 0))
     return {
         "present": present,
+        "translucent": [
+            one.index
+            for one in labels
+            if one.visible and one.index in present and 0 < one.alpha < _OPAQUE
+        ],
         "names": {one.index: one.name for one in labels if one.index},
         "colors": dict(zip("IRGBA", map(list, zip(*rows, strict=True)), strict=True)),
     }

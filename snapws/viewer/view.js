@@ -1,7 +1,21 @@
 // The page of `snapws view`. Texts of a workspace enter it as text, never as markup.
 
-let early = ask("w/0/contents.json"); // while NiiVue is read
-early.catch(() => {});
+// What the first picture needs is fetched while NiiVue is read.
+const early = new Map();
+
+function fetchEarly(path) {
+  const answer = fetch(path);
+  answer.catch(() => {});
+  early.set(path, answer);
+  return answer;
+}
+
+fetchEarly("workspaces.json");
+fetchEarly("w/0/contents.json").then((answer) => answer.clone().json()).then(({ layers }) => {
+  const first = layers.find(isShownFirst);
+  if (first) ["/1.json", ".nii"].forEach((end) => fetchEarly(`w/0/layer/${first.number}${end}`));
+}).catch(() => {}); // the page says why when it asks again
+
 const { Niivue } = await import("./niivue.js");
 
 const find = (name) => document.getElementById(name);
@@ -40,15 +54,25 @@ function say(text, isBad = false) {
   find("state").classList.toggle("bad", isBad);
 }
 
+function isShownFirst(about) {
+  return !about.error && !about.tile;
+}
+
+function answered(path) {
+  const answer = early.get(path) ?? fetch(path);
+  early.delete(path);
+  return answer;
+}
+
 async function ask(path) {
-  const answer = await fetch(path);
+  const answer = await answered(path);
   const value = await answer.json();
   if (!answer.ok) throw new Error(value.error);
   return value;
 }
 
 async function bytes(path, display) {
-  const answer = await fetch(path);
+  const answer = await answered(path);
   if (!answer.ok) throw new Error((await answer.json()).error);
   try {
     return await answer.arrayBuffer();
@@ -98,6 +122,8 @@ function colour(layer, display) {
   if (!display.colors) return; // its voxels are colours
   if (layer.about.role === "segmentation") {
     layer.names = display.names;
+    const labels = display.translucent.join(", ");
+    layer.note.textContent = labels && `The opacity of label ${labels} alone is not shown here.`;
     layer.volume.setColormapLabel(display.colors);
     listLabels(display);
     return;
@@ -346,14 +372,12 @@ async function open(which) {
   scene = null;
   time = 1;
   const path = `w/${which}`;
-  const asked = Number(which) || !early ? ask(`${path}/contents.json`) : early;
-  early = null;
-  const contents = await asked;
+  const contents = await ask(`${path}/contents.json`);
   document.title = find("title").textContent = contents.name;
   const size = [0, 0, 0];
   for (const { axis, length } of Object.values(contents.views)) size[axis] = length;
   const layers = contents.layers.map((about) => ({
-    about, opacity: about.opacity, isShown: !about.error && !about.tile, names: null, volume: null,
+    about, opacity: about.opacity, isShown: isShownFirst(about), names: null, volume: null,
   }));
   scene = { contents, layers, path, size };
   listSlices();

@@ -71,7 +71,7 @@ def _awkward(folder: Path) -> Path:
     (folder / "broken.vtk").write_text("# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\n")
     ws.add_mesh(folder / "broken.vtk", nickname=HOSTILE)
     ws.add_landmark((5, 5, 5), HOSTILE)
-    ws.labels = [Label(3, HOSTILE, (10, 200, 30)), Label(9, "nine", (0, 0, 255), visible=False)]
+    ws.labels = [Label(3, HOSTILE, (10, 200, 30), 99), Label(9, "nine", (0, 0, 255), visible=False)]
     ws.save(folder / "awkward.itksnap")
     return folder / "awkward.itksnap"
 
@@ -226,6 +226,14 @@ def test_hostile_texts_are_texts_and_bad_layers_say_why(looked):
     # The browser itself remarks on an answer that is an error, or was cut.
     said = [one for one in looked.said[before:] if not one.startswith("Failed to load resource")]
     assert said == []
+
+
+def test_a_line_says_that_the_opacity_of_a_label_alone_is_not_shown(looked):
+    said = "The opacity of label 3 alone is not shown here."
+    looked.choose("straight")
+    assert looked.page.get_by_text(said).count() == 0
+    looked.choose("awkward")
+    assert looked.page.get_by_text(said).is_visible()
 
 
 def test_time_points_change_what_is_shown(looked):

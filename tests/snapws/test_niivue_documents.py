@@ -148,6 +148,9 @@ def test_what_a_document_cannot_hold_is_listed(tmp_path):
     for name, points, time_point in (("later", "0 0 0 1 0 0 0 1 0", 2), ("far", "900 " * 9, 1)):
         (tmp_path / f"{name}.vtk").write_text(VTK % points)
         ws.add_mesh(tmp_path / f"{name}.vtk", time_point=time_point)
+    labels = written(tmp_path / "labels.nii", np.ones(SHAPE, np.uint8), np.eye(4))
+    ws.add_segmentation(labels)
+    ws.labels = [Label(1, "One", alpha=100), Label(2, "Two", alpha=100)]
     ws.save(tmp_path / "study.itksnap")
     target = tmp_path / "out.nvd"
     result = CliRunner().invoke(app, ["export", str(ws.path), str(target)])
@@ -159,12 +162,12 @@ def test_what_a_document_cannot_hold_is_listed(tmp_path):
         "layer 001",
         "layer 002",
         "layer 003",
+        "layer 004",
         "mesh:0",
         "mesh:1",
     ]
-    for line, word in zip(
-        said, ("tags", "tile", "numbers", "components", "time point 2", "outside"), strict=True
-    ):
+    words = ("tags", "tile", "numbers", "components", "label 1:", "time point 2", "outside")
+    for line, word in zip(said, words, strict=True):
         assert word in line, line
 
 
