@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -288,13 +289,21 @@ def test_waiting_ends_by_the_clock(
     office: Office,
     login: None,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    """The clock stands still while the server is asked, so that no answer comes too late."""
     ticket = office.ready()
-    assert main(["-dss-tickets-wait", str(ticket), "0.1", "-registry-get", "never"]) == 1
+    now = [0.0]
+    clock = SimpleNamespace(
+        monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds)
+    )
+    monkeypatch.setattr("dss.tickets.time", clock)
+    assert main(["-dss-tickets-wait", str(ticket), "9", "-registry-get", "never"]) == 1
+    assert now[0] >= 9
     printed = capsys.readouterr()
     assert "Ticket received and queued" in printed.out
     assert "never" not in printed.out
-    assert "0.1 s" in printed.err
+    assert "9 s" in printed.err
     assert f"ticket {ticket}" in printed.err
 
 
