@@ -54,7 +54,6 @@ class Services:
 
     def serve(self, found: dict[str, str]) -> None:
         """Serve the services that a search has found."""
-        self._search_at = time.monotonic() + _PAUSE
         self.served = found
         self._names |= found
 
