@@ -113,7 +113,8 @@ def try_out(
     render.result(str(result))
     found = check_workspace(Workspace.open(result))
     for problem in found:
-        render.note(f"{problem.severity} of the result: {problem}")
+        said = f"{problem.where}: {problem.message}"
+        render.note(f"{problem.severity} of the result: {render.printable(said)}")
     if any(problem.is_error for problem in found):
         render.error("the code works, and ITK-SNAP does not show its result as it is")
         raise typer.Exit(1)

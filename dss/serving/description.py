@@ -198,8 +198,8 @@ def template(name: str) -> dict[str, Any]:
     document = {
         "name": name,
         "version": "0.1.0",
-        "shortdesc": "Describe the service on one line",
-        "longdesc": "Describe the input and the result of the service",
+        "shortdesc": _placeholder(_SERVICE["shortdesc"]),
+        "longdesc": _placeholder(_SERVICE["longdesc"]),
         "url": "",
         "keywords": [],
         "tags": [
@@ -212,8 +212,14 @@ def template(name: str) -> dict[str, Any]:
         ],
     }
     for problem in _Check(json.dumps(document)).document(document):
-        raise ServiceError(f"{problem.where}: {problem.what}: {problem.remedy}")
+        if problem.severity == "error":
+            raise ServiceError(f"{problem.where}: {problem.what}: {problem.remedy}")
     return document
+
+
+def _placeholder(rule: _Rule) -> str:
+    """Return the text of a field that the author has still to replace."""
+    return rule.remedy.capitalize()
 
 
 def begin(folder: Path, name: str) -> tuple[Path, Path]:
@@ -256,7 +262,8 @@ def problems(path: Path) -> list[Problem]:
     file = path / FILE if path.is_dir() else path
     if not file.exists():
         raise ServiceError(
-            f"there is no {file.name} in {file.absolute().parent}: dss service init writes one"
+            f"there is no {file.name} in {file.absolute().parent}: in another folder, dss service "
+            "init writes one to be filled in"
         )
     try:
         text = file.read_bytes().decode()
@@ -392,6 +399,8 @@ class _Check:
                 self._add(where, f"{shown(value)!r} {rule.wrong}", rule.remedy)
             elif not value.strip() and not rule.empty:
                 self._add(where, "is empty", rule.remedy, "note")
+            elif value == _placeholder(rule):
+                self._add(where, "is still the text of dss service init", rule.remedy, "note")
             if rule.limit and len(value) > rule.limit:
                 what = f"has {len(value)} characters, and servers on Postgres accept {rule.limit}"
                 self._add(where, what, "shorten it")

@@ -37,8 +37,13 @@ def located(error: BaseException, file: Path) -> str:
 
 def full(error: BaseException, file: Path) -> str:
     """Return the traceback of an error from a file on, with paths, users and hosts redacted."""
+    return scrubbed(unredacted(error, file))
+
+
+def unredacted(error: BaseException, file: Path) -> str:
+    """Return the traceback of an error from a file on as it is, for the author of the service."""
     trace = _within(error, file) or error.__traceback__
-    return scrubbed("".join(traceback.format_exception(type(error), error, trace)))
+    return "".join(traceback.format_exception(type(error), error, trace))
 
 
 def arose_in(error: BaseException, file: Path) -> bool:

@@ -113,7 +113,7 @@ def run(
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # exits, too: they would fail a ticket
-                for line in failure.full(error, source).splitlines():
+                for line in failure.unredacted(error, source).splitlines():
                     tell(line)
                 raise ServiceError(
                     f"the service failed; its user would read: {failure.told(error)}; "

@@ -72,6 +72,14 @@ def try_out(name: str, study: Path) -> tuple[Workspace, list[str]]:
     return result, [label.name for label in result.labels]
 
 
+def test_model_beside_the_service(study: Path) -> None:
+    numpy.savez(study.with_name("model.npz"), weight=0.5, bias=-25)
+    result, names = try_out("own.py", study)
+    assert names == ["Found"]
+    scan = result.layer(tag="Target").array()[...]
+    assert numpy.array_equal(result.layer(tag="Result").array()[...], scan > 50)
+
+
 @posix
 def test_program_in_a_container(study: Path) -> None:
     text = """

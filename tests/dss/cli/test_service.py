@@ -27,6 +27,9 @@ def run(line: str, code: int = 0):
     return result
 
 
+FILLED_IN = {"shortdesc": "Segments", "longdesc": "Segments all of it"}
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """The current folder."""
@@ -47,7 +50,11 @@ def test_a_service_is_begun(folder):
     assert second.startswith("dss: wrote neckcut/my_service.py: ")
     assert second.endswith(" dss service test neckcut/my_service.py WORKSPACE")
     checked = run("service check neckcut")
-    assert checked.stdout == ""
+    notes = checked.stdout.splitlines()
+    assert [line.split(": ")[:3] for line in notes] == [
+        ["note", f"line {line}, {field}", "is still the text of dss service init"]
+        for line, field in ((4, "shortdesc"), (5, "longdesc"))
+    ]
     told = checked.stderr.replace("\\", "/")
     test = "dss service test neckcut/my_service.py WORKSPACE"
     assert told == f"dss: neckcut: no errors; try its code: {test}\n"
@@ -56,7 +63,7 @@ def test_a_service_is_begun(folder):
 def test_without_words_it_is_begun_here_and_named_as_the_folder(folder):
     run("service init")
     assert json.loads((folder / "service.json").read_text())["name"] == "my-lab"
-    assert run("service check service.json").stdout == ""
+    assert "no errors" in run("service check service.json").stderr
 
 
 @pytest.mark.parametrize(("name", "named"), [("+++", "my-service"), ("a" * 50, "a" * 40)])
@@ -103,7 +110,7 @@ def test_errors_are_listed(folder):
 def test_notes_alone_are_no_failure(folder):
     run("service init")
     document = json.loads((folder / "service.json").read_text())
-    (folder / "service.json").write_text(json.dumps({**document, "authors": "Doe"}))
+    (folder / "service.json").write_text(json.dumps({**document, **FILLED_IN, "authors": "Doe"}))
     (folder / "my_service.py").unlink()
     result = run("service check .")
     assert result.stdout.startswith("note: line 1, authors: is not a known field")
@@ -114,8 +121,8 @@ def test_notes_alone_are_no_failure(folder):
 def test_no_file(folder):
     result = run("service check .", 1)
     assert result.stdout == ""
-    expected = f"there is no service.json in {folder}: dss service init writes one"
-    assert result.stderr == f"dss: error: {expected}\n"
+    expected = f"there is no service.json in {folder}: in another folder, dss service init writes"
+    assert result.stderr == f"dss: error: {expected} one to be filled in\n"
 
 
 def test_a_file_that_is_no_description(folder):

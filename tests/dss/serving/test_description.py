@@ -30,7 +30,9 @@ _numbers = count(1)
 
 def described(**changes: Any) -> dict[str, Any]:
     """Return a description that is well, with changes; a field that becomes `...` is left out."""
-    document = {**template(f"Described{next(_numbers)}"), "citation": "Doe 2020", **changes}
+    document = template(f"Described{next(_numbers)}")
+    document |= {"shortdesc": "Segments", "longdesc": "All of it", "citation": "Doe 2020"}
+    document |= changes
     return {key: value for key, value in document.items() if value is not ...}
 
 
@@ -231,7 +233,8 @@ def test_whatever_the_document_its_values_are_where_the_check_says(check, docume
 
 def test_no_file(tmp_path):
     with pytest.raises(
-        ServiceError, match=rf"no service\.json in .*{tmp_path.name}: dss service init writes one"
+        ServiceError,
+        match=rf"no service\.json in .*{tmp_path.name}: in another folder, .*init writes one",
     ):
         problems(tmp_path)
     with pytest.raises(ServiceError, match="no .*other"):
@@ -245,7 +248,8 @@ def test_what_is_begun_is_well_and_runs(tmp_path, workspace):
     told, code = begin(tmp_path / "a" / "new", "Bright-1.0")
     assert (told.name, code.name) == ("service.json", "my_service.py")
     assert sorted(told.parent.iterdir()) == [code, told]
-    assert problems(told) == problems(told.parent) == []
+    assert problems(told) == problems(told.parent)
+    assert errors(problems(told)) == []
     assert b"\r" not in told.read_bytes() + code.read_bytes()
     (service,) = load(code).values()
     tags = read_service(json.loads(told.read_text())).tags
