@@ -6,6 +6,7 @@ Points are stored in voxel coordinates of the main image.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from snapws.errors import ImageDamaged
@@ -139,6 +140,8 @@ def to_markups(annotations: Iterable[Annotation], affine: npt.NDArray[np.float64
 
     found = []
     for one in annotations:
+        if not all(map(isfinite, one.center or ())):
+            continue  # it has no place
         if isinstance(one, Landmark):
             found.append(Markup((_mapped(affine, one.position),), one.text))
         elif isinstance(one, LineSegment):

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 _VECTOR_INTENT = 1007
 _MAY_DIFFER = 1e-3  # as a fraction of the voxel size; headers have single precision
 _INTEGERS = ("u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8")
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
+_NOT_IN_NAMES = re.compile(
+    r'[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff<>:"/\\|?*]+'
+)
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _MAX_NAME = 100
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
-from threading import Lock
+from itertools import chain, takewhile
+from threading import BoundedSemaphore, Event, Lock
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ from snapws.labels import MAX_INDEX
 from snapws.layers import Layer, Role
 from snapws.pictures import colormaps, rendering
 from snapws.pictures.sampling import labels, scaled
-from snapws.prefetch import mapped
+from snapws.prefetch import map_ahead
 from snapws.workspace import Workspace
 
 Kind = Literal[
@@ -48,6 +48,10 @@ Kind = Literal[
 ]
 
 _MOST_NAMED = 10
+_AT_ONCE = 4  # images of a workspace that are read side by side
+
+# Also where several workspaces are checked at a time: an image may be in memory as a whole.
+_reading = BoundedSemaphore(max(2, os.cpu_count() or 1))
 
 
 Severity = Literal["error", "remark"]
@@ -178,10 +182,12 @@ class _Images:
         for layer in layers:
             for image in _images_of(layer):
                 first.setdefault(image, layer)
-        self._coming = mapped(self._read, first.items(), os.cpu_count() or 1)
+        self._stopped = Event()
+        threads = min(_AT_ONCE, os.cpu_count() or 1)
+        self._coming = map_ahead(self._read, first.items(), threads, stopped=self._stopped)
 
     def close(self) -> None:
-        """Read no more. Left to the collection of garbage, threads could wait for one another."""
+        """Read no more. Not left to garbage collection, which may not wait for threads."""
         self._coming.close()
 
     def header(self, layer: Layer) -> ImageHeader:
@@ -216,10 +222,12 @@ class _Images:
         image, layer = item
         try:
             header = self.header(layer)
-            if image in self._segmentations:
-                return image, label_values(header)
-            for _ in header.voxels():
-                pass
+            with _reading:
+                pieces = takewhile(lambda _: not self._stopped.is_set(), header.voxels())
+                if image in self._segmentations:
+                    return image, _label_values(header, pieces)
+                for _ in pieces:
+                    pass
         except WorkspaceError as error:
             return image, error
         return image, set()
@@ -371,15 +379,11 @@ def _misplaced(header: ImageHeader, main: ImageHeader, where: str) -> Iterator[P
         yield Problem("geometry", where, message)
 
 
-def label_values(header: ImageHeader) -> set[float]:
-    """Return the values of a segmentation's voxels, all or more than there are labels.
-
-    Raises:
-        ImageError: The image cannot be read.
-    """
+def _label_values(header: ImageHeader, pieces: Iterable[bytes]) -> set[float]:
+    """Return the values of a segmentation's voxels, all or more than there are labels."""
     values: set[float] = set()
     dtype = header.dtype.newbyteorder("<")
-    for piece in header.voxels():
+    for piece in pieces:
         if dtype.kind in "iuf" and len(values) <= MAX_INDEX + 1:
             values.update(np.unique(np.frombuffer(piece, dtype)).tolist())
     return set(labels(scaled(np.array([*values]), header)).tolist())

@@ -113,7 +113,7 @@ def each(
         work: Called with each of them, in several threads at a time.
         threads: The number of threads; by default the number of cores.
     """
-    from snapws.prefetch import mapped
+    from snapws.prefetch import map_ahead
 
     threads = threads or os.cpu_count() or 1
 
@@ -123,7 +123,7 @@ def each(
         except (WorkspaceError, OSError) as error:
             return Outcome(path, error=error)
 
-    yield from mapped(outcome, workspaces, threads, ahead=threads * _AHEAD)
+    yield from map_ahead(outcome, workspaces, threads, ahead=threads * _AHEAD)
 
 
 def _is_pattern(name: Path) -> bool:

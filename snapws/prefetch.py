@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from threading import Event
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -28,23 +29,31 @@ def prefetched(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]
 
 
-def mapped(
-    make: Callable[[Item], T], items: Iterable[Item], threads: int, *, ahead: int | None = None
+def map_ahead(
+    make: Callable[[Item], T],
+    items: Iterable[Item],
+    threads: int,
+    *,
+    ahead: int | None = None,
+    stopped: Event | None = None,
 ) -> Generator[T, None, None]:
-    """Yield what is made of items, in their order, while the next ones are made.
+    """Yield ``make(item)`` for each item, in order, while threads make the next ones.
 
     Args:
         make: Called with each of them, in several threads at a time.
         items: The items.
         threads: The number of threads.
         ahead: How many items are begun before they are asked for; by default one a thread.
+        stopped: Set when no more results are wanted; what has begun is waited for, and may look.
     """
     with ThreadPoolExecutor(threads) as pool:
         rest = iter(items)
-        begun = deque(pool.submit(make, item) for item in islice(rest, ahead or threads))
         try:
+            begun = deque(pool.submit(make, item) for item in islice(rest, ahead or threads))
             while begun:
                 yield begun.popleft().result()
                 begun.extend(pool.submit(make, item) for item in islice(rest, 1))
         finally:
+            if stopped:
+                stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)

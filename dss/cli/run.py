@@ -214,7 +214,7 @@ def run(
     contact = Contact()
     with ExitStack() as stack:
         if metrics_port is not None:
-            from dss.serving.monitoring import metrics  # needs a library that nothing else does
+            from dss.serving.monitoring import metrics  # needs prometheus_client
 
             port = stack.enter_context(metrics.serve(workdir, metrics_port, contact))
             render.note(f"figures for Prometheus: http://127.0.0.1:{port}/metrics")

@@ -18,6 +18,7 @@ from snapws.pictures.scene import is_tile
 if TYPE_CHECKING:
     from snapws.exporting.names import Names
     from snapws.exporting.scene import Create
+    from snapws.images.header import ImageHeader
     from snapws.markups import Markup
     from snapws.meshes import MeshLayer, PolyData
     from snapws.workspace import Workspace
@@ -94,11 +95,17 @@ class Contents:
 
     def _add(self, layer: Layer) -> None:
         layer.existing()
-        where, header = f"layer {layer.number:03d}", layer.header()
+        where = f"layer {layer.number:03d}"
+        try:
+            self._add_image(layer, layer.header(), where)
+        except InvalidValue as error:
+            raise InvalidValue(f"{where}: {error}") from None
+
+    def _add_image(self, layer: Layer, header: ImageHeader, where: str) -> None:
         if layer.role is Role.SEGMENTATION:
             if why := segmentations.misfit(header, self._main_header):
                 raise InvalidValue(
-                    f"{where}: {why}: ITK-SNAP does not open it; resample it to the main image"
+                    f"{why}: ITK-SNAP does not open it; resample it to the main image"
                 )
             number = f"layer-{layer.number:03d}"
             name = self._names.new(speaking_name(layer), number, EXTENSION)
@@ -109,8 +116,6 @@ class Contents:
             except ImageUnsupported as error:
                 self.left_out.append(f"{where}: {error}")
                 return
-            except InvalidValue as error:
-                raise InvalidValue(f"{where}: {error}") from None
             self._volumes[layer.number] = volume
             self.left_out += [f"{where}: {line}" for line in volume.left_out]
             self._lay_over(layer, where)
@@ -150,7 +155,9 @@ class Contents:
     def _markups(self) -> Iterator[Part]:
         found = self._workspace.markups() if self._workspace.annotations else []
         if unknown := len(self._workspace.annotations) - len(found):
-            self.left_out.append(f"{unknown} annotations that are neither landmarks nor lines")
+            self.left_out.append(
+                f"{unknown} annotations that are neither landmarks nor lines, or have no place"
+            )
         points = [one for one in found if len(one.points) == 1]
         if points:
             yield Marks("Fiducial", points, self._names.new("Landmarks", "", _MARKS))

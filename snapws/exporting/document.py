@@ -134,12 +134,8 @@ class _Document:
         shown = self._stage.find(number)
         if isinstance(shown, Segmentation):
             display = self._stage.display(number, 1)
-            if labels := display["translucent"]:
-                numbers = ", ".join(map(str, labels))
-                self.left_out.append(
-                    f"{where}: the opacity of label {numbers}: in NiiVue labels have that of the "
-                    "segmentation"
-                )
+            if remark := display["remark"]:
+                self.left_out.append(f"{where}: {remark}")
             return {"colormapLabel": label_table(display)}, self._stage.volume(number)
         if shown.mode is ComponentMode.GRID and shown.values > 1:
             self.left_out.append(f"{where}: its grid: the document shows the length of its vectors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def export(
     for layer, name in zip(layers, names, strict=True):
         layer.existing()
         layer.workspace.refuse_overwriting(folder / name)
-        if (folder / name).exists() and not force:
+        if os.path.lexists(folder / name) and not force:
             raise InvalidValue(
                 f"{folder / name} already exists: choose another folder or name, or use --force"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -93,7 +94,7 @@ def refuse_overwriting(workspace: Workspace, targets: Iterable[Path], *, force: 
     """
     for path in targets:
         workspace.refuse_overwriting(path)
-        if path.exists() and not force:
+        if os.path.lexists(path) and not force:
             raise InvalidValue(f"{path} already exists: choose another name, or use --force")
 
 
@@ -101,7 +102,7 @@ def _place(target: Path) -> tuple[Path, str]:
     """Return the folder and the name of a scene that is not a bundle."""
     if target.suffix.lower() == SCENE and not target.is_dir():
         return target.parent, target.name
-    if target.suffix and not target.is_dir():
+    if (target.suffix or target.exists()) and not target.is_dir():
         raise InvalidValue(
             f"{target}: a workspace is exported to a name that ends in {BUNDLE}, {SCENE} or .nvd, "
             "or to a folder"

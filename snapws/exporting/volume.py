@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,9 @@ class Volume:
         if nrrd.parts(self._header) > 1:
             if not self._header.dtype.names and display.mode is not ComponentMode.RGB:
                 yield f"its display mode {display.mode.value}: 3D Slicer shows vectors as colours"
-        elif not is_straight(self._curve):
+        elif not is_straight(self._curve) or (
+            self._curve and _window(self._curve, (0.0, 1.0)) is None
+        ):
             yield "its contrast curve: 3D Slicer has a window, from black to white"
 
     def write(self, create: Create, document: Document, prefix: str) -> str:
@@ -208,7 +211,10 @@ def is_straight(curve: Sequence[tuple[float, float]]) -> bool:
 def _window(
     curve: Sequence[tuple[float, float]], limits: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """Return the intensities of black and white; None if 3D Slicer is to choose them."""
+    """Return the intensities of black and white; None if 3D Slicer is to choose them.
+
+    That is where there is no curve, or its numbers are too large.
+    """
     if not curve:
         return None
     (start, dark), (end, light) = curve[0], curve[-1]
@@ -221,4 +227,4 @@ def _window(
     if start >= 0 and end <= 1 and least <= greatest:  # parts of the range, as ITK-SNAP saves them
         width = greatest - least or 1.0
         black, white = least + black * width, least + white * width
-    return black, white
+    return (black, white) if math.isfinite(black) and math.isfinite(white - black) else None

@@ -92,8 +92,7 @@ def scrub(
         )
     if suffix not in _FORMATS:
         raise MeshUnsupported(
-            f"{path}: only {', '.join(_FORMATS)} files can be freed of the text in them: "
-            "save the mesh as one of these"
+            f"{path}: only {', '.join(_FORMATS)} files can be read: save the mesh as one of these"
         )
     return _FORMATS[suffix](data, str(path), Names() if names is None else names, surface)
 

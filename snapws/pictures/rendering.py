@@ -40,6 +40,7 @@ ROBUST = (0.5, 99.5)
 SEGMENTATION_OPACITY = 0.5
 
 _STEPS = 4096  # of a colour map: more than a picture has shades
+_ROUNDING = 1e-6  # of interpolation, in parts of a value
 _OUTSIDE = _STEPS + 3  # the place in `_table` of what is not in the image
 _BLOCK = 1 << 13  # pixels that are drawn together
 _GRID_MM = 5.0  # between the lines of a deformation grid
@@ -95,7 +96,7 @@ class Drawn(ABC):
     def _painted(self, samples: Samples, planes: Sequence[Plane]) -> Iterator[Colors]:
         """Return the colours of samples, plane by plane: all at once would take much memory.
 
-        The samples are taken out of their lists.
+        May empty the lists of samples, to free memory.
         """
 
 
@@ -140,7 +141,7 @@ class Anatomy(Drawn):
         elif several and self.mode is ComponentMode.RGB:
             found = self._as_rgb(samples)
         else:
-            return self._mapped(samples)
+            return self._by_color_map(samples)
         return (self._seen_through(colors) for colors in found)
 
     def _seen_through(self, colors: Colors) -> Colors:
@@ -160,7 +161,7 @@ class Anatomy(Drawn):
 
     # The length of a vector may be beyond float32, and is bright then.
     @np.errstate(over="ignore", invalid="ignore")
-    def _mapped(self, samples: Samples) -> Iterator[Colors]:
+    def _by_color_map(self, samples: Samples) -> Iterator[Colors]:
         inputs, outputs = self.window(samples)
         table = _table(self.map)
         table[:, 3] *= self.opacity
@@ -363,8 +364,9 @@ def _places(
     shown *= _STEPS - 1
     np.rint(shown, out=shown)
     shown += 1
-    np.putmask(shown, values < inputs[0], 0)
-    np.putmask(shown, values > inputs[-1], _STEPS + 1)
+    rounding = _ROUNDING * max(abs(inputs[0]), abs(inputs[-1]))
+    np.putmask(shown, values < inputs[0] - rounding, 0)
+    np.putmask(shown, values > inputs[-1] + rounding, _STEPS + 1)
     np.putmask(shown, np.isnan(values), _STEPS + 2)
     np.putmask(shown, ~inside, _OUTSIDE)
     places: npt.NDArray[np.uint16] = shown.astype(np.uint16)

@@ -20,7 +20,7 @@ from snapws.layers import Layer, Role
 from snapws.pictures import sampling
 from snapws.pictures.rendering import Anatomy, Drawn, Segmentation, row_blocks
 from snapws.pictures.views import Grid, View, round_length
-from snapws.prefetch import mapped
+from snapws.prefetch import map_ahead
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -173,11 +173,11 @@ class Scene:
         at_once = max(1, min(_THREADS, _AT_ONCE // max(1, largest)))
         # In 16 bits, finer than a picture's eight, canvases take half the memory of floats.
         canvases = [np.zeros((one.height, one.width, 3), dtype=np.uint16) for one in planes]
-        for layer in mapped(read, self._drawn, at_once):
+        for layer in map_ahead(read, self._drawn, at_once):
             for canvas, colors in zip(canvases, layer, strict=True):
                 _lay_over(canvas, colors)
         finished = []
-        for strokes in self._strokes(slices, pixel):
+        for _, strokes in zip(planes, self._strokes(slices, pixel), strict=True):
             picture = canvases.pop(0) / np.float32(_FULL)
             for stroke in strokes:
                 stroke.lay_over(picture)

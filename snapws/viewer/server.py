@@ -32,6 +32,7 @@ _ADDRESS = "127.0.0.1"
 _STAGE = "snapws.viewer.stage"
 _PATIENCE = 60  # seconds that a connection may keep still
 _PIECE = 1 << 18
+_NOWHERE = "there is no such page: open the printed address"
 
 # NiiVue holds its shaders' fonts and pictures in addresses of the kind data:.
 _POLICY = "; ".join(
@@ -98,6 +99,7 @@ class Viewer:
         self._bundle = find_bundle()
         self._stages: dict[int, Stage] = {}
         self._opening = Lock()
+        self._loading = Thread(target=import_module, args=(_STAGE,))
         self._token = secrets.token_urlsafe(24)
         self._once: str | None = secrets.token_urlsafe(24)
         try:
@@ -114,7 +116,7 @@ class Viewer:
     def serve(self) -> None:
         """Answer requests until `close` is called by another thread, or the time is over."""
         # The browser starts meanwhile.
-        Thread(target=import_module, args=(_STAGE,)).start()
+        self._loading.start()
         try:
             self._server.serve_forever(poll_interval=0.2)
         except _IdleOver:
@@ -128,6 +130,8 @@ class Viewer:
     def release(self) -> None:
         """Close the port, where `serve` has ended."""
         self._server.server_close()
+        if self._loading.is_alive():
+            self._loading.join()
 
     def moved_to(self, path: str) -> str | None:
         """Return where the address for a single use leads, the first time; None for others."""
@@ -137,15 +141,20 @@ class Viewer:
             self._once = None
         return f"/{self._token}/"
 
+    def admits(self, path: str) -> bool:
+        """Return whether a path begins with the token."""
+        token, slash, _ = path.removeprefix("/").partition("/")
+        return bool(slash) and _same(token, self._token)
+
     def answer(self, path: str) -> Answer | None:
         """Return what is at a path; None if there is nothing, or the token is wrong.
 
         Raises:
             WorkspaceError: A workspace, or a file of it, cannot be shown.
         """
-        token, slash, rest = path.removeprefix("/").partition("/")
-        if not _same(token, self._token) or not slash:
+        if not self.admits(path):
             return None
+        rest = path.removeprefix("/").partition("/")[2]
         if rest in _OWN:
             name, kind = _OWN[rest]
             return _whole(kind, files("snapws.viewer").joinpath(name).read_bytes())
@@ -272,6 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
         if place := self.server.viewer.moved_to(path):
             self._begin(HTTPStatus.SEE_OTHER, {"Location": place, "Content-Length": "0"})
             return
+        if not self.server.viewer.admits(path):  # nor does it keep the server from being idle
+            self._refuse(HTTPStatus.NOT_FOUND, _NOWHERE)
+            return
         self.server.begins(1)
         try:
             self._send(path)
@@ -284,8 +296,12 @@ class _Handler(BaseHTTPRequestHandler):
         except (WorkspaceError, OSError) as error:
             self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
             return
+        except Exception as error:  # noqa: BLE001 - an answer without a word would say nothing
+            why = f"{type(error).__name__}: {error}"
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, why)
+            return
         if found is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page: open the printed address")
+            self._refuse(HTTPStatus.NOT_FOUND, _NOWHERE)
             return
         self._begin(
             HTTPStatus.OK, {"Content-Type": found.type, "Content-Length": str(found.length)}
@@ -313,6 +329,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**_HEADERS, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request, or none of `do_GET`, with the headers of all answers."""
+        self.close_connection = True
+        self._refuse(HTTPStatus(code), explain or message or HTTPStatus(code).phrase)
 
     def log_message(self, *_: Any) -> None:
         """Write nothing: the address holds the token."""

@@ -306,6 +306,8 @@ def _shades(shown: Anatomy, inputs: list[float], outputs: list[float], *, is_mai
     black, the lower end of the range is transparent: in 3-D it would hide everything.
     """
     width = inputs[-1] - inputs[0] or 1.0
+    if not np.isfinite(width):
+        raise InvalidValue("its contrast spans more than numbers hold: set another contrast")
     begins_black = not shown.map(np.array(outputs[:1], dtype=np.float64))[..., :3].any()
     below = 0 if begins_black and not is_main else _BELOW
     first = inputs[0] - width * below / (_SHADES - 1 - below)

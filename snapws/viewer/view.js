@@ -7,14 +7,15 @@ function fetchEarly(path) {
   const answer = fetch(path);
   answer.catch(() => {});
   early.set(path, answer);
-  return answer;
 }
 
 fetchEarly("workspaces.json");
-fetchEarly("w/0/contents.json").then((answer) => answer.clone().json()).then(({ layers }) => {
-  const first = layers.find(isShownFirst);
+let firstContents = ask("w/0/contents.json").then((contents) => {
+  const first = contents.layers.find(isShownFirst);
   if (first) ["/1.json", ".nii"].forEach((end) => fetchEarly(`w/0/layer/${first.number}${end}`));
-}).catch(() => {}); // the page says why when it asks again
+  return contents;
+});
+firstContents.catch(() => {}); // said when it is waited for
 
 const { Niivue } = await import("./niivue.js");
 
@@ -122,8 +123,8 @@ function colour(layer, display) {
   if (!display.colors) return; // its voxels are colours
   if (layer.about.role === "segmentation") {
     layer.names = display.names;
-    const labels = display.translucent.join(", ");
-    layer.note.textContent = labels && `The opacity of label ${labels} alone is not shown here.`;
+    layer.note.textContent = display.remark;
+    layer.note.className = "quiet";
     layer.volume.setColormapLabel(display.colors);
     listLabels(display);
     return;
@@ -372,7 +373,8 @@ async function open(which) {
   scene = null;
   time = 1;
   const path = `w/${which}`;
-  const contents = await ask(`${path}/contents.json`);
+  const contents = await (which === "0" && firstContents || ask(`${path}/contents.json`));
+  firstContents = null;
   document.title = find("title").textContent = contents.name;
   const size = [0, 0, 0];
   for (const { axis, length } of Object.values(contents.views)) size[axis] = length;

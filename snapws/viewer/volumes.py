@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snapws.display import ComponentMode
-from snapws.errors import ImageUnsupported
+from snapws.errors import ImageUnsupported, InvalidValue
 from snapws.images.nifti import MAX_LENGTH, VOXEL_OFFSET, new_header
 from snapws.labels import MAX_INDEX
 from snapws.pictures import sampling
@@ -200,6 +200,7 @@ def _volume(
             f"{header.path}: an axis is longer than {MAX_LENGTH} voxels: the viewer shows no such "
             "image"
         ) from None
+    _refuse_beyond(affine)
     nifti.set_xyzt_units("mm", "sec")
     nifti["scl_slope"], nifti["scl_inter"] = scaling or (1.0, 0.0)
     # The range is told beside the file. One in the header saves NiiVue a look at all voxels.
@@ -211,6 +212,16 @@ def _volume(
         nifti["qform_code"] = 0  # a sheared affine is no rotation
     size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
     return Volume(bytes(nifti.binaryblock).ljust(VOXEL_OFFSET, b"\0"), size, pieces)
+
+
+def _refuse_beyond(affine: npt.NDArray[np.float64]) -> None:
+    """Raise InvalidValue if an affine has no place in the single precision of a header."""
+    with np.errstate(over="ignore"):
+        single = affine.astype(np.float32)
+        sizes = np.linalg.norm(single[:3, :3].astype(np.float64), axis=0)
+        sizes = sizes.astype(np.float32)
+    if not (np.isfinite(single).all() and np.isfinite(sizes).all() and sizes.all()):
+        raise InvalidValue("its transform leads too far away: set another one")
 
 
 def _component(header: ImageHeader, place: int) -> Generator[bytes, None, None]:

@@ -229,7 +229,7 @@ def test_hostile_texts_are_texts_and_bad_layers_say_why(looked):
 
 
 def test_a_line_says_that_the_opacity_of_a_label_alone_is_not_shown(looked):
-    said = "The opacity of label 3 alone is not shown here."
+    said = "NiiVue shows all labels with one opacity; these have their own: 3"
     looked.choose("straight")
     assert looked.page.get_by_text(said).count() == 0
     looked.choose("awkward")
@@ -258,6 +258,18 @@ def test_a_tile_is_shown_when_its_box_is_ticked(looked):
     looked.until(f"{count} === {before + 1}")
     box.uncheck()
     assert looked.page.evaluate("snapws.nv.volumes.at(-2).opacity") == 0
+
+
+def test_nothing_is_asked_for_twice_at_first(browser, address):
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(address["page"])))
+    page.goto(address["page"])
+    while page.evaluate("document.body.dataset.ready === undefined"):
+        page.wait_for_timeout(50)
+    page.close()
+    for path in ("w/0/contents.json", "w/0/layer/0/1.json", "w/0/layer/0.nii", "workspaces.json"):
+        assert asked.count(path) == 1, asked
 
 
 def test_nothing_is_asked_for_elsewhere(looked, address):

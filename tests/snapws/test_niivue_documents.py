@@ -18,6 +18,7 @@ from snapws.cli.app import app
 from snapws.display import ComponentMode
 from snapws.exporting import nvd
 from snapws.exporting.document import export_document
+from snapws.viewer.label_colors import label_colors
 from snapws.viewer.stage import Stage
 
 SHAPE = (5, 4, 3)
@@ -166,7 +167,7 @@ def test_what_a_document_cannot_hold_is_listed(tmp_path):
         "mesh:0",
         "mesh:1",
     ]
-    words = ("tags", "tile", "numbers", "components", "label 1:", "time point 2", "outside")
+    words = ("tags", "tile", "numbers", "components", "their own: 1", "time point 2", "outside")
     for line, word in zip(said, words, strict=True):
         assert word in line, line
 
@@ -240,3 +241,19 @@ def test_a_transform_without_inverse_is_refused_by_its_layer(tmp_path):
     over.registry["ImageTransform.Matrix.Element[0][0]"] = "0"
     with pytest.raises(InvalidValue, match="layer 001: its transform has no inverse"):
         export_document(ws, tmp_path / "out.nvd")
+
+
+def test_a_transform_that_no_header_holds_is_named_with_its_layer(tmp_path):
+    ws = workspace(tmp_path)
+    over = ws.add_overlay(written(tmp_path / "over.nii", ramp()))
+    over.registry["ImageTransform.IsIdentity"] = "0"
+    over.registry["ImageTransform.Offset.Element[0]"] = "1e40"
+    with pytest.raises(InvalidValue, match=r"layer 001: .*transform"):
+        export_document(ws, tmp_path / "study.nvd")
+    assert not (tmp_path / "study.nvd").exists()
+
+
+def test_many_labels_with_an_opacity_of_their_own_are_counted():
+    table = [Label(number, "", alpha=9) for number in range(1, 2001)]
+    said = label_colors(range(1, 2001), table)["remark"]
+    assert said.endswith("these have their own: 1, 2, 3, 4, 5 and 1,995 more")

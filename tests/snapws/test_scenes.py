@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -431,3 +432,49 @@ def test_what_is_no_scene_is_refused(tmp_path):
     with pytest.raises(InvalidValue, match="layer 001: .*resample"):
         export_scene(workspace, tmp_path / "out.mrb")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["main.nii", "s.nii"]
+
+
+@pytest.mark.parametrize("curve", [[(-1e308, 0), (1e308, 1)], [(0, 0), (1e300, 1e-300)]])
+def test_a_contrast_beyond_all_numbers_is_left_to_slicer_and_listed(tmp_path, curve):
+    ws = Workspace.new(written(tmp_path / "main.nii", ramp("int16"), np.eye(4)))
+    ws.main.display.contrast = curve
+    made = export_scene(ws, tmp_path / "out.mrml")
+    assert "contrast curve" in made.left_out[0]
+    assert "nan" not in (tmp_path / "out.mrml").read_text()
+
+
+@pytest.mark.parametrize("place", ["nan 1 2", "1 inf 2"])
+def test_an_annotation_without_a_place_is_left_out_and_counted(tmp_path, place):
+    ws = Workspace.new(written(tmp_path / "main.nii", ramp("int16"), np.eye(4)))
+    ws.add_landmark((1, 1, 1), "here")
+    ws.add_landmark((2, 2, 2), "nowhere").registry["Pos"] = place
+    made = export_scene(ws, tmp_path / "out.mrml")
+    assert any(line.startswith("1 annotations") and "no place" in line for line in made.left_out)
+    (marks,) = tmp_path.glob("*.mrk.json")
+    assert "nowhere" not in marks.read_text()
+
+
+def test_a_setting_that_is_no_number_is_named_with_its_layer(tmp_path):
+    ws = Workspace.new(written(tmp_path / "main.nii", ramp("int16"), np.eye(4)))
+    over = ws.add_overlay(written(tmp_path / "over.nii", ramp("int16"), np.eye(4)))
+    over.display.sticky = True
+    over.registry["LayerMetaData.Alpha"] = "nan"
+    with pytest.raises(InvalidValue, match="layer 001: its opacity is not a number"):
+        export_scene(ws, tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_a_link_to_nowhere_is_not_replaced_unless_forced(tmp_path):
+    ws = Workspace.new(written(tmp_path / "main.nii", ramp("int16"), np.eye(4)))
+    (tmp_path / "out.mrb").symlink_to("nowhere.mrb")
+    with pytest.raises(InvalidValue, match="already exists"):
+        export_scene(ws, tmp_path / "out.mrb")
+    assert (tmp_path / "out.mrb").is_symlink()
+
+
+def test_a_file_without_an_ending_is_no_folder_for_a_scene(tmp_path):
+    ws = Workspace.new(written(tmp_path / "main.nii", ramp("int16"), np.eye(4)))
+    (tmp_path / "plain").write_text("mine")
+    with pytest.raises(InvalidValue, match="or to a folder"):
+        export_scene(ws, tmp_path / "plain", force=True)
+    assert (tmp_path / "plain").read_text() == "mine"

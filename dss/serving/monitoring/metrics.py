@@ -45,7 +45,7 @@ _log = logging.getLogger("dss.serving")
 
 
 class _Metrics(Collector):
-    """What is collected at each request.
+    """A collector that reads the journal at each request.
 
     Args:
         find: Returns the overview of that moment.
@@ -176,7 +176,14 @@ def serve(folder: Path, port: int, contact: Contact | None = None) -> Iterator[i
     Raises:
         OSError: The port is in use.
     """
-    metrics = _registry(lambda: overview(folder), contact)
+
+    def find() -> Overview:
+        try:
+            return overview(folder)
+        except OSError as error:
+            raise JournalError(str(error)) from error
+
+    metrics = _registry(find, contact)
 
     class Handler(MetricsHandler):
         registry = metrics
@@ -188,6 +195,7 @@ def serve(folder: Path, port: int, contact: Contact | None = None) -> Iterator[i
                 return
             if contact is not None:
                 contact.is_read = True
+            self.path = "/metrics"  # names of metrics in a query are not heeded
             try:
                 super().do_GET()
             except JournalError as error:

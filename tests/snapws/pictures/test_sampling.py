@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from nibabel.affines import from_matvec
 from nibabel.eulerangles import euler2mat
 
-from snapws import InvalidValue, images
+from snapws import InvalidValue, Workspace, images
 from snapws.errors import ImageDamaged
 from snapws.geometry import affine
 from snapws.pictures import points, sampling
 from snapws.pictures.sampling import center_of_labels, sample
+from snapws.pictures.scene import Scene
 from snapws.pictures.views import Grid, Plane, View
 from snapws.volumes import label_volumes
 
@@ -329,3 +330,20 @@ def test_the_centre_of_labels(tmp_path):
     assert center_of_labels(header, hidden=[7]) == (4.0, 3.0, 8.0)
     assert center_of_labels(header, hidden=[1, 9]) == (2.0, 3.0, 4.0)
     assert center_of_labels(header, hidden=[1, 7]) is None
+
+
+def test_a_turned_overlay_of_one_value_has_no_holes(tmp_path):
+    """Interpolated, 7 is 6.9999995 here and there, which is not below the range."""
+    workspace = Workspace()
+    save(tmp_path / "main.nii", np.zeros((20, 20, 20), np.uint8))
+    workspace.set_main(tmp_path / "main.nii")
+    turned = from_matvec(euler2mat(0.1, 0.2, 0.3))
+    save(tmp_path / "over.nii", np.full((20, 20, 20), 7, np.float32), turned)
+    over = workspace.add_overlay(tmp_path / "over.nii")
+    over.display.sticky = True
+    over.display.opacity = 0.5
+    over.display.contrast = [(7, 0), (8, 1)]
+    over.display.color_map = "Jet"
+    (picture,) = Scene(workspace).draw([(View.AXIAL, 8)], 200)
+    (color,) = np.unique(picture[40:100, 40:100].reshape(-1, 3), axis=0)
+    assert color.any()

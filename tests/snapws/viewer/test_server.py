@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -264,3 +266,32 @@ def test_the_command_ends_after_an_idle_time(study, tmp_path):
         finally:
             process.kill()
     assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("number", ["1e200", "1e308"])
+def test_numbers_that_no_header_holds_are_refused_with_a_reason(serve, study, number):
+    study.layers()[1].registry["ImageTransform.IsIdentity"] = "0"
+    study.layers()[1].registry["ImageTransform.Matrix.Element[0][0]"] = number
+    study.main.display.contrast = [(-1e308, 0), (1e308, 1)]
+    served = serve(study)
+    for path, word in (("w/0/layer/1.nii", "transform"), ("w/0/layer/0/1.json", "contrast")):
+        reply = served.get(path)
+        assert reply.status == 422
+        assert f"set another {word}" in reply.value["error"] or word == "transform"
+        assert word in reply.value["error"]
+    assert served.get("w/0/layer/0.nii").status == 200
+
+
+def test_whoever_has_not_the_address_does_not_keep_it_from_being_idle(study, tmp_path):
+    viewer = Viewer([study.save(tmp_path / "study.itksnap")], idle=0.02)
+    thread = threading.Thread(target=viewer.serve)
+    thread.start()
+    asked = 0
+    while thread.is_alive() and asked < 600:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{viewer.port}/wrong", timeout=60).close()
+        asked += 1
+        thread.join(0.2)
+    assert not thread.is_alive()
+    assert asked > 1
+    viewer.release()

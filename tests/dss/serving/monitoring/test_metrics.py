@@ -198,3 +198,18 @@ def test_requests_say_nothing_on_the_terminal(folder, capfd, caplog):
             broken.recv(1000)
     assert capfd.readouterr() == ("", "")
     assert all(record.levelno == logging.DEBUG for record in caplog.records)
+
+
+def test_a_folder_that_cannot_be_searched_is_said_to_be_so(folder, monkeypatch):
+    def refused(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(metrics, "overview", refused)
+    with metrics.serve(folder, 0) as port:
+        status, _, body = ask(port)
+    assert (status, "Permission denied" in body) == (503, True)
+
+
+def test_names_in_the_query_are_not_heeded(folder):
+    with metrics.serve(folder, 0) as port:
+        assert parsed(ask(port, path="/metrics?name[]=none")[2]) == parsed(ask(port)[2])
