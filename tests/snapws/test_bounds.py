@@ -176,13 +176,6 @@ def test_a_picture_has_a_budget_of_pixels_and_components(tmp_path, monkeypatch):
         scene.draw([(View.AXIAL, 0)], 11)
 
 
-def test_few_layers_wait_to_be_drawn_at_a_time():
-    made: list[int] = []
-    for done, number in enumerate(scenes._ahead(lambda one: made.append(one) or one, range(50), 3)):
-        assert number == done
-        assert len(made) <= done + 3
-
-
 def test_a_page_of_many_layers_shows_the_main_image_and_says_so(tmp_path):
     page = report_page(many(tmp_path, scenes.MOST_LAYERS + 1)).decode()
     assert "The pictures show the main image alone: of 101 layers" in page

@@ -19,6 +19,13 @@ def test_results_come_in_order_and_errors_in_their_place():
         next(results)
 
 
+def test_few_items_are_made_ahead():
+    made: list[int] = []
+    for done, number in enumerate(map_ahead(lambda one: made.append(one) or one, range(50), 3)):
+        assert number == done
+        assert len(made) <= done + 3
+
+
 def test_what_has_begun_is_told_that_no_more_is_wanted():
     """Each item goes on until it is told: closing would not end otherwise."""
     stopped, begun = threading.Event(), threading.Barrier(3)
