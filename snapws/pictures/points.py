@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,20 @@ _POINTS = 1 << 18  # whose values are found together
 _STILL = 1e-9  # voxels along an axis, of the rounding of matrices
 
 
+class Slab(NamedTuple):
+    """A run of whole slices of an image.
+
+    Attributes:
+        values: Of these slices, and of the next one: (z, y, x, parts of a voxel).
+        first: The index of the first slice.
+        depth: How many slices.
+    """
+
+    values: npt.NDArray[Any]
+    first: int
+    depth: int
+
+
 class Points(ABC):
     """The points of planes that lie in an image.
 
@@ -30,22 +44,14 @@ class Points(ABC):
 
     @abstractmethod
     def inside(self) -> Iterator[npt.NDArray[np.bool_]]:
-        """Yield of each plane which of its points lie in the image: shape (height, width)."""
+        """Yield for each plane a mask of its points in the image: shape (height, width)."""
 
     @abstractmethod
-    def gather(
-        self,
-        slab: npt.NDArray[Any],
-        first: int,
-        count: int,
-        targets: Sequence[npt.NDArray[np.float32]],
-    ) -> None:
-        """Take the values of the points in `count` slices from `first` on.
+    def gather(self, slab: Slab, targets: Sequence[npt.NDArray[np.float32]]) -> None:
+        """Take the values of the points in the slices of a slab.
 
         Args:
-            slab: Values of these slices, and of the next one: (z, y, x, parts of a voxel).
-            first: The index of the first slice.
-            count: How many slices.
+            slab: The slices.
             targets: Of each plane where the values go: (points, parts of a voxel), by rows.
         """
 
@@ -121,27 +127,22 @@ class _Aligned(Points):
         both = rows[:, None] & columns
         return (both & one for one in plane)
 
-    def gather(
-        self,
-        slab: npt.NDArray[Any],
-        first: int,
-        count: int,
-        targets: Sequence[npt.NDArray[np.float32]],
-    ) -> None:
+    def gather(self, slab: Slab, targets: Sequence[npt.NDArray[np.float32]]) -> None:
+        values, first, count = slab
         chosen = [np.arange(len(axis.which)) for axis in self._axes]
         chosen[2] = np.flatnonzero((self._slices >= first) & (self._slices < first + count))
         if not all(map(len, chosen)):
             return
-        found = self._values(slab, first, chosen, nearest=self._nearest)
+        found = self._values(values, first, chosen, nearest=self._nearest)
         if found.dtype.kind == "f" and (unknown := np.isnan(found).any(-1, keepdims=True)).any():
             # As for points of an oblique plane.
-            found = np.where(unknown, self._values(slab, first, chosen, nearest=True), found)
+            found = np.where(unknown, self._values(values, first, chosen, nearest=True), found)
         order = (self._fixed, self._down, self._across)
         found = found.transpose(*(2 - axis for axis in order), 3)
         numbers, rows, columns = (self._axes[axis].which[chosen[axis]] for axis in order)
         window = np.ix_(rows, columns)
-        for number, values in zip(numbers, found, strict=True):
-            targets[number].reshape(*self._shape, -1)[window] = values
+        for number, of_plane in zip(numbers, found, strict=True):
+            targets[number].reshape(*self._shape, -1)[window] = of_plane
 
     def _values(
         self,
@@ -262,16 +263,11 @@ class _Oblique(Points):
         z = np.clip(places[2, inside], 0, self._size[2] - 1)
         return numbers[inside], (np.rint if self._nearest else np.floor)(z).astype(np.int32)
 
-    def gather(
-        self,
-        slab: npt.NDArray[Any],
-        first: int,
-        count: int,
-        targets: Sequence[npt.NDArray[np.float32]],
-    ) -> None:
+    def gather(self, slab: Slab, targets: Sequence[npt.NDArray[np.float32]]) -> None:
+        values, first, count = slab
         numbers = self._numbers[self._starts[first] : self._starts[first + count]]
         for begin in range(0, len(numbers), _POINTS):
-            self._take(slab, first, numbers[begin : begin + _POINTS], targets[0])
+            self._take(values, first, numbers[begin : begin + _POINTS], targets[0])
 
     def _take(
         self,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from snapws.errors import InvalidValue
-from snapws.pictures.points import inside_by_plane, points_of
+from snapws.pictures.points import Slab, inside_by_plane, points_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -97,7 +97,7 @@ def sample(
             end[:] = min(end[0], least), max(end[1], greatest)
         for these in points:
             targets = [values[number][:, columns] for number in these.numbers]
-            these.gather(slab, first, len(own), targets)
+            these.gather(Slab(slab, first, len(own)), targets)
     slope, intercept = header.scaling or (1.0, 0.0)
     # A slope below 0 turns them round.
     ends = np.where(np.isfinite(ends), np.sort(ends * slope + intercept), ends)
@@ -137,7 +137,7 @@ def labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def center_of_labels(
     header: ImageHeader, time_point: int = 1, hidden: Sequence[int] = ()
 ) -> tuple[float, ...] | None:
-    """Return the voxel coordinates (3) of the centre of mass of labels; None if there is none.
+    """Return the voxel coordinates (3) of the centre of mass of labels; None without labels.
 
     Labels are values of 1 and more.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def annotation_table(workspace: Workspace) -> list[Element]:
-    """Return the table of the annotations, with places in RAS mm; empty if there are none."""
+    """Return the table of the annotations, with places in RAS mm; empty without annotations."""
     try:
         found = read(workspace.registry)
     except WorkspaceError as error:

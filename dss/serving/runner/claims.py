@@ -144,7 +144,7 @@ class Claims:
         return True
 
     def look(self) -> None:
-        """Ask whether tickets wait, if it is time; the pauses grow while there are none."""
+        """Ask whether tickets wait, if it is time; the pauses grow as long as no ticket waits."""
         now = time.monotonic()
         if now < self._look_at or self.waiting or self._background.busy:
             return
