@@ -1,9 +1,9 @@
 """The files of an archive, made one by one from those of a workspace.
 
-Several layers are packed in parallel, each by two threads: one reads and inflates, the other hashes
-and writes. All layers share the threads that deflate (`snapws.deflate`). Images are streamed, so
-memory does not grow with their size. The exceptions are images that must be in memory as a whole
-(`ImageHeader.needs_whole_image`): they are packed one at a time.
+Several layers are packed in parallel, each by two threads: one reads and inflates, the other
+hashes, writes and helps to deflate. All layers share the threads that deflate (`snapws.deflate`).
+Images are streamed, so memory does not grow with their size. The exceptions are images that must
+be in memory as a whole (`ImageHeader.needs_whole_image`): they are packed one at a time.
 """
 
 from __future__ import annotations

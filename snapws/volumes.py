@@ -148,8 +148,6 @@ def _time_points(
     """
     if not _is_scalar(header):
         raise ImageUnsupported(f"{header.path}: a segmentation needs one real number per voxel")
-    if not _is_scalar(header):
-        raise ImageUnsupported(f"{header.path}: a segmentation needs one real number per voxel")
     blocks: Iterator[tuple[tuple[npt.NDArray[Any], bool], npt.NDArray[Any] | None]]
     if main and _is_scalar(main):
         # Both are read to their ends, where a checksum may be wrong.

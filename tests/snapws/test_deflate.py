@@ -7,6 +7,7 @@ import io
 import random
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -79,11 +80,11 @@ class _Counted(Deflaters):
         super().__init__(threads)
         self.begun = self.written = self.most = 0
 
-    def submit(self, block, window, level, *, last):
+    def submit(self, work):
         with self._counting:
             self.begun += 1
             self.most = max(self.most, self.begun - self.written)
-        return super().submit(block, window, level, last=last)
+        return super().submit(work)
 
 
 class _Sink(io.RawIOBase):
@@ -117,6 +118,18 @@ def test_blocks_in_flight_are_bounded_over_all_streams(streams):
         # One more of each stream is begun while its oldest is on the way to the file.
         assert deflaters.most <= max(2 * streams, 3 + 2) + streams
         assert deflaters.begun == 13 * streams
+
+
+def test_a_writer_deflates_by_itself_while_the_threads_are_busy():
+    free, out = Event(), io.BytesIO()
+    with Deflaters(2) as deflaters:
+        deflaters.submit(lambda: bytes(free.wait()))
+        try:
+            with GzipWriter(out, 3, deflaters) as stream:
+                stream.write(CONTENT)
+        finally:
+            free.set()
+    assert out.getvalue() == deflated(CONTENT, 3)
 
 
 def test_an_error_of_the_source_ends_the_stream_without_a_checksum():
