@@ -130,7 +130,9 @@ def add_line(
 
 
 def to_markups(annotations: Iterable[Annotation], affine: npt.NDArray[np.float64]) -> list[Markup]:
-    """Convert landmarks and lines to RAS mm. Annotations of an unknown type are left out.
+    """Convert landmarks and lines to RAS mm.
+
+    Annotations of an unknown type, or whose position is not finite, are left out.
 
     Args:
         annotations: The annotations of a workspace.

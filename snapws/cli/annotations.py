@@ -124,9 +124,13 @@ def export(
 ) -> None:
     """Write the annotations to a file of 3D Slicer or a CSV file."""
     form = format or markups.form_of(file)
-    text = markups.format_file(Workspace.open(workspace).markups(), form, system)
+    opened = Workspace.open(workspace)
+    found = opened.markups()
+    text = markups.format_file(found, form, system)
     files.write_bytes(file, text.encode())
     render.note(f"wrote {file}")
+    if left_out := len(opened.annotations) - len(found):
+        render.note(f"annotations left out (no position, or an unknown type): {left_out}")
 
 
 def _record(number: int, one: Annotation) -> dict[str, object]:

@@ -27,6 +27,17 @@ def test_a_landmark_goes_out_and_comes_back_at_the_same_place(snapws):
     assert found[0].tags == ("mine",)
 
 
+def test_annotations_without_a_position_are_left_out_and_counted(snapws):
+    snapws(["annotations", "add", "study.itksnap", "AC", "--at", "1,2.5,3"])
+    snapws(["annotations", "add", "study.itksnap", "PC", "--at", "1,2.5,9"])
+    study = Path("study.itksnap")
+    study.write_text(study.read_text().replace("1 2.5 9", "1 nan 9"))
+    done = snapws("annotations export study.itksnap out.csv --system ras")
+    assert "annotations left out (no position, or an unknown type): 1" in done.stderr
+    assert "AC" in Path("out.csv").read_text()
+    assert "PC" not in Path("out.csv").read_text()
+
+
 def test_a_place_in_mm_is_turned_to_voxels(snapws):
     snapws(["annotations", "add", "study.itksnap", "A", "--at", "1,2,3", "--system", "ras"])
     snapws(["annotations", "add", "study.itksnap", "B", "--at", "-1,-2,3", "--system", "lps"])
