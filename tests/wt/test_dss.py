@@ -50,10 +50,15 @@ class Office:
     def claimed(self) -> int:
         """Make a ticket without files, and claim it."""
         ticket = self.ready()
-        while (claim := self.provider.claim([self.service], "testlab", "instance_1")) is not None:
-            if claim.ticket == ticket:
-                return ticket
-        raise AssertionError("somebody else claimed it")
+        assert self.claim_all() == [ticket]
+        return ticket
+
+    def claim_all(self) -> list[int]:
+        """Claim the tickets that wait."""
+        found = []
+        while claim := self.provider.claim([self.service], "testlab", "instance_1"):
+            found.append(claim.ticket)
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +68,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Middleware]:
 
 
 @pytest.fixture(scope="module")
-def office(server: Middleware, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def office_of_all_tests(
+    server: Middleware, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Office]:
     office = Office(server, tmp_path_factory.mktemp("service"))
     yield office
     office.session.close()
+
+
+@pytest.fixture
+def office(office_of_all_tests: Office) -> Iterator[Office]:
+    """An office where no ticket waits."""
+    yield office_of_all_tests
+    office_of_all_tests.claim_all()
 
 
 @pytest.fixture(autouse=True)

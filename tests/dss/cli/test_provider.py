@@ -78,17 +78,25 @@ def test_a_claim_waits_for_a_ticket(worker, client, service, workspace):
         assert claimed.stdout == f"{ticket.result()}\n"
 
 
-def test_a_claim_needs_a_known_service_and_an_unambiguous_provider(
-    worker, admin, middleware, ticket, tmp_path
-):
+@pytest.fixture
+def other_provider(worker, admin, middleware, tmp_path):
+    """Another provider of the service; the worker is its user only during the test."""
     (tmp_path / "service.json").write_text(json.dumps(DESCRIPTION), encoding="utf-8")
     middleware.publish(tmp_path, "otherlab")
-    worker.fails("provider claim --provider otherlab", "you provide no service for otherlab")
-    worker.fails("provider claim No", f"no service is named 'No'; services: {NAME}")
-    admin.add_user("otherlab", WORKER)
-    worker.fails("provider claim", "choose a --provider: lab, otherlab")
-    assert worker(f"provider claim {NAME} --provider otherlab").stdout == f"{ticket}\n"
+    yield "otherlab"
+    for user in admin.users("otherlab"):  # a deleted provider would keep them
+        admin.delete_user("otherlab", user.id)
     admin.delete_provider("otherlab")
+
+
+def test_a_claim_needs_a_known_service_and_an_unambiguous_provider(
+    worker, admin, ticket, other_provider
+):
+    worker.fails(f"provider claim --provider {other_provider}", "you provide no service for")
+    worker.fails("provider claim No", f"no service is named 'No'; services: {NAME}")
+    admin.add_user(other_provider, WORKER)
+    worker.fails("provider claim", f"choose a --provider: lab, {other_provider}")
+    assert worker(f"provider claim {NAME} --provider {other_provider}").stdout == f"{ticket}\n"
 
 
 @pytest.mark.parametrize(
