@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -15,11 +16,14 @@ SECONDS = 600
 """The longest time that the process may take,"""
 
 _MEMORY = 4 << 30  # bytes of address space; the library itself takes less than 1 GiB
-# Modules come from the folders of this process, never from the current folder.
+# Modules come from the folders of a new Python, then from those of this process, in whose first one
+# a user's json.py may lie; never from the current folder.
 _PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[5:]; "
+    "import sys; new = [folder for folder in sys.path if folder]; own, *others = sys.argv[5:]; "
+    "sys.path[:] = dict.fromkeys([*new, *others] if own in new else [own, *new, *others]); "
     "from snapws.hdf5.process import main; main(*sys.argv[1:5])"
 )
+_OWN_FOLDER = str(Path(__file__).parents[2])
 
 
 class ProcessError(Exception):
@@ -44,7 +48,7 @@ def answer(module: str, function: str, file: str, size: int = 0) -> Iterator[IO[
         arguments = (module, function, file, str(_MEMORY + 3 * size))
         try:
             subprocess.run(  # noqa: S603 - this interpreter, and a function of our own
-                [sys.executable, "-c", _PROGRAM, *arguments, *filter(None, sys.path)],
+                [sys.executable, "-c", _PROGRAM, *arguments, _OWN_FOLDER, *filter(None, sys.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.DEVNULL,

@@ -120,6 +120,17 @@ def test_every_linear_transform_is_read_as_itk_maps_points(tmp_path, name, endin
     _assert_is(layer, MADE[name]())
 
 
+def test_hdf5_is_read_where_a_script_is_named_like_a_module(tmp_path, monkeypatch):
+    """A service's folder comes first where it is run, as that of any script does."""
+    layer = study(tmp_path)
+    sitk.WriteTransform(_affine(), str(tmp_path / "made.h5"))
+    for name in ("json", "tempfile", "SimpleITK", "numpy", "snapws"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('a script')")
+    monkeypatch.syspath_prepend(tmp_path)
+    layer.read_transform(tmp_path / "made.h5")
+    _assert_is(layer, _affine())
+
+
 @pytest.mark.parametrize("ending", ["txt", "h5"])
 @pytest.mark.parametrize("name", COMPOSITES)
 def test_a_composite_is_multiplied_in_the_order_of_itk(tmp_path, name, ending):

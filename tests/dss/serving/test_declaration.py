@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,12 @@ from dss import service
 from dss.errors import ServiceError
 from dss.serving.declaration import Service, load
 from snapws import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders of loaded services are searched for modules in their test alone."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 def write(folder: Path, text: str, name: str = "a_service.py") -> Path:
