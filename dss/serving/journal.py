@@ -217,7 +217,8 @@ class Journal:
     def end_claim(self, number: int, outcome: str) -> None:
         """Record that a claim ended without a ticket, as `none`, `unknown` or `not found`.
 
-        Older claims with the outcome `none` are removed. For a claim with a ticket, use `add`.
+        Older claims with the outcome `none` are removed. For a claim with a ticket, use
+        `add_claimed`.
         """
         self._write(
             ("update claims set outcome = ? where id = ?", (outcome, number)),
@@ -232,7 +233,7 @@ class Journal:
         )
         return [LostClaim(*row) for row in found]
 
-    def add(self, ticket: int, service: str, hash_: str, claim: int | None = None) -> None:
+    def add_claimed(self, ticket: int, service: str, hash_: str, claim: int | None = None) -> None:
         """Journal a claimed ticket and its claim.
 
         If the ticket is already in the journal, its owner has queued it again. It then starts from

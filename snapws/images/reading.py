@@ -140,7 +140,7 @@ def read_header(path: Path, purpose: Purpose = "show", hints: Hints = NO_HINTS) 
     if purpose == "send" and voxel_path != header_path:
         voxel_files.partner(header_path, voxel_path.name, purpose)
     size = 284 if isinstance(header, MGHHeader) else end_of_extensions(block, header)
-    _check(found, least_offset=size if voxel_path == header_path else 0)
+    _refuse_corrupt_header(found, least_offset=size if voxel_path == header_path else 0)
     return found
 
 
@@ -151,7 +151,7 @@ def _refusal(header: Any) -> str:
     return f"ITK-SNAP does not open {kind}: save it as NIfTI-1 (snapws layers copy-image)"
 
 
-def _check(header: ImageHeader, *, least_offset: int) -> None:
+def _refuse_corrupt_header(header: ImageHeader, *, least_offset: int) -> None:
     """Refuse a corrupt header."""
     if not header.dtype.itemsize:
         code = int(header.nifti["datatype"])

@@ -277,7 +277,7 @@ class Claims:
 
     def _take(self, ticket: int, hash_: str, number: int | None = None) -> None:
         claimed = Claimed(ticket, self._services.name(hash_), hash_)
-        self._journal.add(ticket, claimed.service, hash_, number)
+        self._journal.add_claimed(ticket, claimed.service, hash_, number)
         self._new.append(claimed)
 
     def _claimable(self) -> list[str]:

@@ -27,7 +27,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def test_a_ticket_from_claim_to_end(journal: Journal) -> None:
     number = journal.begin_claim("h")
     assert [lost.number for lost in journal.lost_claims()] == [number]
-    journal.add(12, "Service", "h", number)
+    journal.add_claimed(12, "Service", "h", number)
     assert journal.lost_claims() == []
     assert journal.newest() == 12
     entry = journal.entry(12)
@@ -63,7 +63,7 @@ def test_a_ticket_from_claim_to_end(journal: Journal) -> None:
 
 
 def test_attempts_are_of_a_step(journal: Journal) -> None:
-    journal.add(1, "S", "h")
+    journal.add_claimed(1, "S", "h")
     assert [journal.begin(1), journal.begin(1)] == [1, 2]
     journal.record(1, Step.PROCESSING)
     assert journal.begin(1) == 1
@@ -78,17 +78,17 @@ def test_claims_without_an_answer_are_lost_claims(journal: Journal) -> None:
     lost = journal.lost_claims()
     assert [(one.number, one.hashes) for one in lost] == [(second, "a,b"), (third, "b")]
     journal.end_claim(third, "not found")
-    journal.add(5, "S", "a", second)
+    journal.add_claimed(5, "S", "a", second)
     assert journal.lost_claims() == []
 
 
 def test_a_ticket_that_is_queued_again_starts_afresh(journal: Journal) -> None:
-    journal.add(1, "S", "h")
+    journal.add_claimed(1, "S", "h")
     journal.sent(1, "a.gz", 5)
     journal.record(1, Step.FAILING, reason="no head")
     journal.record(1, Step.FINISHED, outcome=Outcome.FAILED)
     journal.removed(1)
-    journal.add(1, "S", "h")
+    journal.add_claimed(1, "S", "h")
     entry = journal.entry(1)
     assert entry
     assert (entry.step, entry.outcome, entry.reason, entry.removed) == (
@@ -103,9 +103,9 @@ def test_a_ticket_that_is_queued_again_starts_afresh(journal: Journal) -> None:
 
 def test_finished_tickets_expire(journal: Journal) -> None:
     for ticket, outcome in enumerate(Outcome, 1):
-        journal.add(ticket, "S", "h")
+        journal.add_claimed(ticket, "S", "h")
         journal.record(ticket, Step.FINISHED, outcome=outcome)
-    journal.add(9, "S", "h")
+    journal.add_claimed(9, "S", "h")
     gone = {3, 4}  # deleted, released
     assert {one.ticket for one in journal.expired(0.0)} == gone
     assert {one.ticket for one in journal.expired(time.time() + 1)} == {1, 2, *gone}
@@ -125,7 +125,7 @@ def test_a_journal_is_bound_to_one_server(journal: Journal) -> None:
 
 def test_entries_survive_closing_the_journal(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
-        journal.add(3, "S", "h")
+        journal.add_claimed(3, "S", "h")
     with closing(Journal(tmp_path)) as journal:
         assert [one.ticket for one in journal.open_entries()] == [3]
 
@@ -146,7 +146,7 @@ USES: dict[str, Callable[[Journal], object]] = {
     "value": lambda journal: journal.value("instance", lambda: "made up"),
     "begin_claim": lambda journal: journal.begin_claim("h"),
     "lost_claims": Journal.lost_claims,
-    "add": lambda journal: journal.add(2, "S", "h"),
+    "add": lambda journal: journal.add_claimed(2, "S", "h"),
     "record": lambda journal: journal.record(1, Step.DOWNLOADED),
     "remark": lambda journal: journal.remark(1, "waiting", "x"),
     "begin": lambda journal: journal.begin(1),
@@ -161,7 +161,7 @@ USES: dict[str, Callable[[Journal], object]] = {
 def test_a_corrupt_journal_is_refused(tmp_path: Path, use: str) -> None:
     """All but its first page, which says what tables there are, is nonsense."""
     with closing(Journal(tmp_path)) as journal:
-        journal.add(1, "S", "h")
+        journal.add_claimed(1, "S", "h")
     with journal.file.open("r+b") as file:
         size = file.seek(0, 2)
         file.seek(4096)
@@ -174,7 +174,7 @@ def test_a_corrupt_journal_is_refused(tmp_path: Path, use: str) -> None:
 @pytest.mark.parametrize(("column", "use"), [("step", "open_entries"), ("outcome", "entry")])
 def test_a_journal_of_another_version_is_refused(journal: Journal, column: str, use: str) -> None:
     """What is not known is not guessed at."""
-    journal.add(1, "S", "h")
+    journal.add_claimed(1, "S", "h")
     with closing(sqlite3.connect(journal.file)) as database, database:
         database.execute(f"update tickets set {column} = 'archived'")
     said = r"journal\.sqlite3 cannot be read: 'archived' is not .*another version"
@@ -207,7 +207,7 @@ def test_what_another_has_for_itself_is_waited_for(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("dss.serving.journal._BUSY", 0.1)
-    journal.add(1, "S", "h")
+    journal.add_claimed(1, "S", "h")
     found: list[int] = []
 
     def read() -> None:
@@ -239,7 +239,7 @@ def test_a_reader_is_waited_for_no_longer_than_wanted(
             reader.execute("begin")
             reader.execute("select count(*) from tickets").fetchall()
             with pytest.raises(JournalError, match="is locked"):
-                journal.add(1, "S", "h")
+                journal.add_claimed(1, "S", "h")
         assert journal.open_entries() == []
     assert list(turns) == []
 
@@ -253,7 +253,7 @@ def test_a_reader_cannot_write(journal: Journal) -> None:
 def test_reader_and_writer_do_not_stop_one_another(journal: Journal) -> None:
     """A reader in the middle of reading does not stop the writer, nor the other way."""
     for ticket in range(200):
-        journal.add(ticket, "S" * 100, "h")
+        journal.add_claimed(ticket, "S" * 100, "h")
     with reading(journal.file.parent) as database:
         rows = database.execute("select ticket from tickets")
         assert rows.fetchone() == (0,)
@@ -286,7 +286,7 @@ def test_another_process_sees_whole_changes_only(journal: Journal) -> None:
         end = time.monotonic() + 120
         while reader.poll() is None and time.monotonic() < end:
             ticket += 1
-            journal.add(ticket, "S", "h")
+            journal.add_claimed(ticket, "S", "h")
             time.sleep(0.01)  # whoever writes without a pause leaves no room for a reader
         reader.kill()
         assert reader.stderr
@@ -300,7 +300,7 @@ from pathlib import Path
 from dss.serving.journal import Journal, Step
 journal = Journal(Path(sys.argv[1]))
 for ticket in range(1, 20):
-    journal.add(ticket, "S", "h")
+    journal.add_claimed(ticket, "S", "h")
     journal.record(ticket, Step.DOWNLOADED)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -321,7 +321,7 @@ from dss.errors import JournalError
 from dss.serving.journal import Journal, Step
 folder = Path(sys.argv[1])
 journal = Journal(folder)
-journal.add(1, "S", "h")
+journal.add_claimed(1, "S", "h")
 with suppress(OSError), (folder / "much").open("wb", buffering=0) as file:
     while file.write(bytes(4096)):
         pass

@@ -38,11 +38,11 @@ def folder(tmp_path_factory):
     with closing(Journal(folder)) as journal:
         journal.bind(server="https://dss.example.org", provider="lab", instance="lab_7f")
         for ticket, outcome in ((1, Outcome.SUCCESS), (2, Outcome.FAILED), (3, Outcome.SUCCESS)):
-            journal.add(ticket, "Neck", HASH, journal.begin_claim(HASH))
+            journal.add_claimed(ticket, "Neck", HASH, journal.begin_claim(HASH))
             journal.record(ticket, Step.DOWNLOADED, moved=100)
             journal.record(ticket, Step.FINISHED, outcome=outcome)
         for ticket in (4, 5, 6):
-            journal.add(ticket, "Neck", HASH)
+            journal.add_claimed(ticket, "Neck", HASH)
         journal.record(6, Step.PACKAGED)
         journal.sent(6, "layer", 70)
         journal.remark(6, "waiting", "away")
@@ -119,7 +119,7 @@ def test_a_new_journal_has_metrics(tmp_path):
 def test_any_name_of_a_service_comes_through(tmp_path, start, end):
     name = start.replace("\0", "") + end
     with closing(Journal(tmp_path)) as journal:
-        journal.add(1, name, HASH)
+        journal.add_claimed(1, name, HASH)
     values = parsed(metrics.text(overview(tmp_path)))
     assert values["dss_tickets_open", ("service", name), ("step", "claimed")] == 1
 
@@ -132,7 +132,7 @@ def test_the_metrics_are_served_as_they_are_at_that_moment(folder, tmp_path):
         assert headers["Content-Type"].startswith("text/plain; version=")
         assert parsed(body) == parsed(metrics.text(overview(folder)))
         with closing(Journal(folder)) as journal:
-            journal.add(7, "Neck", HASH)
+            journal.add_claimed(7, "Neck", HASH)
         assert body != ask(port, path="/metrics?x=1")[2] == metrics.text(overview(folder))
 
 

@@ -45,7 +45,7 @@ journal = Journal(folder)
 for ticket in count(1):
     if (folder / "stop").exists():
         break
-    journal.add(ticket, "Neck", "0" * 40, journal.begin_claim("0" * 40))
+    journal.add_claimed(ticket, "Neck", "0" * 40, journal.begin_claim("0" * 40))
     journal.record(ticket, Step.DOWNLOADED, moved=10)
     journal.sent(ticket, "layer", 7)
     journal.record(ticket, Step.FINISHED, outcome=Outcome.SUCCESS)
@@ -105,7 +105,7 @@ def test_a_damaged_journal_is_refused(tmp_path):
 
 @pytest.mark.parametrize("table", ["tickets", "events"])
 def test_a_journal_of_another_version_is_refused(journal, tmp_path, table):
-    journal.add(1, "Neck", HASH)
+    journal.add_claimed(1, "Neck", HASH)
     journal.record(1, Step.DOWNLOADED)
     with closing(sqlite3.connect(journal.file)) as database, database:
         database.execute(f"update {table} set step = 'archived'")
@@ -141,7 +141,7 @@ def test_a_runner_is_up_while_it_holds_its_folder(journal, tmp_path):
 
 def test_an_open_ticket_runs_since_its_last_step(clock, journal, tmp_path):
     start = clock.now
-    journal.add(12, "Neck", HASH)
+    journal.add_claimed(12, "Neck", HASH)
     clock.now += 3
     journal.record(12, Step.DOWNLOADED, moved=1000)
     journal.begin(12)
@@ -165,7 +165,7 @@ def test_an_open_ticket_runs_since_its_last_step(clock, journal, tmp_path):
 
 
 def test_a_clock_that_was_put_back_makes_no_negative_times(clock, journal, tmp_path):
-    journal.add(1, "Neck", HASH)
+    journal.add_claimed(1, "Neck", HASH)
     clock.now -= 3600
     journal.record(1, Step.DOWNLOADED)
     found = overview(tmp_path, now=clock.now - 5)
@@ -175,7 +175,7 @@ def test_a_clock_that_was_put_back_makes_no_negative_times(clock, journal, tmp_p
 
 def test_a_ticket_waits_until_it_comes_to_its_next_step(clock, journal, tmp_path):
     for ticket in (2, 1):
-        journal.add(ticket, "Neck", HASH)
+        journal.add_claimed(ticket, "Neck", HASH)
         clock.now += 1
     journal.record(2, Step.PACKAGED)
     journal.remark(2, "waiting", "the server is away: no route")
@@ -195,7 +195,7 @@ def test_a_ticket_waits_until_it_comes_to_its_next_step(clock, journal, tmp_path
 
 
 def test_a_ticket_whose_files_go_up_again_waits_no_more(clock, journal, tmp_path):
-    journal.add(1, "Neck", HASH)
+    journal.add_claimed(1, "Neck", HASH)
     journal.sent(1, "layer_1", 70)
     clock.now += 1
     journal.remark(1, "waiting", "the server is away")
@@ -207,7 +207,7 @@ def test_a_ticket_whose_files_go_up_again_waits_no_more(clock, journal, tmp_path
 
 
 def test_a_ticket_that_fails_says_why(journal, tmp_path):
-    journal.add(1, "Neck", HASH)
+    journal.add_claimed(1, "Neck", HASH)
     journal.record(1, Step.FAILING, reason="no head")
     (ticket,) = overview(tmp_path).running
     assert (ticket.step, ticket.note) == (Step.FAILING, "no head")
@@ -215,11 +215,11 @@ def test_a_ticket_that_fails_says_why(journal, tmp_path):
 
 def test_the_last_ten_failures_are_listed_newest_first(clock, journal, tmp_path):
     for ticket in range(1, 13):
-        journal.add(ticket, "Neck", HASH)
+        journal.add_claimed(ticket, "Neck", HASH)
         clock.now += 1
         journal.record(ticket, Step.FAILING, reason=f"reason {ticket}")
         journal.record(ticket, Step.FINISHED, outcome=Outcome.FAILED)
-    journal.add(13, "Neck", HASH)
+    journal.add_claimed(13, "Neck", HASH)
     journal.record(13, Step.FINISHED, outcome=Outcome.DELETED)
     folder_of(tmp_path, 12).mkdir()
     failures = overview(tmp_path).failures
@@ -245,7 +245,7 @@ def test_rates_are_those_of_the_last_hour_and_day(clock, journal, tmp_path):
         (7, 0.1, 9999, Outcome.RELEASED),
     ):
         clock.now = 1_800_000_000 - hours * 3600 - seconds
-        journal.add(ticket, "Neck", HASH)
+        journal.add_claimed(ticket, "Neck", HASH)
         clock.now += seconds
         journal.record(ticket, Step.FINISHED, outcome=outcome)
     found = overview(tmp_path, now=1_800_000_000)
@@ -263,7 +263,7 @@ def test_rates_are_those_of_the_last_hour_and_day(clock, journal, tmp_path):
 
 def test_steps_that_take_time_are_counted_by_service_in_their_order(clock, journal, tmp_path):
     for ticket, service, seconds in ((1, "Neck", 2), (2, "Neck", 4), (3, "Brain", 8)):
-        journal.add(ticket, service, HASH)
+        journal.add_claimed(ticket, service, HASH)
         for step in (Step.DOWNLOADED, Step.PROCESSING, Step.PROCESSED):
             clock.now += seconds
             journal.record(ticket, step, moved=5 if step is Step.DOWNLOADED else None)
@@ -278,11 +278,11 @@ def test_steps_that_take_time_are_counted_by_service_in_their_order(clock, journ
 
 
 def test_a_ticket_that_was_queued_again_keeps_the_end_it_had(journal, tmp_path):
-    journal.add(1, "Neck", HASH)
+    journal.add_claimed(1, "Neck", HASH)
     journal.record(1, Step.FAILING, reason="no head")
     journal.record(1, Step.FINISHED, outcome=Outcome.FAILED)
     before = overview(tmp_path)
-    journal.add(1, "Neck", HASH)
+    journal.add_claimed(1, "Neck", HASH)
     after = overview(tmp_path)
     assert after.finished == before.finished
     assert [ticket.ticket for ticket in after.running] == [1]
@@ -293,7 +293,7 @@ def test_a_claim_on_its_way_is_not_lost(journal, tmp_path):
     journal.end_claim(journal.begin_claim(HASH), "none")
     journal.end_claim(journal.begin_claim(HASH), "unknown")
     journal.end_claim(journal.begin_claim(HASH), "not found")
-    journal.add(1, "Neck", HASH, journal.begin_claim(HASH))
+    journal.add_claimed(1, "Neck", HASH, journal.begin_claim(HASH))
     journal.begin_claim(HASH)
     with a_runner(tmp_path):
         assert overview(tmp_path).lost_claims == 1
@@ -335,7 +335,7 @@ def test_every_open_ticket_runs_or_waits(deeds):
         ends: Counter[str] = Counter()
         for ticket, deed in deeds:
             if deed == "add":
-                journal.add(ticket, "Neck", HASH)
+                journal.add_claimed(ticket, "Neck", HASH)
                 stands[ticket] = "running"
             elif stands.get(ticket, "ended") == "ended":
                 continue

@@ -114,7 +114,7 @@ def test_finished_tickets_make_room_the_oldest_first(
     space: DiskSpace, journal: Journal, disk: Disk, tmp_path: Path
 ) -> None:
     for ticket in (1, 2, 3, 4):
-        journal.add(ticket, "Neck", "0" * 40)
+        journal.add_claimed(ticket, "Neck", "0" * 40)
         folder_of(tmp_path, ticket).mkdir()
         if ticket != 4:
             journal.record(ticket, Step.FINISHED, outcome=Outcome.SUCCESS)
