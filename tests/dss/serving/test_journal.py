@@ -189,7 +189,7 @@ def test_a_reader_that_takes_its_time_is_waited_for(
 
     def add() -> None:
         with closing(Journal(journal.file.parent)) as writer:
-            writer.add(1, "S", "h")
+            writer.add_claimed(1, "S", "h")
 
     with closing(sqlite3.connect(journal.file, isolation_level=None)) as reader:
         reader.execute("begin")
