@@ -8,7 +8,9 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, NoReturn
 
 from dss.errors import ServiceError
@@ -113,6 +115,18 @@ def service(
     return lambda function: Service(name, function, tuple(tags), resources or {}, resumable)
 
 
+class _SourceLoader(SourceFileLoader):
+    """Loads a module from its source, never from a compiled file.
+
+    Python tells a compiled file from a newer source by the seconds of its time and by its size. So
+    a file that was saved twice in a second would be taken for the earlier one.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def load(path: Path) -> dict[str, Service]:
     """Import the file of a service, which may import files beside it.
 
@@ -129,6 +143,8 @@ def load(path: Path) -> dict[str, Service]:
     specification = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if specification is None or specification.loader is None:
         raise ServiceError(f"{path} is not a Python file")
+    if isinstance(specification.loader, SourceFileLoader):
+        specification.loader = _SourceLoader(path.stem, str(path.resolve()))
     folder = str(path.absolute().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,6 +71,19 @@ def test_loaded(tmp_path: Path) -> None:
     job = SimpleNamespace(workspace=Workspace(), show_attached=lambda: None)
     with pytest.raises(ServiceError, match="returned str instead of a workspace"):
         declared["One"](cast(Any, job))
+
+
+def test_a_file_that_is_saved_twice_in_a_second_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiled file is told from a newer source by its seconds and its size."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for name in ("One", "Two"):
+        file = write(
+            tmp_path, f"from dss import service\ns = service(name='{name}')(lambda job: 0)\n"
+        )
+        os.utime(file, (10**9, 10**9))
+        assert list(load(file)) == [name]
 
 
 @pytest.mark.parametrize(
