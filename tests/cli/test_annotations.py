@@ -31,11 +31,13 @@ def test_annotations_without_a_position_are_left_out_and_counted(snapws):
     snapws(["annotations", "add", "study.itksnap", "AC", "--at", "1,2.5,3"])
     snapws(["annotations", "add", "study.itksnap", "PC", "--at", "1,2.5,9"])
     study = Path("study.itksnap")
-    study.write_text(study.read_text().replace("1 2.5 9", "1 nan 9"))
+    text = study.read_text(encoding="utf-8").replace("1 2.5 9", "1 nan 9")
+    study.write_text(text, encoding="utf-8")
     done = snapws("annotations export study.itksnap out.csv --system ras")
     assert "annotations left out (no position, or an unknown type): 1" in done.stderr
-    assert "AC" in Path("out.csv").read_text()
-    assert "PC" not in Path("out.csv").read_text()
+    found = Path("out.csv").read_text(encoding="utf-8")
+    assert "AC" in found
+    assert "PC" not in found
 
 
 def test_a_place_in_mm_is_turned_to_voxels(snapws):
