@@ -89,10 +89,14 @@ def test_one_that_cannot_be_started_leaves_nothing(
     assert list(workdir.iterdir()) == []
 
 
-#: What a process does to its environment that gives itself another title.
+#: What a process does to its environment that gives itself another title, once a test has found it
+#: by the one that it was given.
 RETITLED = """
 import ctypes, time
+from pathlib import Path
 
+while not Path(__file__).with_name("found").exists():
+    time.sleep(0.01)
 fields = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
 begin, end = int(fields[47]), int(fields[48])
 ctypes.memset(begin, 0, end - begin)
@@ -104,11 +108,12 @@ def test_one_with_another_title_is_killed(tmp_path: Path) -> None:
     """With its children, which look like it."""
     file = tmp_path / "my_service.py"
     fork = "import os\nif os.fork() == 0: time.sleep(600)\n"
-    said = "from pathlib import Path\nPath(__file__).with_name('on').touch()\ntime.sleep(600)\n"
+    said = "Path(__file__).with_name('on').touch()\ntime.sleep(600)\n"
     file.write_text(RETITLED + fork + said, encoding="utf-8")
     heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     supervisor = Supervisor(file, tmp_path, Limits(), heard.put)
     family = [process_of(file)]
+    (tmp_path / "found").touch()
     try:
         until((tmp_path / "on").exists)
         family += family[0].children()
@@ -130,6 +135,7 @@ def test_one_with_another_title_has_its_limits(tmp_path: Path) -> None:
     heard: SimpleQueue[WorkerEvent] = SimpleQueue()
     Supervisor(file, tmp_path, Limits(memory=200_000_000), heard.put)
     first = process_of(file)
+    (tmp_path / "found").touch()
     try:
         ended = heard.get(timeout=300)
     finally:
