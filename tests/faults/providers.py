@@ -17,7 +17,6 @@ from typing import Any
 # Loaded here, once for all processes.
 import snapws.archive  # noqa: F401
 from dss import Provider, Session
-from dss.errors import OutcomeUnknown
 
 
 def provide(order: tuple[dict[str, Any], str, str]) -> dict[str, Any]:
@@ -25,7 +24,6 @@ def provide(order: tuple[dict[str, Any], str, str]) -> dict[str, Any]:
     what, cookie, instance = order
     tickets: list[int] = []
     claims: list[float] = []
-    unknown: list[int] = []  # tickets whose line is in the log, or not
     with Session(what["url"], cookie=cookie) as session:
         provider = Provider(session)
         while True:
@@ -33,13 +31,10 @@ def provide(order: tuple[dict[str, Any], str, str]) -> dict[str, Any]:
             claim = provider.claim([what["hash"]], what["provider"], instance)
             claims.append(time.monotonic() - started)
             if claim is None:
-                return {"tickets": tickets, "claims": claims, "unknown": unknown}
+                return {"instance": instance, "tickets": tickets, "claims": claims}
             with tempfile.TemporaryDirectory(dir=what["folder"]) as folder:
                 workspace = provider.download(claim.ticket, Path(folder) / "job")
-                try:
-                    provider.log(claim.ticket, "info", what["line"])
-                except OutcomeUnknown:  # the server closes what waits for it for 10 s
-                    unknown.append(claim.ticket)
+                provider.log(claim.ticket, "info", what["line"])
                 provider.upload(claim.ticket, workspace)
             provider.succeed(claim.ticket)
             tickets.append(claim.ticket)

@@ -34,12 +34,11 @@ def test_many_providers(place: Site, capsys: pytest.CaptureFixture[str]) -> None
 
         # None twice, none left, says each side.
         assert sorted(ticket for report in reports for ticket in report["tickets"]) == tickets
-        unknown = {ticket for report in reports for ticket in report["unknown"]}
         truth = Truth(place, user)
         assert truth.tickets() == dict.fromkeys(tickets, "success")
         for ticket in tickets:
             messages = Counter(truth.messages(ticket))
-            assert messages[LINE] == 1 or (ticket in unknown and not messages[LINE])
+            assert messages[LINE] == 1
             assert sum(n for m, n in messages.items() if m.startswith("Ticket claimed")) == 1
             assert truth.names(ticket, "results") == list(place.expected(ticket, "results"))
         for ticket in tickets[::10]:
