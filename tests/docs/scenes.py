@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from dss import Admin, Client, Credentials, Middleware, Provider, demo
 from dss.middleware import ADMINISTRATOR
 from snapws import Workspace
+from tests import ports
 from tests.cli.conftest import path_with, place_study
 from tests.docs.reader import VARYING, Reader
 from tests.dss.cli.conftest import Account
@@ -27,10 +27,8 @@ def _names(folder: Path, shown: str) -> dict[str, str]:
     return dict.fromkeys((folder.as_posix(), str(folder)), shown)
 
 
-def _port(shown: str) -> dict[str, str]:
-    """Find a port that is free, for what the pages have at another."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+def _port(port: int, shown: str) -> dict[str, str]:
+    """Name a port as the pages do, which have another there."""
     return {f"127.0.0.1:{port}": f"127.0.0.1:{shown}", f"--port {port}": f"--port {shown}"}
 
 
@@ -55,19 +53,20 @@ def home(folder: Path, work: str) -> Iterator[Reader]:
     """Jane's home folder, empty, and a free port; she goes to the folder `work` there."""
     folder.mkdir()
     folder = folder.resolve()
-    shown = {
-        str(demo.images()): "/home/jane/snapws/fixtures/brain",
-        str(folder): "/home/jane",
-        **_port("8080"),
-    }
-    yield Reader(
-        folder / work,
-        shown=shown,
-        varying=VARYING,
-        inside=False,
-        start=folder,
-        home=lambda mark, said: folder,
-    )
+    with ports.reserved() as port:
+        shown = {
+            str(demo.images()): "/home/jane/snapws/fixtures/brain",
+            str(folder): "/home/jane",
+            **_port(port, "8080"),
+        }
+        yield Reader(
+            folder / work,
+            shown=shown,
+            varying=VARYING,
+            inside=False,
+            start=folder,
+            home=lambda mark, said: folder,
+        )
 
 
 def _place_small_study(folder: Path) -> None:
@@ -126,7 +125,7 @@ def lab(folder: Path, *, story: bool = False) -> Iterator[Reader]:
         shown = {
             **_names(folder, "/data/study"),
             middleware.url: SERVER,
-            **_port("8786"),
+            **_port(stack.enter_context(ports.reserved()), "8786"),
             f"{repository.as_posix()} --ref HEAD": f"{REPOSITORY} --ref main",
         }
         reader = Reader(folder, shown=shown, varying=VARYING, home=person)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 import requests
 
 from snapws import Workspace
+from tests import ports
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "service-in-a-shell.md"
 LIMIT = 540
@@ -28,11 +28,6 @@ def commands() -> list[str]:
     """Return the commands of the page, in their order."""
     blocks = re.findall(r"^```console\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -74,8 +69,13 @@ def serving(words: str, folder: Path, variables: dict[str, str]) -> Iterator[Non
         process.communicate(timeout=LIMIT)
 
 
-def test_commands_of_the_page_run_as_they_stand(tmp_path: Path) -> None:
-    port = free_port()
+@pytest.fixture
+def port() -> Iterator[int]:
+    with ports.reserved() as port:
+        yield port
+
+
+def test_commands_of_the_page_run_as_they_stand(tmp_path: Path, port: int) -> None:
     server, *lines = [line.replace("8080", str(port)) for line in commands()]
     variables = environment(tmp_path)
     # Every command has to succeed, those in pipes and substitutions, too.

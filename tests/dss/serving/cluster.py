@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 
-from tests import warm
+from tests import ports, warm
 from tests.dss.serving.lab import until
 
 
@@ -29,8 +29,8 @@ class Cluster:
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._options = ["--no-dashboard", "--protocol", protocol]
         self._variables = variables
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = str(free.getsockname()[1])
+        self._port_of_its_own = ExitStack()
+        self._port = str(self._port_of_its_own.enter_context(ports.reserved()))
         self.address = f"{protocol}://127.0.0.1:{self._port}"
         self.start_scheduler()
 
@@ -45,6 +45,7 @@ class Cluster:
     ) -> None:
         self.drop()
         self.kill_scheduler()
+        self._port_of_its_own.close()
 
     def start_scheduler(self) -> None:
         """Start the scheduler, also again, at the same address."""
