@@ -270,9 +270,11 @@ def until(condition: Callable[[], object], *, limit: float = 300.0) -> None:
         AssertionError: It does not in time.
     """
     end = time.monotonic() + limit
+    pause = 0.02
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(0.3, pause * 1.3)  # most conditions cost a request
 
 
 def stop(process: subprocess.Popen[bytes], *, limit: float = 300.0) -> int:
