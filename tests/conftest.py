@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
-from functools import partial
+from functools import cache, partial
 
 import pytest
+import typer.main
 from hypothesis import settings
 
 from tests import warm
@@ -61,4 +62,12 @@ def _quick_middlewares() -> Iterator[None]:
     """Middlewares are forks of a process that has loaded what they load, which takes a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dss.middleware.Popen", partial(warm.Process, loaded="middleware"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once() -> Iterator[None]:
+    """Each call of a command in a test would build all commands anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
         yield
