@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import warm
@@ -90,6 +91,40 @@ def test_a_fork_has_all_that_a_process_that_is_started_has(tmp_path, option, ses
         assert printed[1].strip() == b"no"
         found.append(printed)
     assert found[0] == found[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has forks of warm processes")
+@pytest.mark.parametrize("start", [subprocess.Popen, warm.Process], ids=["real", "fork"])
+def test_others_see_the_environment_of_a_fork(start):
+    variables = {**os.environ, "OWN": "Größe", "LONG": "x" * 10_000}
+    words = [sys.executable, "-c", "import sys; print('here', flush=True); sys.stdin.read()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with start(words, env=variables, **pipes) as process:
+        process.stdout.readline()
+        seen = Path(f"/proc/{process.pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+        process.communicate(b"", 300)
+    assert sorted(seen) == sorted(os.fsencode(f"{name}={text}") for name, text in variables.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has forks of warm processes")
+def test_a_worker_outlives_its_runner_as_one_that_is_started_does():
+    variables = warm.with_workers(dict(os.environ))
+    words = [sys.executable, "-c", "import sys; print('here', flush=True); sys.stdin.read()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = warm.Process(words, loaded="workers", env=variables, **pipes)
+    try:
+        assert process.stdout.readline() == b"here\n"
+        worker = psutil.Process(process.pid)
+        process._line.close()  # as the system does when a runner is killed
+        with pytest.raises(psutil.TimeoutExpired):
+            worker.wait(0.5)
+        process.stdin.close()
+        worker.wait(300)
+    finally:
+        process._line.close()
+        process.returncode = 0  # nobody is there any more to ask
+        process.stdin.close()
+        process.stdout.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

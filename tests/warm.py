@@ -10,6 +10,7 @@ the same. Where there are no file descriptors of processes, all are started.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import inspect
 import os
 import re
@@ -26,7 +27,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,16 @@ _COMMANDS = (
 #: What is loaded, by what is run then.
 LOADED = {
     "commands": _COMMANDS,
+    # Not the module that is run then.
+    "workers": (
+        "dss",
+        "dss.http.session",
+        "dss.serving.declaration",
+        "dss.serving.worker.steps",
+        "nibabel",
+        "numpy",
+        "snapws.archive",
+    ),
     "dask": (
         *_COMMANDS,
         "dask.cli",
@@ -73,6 +84,13 @@ LOADED = {
 #: What Python and libraries look at when they are loaded, and never again.
 _AT_START = re.compile("PYTHON(?!PATH$).*|LANG|LC_.*|DASK_.*|LD_.*|MALLOC_.*|O.*_NUM_THREADS")
 
+#: By this variable a runner that is a fork finds the process that forks its workers.
+_WORKERS = "WARM_WORKERS"
+
+#: The environment of a runner whose workers are its own children, as they are outside of tests.
+OWN_CHILDREN = {_WORKERS: ""}
+
+_ROOM = "x" * 32_000  # where a fork shows its environment, see `_show`
 _HEAD = 8  # bytes that say how long an order is
 _STATUS = 4
 _ROOT = Path(__file__).parents[1]
@@ -101,7 +119,10 @@ class Process(subprocess.Popen[Any]):
         start = super()._execute_child  # type: ignore[misc]
         named = inspect.signature(start).bind(*given).arguments
         environment = os.environ if named["env"] is None else named["env"]
-        address = _server(self._loaded, _at_start(environment))
+        if self._loaded == "workers":
+            address = environment.get(_WORKERS) or None
+        else:
+            address = _server(self._loaded, _at_start(environment))
         if address is None or named["preexec_fn"] or named["pass_fds"]:
             start(*given)
             return
@@ -193,6 +214,14 @@ def captured(
     return subprocess.CompletedProcess(line, process.returncode, out, err)
 
 
+def with_workers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a runner whose workers are forks, too, if the runner is one."""
+    from dss.serving.runner import supervisor
+
+    address = _server("workers", _at_start({**environment, **supervisor.OF_PYTHON}))
+    return {_WORKERS: address or "", **environment}
+
+
 def address() -> str | None:
     """Return the address of the process that forks commands; None where they are started."""
     return _server("commands", _at_start(os.environ))
@@ -214,6 +243,7 @@ def _server(loaded: str, at_start: frozenset[tuple[str, str]]) -> str | None:
             env={
                 **{k: v for k, v in os.environ.items() if not _AT_START.fullmatch(k)},
                 **dict(at_start),
+                "ROOM": _ROOM,
             },
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
@@ -235,11 +265,11 @@ def _order(words: list[str], cwd: Any, session: bool, environment: Mapping[str, 
 
 if sys.platform == "linux":
 
-    def _serve(listener: socket.socket) -> Callable[[], object] | None:
+    def _serve(listener: socket.socket, *, stay: bool) -> Callable[[], object] | None:
         """Fork for each client; returns in the forks, with what to call, and at the end, None.
 
         A client gets the number of its fork, and in the end its status. What it sends is an
-        interrupt; where it goes away before, its fork is killed.
+        interrupt; where it goes away before, its fork is killed, if it is not to stay.
         """
         selector = selectors.DefaultSelector()
         selector.register(listener, selectors.EVENT_READ)
@@ -258,7 +288,7 @@ if sys.platform == "linux":
                 if len(head) < _HEAD or len(data := client.recv(size, socket.MSG_WAITALL)) < size:
                     client.close()  # which has been killed
                 elif pid := os.fork():
-                    _attend(selector, client, pid)
+                    _attend(selector, client, pid, stay=stay)
                 else:
                     for one in [*selector.get_map().values()][2:]:
                         _close(one.fileobj)
@@ -268,7 +298,9 @@ if sys.platform == "linux":
                 for file in files:
                     os.close(file)
 
-    def _attend(selector: selectors.BaseSelector, client: socket.socket, pid: int) -> None:
+    def _attend(
+        selector: selectors.BaseSelector, client: socket.socket, pid: int, *, stay: bool
+    ) -> None:
         fork = os.pidfd_open(pid)
 
         def hear() -> None:
@@ -276,7 +308,8 @@ if sys.platform == "linux":
                 said = client.recv(1)
             except ConnectionResetError:
                 said = b""
-            signal.pidfd_send_signal(fork, signal.SIGINT if said else signal.SIGKILL)
+            if said or not stay:
+                signal.pidfd_send_signal(fork, signal.SIGINT if said else signal.SIGKILL)
             if not said:
                 selector.unregister(client)
 
@@ -310,11 +343,24 @@ if sys.platform == "linux":
             os.setsid()
         os.environ.clear()
         os.environ.update(one.split("=", 1) for one in variables)
+        _show(variables)
         tempfile.tempdir = None
         time.tzset()
         added = os.environ.get("PYTHONPATH", "")
         sys.path[:1] = [str(script("dss").parent), *filter(None, added.split(os.pathsep))]
         return _called(words)
+
+    def _show(variables: list[str]) -> None:
+        """Have the system show others the environment of this process, as of one that starts.
+
+        It reads it where the environment was when the process started, in memory that nothing
+        here uses any more.
+        """
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        start, end = int(fields[47]), int(fields[48])  # env_start and env_end of proc(5)
+        text = b"".join(os.fsencode(one) + b"\0" for one in variables)
+        assert len(text) <= end - start
+        ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
 
     def _called(words: list[str]) -> Callable[[], object]:
         program, *rest = words
@@ -341,9 +387,12 @@ if __name__ == "__main__":
 
     for _name in LOADED[sys.argv[1]]:
         import_module(_name)
+    if _runners := sys.modules.get("dss.serving.runner.supervisor"):
+        _runners.Popen = partial(Process, loaded="workers")  # type: ignore[attr-defined]
     gc.freeze()
     _listener = socket.socket(fileno=int(sys.argv[2]))
     _folder = Path(_listener.getsockname()).parent
-    if _program := _serve(_listener):
+    # What a runner starts outlives it.
+    if _program := _serve(_listener, stay=sys.argv[1] == "workers"):
         sys.exit(_program())
     shutil.rmtree(_folder)

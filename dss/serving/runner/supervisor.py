@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from subprocess import Popen
 
 from dss.serving import failure, processes
 from dss.serving.journal import Step
@@ -28,6 +29,14 @@ from dss.serving.messages import (
     from_line,
 )
 from dss.serving.settings import Limits
+
+OF_PYTHON = {
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+    # No word of the author's is one that cannot be printed.
+    "PYTHONIOENCODING": "utf-8:backslashreplace",
+}
+"""How Python runs an author's code: its environment variables."""
 
 _LOOK = 0.25
 _LONGEST_LOOK = 1.0
@@ -72,7 +81,7 @@ class Supervisor:
         self._search_at = 0.0
         try:
             with self._printed.open("wb") as printed:
-                self._process = subprocess.Popen(  # noqa: S603 - our own words only
+                self._process = Popen(  # noqa: S603 - our own words only
                     [sys.executable, "-m", "dss.serving.worker", str(file.resolve())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -217,12 +226,5 @@ def environment(mark: str) -> dict[str, str]:
     Args:
         mark: Value of `dss.serving.processes.MARK` in it.
     """
-    own = {
-        processes.MARK: mark,
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-        # No word of the author's is one that cannot be printed.
-        "PYTHONIOENCODING": "utf-8:backslashreplace",
-    }
     kept = {name: value for name, value in os.environ.items() if name != "DSS_TOKEN"}
-    return {**kept, **own}
+    return {**kept, **OF_PYTHON, processes.MARK: mark}

@@ -240,7 +240,7 @@ class Lab:
         home = {"HOME": str(self.home), "USERPROFILE": str(self.home)}
         # A server that a developer has set is not the one to be tested.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ITKSNAP_WT_")}
-        return {**kept, **home, "PYTHONPATH": str(_PACKAGES), **variables}
+        return warm.with_workers({**kept, **home, "PYTHONPATH": str(_PACKAGES), **variables})
 
     def _make_study(self) -> Workspace:
         voxels = numpy.random.default_rng(1).integers(0, 3, (9, 8, 7), numpy.int16)

@@ -13,6 +13,7 @@ import pytest
 from dss import CommandFailed
 from dss.serving.job import Attached, Job
 from snapws import Workspace
+from tests import warm
 from tests.dss.serving.lab import Lab, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills as POSIX does")
@@ -38,7 +39,7 @@ def test_a_function_that_changes_its_input_begins_anew_with_what_was_sent(lab: L
         """
     )
     ticket = lab.submit()
-    assert lab.run("--once").returncode == -9
+    assert lab.run("--once", **warm.OWN_CHILDREN).returncode == -9
     assert lab.run("--once").returncode == 0
     given = numpy.asarray(nibabel.load(lab.folder / "scan.nii.gz").dataobj)
     result = numpy.asarray(nibabel.load(lab.result(ticket).main.path).dataobj)

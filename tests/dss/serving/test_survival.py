@@ -13,6 +13,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from dss import Client, Middleware, TicketStatus
+from tests import warm
 from tests.dss.serving.lab import Lab, stop, until
 
 #: A service that may be held anywhere, and another one that cannot be resumed. Both count their
@@ -205,7 +206,7 @@ def test_killed_again_and_again(lab: Lab) -> None:
     )
     ticket = lab.submit()
     for _ in range(3):
-        assert lab.run("--once").returncode == -signal.SIGKILL
+        assert lab.run("--once", **warm.OWN_CHILDREN).returncode == -signal.SIGKILL
         assert lab.status(ticket) is TicketStatus.CLAIMED
     assert lab.run("--once").returncode == 1
     assert "cut short 3 times" in lab.error(ticket)
