@@ -44,6 +44,8 @@ _GIT_LIMIT = 60.0
 # The server's own command would listen on every address. The cookie has no domain, since clients
 # refuse a cookie for another host. Standard input is a pipe from the parent. When the parent ends,
 # in whatever way, the pipe closes, and the child stops.
+# By default five connections may wait. If more clients come at once, Linux accepts theirs without a
+# place in the queue, and may reset them after a request was sent: nobody knows whether it was done.
 # The pipe's first line holds the key for browsers, so that the list of processes does not show it.
 _CHILD = """
 import json, os, pathlib, sys, threading
@@ -63,6 +65,12 @@ serve = httpserver.runsimple
 database = pathlib.Path(root, "db.sqlite3")
 httpserver.runsimple = lambda application, *more: serve(
     Front(application, database, **browser), *more)
+make = httpserver.WSGIServer
+def make_with_queue(*given):
+    server = make(*given)
+    server.request_queue_size = 128
+    return server
+httpserver.WSGIServer = make_with_queue
 app.pargs.port = f"{host}:{port}"
 app.main_server()
 """

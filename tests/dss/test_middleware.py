@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -187,6 +188,18 @@ def test_a_free_port_that_another_server_takes_meanwhile_is_left_to_it(
         with other.login(ADMINISTRATOR) as session:
             assert user(session) == ADMINISTRATOR
     assert chosen == [0, 0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold another number")
+def test_a_hundred_clients_at_once_wait_in_a_queue(middleware: Middleware) -> None:
+    """A queue that is too short has the system reset connections on which a request was sent."""
+    server = psutil.Process(middleware.pid)
+    with ExitStack() as stack:
+        server.suspend()
+        stack.callback(server.resume)
+        for _ in range(100):
+            address = ("127.0.0.1", middleware.port)
+            stack.enter_context(socket.create_connection(address, timeout=10))
 
 
 def test_start_that_fails_shows_the_log(tmp_path: Path) -> None:
