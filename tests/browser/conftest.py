@@ -20,6 +20,8 @@ _QUIET = (
     # WebGL by the processor: no graphics card is needed, and all machines draw the same.
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-rasterization",  # only WebGL needs what stands for a graphics card
+    "--disable-gpu-compositing",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -84,14 +86,14 @@ class Visit:
         ]
 
     def until(self, expression: str) -> None:
-        """Wait, at most ten seconds, until an expression of JavaScript is true.
+        """Wait, at most two minutes, until an expression of JavaScript is true.
 
         Playwright's own ``wait_for_function`` looks again from within the page, where the
         report's policy forbids to evaluate a text: it works only if the first look succeeds.
         """
-        end = time.monotonic() + 10
+        end = time.monotonic() + 120
         while not self.page.evaluate(expression):
-            assert time.monotonic() < end, f"not true within ten seconds: {expression}"
+            assert time.monotonic() < end, f"not true within two minutes: {expression}"
             self.page.wait_for_timeout(20)
 
     def keep(self, name: str) -> None:

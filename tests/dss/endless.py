@@ -90,9 +90,9 @@ class EndlessServer:
         # Closing a listener does not wake who waits for it everywhere; a connection does.
         with socket.create_connection(("127.0.0.1", self.port)):
             pass
-        self._accepting.join(10)
+        self._accepting.join(120)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(120)
         self._listener.close()
 
     def _accept(self) -> None:

@@ -76,7 +76,7 @@ class RawServer:
         self._open = False
         with socket.create_connection(("127.0.0.1", self.port)):
             pass
-        self._thread.join(10)
+        self._thread.join(120)
         self._listener.close()
 
     def session(self, retry_for: float = 2.0) -> Session:

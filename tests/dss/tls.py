@@ -79,7 +79,7 @@ class Forwarder:
         self._open = False
         with socket.create_connection(("127.0.0.1", self.port)):
             pass
-        self._thread.join(10)
+        self._thread.join(120)
         self._listener.close()
 
     def _accept(self) -> None:

@@ -118,7 +118,7 @@ def test_answer_without_end_is_given_up(serve: Serve, what: str) -> None:
         assert caught.match(words)
         assert str(caught.value).isprintable()
     assert server.seen.count(b"POST ") == 1
-    assert server.left.wait(20), "the connection was kept"
+    assert server.left.wait(120), "the connection was kept"
 
 
 @pytest.mark.parametrize("serve", ["plain"], indirect=True)
@@ -133,7 +133,7 @@ def test_file_without_end_is_given_up(serve: Serve, tmp_path: Path, what: str) -
     ):
         with pytest.raises(NetworkFailed, match="timed out: less than 64 kB of the file came t"):
             get()
-    assert server.left.wait(20), "the connection was kept"
+    assert server.left.wait(120), "the connection was kept"
 
 
 def test_handshake_without_end_is_given_up(bundle: str) -> None:
@@ -144,7 +144,7 @@ def test_handshake_without_end_is_given_up(bundle: str) -> None:
             pytest.raises(NetworkFailed, match="timed out"),
         ):
             session.post_form("api/x", {}, if_lost=DOUBT)
-        assert server.left.wait(20), "the connection was kept"
+        assert server.left.wait(120), "the connection was kept"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -161,7 +161,7 @@ def test_proxy_whose_answer_does_not_end_is_given_up(
             pytest.raises(NetworkFailed, match=f"no answer from https://{HOST}: "),
         ):
             session.post_form("api/x", {}, if_lost=DOUBT)
-        assert proxy.left.wait(20), "the connection was kept"
+        assert proxy.left.wait(120), "the connection was kept"
 
 
 @pytest.mark.parametrize("proxied", [False, True], ids=["directly", "with a proxy"])
@@ -191,7 +191,7 @@ def test_name_that_is_looked_up_without_end_is_given_up(monkeypatch: pytest.Monk
     go_on = threading.Event()
 
     def look_up(*_: object, **__: object) -> list[object]:
-        go_on.wait(20)
+        go_on.wait(120)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr("socket.getaddrinfo", look_up)
@@ -272,7 +272,7 @@ def slow_server(pause: float, *, context: ssl.SSLContext | None = None) -> Itera
         closing.set()
         with socket.create_connection(listener.getsockname()):
             pass
-        accepting.join(10)
+        accepting.join(120)
         for thread in threads:
             thread.join(300)
         listener.close()
