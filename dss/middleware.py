@@ -44,9 +44,9 @@ _GIT_LIMIT = 60.0
 # The server's own command would listen on every address. The cookie has no domain, since clients
 # refuse a cookie for another host. Standard input is a pipe from the parent. When the parent ends,
 # in whatever way, the pipe closes, and the child stops.
-# By default five connections may wait. If more clients come at once, Linux accepts theirs without a
-# place in the queue, and may reset them after a request was sent: nobody knows whether it was done.
 # The pipe's first line holds the key for browsers, so that the list of processes does not show it.
+# By default five connections may wait. Linux lets further clients believe that they are connected,
+# and may reset them after they sent a request: then nobody knows whether it was done.
 _CHILD = """
 import json, os, pathlib, sys, threading
 host, port, root = sys.argv[1:]

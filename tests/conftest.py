@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from functools import cache, partial
 from pathlib import Path
 
+import psutil
 import pytest
 import typer.main
 from hypothesis import settings
@@ -34,7 +35,8 @@ _MEMORY = Path("/dev/shm")
 if (
     "TMPDIR" not in os.environ
     and os.access(_MEMORY, os.W_OK)
-    and shutil.disk_usage(_MEMORY).free > 4 << 30
+    and min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) > 4 << 30
+    and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC  # tests write programs, too
 ):
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None  # it is looked up again

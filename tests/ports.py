@@ -12,9 +12,9 @@ from contextlib import contextmanager
 def reserved() -> Iterator[int]:
     """Choose a free port of 127.0.0.1, which the system gives to nobody else meanwhile.
 
-    On Linux, a program that reuses addresses, as servers do, can listen on a port to which a socket
-    is bound that does so, too, and does not listen. To nobody does the system give such a port
-    unasked. Elsewhere the port is free when it is chosen, and no more is known.
+    On Linux, a server with SO_REUSEADDR can listen on a port to which another such socket is bound,
+    unless that one listens. The system gives such a port to nobody who asks for any free one.
+    Elsewhere the port is free when it is chosen; another program may take it later.
     """
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

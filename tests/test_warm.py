@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests import warm
@@ -65,6 +64,7 @@ OWN = """
 import os, sys
 print(__name__, sys.argv[1:], os.getcwd(), os.environ["OWN"], os.getsid(0) == os.getpid(),
       hash("a"), os.environ.get("PYTHONPATH", "") in sys.path, sys.stdin.read())
+print(sys.stdout.errors, sys.stdout.write_through, sys.stderr.errors)
 print("no", file=sys.stderr)
 sys.exit(3)
 """
@@ -74,7 +74,13 @@ sys.exit(3)
 @pytest.mark.parametrize("option", ["-c", "-m"])
 def test_a_fork_has_all_that_a_process_that_is_started_has(tmp_path, option, session):
     (tmp_path / "own.py").write_text(OWN)
-    more = {"OWN": "Größe", "PYTHONHASHSEED": "1", "PYTHONPATH": "/nowhere"}
+    more = {
+        "OWN": "Größe",
+        "PYTHONHASHSEED": "1",
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+        "PYTHONPATH": "/nowhere",
+        "PYTHONUNBUFFERED": "1",
+    }
     found = []
     for start in (subprocess.Popen, warm.Process):
         with start(
@@ -109,17 +115,18 @@ def test_others_see_the_environment_of_a_fork(start):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has forks of warm processes")
 def test_a_worker_outlives_its_runner_as_one_that_is_started_does():
     variables = warm.with_workers(dict(os.environ))
-    words = [sys.executable, "-c", "import sys; print('here', flush=True); sys.stdin.read()"]
+    echo = "import sys; print('here', flush=True); print(sys.stdin.readline(), flush=True)"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    process = warm.Process(words, loaded="workers", env=variables, **pipes)
+    process = warm.Process([sys.executable, "-c", echo], loaded="workers", env=variables, **pipes)
     try:
         assert process.stdout.readline() == b"here\n"
-        worker = psutil.Process(process.pid)
         process._line.close()  # as the system does when a runner is killed
-        with pytest.raises(psutil.TimeoutExpired):
-            worker.wait(0.5)
-        process.stdin.close()
-        worker.wait(300)
+        # Once another fork has ended, this end has been heard, too.
+        other = warm.captured([sys.executable, "-c", ""], loaded="workers", env=variables)
+        assert other.returncode == 0
+        process.stdin.write(b"still there\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"still there\n"
     finally:
         process._line.close()
         process.returncode = 0  # nobody is there any more to ask

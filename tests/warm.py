@@ -215,7 +215,7 @@ def captured(
 
 
 def with_workers(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a runner whose workers are forks, too, if the runner is one."""
+    """Return the environment of a runner; if it is a fork, its workers are forks, too."""
     from dss.serving.runner import supervisor
 
     address = _server("workers", _at_start({**environment, **supervisor.OF_PYTHON}))
@@ -269,7 +269,7 @@ if sys.platform == "linux":
         """Fork for each client; returns in the forks, with what to call, and at the end, None.
 
         A client gets the number of its fork, and in the end its status. What it sends is an
-        interrupt; where it goes away before, its fork is killed, if it is not to stay.
+        interrupt; where it goes away before, its fork is killed, unless forks stay.
         """
         selector = selectors.DefaultSelector()
         selector.register(listener, selectors.EVENT_READ)
@@ -377,8 +377,12 @@ if sys.platform == "linux":
 
     def _open_streams() -> None:
         """Open Python's streams anew, as it does at its start: the old ones know what was there."""
+        encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
         sys.stdin = os.fdopen(0, closefd=False)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stdout = os.fdopen(
+            1, "w", encoding=encoding or None, errors=errors or None, closefd=False
+        )
+        sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
         sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
 
 

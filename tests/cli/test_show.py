@@ -31,6 +31,12 @@ PLAIN = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _pictures_of_its_own(tmp_path, monkeypatch):
+    """A picture without a name stays where temporary files are."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @pytest.fixture
 def study(tmp_path) -> Path:
     made = Workspace()

@@ -28,7 +28,7 @@ def _names(folder: Path, shown: str) -> dict[str, str]:
 
 
 def _port(port: int, shown: str) -> dict[str, str]:
-    """Name a port as the pages do, which have another there."""
+    """Return what the pages show in place of a port."""
     return {f"127.0.0.1:{port}": f"127.0.0.1:{shown}", f"--port {port}": f"--port {shown}"}
 
 

@@ -190,9 +190,12 @@ def test_a_free_port_that_another_server_takes_meanwhile_is_left_to_it(
     assert chosen == [0, 0]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold another number")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux is known to drop what a full queue cannot take"
+)
 def test_a_hundred_clients_at_once_wait_in_a_queue(middleware: Middleware) -> None:
     """A queue that is too short has the system reset connections on which a request was sent."""
+    assert middleware.pid
     server = psutil.Process(middleware.pid)
     with ExitStack() as stack:
         server.suspend()

@@ -12,10 +12,11 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dss import Middleware
+from tests import ports
 
 if TYPE_CHECKING:
     from tests.faults.faults import Rule
@@ -46,7 +47,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._port = 0
+        self._own_port = ExitStack()
+        self._port = self._own_port.enter_context(ports.reserved())
         self.listen()
         for rule in rules:
             if rule.at == "start":
@@ -65,7 +67,6 @@ class Proxy:
 
     def listen(self) -> None:
         listener = socket.create_server((HOST, self._port))
-        self._port = listener.getsockname()[1]
         self._deaf = threading.Event()
         self._listener = threading.Thread(target=self._accept, args=(listener, self._deaf))
         self._listener.start()
@@ -96,6 +97,7 @@ class Proxy:
             thread.join(HOLD)
         # Where a fault was about to listen again.
         self.refuse()
+        self._own_port.close()
 
     def _accept(self, listener: socket.socket, deaf: threading.Event) -> None:
         with listener:

@@ -25,6 +25,7 @@ from dss.http.multipart import FileBody
 from dss.http.retry import Attempts
 from dss.http.session import COOKIE_NAME
 from dss.parsing import read_int
+from tests import ports
 from tests.dss.raw_server import DROP, RawServer, answer
 
 ERROR = answer(b"internal server error", status="500 Internal Server Error")
@@ -212,7 +213,7 @@ def test_answer_of_somebody_else_leaves_a_doubt(raw: RawServer, body: str) -> No
 @pytest.mark.parametrize("failure", [ERROR, DROP])
 def test_what_was_not_done_is_sent_again(raw: RawServer, failure: bytes) -> None:
     raw.answers = [failure, failure, answer(b"yes")]
-    with raw.session() as session:
+    with raw.session(retry_for=60) as session:
         assert change(session, [None, None]) == "yes"
     assert len(raw.requests) == 3
 
@@ -265,24 +266,21 @@ def test_request_that_is_never_seen_done_stays_unknown(raw: RawServer) -> None:
 
 def test_post_without_doubt_is_repeated(raw: RawServer) -> None:
     raw.answers = [DROP, ERROR, BUSY, answer(b"yes")]
-    with raw.session() as session:
+    with raw.session(retry_for=60) as session:
         assert post(session, if_lost=None) == "yes"
 
 
 def test_post_that_never_left_is_repeated(raw: RawServer) -> None:
     """The server begins to listen only in the first pause."""
-    late = RawServer()
-    late.answers = [answer(b"done")]
-    late.close()
     started: list[RawServer] = []
 
     class Pause(Event):
         def wait(self, timeout: float | None = None) -> bool:
-            started.append(RawServer(late.port))
+            started.append(RawServer(port))
             started[0].answers = [answer(b"done")]
             return False
 
-    with Session(late.url) as session:
+    with ports.reserved() as port, Session(f"http://127.0.0.1:{port}") as session:
         session._connections.broken = Pause()
         assert post(session) == "done"
     started[0].close()
@@ -290,9 +288,11 @@ def test_post_that_never_left_is_repeated(raw: RawServer) -> None:
 
 
 def test_unreachable_server_got_nothing(raw: RawServer) -> None:
-    gone = RawServer()
-    gone.close()
-    with gone.session() as session, pytest.raises(NetworkFailed, match="refused"):
+    with (
+        ports.reserved() as port,
+        Session(f"http://127.0.0.1:{port}", retry_for=2.0) as session,
+        pytest.raises(NetworkFailed, match="refused"),
+    ):
         post(session)
 
 

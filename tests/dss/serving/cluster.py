@@ -91,12 +91,12 @@ class Cluster:
     def _start(self, what: str, *words: str) -> subprocess.Popen[bytes]:
         name = words[words.index("--name") + 1] if "--name" in words else what
         # The workers are of another machine, so to speak: they have no login.
-        home = {"HOME": str(self.folder), "USERPROFILE": str(self.folder)}
+        own = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR"), str(self.folder))
         with (self.folder / f"{name}.log").open("ab") as log:
             return warm.Process(
                 [sys.executable, "-m", "dask", what, *words, *self._options],
                 loaded="dask",
-                env={**os.environ, **home, **self._variables},
+                env={**os.environ, **own, **self._variables},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

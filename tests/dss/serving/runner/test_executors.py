@@ -200,8 +200,9 @@ def test_a_conversation(lab: Lab, executor: Executor) -> None:
     session.close()
 
 
-def test_killed(lab: Lab, executor: Executor) -> None:
+def test_killed(lab: Lab, executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is killed says so, once."""
+    monkeypatch.setattr("dss.serving.runner.supervisor._GRACE", 300.0)  # it has yet to start
     ear = Ear()
     worker = executor.start(ear.said.put)
     ear.until(Ready)

@@ -15,6 +15,7 @@ from dss.provider import Category
 from dss.serving.job import Attached, Job
 from dss.serving.worker.reports import ServerReports, ToldReports
 from snapws import Workspace
+from tests import ports
 from tests.dss.serving.lab import LAB, Lab
 
 
@@ -140,7 +141,7 @@ def test_a_line_of_the_log_may_be_any_value(
 
 def test_reports_wait_for_the_server(tmp_path: Path) -> None:
     """What is told meanwhile waits, also for another process."""
-    with Middleware(tmp_path / "middleware") as middleware:
+    with ports.reserved() as port, Middleware(tmp_path / "middleware", port=port) as middleware:
         middleware.add_user("user@example.org")
         client = Client(middleware.login("user@example.org"))
         lab = Lab(middleware, tmp_path, client)

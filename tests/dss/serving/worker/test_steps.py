@@ -32,6 +32,7 @@ from dss.serving.journal import Outcome, Step
 from dss.serving.messages import Order, Reached
 from dss.serving.worker.channel import Channel
 from dss.serving.worker.steps import TicketRun
+from tests import ports
 from tests.dss.raw_server import serving
 from tests.dss.serving.lab import Lab, until
 
@@ -230,7 +231,7 @@ def page_at(port: int, status: int) -> Iterator[list[str]]:
 @pytest.mark.parametrize("status", [200, 400])
 def test_a_page_instead_of_the_server(tmp_path: Path, status: int) -> None:
     """It comes while a result is delivered, and while a failure is; neither is lost by it."""
-    with Middleware(tmp_path / "middleware") as middleware:
+    with ports.reserved() as port, Middleware(tmp_path / "middleware", port=port) as middleware:
         middleware.add_user("user@example.org")
         lab = Lab(middleware, tmp_path, Client(middleware.login("user@example.org")))
         lab.write(
