@@ -34,7 +34,7 @@ PLAIN = {
 @pytest.fixture(autouse=True)
 def _pictures_of_its_own(tmp_path, monkeypatch):
     """A picture without a name stays where temporary files are."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setitem(PLAIN, "TMPDIR", str(tmp_path))
 
 
 @pytest.fixture
