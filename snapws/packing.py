@@ -333,8 +333,9 @@ class _Packer:
             with self._whole_image if header.needs_whole_image else nullcontext():
                 content = self._write(header, file, number)
             named = file.rename(f"{file}_{self._called(path, content)}.nii.gz")
-        except BaseException:
-            written.set_exception(_Stopped())
+        except BaseException as error:
+            # Not `_Stopped`: the failure is noted only later, when this thread ends.
+            written.set_exception(error)
             raise
         written.set_result((named, content))
         return named

@@ -22,6 +22,8 @@ from snapws import (
     ImageError,
     LayerFileMissing,
     Workspace,
+    images,
+    packing,
 )
 from snapws.archive import archive
 from snapws.images import ImageHeader
@@ -483,6 +485,39 @@ def test_image_under_several_layers_is_read_and_hashed_once(tmp_path, monkeypatc
     again.add_anatomical(again.layers()[0].path)
     taken = archive(again, tmp_path / "again")
     assert len(taken.taken) == 4
+
+
+def test_what_is_wrong_with_an_image_is_known_to_the_layer_that_waits_for_it(tmp_path, monkeypatch):
+    """The first layer waits for the second, whose thread takes its time to end after an error."""
+    path = noise(tmp_path / "a.nii", 2)
+    path.write_bytes(path.read_bytes()[:-9])
+    (tmp_path / "first.nii").symlink_to(path)
+    workspace = Workspace()
+    workspace.set_main(tmp_path / "first.nii")
+    workspace.add_anatomical(path)
+    second_is_read = threading.Event()
+    read, write, check = images.read_header, images.write_nifti, packing._refuse_changed
+
+    def read_header(file, *given):
+        if file.name == "first.nii":
+            assert second_is_read.wait(300)
+        return read(file, *given)
+
+    def write_nifti(*given, **more):
+        second_is_read.set()
+        return write(*given, **more)
+
+    def refuse_changed(file, *given):
+        if file == path:
+            time.sleep(0.5)
+        check(file, *given)
+
+    monkeypatch.setattr("snapws.deflate.cores", lambda: 2)
+    monkeypatch.setattr(images, "read_header", read_header)
+    monkeypatch.setattr(images, "write_nifti", write_nifti)
+    monkeypatch.setattr(packing, "_refuse_changed", refuse_changed)
+    with pytest.raises(ImageDamaged, match="layer 00[01]: .*cut short"):
+        archive(workspace, tmp_path / "out")
 
 
 def test_damaged_image_under_several_layers_is_reported_for_one_of_them(tmp_path):
