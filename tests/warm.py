@@ -69,6 +69,7 @@ LOADED = {
         "distributed.cli.dask_worker",
         "dss.serving.runner.dask",
     ),
+    "hdf5": ("SimpleITK", "numpy", "snapws.hdf5.minc", "snapws.hdf5.process"),
     # Not the middleware itself, which reads its command line while it is loaded.
     "middleware": (
         "apiclient.discovery",

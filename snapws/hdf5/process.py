@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from subprocess import DEVNULL, SubprocessError, run
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -47,15 +47,15 @@ def answer(module: str, function: str, file: str, size: int = 0) -> Iterator[IO[
     with TemporaryFile(prefix="snapws-") as printed:
         arguments = (module, function, file, str(_MEMORY + 3 * size))
         try:
-            subprocess.run(  # noqa: S603 - this interpreter, and a function of our own
+            run(  # noqa: S603 - this interpreter, and a function of our own
                 [sys.executable, "-c", _PROGRAM, *arguments, _OWN_FOLDER, *filter(None, sys.path)],
-                stdin=subprocess.DEVNULL,
+                stdin=DEVNULL,
                 stdout=printed,
-                stderr=subprocess.DEVNULL,
+                stderr=DEVNULL,
                 timeout=SECONDS,
                 check=True,
             )
-        except subprocess.SubprocessError:
+        except SubprocessError:
             raise ProcessError from None
         printed.seek(0)
         yield printed

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,11 +21,13 @@ import pytest
 from dss import Client, Middleware, Provider, demo
 from dss.login import user
 from snapws import Role, Workspace
+from tests import standins, warm
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no POSIX shell on Windows")
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "registration.sh"
-WT = Path(sysconfig.get_path("scripts")) / "snapws-wt"
+WT = warm.script("snapws-wt")
+QUICK_WT = (standins.folder() or WT.parent) / WT.name
 LIMIT = 300
 
 GREEDY = f"""exec {shlex.quote(sys.executable)} -m dss.greedy "$*"\n"""
@@ -36,7 +37,7 @@ fault=$(cat "$HOME/${PWD##*/}" 2>/dev/null) || fault=none
 """
 FAULTY_WT = f"""{FAULT}
 case " $* " in *" $fault "*) exit 255 ;; esac
-exec {shlex.quote(str(WT))} "$@"
+exec {shlex.quote(str(QUICK_WT))} "$@"
 """
 #: In place of a registration: the matrix that it starts from, and copies of the target.
 COPIES = """\
@@ -60,7 +61,7 @@ while [ ! -e "$HOME/go on" ]; do sleep 0.1; done
 """
 WT_WAITS = f"""\
 case " $* " in *" -dssp-services-claim "*) {WAITS} ;; esac
-exec {shlex.quote(str(WT))} "$@"
+exec {shlex.quote(str(QUICK_WT))} "$@"
 """
 
 
@@ -97,6 +98,10 @@ class Lab:
         program.unlink(missing_ok=True)
         program.write_text(f"#!/bin/sh\n{lines}", encoding="utf-8")
         program.chmod(0o755)
+
+    def link(self, name: str, program: Path) -> None:
+        (self.folder / "bin" / name).unlink(missing_ok=True)
+        (self.folder / "bin" / name).symlink_to(program)
 
     def environment(self) -> dict[str, str]:
         """Return the environment: on the PATH are the lab's programs and those of the system."""
@@ -143,7 +148,7 @@ def lab(tmp_path: Path, middleware: Middleware, provider: Provider, service: str
     lab = Lab(tmp_path / "lab", service)
     for name in ("bin", "home", "tmp"):
         (lab.folder / name).mkdir(parents=True)
-    (lab.folder / "bin" / "itksnap-wt").symlink_to(WT)
+    lab.link("itksnap-wt", QUICK_WT)
     done = subprocess.run(
         ["itksnap-wt", "-dss-auth", middleware.url],
         executable=lab.folder / "bin" / "itksnap-wt",
@@ -195,6 +200,7 @@ def wait_for(file: Path) -> str:
 
 def test_a_ticket_from_claim_to_result(lab: Lab, client: Client, study: Workspace, tmp_path: Path):
     lab.install("greedy", GREEDY)
+    lab.link("itksnap-wt", WT)
     ticket = client.submit(study, lab.service)
     assert lab.run(lab.work, 1) == 0, lab.printed()
     assert client.status(ticket) == "success"

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from snapws import Workspace
+from snapws.hdf5 import process
+from tests import warm
 from tests.conformance import replay
 
 
@@ -19,3 +23,15 @@ def inputs(tmp_path) -> Path:
 def base(inputs) -> Workspace:
     """A workspace with a main image, two overlays and a segmentation."""
     return Workspace.open(inputs / "base.itksnap")
+
+
+@pytest.fixture
+def forks_read_hdf5(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that reads HDF5 is a fork of one that has loaded SimpleITK, which takes long."""
+
+    def forked(line: list[str], *, timeout: float, check: bool, **streams: Any) -> None:
+        with warm.Process(line, loaded="hdf5", **streams) as child:
+            if child.wait(timeout) and check:
+                raise subprocess.CalledProcessError(child.returncode, line)
+
+    monkeypatch.setattr(process, "run", forked)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
 
 from snapws import Workspace
+from tests import warm
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -34,17 +36,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workspace.save(folder / "large.itksnap")
 
 
-def begin(code: str, *words: object, **options: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,  # type: ignore[call-overload]
-    )
+def begin(code: str, *words: object, **options: Any) -> subprocess.Popen[bytes]:
+    line = [sys.executable, "-c", code, *words]
+    return warm.Process(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def until_there_are_files(folder: Path, child: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not any(path.stat().st_size for path in folder.glob(".appearing-*/new/layer_*")):
         assert child.poll() is None
         assert time.monotonic() < end
@@ -89,7 +87,7 @@ def test_a_signal_removes_the_half_written_file(large, tmp_path):
         "sys.exit(console.run(lambda: Workspace.open(sys.argv[1]).main.copy_image(sys.argv[2])))"
     )
     with begin(code, large, tmp_path / "copy.nii.gz") as child:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not any(path.stat().st_size for path in tmp_path.glob(".*.new")):
             assert child.poll() is None
             assert time.monotonic() < end

@@ -109,6 +109,7 @@ def _assert_is(layer, transform, most=1e-6):
         assert np.abs(mapped - transform.TransformPoint((_FLIP @ corner)[:3])).max() < most
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 @pytest.mark.parametrize("ending", ["tfm", "mat", "h5"])
 @pytest.mark.parametrize("name", MADE)
 def test_every_linear_transform_is_read_as_itk_maps_points(tmp_path, name, ending):
@@ -131,6 +132,7 @@ def test_hdf5_is_read_where_a_script_is_named_like_a_module(tmp_path, monkeypatc
     _assert_is(layer, _affine())
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 @pytest.mark.parametrize("ending", ["txt", "h5"])
 @pytest.mark.parametrize("name", COMPOSITES)
 def test_a_composite_is_multiplied_in_the_order_of_itk(tmp_path, name, ending):

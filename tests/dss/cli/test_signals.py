@@ -15,6 +15,7 @@ import pytest
 
 from dss.cli.run import stopping
 from snapws import Workspace
+from tests import warm
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -96,13 +97,13 @@ def is_running(pid: int) -> bool:
 
 def begun(trial: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Begin a trial, and wait until its function runs."""
-    child = subprocess.Popen(
+    child = warm.Process(
         [*trial, "-o", str(folder / "out")],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "TMPDIR": str(folder / "tmp")},
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not (folder / "out" / "work" / "begun").exists():
         assert child.poll() is None
         assert time.monotonic() < end
@@ -134,7 +135,7 @@ def test_the_end_of_a_trial_ends_its_process_and_programs(trial, tmp_path, wait,
     work = tmp_path / "out" / "work"
     with begun(trial, tmp_path) as child:
         files = [work / "begun", *([work / "program"] if "program" in wait else [])]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not files[-1].exists():
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -142,20 +143,20 @@ def test_the_end_of_a_trial_ends_its_process_and_programs(trial, tmp_path, wait,
         assert all(map(is_running, pids))
         child.send_signal(number)
         child.communicate(timeout=300)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while any(map(is_running, pids)):
             assert time.monotonic() < end
             time.sleep(0.01)
 
 
 def test_an_interrupted_trial_without_a_folder_for_its_result_leaves_none(trial, tmp_path):
-    with subprocess.Popen(
+    with warm.Process(
         trial,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
     ) as child:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not [*(tmp_path / "tmp").glob("dss-service-*/work/begun")]:
             assert time.monotonic() < end
             time.sleep(0.01)

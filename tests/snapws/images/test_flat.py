@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from snapws import ImageDamaged, ImageUnsupported, Workspace, images
 from snapws.archive import archive
 from snapws.check import check_workspace
 from snapws.verify import verify_archive
+from tests import warm
 
 sitk = pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
 pillow = pytest.importorskip("PIL.Image", reason="needs the extra 'pictures'")
@@ -98,10 +98,8 @@ def test_what_is_cut_short_is_refused_and_nothing_else_is_said(tmp_path, name):
     cuts = [len(data) * part // 9 for part in range(1, 9)]
     for number, cut in enumerate(cuts):
         (tmp_path / f"{number}{name}").write_bytes(data[:cut])
-    files = [str(tmp_path / f"{number}{name}") for number in range(len(cuts))]
-    done = subprocess.run(
-        [sys.executable, "-c", READ, *files], capture_output=True, text=True, timeout=120
-    )
+    files = [tmp_path / f"{number}{name}" for number in range(len(cuts))]
+    done = warm.captured([sys.executable, "-c", READ, *files])
     assert done.stderr == ""
     assert done.stdout.split() == ["ImageDamaged"] * len(cuts)
 

@@ -21,8 +21,8 @@ from snapws import geometry as geometry_of
 from snapws.archive import archive
 from snapws.hdf5 import minc as answers
 from snapws.hdf5 import process, structure
+from tests import warm
 from tests.snapws.images.test_itk_formats import hash_of, hash_of_header, random_voxels
-from tests.warm import run
 
 sitk = pytest.importorskip("SimpleITK", reason="needs the extra 'formats'")
 h5py = pytest.importorskip("h5py", reason="nitransforms, of the extra 'test', brings it")
@@ -92,6 +92,7 @@ def assert_read_as_by_itk(path: Path) -> None:
     assert np.allclose(geometry_of.affine(header), HALF_TURN @ affine, atol=1e-9)
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "int32", "float32"])
 def test_an_image_that_itk_wrote_is_read_as_itk_reads_it(tmp_path, dtype):
     path = written_by_itk(tmp_path / "a.mnc", random_voxels(dtype, (4, 5, 6)))
@@ -102,6 +103,7 @@ def test_an_image_that_itk_wrote_is_read_as_itk_reads_it(tmp_path, dtype):
 TILTED = np.array([[0.8, 0.0, 0.6], [0.0, 1.0, 0.0], [-0.6, 0.0, 0.8]])
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 @pytest.mark.parametrize(
     "how",
     [
@@ -130,11 +132,12 @@ def test_nibabel_puts_it_half_a_turn_from_itk_which_check_remarks(tmp_path):
     assert np.allclose(geometry_of.affine(images.read_header(path)), HALF_TURN @ by_axis)
     assert np.array_equal(values_of(images.read_header(path)), np.asarray(theirs.dataobj).T)
     Workspace.new(path).save(tmp_path / "s.itksnap")
-    said = run("snapws", "check", tmp_path / "s.itksnap")
+    said = warm.run("snapws", "check", tmp_path / "s.itksnap")
     assert said.returncode == 0
     assert "remark: layer 000: ITK-SNAP opens MINC only where" in said.stdout
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 def test_vectors_are_kept_apart_and_hashed_together(tmp_path):
     voxels = random_voxels("float32", (4, 5, 6, 3))
     header = images.read_header(written_by_itk(tmp_path / "a.mnc", voxels, vectors=True))
@@ -142,6 +145,7 @@ def test_vectors_are_kept_apart_and_hashed_together(tmp_path):
     assert hash_of_header(header) == hash_of(voxels)
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 def test_an_archive_of_it_is_that_of_the_same_image_in_another_format(tmp_path):
     path = written_by_itk(tmp_path / "a.mnc")
     sitk.WriteImage(sitk.ReadImage(path), tmp_path / "a.nrrd")
@@ -248,6 +252,7 @@ def test_its_process_loads_no_reader_but_simpleitk(module):
     assert not {"nibabel", "pydicom", "requests"} & set(done.stdout.split())
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 @pytest.mark.parametrize("form", ["earliest", "v108"])
 def test_either_form_of_hdf5_is_looked_through(tmp_path, form):
     path = written_by_hand(tmp_path / "first.mnc")
@@ -276,6 +281,7 @@ def test_a_transform_that_names_another_file_is_refused(tmp_path):
         workspace.main.read_transform(tmp_path / "made.h5")
 
 
+@pytest.mark.usefixtures("forks_read_hdf5")
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.9, 0.999])
 def test_a_file_that_is_cut_short_is_refused(tmp_path, part):
     data = written_by_itk(tmp_path / "a.mnc").read_bytes()

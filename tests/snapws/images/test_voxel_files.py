@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from snapws import ImageError, ImageUnsupported, Workspace, images
 from snapws.archive import archive
 from snapws.images import itk, voxel_files
+from tests import warm
 from tests.snapws.images.test_images import content_hash, write_nifti
 from tests.snapws.images.test_itk_formats import (
     BIG,
@@ -278,8 +278,8 @@ def test_nothing_waits_for_a_fifo(tmp_path, form):
     else:
         path = fifo = tmp_path / f"scan.{form}"
     os.mkfifo(fifo)
-    run = [sys.executable, "-c", HANG, str(path)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=120, check=True)
+    done = warm.captured([sys.executable, "-c", HANG, path])
+    assert done.returncode == 0
     assert "it is a pipe or a device, not a file" in done.stdout
     assert not done.stderr
 
