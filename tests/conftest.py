@@ -17,8 +17,8 @@ from hypothesis import settings
 
 from tests import warm
 
-#: Of the time of a run, about half goes by while a test waits: for a server, or a process to end.
-_WORKERS_PER_CORE = 2
+#: That many workers are thought to wait at any time: for a server, or for a process to end.
+_WAITING = 4
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
@@ -62,7 +62,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run a test that is named by itself here, and all others in more workers than cores."""
     if all("::" in one for one in config.args):
         return 0
-    return _WORKERS_PER_CORE * (os.cpu_count() or 1)
+    return _WAITING + (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from types import TracebackType
 import psutil
 
 from tests import ports, warm
-from tests.dss.serving.lab import until
+from tests.dss.serving.lab import lives, until
 
 
 class Cluster:
@@ -83,7 +83,7 @@ class Cluster:
                 for worker in self.workers.values()
                 if worker.poll() is None
                 for child in psutil.Process(worker.pid).children()
-                if child.status() != psutil.STATUS_ZOMBIE
+                if lives(child)
             ]
 
         until(lambda: not children())

@@ -256,6 +256,14 @@ def _loaded(options: Sequence[object]) -> str:
     return "dask" if "dask" in options else "commands"
 
 
+def command_line(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; it is empty when the process has ended."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
 def lives(process: psutil.Process) -> bool:
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)

@@ -6,15 +6,17 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy
+import psutil
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from dss import Client, Middleware, TicketStatus
 from tests import ports, warm
-from tests.dss.serving.lab import Lab, stop, until
+from tests.dss.serving.lab import Lab, command_line, stop, until
 
 #: A service that may be held anywhere, and another one that cannot be resumed. Both count their
 #: runs, and say a line, attach a file and show progress in each.
@@ -404,10 +406,11 @@ def test_all_are_told_to_end_at_once(lab: Lab) -> None:
     (lab.folder / f"words_{running}").write_text("sleep 602", encoding="ascii")
     with lab.running("--workers", 2) as runner:
         until(lambda: lab.held(alone))
-        until(lambda: any("602" in one.cmdline() for one in lab.left()))
+        until(lambda: any("602" in command_line(one) for one in lab.left()))
         runner.send_signal(signal.SIGTERM)
         for one in lab.left():
-            one.send_signal(signal.SIGTERM)
+            with suppress(psutil.NoSuchProcess):  # told by the runner before
+                one.send_signal(signal.SIGTERM)
         until(lambda: len(jobs(lab)) < 2)
         lab.let_go()
         assert runner.wait(300) == 0
@@ -421,7 +424,7 @@ def test_all_are_told_to_end_at_once(lab: Lab) -> None:
 def jobs(lab: Lab) -> list[int]:
     """Return the first processes of the jobs that run, and of those that wait for one."""
     worker = {"dss.serving.worker", "tests.warm"}  # a fork keeps the command line that it has
-    return [one.pid for one in lab.left() if worker.intersection(one.cmdline())]
+    return [one.pid for one in lab.left() if worker.intersection(command_line(one))]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="its commands are of POSIX")

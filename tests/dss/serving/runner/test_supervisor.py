@@ -13,7 +13,7 @@ import pytest
 from dss.serving.messages import ImportFailed, ProcessExited, Ready, Waiting, WorkerEvent, as_line
 from dss.serving.runner.supervisor import Supervisor
 from dss.serving.settings import Limits
-from tests.dss.serving.lab import lives, until
+from tests.dss.serving.lab import command_line, lives, until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="writes over its environment as there")
 
@@ -31,7 +31,7 @@ def process_of(file: Path) -> psutil.Process:
     (found,) = (
         child
         for child in psutil.Process().children()
-        if child.cmdline()[1:] == ["-m", "dss.serving.worker", str(file.resolve())]
+        if command_line(child)[1:] == ["-m", "dss.serving.worker", str(file.resolve())]
     )
     return found
 
