@@ -164,7 +164,7 @@ def on_terminal(study: Path, answer: bytes, **environment: str) -> bytes:
         preexec_fn=lambda: make_controlling(inner),
     )
     os.close(inner)
-    said, end = b"", time.monotonic() + 30
+    said, end = b"", time.monotonic() + 300
     try:
         while time.monotonic() < end and select.select([outer], [], [], 30)[0]:
             try:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 _PAUSE = 0.02
-_PATIENCE = 20.0
+_PATIENCE = 120.0
 """Seconds after which the server gives up; clients here are quicker."""
 
 _OK = b"HTTP/1.1 200 OK\r\n"
