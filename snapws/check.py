@@ -212,7 +212,8 @@ class _Images:
         """
         image = _image_of(layer)
         while image not in self._values:
-            self._values.update([next(self._coming)])
+            # An image that was not there at the beginning is not among those that come.
+            self._values.update([next(self._coming, None) or self._read((image, layer))])
         found = self._values[image]
         if isinstance(found, WorkspaceError):
             raise found
@@ -224,7 +225,7 @@ class _Images:
             header = self.header(layer)
             with _reading:
                 pieces = takewhile(lambda _: not self._stopped.is_set(), header.voxels())
-                if image in self._segmentations:
+                if image in self._segmentations or layer.role is Role.SEGMENTATION:
                     return image, _label_values(header, pieces)
                 for _ in pieces:
                     pass

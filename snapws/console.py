@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -35,7 +35,7 @@ def run(command: Callable[[], int | None], *, encoding: str | None = None) -> in
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
-    with _ending() as received:
+    with _own_error_stream(), _ending() as received:
         try:
             code = _code(command)
             sys.stdout.flush()
@@ -50,6 +50,32 @@ def run(command: Callable[[], int | None], *, encoding: str | None = None) -> in
                 raise
             code = 1  # the terminal is gone
     return 128 + received[0] if received else code
+
+
+@contextmanager
+def _own_error_stream() -> Iterator[None]:
+    """Let Python write to a copy of standard error, which decoders do not write to.
+
+    What these print to standard error itself is discarded while they read (see
+    `snapws.images.itk.reading`): without a copy, what other threads print then would be lost.
+    """
+    original = sys.stderr
+    try:
+        own = original.fileno() == 2 and os.fdopen(
+            os.dup(2), "w", 1, encoding=original.encoding, errors=original.errors
+        )
+    except (OSError, ValueError):  # it is closed, or no file
+        own = False
+    if not own:
+        yield
+        return
+    sys.stderr = own
+    try:
+        yield
+    finally:
+        sys.stderr = original
+        with suppress(OSError):  # nobody reads it any more
+            own.close()
 
 
 @contextmanager

@@ -158,6 +158,8 @@ def state_folder() -> Path | None:
 
 def remember(folder: Path) -> None:
     """Write a lasting note that this user started the work in a folder, at this path."""
+    if is_remembered(folder):
+        return  # a note that is written again could be lost
     note = _lasting(folder)
     with suppress(OSError):  # without a note, the folder is not remembered
         if note:

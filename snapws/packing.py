@@ -264,7 +264,7 @@ class _Packer:
     def _result(self, begun: Future[Path]) -> Path:
         try:
             return begun.result()
-        except BaseException:
+        except Exception:  # not an interrupt, which is this thread's own
             if self._failure:
                 raise self._failure from None
             raise
@@ -331,6 +331,8 @@ class _Packer:
             return named
         try:
             with self._whole_image if header.needs_whole_image else nullcontext():
+                if self._stop.is_set():  # while this thread waited
+                    raise _Stopped
                 content = self._write(header, file, number)
             named = file.rename(f"{file}_{self._called(path, content)}.nii.gz")
         except BaseException as error:

@@ -517,6 +517,78 @@ def test_what_is_wrong_with_an_image_is_known_to_the_layer_that_waits_for_it(tmp
         archive(workspace, tmp_path / "out")
 
 
+class Gate:
+    """Holds the layers of an archive until they are let in, and notes which are written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        self.reached = {name: threading.Event() for name in names}
+        self.opened = {name: threading.Event() for name in names}
+        read = images.read_header
+
+        def read_header(file, *given):
+            self.reached[file.name].set()
+            assert self.opened[file.name].wait(300)
+            return read(file, *given)
+
+        monkeypatch.setattr("snapws.deflate.cores", lambda: len(names))
+        monkeypatch.setattr(images, "read_header", read_header)
+
+
+def with_one_that_is_cut(folder: Path, *names: str) -> Workspace:
+    """Make a workspace of images, and one after them whose header is cut."""
+    workspace = Workspace()
+    for name in (*names, "cut.nii"):
+        workspace.add_anatomical(noise(folder / name, 1))
+    (folder / "cut.nii").write_bytes(b"cut")
+    return workspace
+
+
+@posix
+def test_an_interrupt_is_not_taken_for_the_failure_of_another_layer(tmp_path, monkeypatch):
+    workspace = with_one_that_is_cut(tmp_path, "first.nii")
+    gate = Gate(monkeypatch, "first.nii", "cut.nii")
+    gate.opened["cut.nii"].set()
+    main = threading.main_thread().ident
+
+    def interrupt() -> None:
+        for one in gate.reached.values():
+            assert one.wait(300)
+        time.sleep(0.3)  # now the failure is known, and the first layer is waited for
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.3)
+        gate.opened["first.nii"].set()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            archive(workspace, tmp_path / "out")
+
+
+def test_a_layer_that_waits_for_another_to_be_read_whole_is_not_read_after_a_failure(
+    tmp_path, monkeypatch
+):
+    workspace = with_one_that_is_cut(tmp_path, "first.nii", "second.nii")
+    gate = Gate(monkeypatch, "first.nii", "second.nii", "cut.nii")
+    whole = property(lambda header: header.path.name != "cut.nii")
+    monkeypatch.setattr(ImageHeader, "needs_whole_image", whole)
+    write, written = packing._Packer._write, []
+
+    def hold(packer, header, *given):
+        written.append(header.path.name)
+        gate.opened["second.nii"].set()
+        assert gate.reached["second.nii"].wait(300)
+        time.sleep(0.3)  # now the second waits
+        gate.opened["cut.nii"].set()
+        assert packer._stop.wait(300)
+        return write(packer, header, *given)
+
+    monkeypatch.setattr(packing._Packer, "_write", hold)
+    gate.opened["first.nii"].set()
+    with pytest.raises(ImageError, match="layer 002: "):
+        archive(workspace, tmp_path / "out")
+    assert written == ["first.nii"]
+
+
 def test_damaged_image_under_several_layers_is_reported_for_one_of_them(tmp_path):
     path = noise(tmp_path / "a.nii", 2)
     path.write_bytes(path.read_bytes()[:-9])

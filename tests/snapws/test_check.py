@@ -15,6 +15,7 @@ import pytest
 
 from snapws import Label, LayerFileMissing, Workspace
 from snapws.check import Problem, check_workspace
+from snapws.images import readings
 from snapws.images.header import ImageHeader
 from tests.conformance.replay import RECORDINGS
 
@@ -511,3 +512,25 @@ def test_a_file_of_raw_voxels_is_read_for_each_of_its_hints(scan, tmp_path):
         layer.registry["IOHints.Raw.PixelType"] = kind
     found = [one for one in check_workspace(scan) if one.kind == "image"]
     assert [one.where for one in found] == ["layer 002"]  # it has half the bytes of USHORT
+
+
+def test_an_image_that_appears_meanwhile_is_read_too(scan, tmp_path, monkeypatch):
+    """As when a program still copies the files of a study."""
+    late, away = image(tmp_path / "late.nii.gz", np.zeros((4, 3, 2), np.int16)), tmp_path / "away"
+    scan.add_anatomical(late)
+    scan.save(scan.path)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("main.nii.gz", "scan.itksnap"):
+        (tmp_path / name).rename(moved / name)
+    late.rename(away)
+    workspace = Workspace.open(moved / "scan.itksnap")
+    refusal = readings.refusal
+
+    def while_it_comes(*given, **more):
+        if away.exists():
+            away.rename(moved / "late.nii.gz")
+        return refusal(*given, **more)
+
+    monkeypatch.setattr(readings, "refusal", while_it_comes)
+    assert [problem.kind for problem in check_workspace(workspace)] == []

@@ -96,3 +96,36 @@ def test_a_signal_removes_the_half_written_file(large, tmp_path):
         child.communicate(timeout=300)
     assert child.returncode == 128 + signal.SIGTERM
     assert [*tmp_path.iterdir()] == []
+
+
+#: Prints while another thread reads a PNG image, which discards what its decoder prints.
+PRINTS = """
+import sys, threading, SimpleITK
+from pathlib import Path
+from snapws import console
+from snapws.images.itk import reading
+
+reads, printed = threading.Event(), threading.Event()
+
+class Reader:
+    def Execute(self):
+        reads.set()
+        assert printed.wait(60)
+
+reading._reader = lambda *_: Reader()
+
+def command():
+    reader = threading.Thread(target=reading.read, args=(Path("a.png"), "PNGImageIO"))
+    reader.start()
+    assert reads.wait(60)
+    print("an error of another image", file=sys.stderr)
+    printed.set()
+    reader.join()
+
+sys.exit(console.run(command))
+"""
+
+
+def test_what_is_printed_while_an_image_is_read_is_seen():
+    done = warm.captured([sys.executable, "-c", PRINTS])
+    assert (done.returncode, done.stderr) == (0, "an error of another image\n")

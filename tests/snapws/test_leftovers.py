@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -324,3 +325,19 @@ def test_a_folder_that_a_stranger_holds_is_not_waited_for_for_ever(base, tmp_pat
         assert [*(tmp_path / "out").iterdir()] == []
         holder.communicate()
     archive(base, tmp_path / "out")
+
+
+@posix
+def test_a_proof_is_not_lost_where_it_cannot_be_written_again(tmp_path, monkeypatch):
+    """As on a disk that is full: the file is emptied, and then nothing can be written."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    leftovers.remember(tmp_path)
+    assert leftovers.is_remembered(tmp_path)
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.open("w").close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    leftovers.remember(tmp_path)
+    assert leftovers.is_remembered(tmp_path)
