@@ -7,14 +7,15 @@ service and delivers the result. The user fetches the result, which is compared 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dss.admin import Admin
 from dss.client import Client
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+_log = logging.getLogger(__name__)
+
 USER = "user@localhost"
 PROVIDER_USER = "provider@localhost"
 PROVIDER = "testlab"
@@ -38,10 +41,7 @@ REQUIRED_OVERLAP = 0.85
 
 _WAIT = 300.0
 _LOOK = 0.5
-_HEIGHT, _MARGIN = (
-    180.0,
-    10.0,
-)  # mm: the height that is kept, and its part above the head
+_HEIGHT, _MARGIN = 180.0, 10.0  # mm: the height that is kept, and its part above the head
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,22 @@ def serving(
     )
     with ThreadPoolExecutor(1) as thread:
         work = thread.submit(runner.run)
+        work.add_done_callback(_tell_failure)
         try:
             yield hash_
+        except Exception as error:
+            runner.stop()
+            if failure := work.exception():  # which is why the block failed
+                raise failure from error
+            raise
         finally:
             runner.stop()
         work.result()
+
+
+def _tell_failure(work: Future[Any]) -> None:
+    if error := work.exception():
+        _log.error("the runner has ended: %s", error)
 
 
 def _follow(user: Client, ticket: int, tell: Callable[[str], None]) -> None:

@@ -28,13 +28,14 @@ from dss.admin import Admin
 from dss.errors import DssError, MiddlewareFailed, NotLoggedIn
 from dss.http.session import Session
 from dss.login import login
-from snapws import leftovers
+from snapws import files, leftovers
 from snapws.extras import install_hint
 
 HOST = "127.0.0.1"
 ADMINISTRATOR = "administrator@localhost"
 """E-mail address of the administrator of every local middleware."""
 
+_DATABASE = "db.sqlite3"
 _MAX_PORT = 65535
 _PORT_TRIES = 5
 _START_LIMIT = 60.0
@@ -208,14 +209,15 @@ class Middleware:
         self.port = port
         if (note := _note(port)) is not None:
             note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(str(self.folder), encoding="utf-8")
+            files.write_bytes(note, os.fsencode(self.folder))
 
     def stop(self) -> None:
         """Stop the server; its folder stays as it is."""
         child, self._child = self._child, None
         if child is None:
             return
-        if (note := _note(self.port)) is not None:
+        # Another middleware may have got the port, and written its own note.
+        if (note := _note(self.port)) is not None and _noted(note) == self.folder:
             note.unlink(missing_ok=True)
         with child:  # which closes the pipe and waits
             child.terminate()
@@ -321,7 +323,7 @@ class Middleware:
             return admin.add_service(provider, str(folder))
 
     def _database(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.folder / "db.sqlite3", timeout=30)
+        return sqlite3.connect(self.folder / _DATABASE, timeout=30)
 
     def _knows(self, email: str) -> bool:
         with closing(self._database()) as database:
@@ -362,11 +364,21 @@ def running() -> dict[int, Path]:
     note = _note(0)
     found = {}
     for one in note.parent.iterdir() if note is not None and note.parent.is_dir() else ():
-        if one.name.isdecimal() and _listens(int(one.name)):
-            found[int(one.name)] = Path(one.read_text(encoding="utf-8"))
+        folder = _noted(one)
+        if one.name.isdecimal() and folder is not None and _listens(int(one.name)):
+            found[int(one.name)] = folder
         else:
             one.unlink(missing_ok=True)  # left by a middleware that was killed
     return found
+
+
+def _noted(note: Path) -> Path | None:
+    """Return the folder of a middleware that a file names; None if there is none any more."""
+    try:
+        folder = Path(os.fsdecode(note.read_bytes()))
+    except OSError:
+        return None
+    return folder if (folder / _DATABASE).is_file() else None
 
 
 def _note(port: int) -> Path | None:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from contextlib import suppress
 
-_PAUSE = 1.0
+_PAUSE = 20.0
 _LIMIT = 300.0
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from dss import Middleware, demo, greedy
 from dss.cli import trials
-from dss.errors import DemoFailed, MiddlewareFailed
+from dss.errors import DemoFailed, JournalError, MiddlewareFailed, TimedOut
 from dss.middleware import running
+from dss.serving.runner import Runner
 from snapws import Role, Workspace
 
 #: The affine part of the known map between the two brains, from the README of the images.
@@ -264,3 +265,19 @@ def test_a_login_is_kept(tmp_path):
         assert token not in again.stderr
         with Credentials(tmp_path).open_session() as session:
             assert Client(session).tickets() == []
+
+
+def test_why_the_runner_has_ended_is_what_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Runner) -> None:
+        raise JournalError("the folder is in use")
+
+    monkeypatch.setattr(Runner, "run", refuse)
+    with (
+        Middleware(tmp_path / "middleware") as middleware,
+        pytest.raises(JournalError, match="in use"),
+        demo.serving(middleware, "neckcut", tmp_path / "work"),
+    ):
+        raise TimedOut("nothing has come")
+    assert "the runner has ended: the folder is in use" in caplog.text

@@ -140,7 +140,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
         JournalError: The journal is missing, damaged, or of another version.
     """
     file = folder / NAME
-    if not file.is_file():
+    if not file.is_file() or not file.stat().st_size:  # empty: it is being made
         raise JournalError(f"there is no journal in {folder}: is it the --workdir of a dss run?")
     # Not opened read-only: SQLite has to roll back the unfinished write of a killed runner first.
     uri = f"{file.absolute().as_uri()}?mode=rw"
@@ -171,7 +171,8 @@ class Journal:
             self._database = sqlite3.connect(self.file, timeout=_BUSY)
             self.file.chmod(0o600)  # reasons of failures are not for everybody
             self._database.execute("pragma synchronous = full")
-            self._database.executescript(_SCHEMA)
+            # In one transaction: somebody may read the journal meanwhile.
+            self._database.executescript(f"begin; {_SCHEMA} commit;")
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self.file} cannot be used: {error}") from error
         self.keep_spare()

@@ -92,7 +92,7 @@ def _bears(process: psutil.Process, mark: str, *, beginning: bool) -> bool:
 def _is_alive(process: psutil.Process) -> bool:
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+    except (psutil.Error, OSError):  # an OSError where another process has got the pid
         return False
 
 
@@ -100,5 +100,5 @@ def _held(process: psutil.Process) -> int:
     """Return the memory of a process in bytes. Shared pages count for each process in part."""
     try:
         return int(getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return 0

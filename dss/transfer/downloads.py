@@ -365,7 +365,8 @@ class _Download:
                     done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                     for end in done:
                         end.result()
-            except KeyboardInterrupt:
+            except BaseException:
+                # Those that go on would have to be waited for.
                 for one in sessions:
                     one.abort()
                 raise

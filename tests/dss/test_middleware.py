@@ -270,3 +270,29 @@ def test_published_service_keeps_what_was_said(
     detail = client.service_detail(middleware.publish(description, "testlab"))
     assert detail.json == told
     assert json.loads(file.read_text(encoding="utf-8")) == told
+
+
+def test_the_note_of_another_on_the_same_port_stays(tmp_path: Path) -> None:
+    """Of two that start at once on a port one gets it; it is known after the other has failed."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "db.sqlite3").touch()
+    with Middleware(tmp_path / "own") as own:
+        note = dss.middleware._note(own.port)
+        assert note
+        note.write_bytes(os.fsencode(other))
+    assert note.exists()
+    note.unlink()
+
+
+def test_a_note_of_a_folder_that_is_gone_names_no_middleware(
+    middleware: Middleware, tmp_path: Path
+) -> None:
+    """Another program has the port of one that was killed."""
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+        note = dss.middleware._note(port)
+        assert note
+        note.write_bytes(os.fsencode(tmp_path / "gone"))
+        assert port not in dss.middleware.running()
+        assert not note.exists()

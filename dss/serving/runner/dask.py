@@ -285,10 +285,10 @@ class _Remote:
 
     def pick_up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Begin to speak with it."""
-        self._writer = writer
         if self.line.done():
-            self.hang_up()
+            writer.close()  # too late; one that is submitted anew may connect yet
             return
+        self._writer = writer
         self.line.set_result(reader)
         self._tell(Accepted())
 

@@ -205,7 +205,8 @@ class Supervisor:
 
     def _exceeded(self, now: float) -> str | None:
         seconds, memory = self._limits.seconds, self._limits.memory
-        if seconds is not None and self._began is not None and now - self._began > seconds:
+        began = self._began  # the thread that listens changes it
+        if seconds is not None and began is not None and now - began > seconds:
             return f"its time is up: the limit is {seconds:g} s"
         if memory is not None and (held := self._held(now)) > memory:
             self._kill_at = 0.0  # it would not get better

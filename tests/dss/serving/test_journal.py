@@ -133,6 +133,9 @@ def test_entries_survive_closing_the_journal(tmp_path: Path) -> None:
 def test_a_missing_or_foreign_file_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="there is no journal in"), reading(tmp_path):
         pass
+    (tmp_path / NAME).touch()  # as that of a runner which starts
+    with pytest.raises(JournalError, match="there is no journal in"), reading(tmp_path):
+        pass
     (tmp_path / NAME).write_bytes(b"no database" * 1000)
     with pytest.raises(JournalError, match="cannot be used: file is not a database"):
         Journal(tmp_path)

@@ -175,3 +175,21 @@ def test_shared_memory_counts_once() -> None:
             assert 10**8 < processes.memory("no mark", first) < 2 * 10**8
         assert parent.stdin
         parent.stdin.close()
+
+
+def test_a_process_whose_number_another_has_got_holds_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """psutil then raises what the system said."""
+
+    def gone(_: psutil.Process) -> None:
+        raise FileNotFoundError
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = processes.known(child.pid)
+        assert processes.memory("no mark", process) > 0
+        for name in ("memory_full_info", "status"):
+            with monkeypatch.context() as patched:
+                patched.setattr(psutil.Process, name, gone)
+                assert processes.memory("no mark", process) == 0
+        child.communicate(b"\n")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dss import Client, NetworkFailed, Provider, ServerFailed, Session, TransferFailed
-from dss.errors import TicketDeleted, WrongState
+from dss.errors import NotPermitted, TicketDeleted, WrongState
 from dss.http.multipart import FileBody
 from dss.http.responses import Received
 from dss.transfer.downloads import download_archive, download_file
@@ -180,6 +180,7 @@ class Stalling(socketserver.ThreadingTCPServer):
 
     Attributes:
         drops: Whether it then drops the connection, and does not wait.
+        refuses: Whether it refuses the first file once two others have begun.
         left: Has a permit for each client that went away in the middle of a file.
         begun: Has a permit for each file that was begun.
     """
@@ -188,7 +189,7 @@ class Stalling(socketserver.ThreadingTCPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), StallingRequest)
-        self.drops = False
+        self.drops = self.refuses = False
         self.left = threading.Semaphore(0)
         self.begun = threading.Semaphore(0)
 
@@ -208,6 +209,11 @@ class StallingRequest(socketserver.StreamRequestHandler):
             return
         if path.endswith(b"/0"):
             self.wfile.write(naming(*(f"{n}.nii.gz" for n in range(5))))
+            return
+        if self.server.refuses and path.endswith(b"/1"):
+            for _ in range(2):
+                assert self.server.begun.acquire(timeout=300)
+            self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             return
         self.wfile.write(sent("0.nii.gz", b"x" * 999)[:200])
         self.server.begun.release()
@@ -243,6 +249,18 @@ def test_interrupt_from_the_keyboard_ends_what_runs_beside(
         for _ in range(3):
             assert server.left.acquire(timeout=300)
         assert not server.begun.acquire(blocking=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_ends_what_runs_beside(tmp_path: Path) -> None:
+    server = Stalling()
+    server.refuses = True
+    with serving(server):
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with Session(address, timeout=(5, 100)) as session, pytest.raises(NotPermitted):
+            download_archive(session, AREA, tmp_path / "out", "w.itksnap", parallel=3)
+        for _ in range(2):
+            assert server.left.acquire(timeout=60)
     assert list(tmp_path.iterdir()) == []
 
 

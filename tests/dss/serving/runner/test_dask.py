@@ -270,3 +270,27 @@ def test_example_for_slurm(lab: Lab) -> None:
     done = lab.run("--once", before=[sys.executable, script, "local", 1])
     assert done.returncode == 0, done.stderr
     check(lab, ticket)
+
+
+def test_a_worker_that_connects_too_late_does_not_stand_for_the_next_one() -> None:
+    """The cluster lost its task, which is submitted again; a kill is for that one."""
+
+    class Line:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    async def kill() -> tuple[bool, bool]:
+        loop = asyncio.get_running_loop()
+        remote, line = _Remote(loop, print), Line()
+        remote.line = loop.create_future()
+        remote.line.set_result(None)
+        remote.pick_up(asyncio.StreamReader(), line)  # type: ignore[arg-type]
+        remote.line = loop.create_future()
+        remote.task = loop.create_task(asyncio.wait_for(remote.line, None))  # type: ignore[arg-type]
+        remote.kill()
+        await asyncio.wait([remote.task], timeout=60)
+        return line.closed, remote.task.cancelled()
+
+    assert asyncio.run(kill()) == (True, True)
