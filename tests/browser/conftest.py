@@ -10,10 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 #: Where pictures of the pages go, for people to look at.
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+
+#: Milliseconds that a loaded machine may take for whatever a page does.
+_PATIENCE = 300_000
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _QUIET = (
@@ -36,9 +39,12 @@ def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         pytest.skip(f"no browser is installed here: none of {', '.join(_NAMES)} is found")
+    expect.set_options(timeout=_PATIENCE)
     as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=[*_QUIET, *as_root])
+        running = playwright.chromium.launch(
+            executable_path=found, args=[*_QUIET, *as_root], timeout=_PATIENCE
+        )
         yield running
         running.close()
 
@@ -110,6 +116,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     def open_one(file: Path, *, width: int = 1280, **manner: object) -> Visit:
         size = {"width": width, "height": 900}
         contexts.append(browser.new_context(viewport=size, offline=True, **manner))
+        contexts[-1].set_default_timeout(_PATIENCE)
         return Visit(contexts[-1].new_page(), file)
 
     yield open_one

@@ -175,7 +175,7 @@ def test_what_is_not_ours_may_neither_run_nor_ask(visit, brain):
            document.body.append(script);
            document.getElementById("go").click()"""
     )
-    for _ in range(50):
+    for _ in range(600):
         seen.page.wait_for_timeout(200)
         if len(seen.said) >= 4:
             break

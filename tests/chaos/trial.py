@@ -24,7 +24,7 @@ ALWAYS = ("runner", "middleware", "worker")
 
 _MOMENT_LIMIT = 3  # times the pace
 _AIMS = 4  # moments of which the first that comes is taken
-_STOP_LIMIT = 60.0
+_STOP_LIMIT = 300.0
 
 
 @dataclass

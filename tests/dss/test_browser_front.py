@@ -11,6 +11,7 @@ import requests
 from dss import Middleware
 from dss.login import login, user
 from dss.middleware import ADMINISTRATOR
+from tests import ports
 
 pytest.importorskip("itksnap_dss_server", reason="needs the extra 'middleware'")
 
@@ -20,14 +21,18 @@ PAGES = ("/", "/services", "/token")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Middleware]:
     folder = tmp_path_factory.mktemp("middleware")
-    with Middleware(folder, browser_user="jane@localhost") as running:
+    with (
+        ports.reserved() as port,
+        Middleware(folder, port=port, browser_user="jane@localhost") as running,
+    ):
         running.add_user("jane@localhost")
         yield running
 
 
 @pytest.fixture
 def trusting(tmp_path: Path) -> Iterator[Middleware]:
-    with Middleware(tmp_path / "middleware", trusts_browsers=True) as running:
+    folder = tmp_path / "middleware"
+    with ports.reserved() as port, Middleware(folder, port=port, trusts_browsers=True) as running:
         running.add_user("user@localhost")
         yield running
 

@@ -17,6 +17,7 @@ import dss.middleware
 from dss import Admin, Client, Middleware, MiddlewareFailed, NetworkFailed, NotPermitted, Session
 from dss.login import login, user
 from dss.middleware import ADMINISTRATOR
+from tests import ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +76,7 @@ def test_user_who_is_added_again(middleware: Middleware, new_user: Callable[[], 
 
 
 def test_restart_keeps_tickets_and_logins(tmp_path: Path, description: Path) -> None:
-    with Middleware(tmp_path / "middleware") as middleware:
+    with ports.reserved() as port, Middleware(tmp_path / "middleware", port=port) as middleware:
         url, pid = middleware.url, middleware.pid
         middleware.start()  # which leaves one that runs alone
         assert middleware.pid == pid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 from dss import Admin, Client, DssError, Provider, Session
 from dss.errors import Unfinished
 from dss.login import login, user
+from tests.dss.serving.lab import until
 from tests.faults.proxy import Proxy
 from tests.faults.scenarios import Scenario
 from tests.faults.sites import ATTACHED, INSTANCE, LAB, LINE, Site, Truth
@@ -133,7 +133,7 @@ def _claim(work: Work) -> int | None:
 
 def _claim_later(work: Work) -> int | None:
     work.provider.services()
-    time.sleep(0.2)
+    until(lambda: work.proxy.has_hung_up)
     return _claim(work)
 
 

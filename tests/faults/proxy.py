@@ -71,6 +71,11 @@ class Proxy:
         self._listener = threading.Thread(target=self._accept, args=(listener, self._deaf))
         self._listener.start()
 
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether no connection to a client is left."""
+        return all(client.fileno() < 0 for client in self._clients)
+
     def refuse(self) -> None:
         """Stops listening: once this returns, connections are refused."""
         self._deaf.set()

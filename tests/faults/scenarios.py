@@ -32,16 +32,17 @@ class Scenario:
     ends: str = "complete"
     server: str = ""
     says: str = ""
-    retry_for: float = 20.0
+    retry_for: float = 300.0
 
     @property
     def timeout(self) -> tuple[float, float]:
         """Seconds to connect, and without a byte: few only where there is something to notice."""
         if "endless" in self.fault:
-            return 0.3, 0.3
+            # A slow answer of the other requests of a flow would end it another way.
+            return (2.0, 2.0) if self.retry_for < 1 and self.flow != "services" else (0.3, 0.3)
         if not re.search("stall|late", self.fault):
             return 5.0, 30.0
-        return 5.0, 1.0 if self.flow == "submit" else 0.2
+        return 5.0, 2.0 if self.flow == "submit" else 0.2
 
     def __str__(self) -> str:
         return f"{self.flow}: {self.fault} at {self.at}"

@@ -28,6 +28,7 @@ from dss import Admin, Middleware, Session
 from dss.middleware import ADMINISTRATOR, HOST
 from snapws import Workspace
 from snapws.archive import archive
+from tests import ports
 
 LAB = "testlab"
 INSTANCE = "instance_1"
@@ -122,7 +123,11 @@ class Site:
 
 @contextmanager
 def open_site() -> Iterator[Site]:
-    with quick_folder() as folder, Middleware(folder / "middleware") as middleware:
+    with (
+        quick_folder() as folder,
+        ports.reserved() as port,
+        Middleware(folder / "middleware", port=port) as middleware,
+    ):
         (folder / "service").mkdir()
         text = json.dumps({"name": "Fault", "version": "1.10", "shortdesc": "A service"})
         (folder / "service" / "service.json").write_text(text, encoding="utf-8")

@@ -89,7 +89,7 @@ def _provide(place: Site, sessions: list[Session]) -> list[dict[str, Any]]:
         input=json.dumps(what),
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -22,7 +22,7 @@ from dss.errors import DssError, NotFound
 from dss.login import Credentials
 from dss.middleware import ADMINISTRATOR
 from snapws import Workspace
-from tests import warm
+from tests import ports, warm
 
 LAB, NAME = "batchlab", "Segment"
 USER, WORKER = "user@example.org", "worker@example.org"
@@ -60,7 +60,10 @@ class Site:
         self._over: set[int] = set()  # tickets that nothing more happens to
 
     def __enter__(self) -> Site:
-        self.middleware = self._stack.enter_context(Middleware(self.folder / "middleware"))
+        port = self._stack.enter_context(ports.reserved())
+        self.middleware = self._stack.enter_context(
+            Middleware(self.folder / "middleware", port=port)
+        )
         for email in (USER, WORKER):
             self.middleware.add_user(email)
         description = self.folder / "description"

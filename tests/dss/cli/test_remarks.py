@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-import socket
+from collections.abc import Iterator
 
 import pytest
 
 from dss import Credentials, Session
 from dss.cli.remarks import remarking
 from dss.errors import DemoFailed
+from tests import ports
 
 
 @pytest.fixture
-def nowhere(stranger, monkeypatch) -> str:
+def nowhere(stranger, monkeypatch) -> Iterator[str]:
     """The URL of a server that is not running, and to which `stranger` has a login."""
     monkeypatch.setattr("dss.http.retry.FIRST_PAUSE", 0.05)
     monkeypatch.setattr("dss.http.retry.NOTICED", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    Credentials(stranger.home).save(Session(url, cookie="0" * 40))
-    return url
+    with ports.reserved() as port:
+        url = f"http://127.0.0.1:{port}"
+        Credentials(stranger.home).save(Session(url, cookie="0" * 40))
+        yield url
 
 
 def test_a_server_that_keeps_one_waiting(stranger, nowhere):

@@ -175,11 +175,11 @@ def test_an_interrupted_upload_continues(user, client, service, study):
 def test_waiting_stops_by_the_clock(user, client, service):
     ticket = client.create(service)
     client.make_ready(ticket)
-    result = user(f"tickets wait {ticket} --timeout 2 --interval 0.5", 1)
+    result = user(f"tickets wait {ticket} --timeout 3 --interval 0.5", 1)
     assert result.stdout.endswith("Ticket received and queued for processing\n")
     assert result.stderr.startswith("dss: error: ")
     assert f"ticket {ticket}" in result.stderr
-    found = json.loads(user(f"tickets wait {ticket} --timeout 0.01m --json", 1).stdout)
+    found = json.loads(user(f"tickets wait {ticket} --timeout 0.05m --json", 1).stdout)
     assert (found["ticket"], found["status"], len(found["log"])) == (ticket, "ready", 1)
 
 
@@ -192,7 +192,7 @@ def test_progress_is_for_terminals(user, claimed, provider):
     provider.progress(claimed, 0.25)
     master, slave = pty.openpty()
     done = subprocess.run(
-        [SCRIPT, "tickets", "wait", str(claimed), "--timeout", "1"],
+        [SCRIPT, "tickets", "wait", str(claimed), "--timeout", "3"],
         stdout=subprocess.PIPE,
         stderr=slave,
         env={**os.environ, **user.environment()},

@@ -323,7 +323,7 @@ def test_call_ends_at_its_own_deadline_although_bytes_come(
     raw.drips = 60
     with (
         Forwarder(raw.port, context=context(authority.issue_cert("127.0.0.1"))) as front,
-        quick(front.url, bundle) as session,
+        Session(front.url, verify=bundle, timeout=(30, 5), retry_for=0) as session,
     ):
         with pytest.raises(NetworkFailed, match="timed out"):
             session.get_text("api/x", within=0.5)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -35,8 +36,8 @@ time.sleep(600 if "stay" in sys.argv else 0)
 
 @pytest.fixture
 def family(tmp_path: Path) -> Iterator[list[int]]:
-    """Processes with the mark `here/1`, whose parent has ended."""
-    environment = {**os.environ, processes.MARK: "here/1"}
+    """Processes with the mark `1` of this test, whose parent has ended."""
+    environment = {**os.environ, processes.MARK: f"{tmp_path}/1"}
     subprocess.run([sys.executable, "-c", FAMILY], env=environment, cwd=tmp_path, check=True)
     count = 3 if os.name == "posix" else 1
     file = tmp_path / "pids"
@@ -44,7 +45,7 @@ def family(tmp_path: Path) -> Iterator[list[int]]:
     pids = [int(one) for one in file.read_text().replace("end", "").split()]
     yield pids
     for pid in pids:
-        if psutil.pid_exists(pid):
+        with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).kill()
 
 
@@ -58,27 +59,29 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if lives(pid)]
 
 
-def test_processes_are_killed_by_their_mark(family: list[int]) -> None:
-    assert processes.kill("here/") == 0
-    assert processes.kill("here/11") == 0
+def test_processes_are_killed_by_their_mark(family: list[int], tmp_path: Path) -> None:
+    assert processes.kill(f"{tmp_path}/") == 0
+    assert processes.kill(f"{tmp_path}/11") == 0
     assert alive(family) == family
-    assert processes.kill("here/1") == len(family)
+    assert processes.kill(f"{tmp_path}/1") == len(family)
     assert alive(family) == []
-    assert processes.kill("here/1") == 0
+    assert processes.kill(f"{tmp_path}/1") == 0
 
 
-def test_processes_are_killed_by_the_beginning_of_their_mark(family: list[int]) -> None:
-    assert processes.kill("there/", beginning=True) == 0
+def test_processes_are_killed_by_the_beginning_of_their_mark(
+    family: list[int], tmp_path: Path
+) -> None:
+    assert processes.kill(f"{tmp_path}/2", beginning=True) == 0
     assert alive(family) == family
-    assert processes.kill("here/", beginning=True) == len(family)
+    assert processes.kill(f"{tmp_path}/", beginning=True) == len(family)
     assert alive(family) == []
 
 
-def test_memory_of_all_that_is_found() -> None:
+def test_memory_of_all_that_is_found(tmp_path: Path) -> None:
     """Of one without a mark, and of one with it that is not its descendant."""
     eat = "import sys; eaten = b'x' * 10**8; print(flush=True); sys.stdin.read()"
     words = [sys.executable, "-c", eat]
-    environment = {**os.environ, processes.MARK: "here/2"}
+    environment = {**os.environ, processes.MARK: f"{tmp_path}/2"}
     pipe = subprocess.PIPE
     with (
         subprocess.Popen(words, stdin=pipe, stdout=pipe) as first,
@@ -88,9 +91,9 @@ def test_memory_of_all_that_is_found() -> None:
             assert one.stdout
             one.stdout.readline()
         known = processes.known(first.pid)
-        assert processes.memory("here/22") == 0
-        assert 10**8 < processes.memory("here/2") < 2 * 10**8
-        assert 2 * 10**8 < processes.memory("here/2", known) < 3 * 10**8
+        assert processes.memory(f"{tmp_path}/22") == 0
+        assert 10**8 < processes.memory(f"{tmp_path}/2") < 2 * 10**8
+        assert 2 * 10**8 < processes.memory(f"{tmp_path}/2", known) < 3 * 10**8
 
 
 def test_processes_without_mark_are_killed_as_children() -> None:
@@ -133,12 +136,12 @@ def test_others_are_killed_by_one_without_mark() -> None:
     assert done.stdout.strip() == b"True"
 
 
-def test_a_process_does_not_kill_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_does_not_kill_itself(tmp_path: Path) -> None:
     code = (
         "from dss.serving import processes; import os;"
         "print(processes.kill(os.environ[processes.MARK]))"
     )
-    environment = {**os.environ, processes.MARK: "self"}
+    environment = {**os.environ, processes.MARK: str(tmp_path)}
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, env=environment, capture_output=True, check=True)
     assert done.stdout.strip() == b"0"

@@ -114,7 +114,7 @@ def test_runner_killed_at_any_step(lab: Lab, busy_user: Client) -> None:
     done = lab.submit(service=once)
     lab.hold({**held, cut: "function", done: "after a file"})
     with lab.running("--workers", len(held) + 2) as runner:
-        until(lambda: all(lab.held(ticket) for ticket in (*held, cut, done)), limit=120)
+        until(lambda: all(lab.held(ticket) for ticket in (*held, cut, done)))
         (half,) = (ticket for ticket, moment in held.items() if moment == "after a file")
         before = {ticket: stored(lab, ticket) for ticket in (half, done)}
         early = ("before download", "after download", "function")
@@ -149,7 +149,7 @@ def test_workers_killed_at_any_step(lab: Lab) -> None:
     held = {lab.submit(): moment for moment in MOMENTS}
     lab.hold(held)
     with lab.running("--once", "--workers", len(held)) as runner:
-        until(lambda: all(lab.held(ticket) for ticket in held), limit=120)
+        until(lambda: all(lab.held(ticket) for ticket in held))
         for ticket in held:
             os.kill(lab.held(ticket) or 0, signal.SIGKILL)
         assert runner.wait(300) == 1

@@ -235,7 +235,7 @@ def test_the_command_prints_the_address_and_the_tunnel_and_ends_by_an_interrupt(
             with urllib.request.urlopen(f"{address}w/0/contents.json", timeout=60) as reply:
                 assert reply.status == 200
             process.send_signal(signal.SIGINT)
-            rest, errors = process.communicate(timeout=60)
+            rest, errors = process.communicate(timeout=300)
         finally:
             process.kill()
     port = address.split(":")[2].partition("/")[0]
@@ -262,7 +262,7 @@ def test_the_command_refuses_a_workspace_that_is_not_there(study, tmp_path):
 def test_the_command_ends_after_an_idle_time(study, tmp_path):
     with _command(study, tmp_path, "--idle", "0.001") as process:
         try:
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 0, errors

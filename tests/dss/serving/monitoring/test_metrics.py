@@ -17,6 +17,7 @@ from dss.serving.contact import Contact
 from dss.serving.journal import Journal, Outcome, Step
 from dss.serving.monitoring import metrics
 from dss.serving.monitoring.overview import overview
+from tests import ports
 
 HASH = "0" * 40
 
@@ -159,13 +160,13 @@ def test_a_folder_that_cannot_be_read_is_said_to_be_so(tmp_path):
 
 
 def test_the_server_ends_with_its_block(folder):
-    with metrics.serve(folder, 0) as port:
-        pass
-    with pytest.raises(ConnectionRefusedError):
-        ask(port)
-    with metrics.serve(folder, port) as again:
-        assert again == port
-        assert ask(port)[0] == 200
+    with ports.reserved() as port:
+        for _ in range(2):
+            with metrics.serve(folder, port) as again:
+                assert again == port
+                assert ask(port)[0] == 200
+            with pytest.raises(ConnectionRefusedError):
+                ask(port)
 
 
 def test_a_port_that_is_taken_is_named(folder):

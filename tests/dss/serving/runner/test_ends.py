@@ -77,7 +77,7 @@ def test_a_ticket_that_comes_back_while_it_is_worked_on_is_begun_anew(
         with lab.middleware.login(ADMINISTRATOR) as session:
             Client(session).retry(ticket)
         until(lambda: lab.status(ticket) is TicketStatus.SUCCESS)
-        until(lambda: not lives(first), limit=120)
+        until(lambda: not lives(first))
     finally:
         lab.let_go()
         runner.stop()

@@ -84,7 +84,7 @@ def test_failures(lab: Lab, options: list[str]) -> None:
     tickets = {fate: lab.submit() for fate in fates}
     for fate, ticket in tickets.items():
         (lab.folder / f"fate_{ticket}").write_text(fate)
-    done = lab.run("--once", "--workers", 2, "--timeout", "1s", *options)
+    done = lab.run("--once", "--workers", 2, "--timeout", "5s", *options)
     assert done.returncode == 1, done.stderr
     for fate, reason in fates.items():
         assert reason in lab.error(tickets[fate])

@@ -253,7 +253,7 @@ def behaved(busy: Lab) -> dict[str, int]:
     plan = {ticket: what for what, ticket in tickets.items()}
     (busy.folder / "plan.json").write_text(json.dumps(plan), encoding="ascii")
     with busy.running("--once", "--workers", 2, DSS_TOKEN="secret") as runner:
-        assert runner.wait(300) == 1
+        assert runner.wait(1200) == 1
     return tickets
 
 
@@ -335,9 +335,9 @@ def test_time_is_up_for_the_function_alone(lab: Lab) -> None:
     lab.write("import sabotage\n" + textwrap.dedent(SERVICE))
     ticket = lab.submit()
     lab.hold({ticket: "before archive"})
-    with lab.running("--once", "--timeout", "2s") as runner:
+    with lab.running("--once", "--timeout", "5s") as runner:
         until(lambda: lab.held(ticket))
-        time.sleep(4.0)  # longer than the limit, and than it takes to see that
+        time.sleep(7.0)  # longer than the limit, and than it takes to see that
         lab.let_go()
         assert runner.wait(300) == 0
     assert lab.result(ticket)

@@ -28,12 +28,17 @@ def work(job):
 
 def process_of(file: Path) -> psutil.Process:
     """Find the process of a service's file among all that this one has started."""
-    (found,) = (
-        child
-        for child in psutil.Process().children()
-        if command_line(child)[1:] == ["-m", "dss.serving.worker", str(file.resolve())]
-    )
-    return found
+    words = ["-m", "dss.serving.worker", str(file.resolve())]
+    found: list[psutil.Process] = []
+
+    def look() -> bool:  # for a moment after its start, its command line is empty
+        children = psutil.Process().children()
+        found[:] = (child for child in children if command_line(child)[1:] == words)
+        return bool(found)
+
+    until(look)
+    (process,) = found
+    return process
 
 
 def test_its_end_is_told_though_it_was_spoken_to_when_it_had_ended(tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_one_with_another_title_is_killed(tmp_path: Path) -> None:
         assert len(family) == 2
         supervisor.kill()
         assert isinstance(heard.get(timeout=300), ProcessExited)
-        assert not any(lives(one) for one in family)
+        until(lambda: not any(lives(one) for one in family))
     finally:
         for one in family:
             if one.is_running():
