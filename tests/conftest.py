@@ -6,9 +6,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -48,14 +51,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Look for no garbage among the tests, which stay: the more there are, the longer it takes."""
     gc.disable()
     try:
-        return (yield)
+        with _after_the_first(getattr(session.config, "workerinput", {})):
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def _after_the_first(worker: Mapping[str, Any]) -> Iterator[None]:
+    """Let the first worker compile all tests, and the others wait: they would do it, too."""
+    place = warm.address() if worker else None
+    if place is None:
+        yield
+        return
+    compiled, end = Path(place).with_name("compiled"), time.monotonic() + 120
+    while worker["workerid"] != "gw0" and not compiled.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        compiled.touch()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -63,6 +83,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if all("::" in one for one in config.args):
         return 0
     return _WAITING + (os.cpu_count() or 1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what forks once in a run, not in each of its workers."""
+    warm.adopt(getattr(config, "workerinput", {}).get("warm", []))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker, before it starts, where the processes are that fork."""
+    node.workerinput["warm"] = warm.share()
 
 
 @pytest.fixture(scope="session", autouse=True)

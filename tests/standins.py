@@ -8,6 +8,7 @@ from the real console script.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -42,7 +43,8 @@ def folder() -> Path | None:
     """Return the folder of the commands, for a `PATH`; None where the real ones have to do."""
     if (address := warm.address()) is None:
         return None
-    made = Path(address).parent / "programs"  # which goes with the process that forks
+    # It goes with the process that forks, which is there for others, too.
+    made = Path(address).parent / f"programs-{os.getpid()}"
     made.mkdir()
     for program in warm.PROGRAMS:
         scripts = str(warm.script(program).parent)

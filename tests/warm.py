@@ -228,9 +228,30 @@ def address() -> str | None:
     return _server("commands", _at_start(os.environ))
 
 
+def share() -> list[tuple[str, list[tuple[str, str]], str | None]]:
+    """Start what most workers of a run need, and return what `adopt` takes in each of them."""
+    from dss.serving.runner import supervisor
+
+    own = _at_start(os.environ)
+    of_workers = _at_start({**os.environ, **supervisor.OF_PYTHON})
+    needed = (("commands", own), ("middleware", own), ("workers", of_workers))
+    return [(loaded, [*at_start], _server(loaded, at_start)) for loaded, at_start in needed]
+
+
+def adopt(shared: list[tuple[str, list[tuple[str, str]], str | None]]) -> None:
+    """Have processes that another one has started fork for this one."""
+    for loaded, at_start, address in shared:
+        _shared[loaded, frozenset(map(tuple, at_start))] = address  # type: ignore[arg-type, index]
+
+
+_shared: dict[tuple[str, frozenset[tuple[str, str]]], str | None] = {}
+
+
 @cache
 def _server(loaded: str, at_start: frozenset[tuple[str, str]]) -> str | None:
     """Start a process that forks, which ends with this process, and return its address."""
+    if (loaded, at_start) in _shared:
+        return _shared[loaded, at_start]
     if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return None
     folder = tempfile.mkdtemp(prefix="warm-")
