@@ -163,8 +163,8 @@ def serving(
         try:
             yield hash_
         except Exception as error:
-            runner.stop()
-            if failure := work.exception():  # which is why the block failed
+            # If the runner ended first, that is why the block failed.
+            if work.done() and (failure := work.exception()):
                 raise failure from error
             raise
         finally:

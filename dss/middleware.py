@@ -203,13 +203,13 @@ class Middleware:
             self._child.stdin.write(json.dumps(browser).encode() + b"\n")
             self._child.stdin.flush()
             self._wait_until_ready(self._child, port)
+            self.port = port
+            if (note := _note(port)) is not None:
+                note.parent.mkdir(parents=True, exist_ok=True)
+                files.write_bytes(note, os.fsencode(self.folder))
         except BaseException:
             self.stop()
             raise
-        self.port = port
-        if (note := _note(port)) is not None:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            files.write_bytes(note, os.fsencode(self.folder))
 
     def stop(self) -> None:
         """Stop the server; its folder stays as it is."""
@@ -364,8 +364,10 @@ def running() -> dict[int, Path]:
     note = _note(0)
     found = {}
     for one in note.parent.iterdir() if note is not None and note.parent.is_dir() else ():
+        if not one.name.isdecimal():
+            continue  # a note that is being written
         folder = _noted(one)
-        if one.name.isdecimal() and folder is not None and _listens(int(one.name)):
+        if folder is not None and _listens(int(one.name)):
             found[int(one.name)] = folder
         else:
             one.unlink(missing_ok=True)  # left by a middleware that was killed

@@ -211,10 +211,10 @@ class _Images:
             ImageError: The image cannot be read.
         """
         image = _image_of(layer)
-        while image not in self._values:
-            # An image that was not there at the beginning is not among those that come.
-            self._values.update([next(self._coming, None) or self._read((image, layer))])
-        found = self._values[image]
+        while image not in self._values and (read := next(self._coming, None)):
+            self._values.update([read])
+        # An image that was not there at the beginning is not among those that come.
+        found = self._values[image] if image in self._values else self._read((image, layer))[1]
         if isinstance(found, WorkspaceError):
             raise found
         return found

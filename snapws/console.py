@@ -61,21 +61,23 @@ def _own_error_stream() -> Iterator[None]:
     """
     original = sys.stderr
     try:
-        own = original.fileno() == 2 and os.fdopen(
-            os.dup(2), "w", 1, encoding=original.encoding, errors=original.errors
-        )
+        is_standard = isinstance(original, io.TextIOWrapper) and original.fileno() == 2
+        copy = os.dup(2) if is_standard else None
     except (OSError, ValueError):  # it is closed, or no file
-        own = False
-    if not own:
+        copy = None
+    if copy is None:
         yield
         return
+    encoding, errors = original.encoding, original.errors
+    # It stays open: handlers of loggers may keep it.
+    own = os.fdopen(copy, "w", 1, encoding=encoding, errors=errors, closefd=False)
     sys.stderr = own
     try:
         yield
     finally:
         sys.stderr = original
         with suppress(OSError):  # nobody reads it any more
-            own.close()
+            own.flush()
 
 
 @contextmanager

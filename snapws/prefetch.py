@@ -53,7 +53,9 @@ def map_ahead(
             while begun:
                 yield begun.popleft().result()
                 begun.extend(pool.submit(make, item) for item in islice(rest, 1))
-        finally:
+        except BaseException:  # also that of whoever wants no more
             if stopped:
                 stopped.set()
+            raise
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)

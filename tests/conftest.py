@@ -65,7 +65,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 @contextmanager
 def _after_the_first(worker: Mapping[str, Any]) -> Iterator[None]:
     """Let the first worker compile all tests, and the others wait: they would do it, too."""
-    place = warm.address() if worker else None
+    place = worker["warm"][0][2] if "warm" in worker else None
     if place is None:
         yield
         return

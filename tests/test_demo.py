@@ -20,6 +20,7 @@ from dss.errors import DemoFailed, JournalError, MiddlewareFailed, TimedOut
 from dss.middleware import running
 from dss.serving.runner import Runner
 from snapws import Role, Workspace
+from tests.dss.serving.lab import until
 
 #: The affine part of the known map between the two brains, from the README of the images.
 KNOWN_AFFINE = np.array(
@@ -273,11 +274,14 @@ def test_why_the_runner_has_ended_is_what_is_told(
     def refuse(_: Runner) -> None:
         raise JournalError("the folder is in use")
 
+    def serve(middleware: Middleware) -> None:
+        with demo.serving(middleware, "neckcut", tmp_path / "work"):
+            until(lambda: "the runner has ended: the folder is in use" in caplog.text)
+            raise TimedOut("nothing has come")
+
     monkeypatch.setattr(Runner, "run", refuse)
     with (
         Middleware(tmp_path / "middleware") as middleware,
         pytest.raises(JournalError, match="in use"),
-        demo.serving(middleware, "neckcut", tmp_path / "work"),
     ):
-        raise TimedOut("nothing has come")
-    assert "the runner has ended: the folder is in use" in caplog.text
+        serve(middleware)

@@ -30,7 +30,7 @@ def known(pid: int) -> psutil.Process | None:
 
     The result differs from a later process with the same pid.
     """
-    with suppress(psutil.Error):
+    with suppress(psutil.Error, OSError):
         return psutil.Process(pid)
     return None
 
@@ -57,7 +57,7 @@ def kill(mark: str, first: psutil.Process | None = None, *, beginning: bool = Fa
     end = time.monotonic() + _PATIENCE
     while family := _family(mark, first, beginning=beginning):
         for one in family:
-            with suppress(psutil.Error):  # the process has ended by itself
+            with suppress(psutil.Error, OSError):  # the process has ended by itself
                 one.kill()
                 killed += 1
         time.sleep(_LOOK)  # not wait(): it would consume the exit code of a child of ours

@@ -365,6 +365,8 @@ class _Download:
                     done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                     for end in done:
                         end.result()
+            except Changed:
+                raise  # and keep what the others bring, for the next round
             except BaseException:
                 # Those that go on would have to be waited for.
                 for one in sessions:

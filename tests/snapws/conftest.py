@@ -31,7 +31,11 @@ def forks_read_hdf5(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def forked(line: list[str], *, timeout: float, check: bool, **streams: Any) -> None:
         with warm.Process(line, loaded="hdf5", **streams) as child:
-            if child.wait(timeout) and check:
-                raise subprocess.CalledProcessError(child.returncode, line)
+            try:
+                if child.wait(timeout) and check:
+                    raise subprocess.CalledProcessError(child.returncode, line)
+            except BaseException:
+                child.kill()
+                raise
 
     monkeypatch.setattr(process, "run", forked)

@@ -514,10 +514,15 @@ def test_a_file_of_raw_voxels_is_read_for_each_of_its_hints(scan, tmp_path):
     assert [one.where for one in found] == ["layer 002"]  # it has half the bytes of USHORT
 
 
-def test_an_image_that_appears_meanwhile_is_read_too(scan, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [None, "image", "labels"])
+def test_an_image_that_appears_meanwhile_is_read_too(scan, tmp_path, monkeypatch, kind):
     """As when a program still copies the files of a study."""
-    late, away = image(tmp_path / "late.nii.gz", np.zeros((4, 3, 2), np.int16)), tmp_path / "away"
+    late, away = image(tmp_path / "late.nii.gz", np.full((4, 3, 2), 9, np.int16)), tmp_path / "away"
     scan.add_anatomical(late)
+    if kind == "labels":
+        scan.add_segmentation(late)
+    elif kind == "image":
+        late.write_bytes(late.read_bytes()[:-9])
     scan.save(scan.path)
     moved = tmp_path / "moved"
     moved.mkdir()
@@ -533,4 +538,5 @@ def test_an_image_that_appears_meanwhile_is_read_too(scan, tmp_path, monkeypatch
         return refusal(*given, **more)
 
     monkeypatch.setattr(readings, "refusal", while_it_comes)
-    assert [problem.kind for problem in check_workspace(workspace)] == []
+    found = [problem.kind for problem in check_workspace(workspace)]
+    assert found == ([kind] if kind else [])

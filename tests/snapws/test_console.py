@@ -60,7 +60,7 @@ def test_a_signal_leaves_no_copy_of_a_scan(large, tmp_path, program, number):
     with child:
         until_there_are_files(out, child)
         child.send_signal(number)
-        if number != signal.SIGINT:  # which two would be heard as
+        if number != signal.SIGINT:  # a second one would break off the cleaning up
             child.send_signal(number)  # as a terminal and its shell both do
         _, errors = child.communicate(timeout=300)
     assert child.returncode == 128 + number

@@ -132,10 +132,12 @@ def test_late_answer_to_a_post_leaves_a_doubt(raw: RawServer) -> None:
     with Session(raw.url, timeout=(5, 0.3), retry_for=0.1) as session:
         with pytest.raises(OutcomeUnknown, match="timed out"):
             post(session)
-        until(lambda: len(raw.requests) == 1)
+        until(lambda: len(raw.requests) >= 1)
+        assert len(raw.requests) == 1
         with pytest.raises(NetworkFailed, match="timed out"):
             session.get_text("api/x")
-    until(lambda: len(raw.requests) == 3)
+    until(lambda: len(raw.requests) >= 3)
+    assert len(raw.requests) == 3
 
 
 def test_call_ends_at_its_own_deadline(raw: RawServer) -> None:
@@ -144,7 +146,8 @@ def test_call_ends_at_its_own_deadline(raw: RawServer) -> None:
     raw.keep_alive = True
     with Session(raw.url) as session, pytest.raises(NetworkFailed, match="timed out"):
         session.get_text("api/x", within=0.3)
-    until(lambda: len(raw.requests) == 1)
+    until(lambda: len(raw.requests) >= 1)
+    assert len(raw.requests) == 1
 
 
 @pytest.mark.parametrize("at_once", [0, 60])

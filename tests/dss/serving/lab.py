@@ -260,14 +260,14 @@ def command_line(process: psutil.Process) -> list[str]:
     """Return the command line of a process; it is empty when the process has ended."""
     try:
         return list(process.cmdline())
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return []
 
 
 def lives(process: psutil.Process) -> bool:
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return False
 
 
