@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 #: Where pictures of the pages go, for people to look at.
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -57,6 +57,23 @@ def _axe() -> str:
     return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
+def note_what_is_said(page: Page, said: list[str]) -> None:
+    """Note what a page writes on the console, errors that nobody catches, and windows it opens.
+
+    What the browser says of the speed of its own WebGL is not of the page: it does so when a
+    picture is taken on a loaded machine.
+    """
+
+    def console(message: ConsoleMessage) -> None:
+        if "GL Driver Message (OpenGL, Performance" not in message.text:
+            said.append(message.text)
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("popup", lambda popup: said.append(f"popup {popup.url}"))
+
+
 class Visit:
     """A page that is open, and what it did that a page should not.
 
@@ -70,10 +87,7 @@ class Visit:
         self.page = page
         self.said: list[str] = []
         self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        page.on("popup", lambda popup: self.said.append(f"popup {popup.url}"))
+        note_what_is_said(page, self.said)
         page.on("request", lambda request: self.asked.append(request.url))
         page.goto(file.as_uri())
         self.asked = [

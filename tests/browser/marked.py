@@ -16,7 +16,7 @@ from snapws import Label, Layer, Workspace
 from snapws.pictures.scene import Scene
 from snapws.pictures.views import View
 from snapws.viewer.bundle import find_bundle
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, note_what_is_said
 from tests.rotations import turned
 
 HOSTILE = (
@@ -223,9 +223,7 @@ class Alone(Canvas):
 
     def __init__(self, page: Page, folder: Path) -> None:
         self.page, self.said, self.asked, self.folder = page, [], [], folder
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        note_what_is_said(page, self.said)
         page.route(f"{_ADDRESS}**", self._answer)
         page.goto(_ADDRESS)
         self.until("document.body.dataset.ready !== undefined")

@@ -16,7 +16,7 @@ from snapws import Label, Workspace, labels
 from snapws.pictures.scene import Scene
 from snapws.pictures.views import View
 from snapws.viewer.server import Viewer
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.conftest import SCREENSHOTS, note_what_is_said
 from tests.browser.marked import (
     BALL,
     FAR,
@@ -95,10 +95,7 @@ class Looked(Canvas):
 
     def __init__(self, page: Page, address: str, name: str) -> None:
         self.page, self.said, self.asked = page, [], []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        page.on("popup", lambda popup: self.said.append(f"popup {popup.url}"))
+        note_what_is_said(page, self.said)
         page.on("request", lambda request: self.asked.append(request.url))
         page.goto(address)
         self.is_ready()
