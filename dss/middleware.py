@@ -375,7 +375,7 @@ def running() -> dict[int, Path]:
 
 
 def _noted(note: Path) -> Path | None:
-    """Return the folder of a middleware that a file names; None if there is none any more."""
+    """Read the folder of a middleware in its note; None if the note or the folder is gone."""
     try:
         folder = Path(os.fsdecode(note.read_bytes()))
     except OSError:
