@@ -99,6 +99,44 @@ def test_a_fork_has_all_that_a_process_that_is_started_has(tmp_path, option, ses
     assert found[0] == found[1]
 
 
+#: What a process may do at its end.
+ENDS = {
+    "nothing": "",
+    "exit code": "sys.exit(3)",
+    "exit code too large": "sys.exit(300)",
+    "message": "sys.exit('no')",
+    "exception": "raise ValueError('no')",
+    "interrupt": "os.kill(os.getpid(), signal.SIGINT); time.sleep(300)",
+    "callbacks": "atexit.register(print, 'second'); atexit.register(print, 'first'); print('text')",
+    "callback that fails": "atexit.register(sys.exit, 'no')",
+    "thread": "threading.Thread(target=lambda: (time.sleep(0.2), print('late'))).start()",
+    "thread behind it": (
+        "threading.Thread(target=time.sleep, args=(300,), daemon=True).start(); print('text')"
+    ),
+    "output closed": "sys.stdout.close(); sys.exit(4)",
+    "no output": "sys.stdout = sys.stderr = None; sys.exit(4)",
+    "output that fails": (
+        "end, other = os.pipe(); os.close(end); os.dup2(other, 1); os.close(other); print('lost')"
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
+def test_a_fork_ends_as_a_process_that_is_started_does(end, unbuffered):
+    """Exit code or signal, both streams, and what Python says last of what went wrong."""
+    words = [sys.executable, "-c", f"import atexit, os, signal, sys, threading, time; {end}"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    found = []
+    for start in (subprocess.Popen, warm.Process):
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with start(words, env=environment, **pipes) as process:
+            out, err = process.communicate(timeout=300)
+        found.append((process.returncode, out, err.splitlines()[-1:]))
+    assert found[0] == found[1]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has forks of warm processes")
 @pytest.mark.parametrize("start", [subprocess.Popen, warm.Process], ids=["real", "fork"])
 def test_others_see_the_environment_of_a_fork(start):
