@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager, suppress
 from http.client import HTTPResponse, IncompleteRead
 from threading import Event, Lock
@@ -40,6 +40,7 @@ class Connections(HTTPAdapter):
 
     def __init__(self) -> None:
         self.broken = Event()
+        self._aborted: Future[Any] = Future()
         self._socket: socket.socket | None = None
         self._cutting = Lock()
         super().__init__()
@@ -47,6 +48,8 @@ class Connections(HTTPAdapter):
     def abort(self) -> None:
         """Abort the request of another thread: its current or next read or write fails."""
         self.broken.set()
+        with suppress(InvalidStateError):  # it was aborted before
+            self._aborted.set_result(None)
         self._cut()
 
     @contextmanager
@@ -107,10 +110,17 @@ class Connections(HTTPAdapter):
         return type(kind.__name__, (_Watched, kind), {"owner": self})
 
     def connect(self, connect: Callable[[], socket.socket]) -> socket.socket:
-        """Connect before the deadline. The system's name look-up has no timeout of its own."""
+        """Connect before the deadline. The system's name look-up has no timeout of its own.
+
+        Raises:
+            TimeoutError: The deadline has passed, or the connections were aborted.
+        """
         attempt = in_thread(connect)
         try:
-            return attempt.result(self.deadline.left())
+            wait([attempt, self._aborted], self.deadline.left(), FIRST_COMPLETED)
+            if not attempt.done():
+                raise TimeoutError
+            return attempt.result()
         except BaseException:
             attempt.add_done_callback(_close)
             raise

@@ -75,8 +75,9 @@ def parse(data: bytes, source: str) -> RegistryFile:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        reason = (error.msg or "not well-formed").split(", line ")[0].strip()
-        if "Excessive depth" in reason:
+        what = (error.msg or "not well-formed").split(", line ")[0].strip()
+        reason = f"{what}; the XML is damaged or cut short: use another copy of the file"
+        if "Excessive depth" in what:
             reason = f"more than {MAX_LEVELS} levels"
         elif error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:
             begins = data.lstrip(_BEFORE_XML).startswith(b"<")

@@ -286,6 +286,29 @@ def test_the_note_of_another_on_the_same_port_stays(tmp_path: Path) -> None:
     note.unlink()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses what it has no room for")
+def test_a_middleware_that_takes_no_connection_for_now_is_still_there(
+    middleware: Middleware,
+) -> None:
+    """The system keeps no more connections for it than it has said; more wait."""
+    with socket.socket() as busy, ExitStack() as stack:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(0)
+        port = busy.getsockname()[1]
+        while True:
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.2)
+            if waiting.connect_ex(busy.getsockname()):
+                break
+        note = dss.middleware._note(port)
+        assert note
+        note.write_bytes(os.fsencode(middleware.folder))
+        try:
+            assert dss.middleware.running()[port] == middleware.folder
+        finally:
+            note.unlink(missing_ok=True)
+
+
 def test_a_note_of_a_folder_that_is_gone_names_no_middleware(
     middleware: Middleware, tmp_path: Path
 ) -> None:

@@ -20,8 +20,6 @@ from snapws.images.itk.stored import Stored
 from snapws.mesh_formats import kinds
 from snapws.registry import text_format, xml_format
 
-_FILE = Path(tempfile.gettempdir()) / "snapws-fuzzed.mat"
-
 
 def xml(data: bytes) -> None:
     content = xml_format.parse(data, "file")
@@ -44,8 +42,12 @@ def label_file(data: bytes) -> None:
 
 
 def transform_file(data: bytes) -> None:
-    _FILE.write_bytes(data)
-    matrix = transform_files.read_itk_or_ras(_FILE)
+    with tempfile.NamedTemporaryFile(suffix=".mat", delete=False) as file:
+        file.write(data)
+    try:
+        matrix = transform_files.read_itk_or_ras(Path(file.name))
+    finally:
+        Path(file.name).unlink()
     assert [len(row) for row in matrix] == [4, 4, 4, 4]
 
 

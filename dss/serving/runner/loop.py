@@ -7,6 +7,7 @@ itself, imports nothing heavy, and never waits for the server.
 
 from __future__ import annotations
 
+import _thread
 import logging
 import math
 import os
@@ -94,8 +95,9 @@ class Runner:
         if self._stops == 1:
             self._end = time.monotonic() + self._settings.grace
         elif self._session:
-            # Or what is begun of a claim would be waited for.
-            self._session.abort()
+            # Or what is begun of a claim would be waited for. Another thread aborts it: this one
+            # may have been interrupted while it holds what that takes.
+            _thread.start_new_thread(self._session.abort, ())
         self._pool.wake()
 
     def run(self) -> dict[Outcome, int]:

@@ -206,6 +206,28 @@ def test_name_that_is_looked_up_without_end_is_given_up(monkeypatch: pytest.Monk
     go_on.set()
 
 
+def test_an_abort_waits_for_no_name_to_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        asked.set()
+        go_on.wait(60)
+        go_on.set()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    def abort(session: Session) -> None:
+        asked.wait(300)
+        session.abort()
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    with Session("http://dss.example.org", timeout=(300.0, 300.0)) as session:
+        threading.Thread(target=abort, args=(session,), daemon=True).start()
+        with pytest.raises(NetworkFailed, match="broken off"):
+            session.get_text("api/x")
+    assert not go_on.is_set()
+    go_on.set()
+
+
 def test_chunk_of_a_negative_size_is_refused(raw: RawServer) -> None:
     """To http.client it is all that comes, until nothing comes any more, in memory."""
     raw.keep_alive = True  # so that nothing ends

@@ -103,6 +103,10 @@ _HEAD = '<?xml version="1.0"?>\n'
         ("  \n", "study.itksnap: the file is empty"),
         ("hello", "line 1: "),
         ("<registry>\n<folder key='a'>", "line 2: Premature end of data"),
+        (
+            "<registry>\n<folder key='a",
+            "line 2: AttValue: ' expected; the XML is damaged or cut short",
+        ),
         (_HEAD + "<project/>", "line 2: not a registry, its root element is <project>"),
         ("<registry>\n<thing/></registry>", "line 2: unknown element <thing>"),
         ("<registry>\n\n<entry value='b'/></registry>", "line 3: <entry> has no 'key' attribute"),

@@ -15,13 +15,14 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from unittest import mock
 
 import numpy
 import pytest
 import requests
 from nibabel.nifti1 import Nifti1Image
 
-from dss import Client, Middleware, TicketStatus
+from dss import Client, Middleware, Session, TicketStatus
 from dss.login import Credentials
 from dss.serving.runner import Runner
 from dss.serving.settings import Settings
@@ -520,6 +521,19 @@ def test_stopped_twice_while_the_server_stalls(lab: Lab) -> None:
     finally:
         os.kill(lab.middleware.pid, signal.SIGCONT)
         running.join(300)
+
+
+def test_stopped_by_a_signal_in_the_middle_of_an_abort(tmp_path: Path) -> None:
+    """A handler waits for nothing that the thread which it interrupts may hold."""
+    runner = Runner(tmp_path / "service.py", mock.Mock(), Settings(LAB, tmp_path))
+    with Session("http://127.0.0.1:9") as session:
+        runner._session = session
+        with session._connections._cutting:
+            handler = Thread(target=lambda: (runner.stop(), runner.stop()), daemon=True)
+            handler.start()
+            handler.join(30)
+            assert not handler.is_alive()
+        until(session._connections.broken.is_set)
 
 
 @posix
