@@ -12,6 +12,7 @@ import doctest
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ MODULES = {
 
 def source(module: str) -> str:
     return MODULES[module].read_text(encoding="utf-8")
+
+
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(source(module))
 
 
 def on_the_site() -> list[str]:
@@ -70,7 +76,7 @@ def test_every_public_name_has_a_docstring():
     lacking = [
         f"{module}.{name}"
         for module in MODULES
-        for name, node in public(ast.parse(source(module)).body)
+        for name, node in public(parsed(module).body)
         if not ast.get_docstring(node)
     ]
     assert not lacking
@@ -80,7 +86,7 @@ def test_every_public_name_has_a_docstring():
 def test_every_field_says_what_it_is(module):
     """In the class's docstring, or beside it."""
     lines = source(module).splitlines()
-    for name, node in public(ast.parse(source(module)).body):
+    for name, node in public(parsed(module).body):
         kind = "".join(
             ast.unparse(one) for one in [*getattr(node, "bases", ()), *node.decorator_list]
         )
@@ -99,14 +105,14 @@ def test_every_field_says_what_it_is(module):
 
 
 def docstrings(module: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source(module))):
+    for node in ast.walk(parsed(module)):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield ast.get_docstring(node) or ""
 
 
 def messages(module: str) -> Iterator[str]:
     """Return the texts of errors that a module raises, with braces where values go."""
-    for node in ast.walk(ast.parse(source(module))):
+    for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             for text in node.exc.args:
                 if isinstance(text, ast.Constant) and isinstance(text.value, str):
@@ -140,7 +146,7 @@ def test_entries_of_sections_begin_with_a_capital_letter():
 
 @pytest.mark.parametrize("module", on_the_site())
 def test_errors_that_are_raised_are_named(module):
-    for name, node in public(ast.parse(source(module)).body):
+    for name, node in public(parsed(module).body):
         if isinstance(node, ast.FunctionDef):
             text = ast.get_docstring(node) or ""
             for error in raised(node):
