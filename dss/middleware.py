@@ -334,13 +334,13 @@ class Middleware:
     def _wait_until_ready(self, child: subprocess.Popen[bytes], port: int) -> None:
         end = time.monotonic() + _START_LIMIT
         while time.monotonic() < end and child.poll() is None:
-            if _listens(port) and self._answers(port):
+            if _connect(port) == 0 and self._answers(port):
                 return
             time.sleep(0.02)
         last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
         first = f"the middleware did not start on port {port}; {self.log} ends:"
         # Another program may have taken the port since it was found to be free.
-        failed = _PortTaken if _listens(port) else MiddlewareFailed
+        failed = _PortTaken if _connect(port) == 0 else MiddlewareFailed
         raise failed("\n".join([first, *last]))
 
     def _answers(self, port: int) -> bool:
@@ -368,7 +368,7 @@ def running() -> dict[int, Path]:
         if not one.name.isdecimal():
             continue  # a note that is being written
         folder = _noted(one)
-        if folder is not None and _listens(int(one.name)):
+        if folder is not None and _connect(int(one.name)) in (0, errno.EWOULDBLOCK):
             found[int(one.name)] = folder
         else:
             one.unlink(missing_ok=True)  # left by a middleware that was killed
@@ -415,11 +415,11 @@ def _usable(port: int) -> int:
         ) from error
 
 
-def _listens(port: int) -> bool:
+def _connect(port: int) -> int:
+    """Try to connect: returns 0, or the error, which is EWOULDBLOCK if a server is too busy."""
     with socket.socket() as probe:
         probe.settimeout(5.0)  # Windows takes two seconds to say that nobody listens
-        # A server that has much to do does not take a connection in time.
-        return probe.connect_ex((HOST, port)) in (0, errno.EWOULDBLOCK)
+        return probe.connect_ex((HOST, port))
 
 
 def _read_service(file: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -122,12 +123,20 @@ ENDS = {
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
-def test_a_fork_ends_as_a_process_that_is_started_does(end, unbuffered):
-    """Exit code or signal, both streams, and what Python says last of what went wrong."""
+def test_a_fork_ends_as_a_process_that_is_started_does(end):
+    _compare_ends(end, dict(os.environ))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_output_that_fails(unbuffered):
+    _compare_ends(ENDS["output that fails"], {**os.environ, "PYTHONUNBUFFERED": unbuffered})
+
+
+def _compare_ends(end, environment):
+    """Compare exit code or signal, the output, and the last line of what Python says went wrong."""
     words = [sys.executable, "-c", f"import atexit, os, signal, sys, threading, time; {end}"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     found = []
     for start in (subprocess.Popen, warm.Process):
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -135,6 +144,22 @@ def test_a_fork_ends_as_a_process_that_is_started_does(end, unbuffered):
             out, err = process.communicate(timeout=300)
         found.append((process.returncode, out, err.splitlines()[-1:]))
     assert found[0] == found[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+@pytest.mark.parametrize("start", [subprocess.Popen, warm.Process], ids=["real", "fork"])
+def test_a_terminal_shows_each_line_at_once(start):
+    terminal, other = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    words = [sys.executable, "-c", "import sys; print('here'); sys.stdin.read()"]
+    with start(words, env=environment, stdin=subprocess.PIPE, stdout=other) as process:
+        os.close(other)
+        try:
+            shown = select.select([terminal], [], [], 60)[0] and os.read(terminal, 100)
+        finally:
+            process.communicate(timeout=300)
+            os.close(terminal)
+    assert shown == b"here\r\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has forks of warm processes")

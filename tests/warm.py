@@ -2,8 +2,9 @@
 
 Most of what a short command costs is to load Python and the libraries. A fork has that from the
 start, and all else as a process that is started: streams, a folder, an environment, a session and
-an exit code of its own, and the interpreter's own way out. What is about the script as such,
-start-up or what gets loaded, is for tests that start the real one. `test_warm` holds that both do
+an exit code of its own. It also ends as a process does, but that nothing is done which only
+destructors do when modules are taken apart (see `_end`). What is about the script as such, start-up
+or what gets loaded, is for tests that start the real one. `test_warm` holds that both do
 the same. Where there are no file descriptors of processes, all are started.
 """
 
@@ -285,7 +286,7 @@ def _read_a_line() -> None:
 
     app = typer.Typer()
     app.command()(command)
-    app([], standalone_mode=False)
+    typer.main.get_command(app)([], standalone_mode=False)
 
 
 def _at_start(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
@@ -413,9 +414,9 @@ if sys.platform == "linux":
     def _end(program: Callable[[], object]) -> None:
         """Run a program and end this process as Python does, but take no module apart.
 
-        What is taken apart is written to, and so copied first: six times the cost of a short
-        command. What Python reports at its end, an exception or a stream that fails, it does
-        itself.
+        Taking modules apart writes to memory that a fork has to copy first, which costs several
+        times as much as a short command. Where Python has something to report at its end, an
+        exception or a stream that fails, it ends the process itself.
         """
         try:
             code = program()
@@ -439,6 +440,7 @@ if sys.platform == "linux":
             os.fdopen(1, "wb", buffering, closefd=False),
             encoding or None,
             errors or None,
+            line_buffering=bool(buffering) and os.isatty(1),
             write_through=not buffering,
         )
         sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)

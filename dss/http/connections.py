@@ -46,7 +46,7 @@ class Connections(HTTPAdapter):
         super().__init__()
 
     def abort(self) -> None:
-        """Abort the request of another thread: its current or next read or write fails."""
+        """Abort the request of another thread: its current or next connect, read or write fails."""
         self.broken.set()
         with suppress(InvalidStateError):  # it was aborted before
             self._aborted.set_result(None)

@@ -76,7 +76,7 @@ def parse(data: bytes, source: str) -> RegistryFile:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         what = (error.msg or "not well-formed").split(", line ")[0].strip()
-        reason = f"{what}; the XML is damaged or cut short: use another copy of the file"
+        reason = f"{what}; the file is damaged, cut short or edited wrongly: use another copy"
         if "Excessive depth" in what:
             reason = f"more than {MAX_LEVELS} levels"
         elif error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:

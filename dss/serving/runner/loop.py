@@ -95,8 +95,8 @@ class Runner:
         if self._stops == 1:
             self._end = time.monotonic() + self._settings.grace
         elif self._session:
-            # Or what is begun of a claim would be waited for. Another thread aborts it: this one
-            # may have been interrupted while it holds what that takes.
+            # Without an abort, a claim that is under way would be waited for. In another thread,
+            # as this one may hold a lock that an abort takes; `Thread.start` takes one, too.
             _thread.start_new_thread(self._session.abort, ())
         self._pool.wake()
 

@@ -105,7 +105,7 @@ _HEAD = '<?xml version="1.0"?>\n'
         ("<registry>\n<folder key='a'>", "line 2: Premature end of data"),
         (
             "<registry>\n<folder key='a",
-            "line 2: AttValue: ' expected; the XML is damaged or cut short",
+            "line 2: AttValue: ' expected; the file is damaged, cut short",
         ),
         (_HEAD + "<project/>", "line 2: not a registry, its root element is <project>"),
         ("<registry>\n<thing/></registry>", "line 2: unknown element <thing>"),
