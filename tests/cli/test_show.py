@@ -7,9 +7,7 @@ import io
 import os
 import re
 import select
-import signal
-import subprocess
-import sysconfig
+import sys
 import time
 from pathlib import Path
 
@@ -23,7 +21,13 @@ from tests import warm
 from tests.conformance.replay import RECORDINGS
 
 BRAIN = Path(__file__).parents[2] / "fixtures" / "brain"
-SNAPWS = str(Path(sysconfig.get_path("scripts")) / "snapws")
+#: Makes the terminal of its streams its own, as a shell does, and is the command then.
+ON_A_TERMINAL = """
+import fcntl, sys, termios
+from snapws.cli import main
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.exit(main())
+"""
 PLAIN = {
     name: value
     for name, value in os.environ.items()
@@ -155,14 +159,7 @@ def on_terminal(study: Path, answer: bytes, **environment: str) -> bytes:
     """What it sends to a terminal that so answers the question for its attributes."""
     pty = pytest.importorskip("pty", reason="Windows has no such terminals")
     outer, inner = pty.openpty()
-    child = subprocess.Popen(
-        [SNAPWS, "show", str(study), "--size", "48"],
-        stdin=inner,
-        stdout=inner,
-        stderr=inner,
-        env={**PLAIN, **environment},
-        preexec_fn=lambda: make_controlling(inner),
-    )
+    child = started(study, inner, **environment)
     os.close(inner)
     said, end = b"", time.monotonic() + 300
     try:
@@ -184,12 +181,13 @@ def on_terminal(study: Path, answer: bytes, **environment: str) -> bytes:
     return said
 
 
-def make_controlling(inner: int) -> None:
-    import fcntl
-    import termios
-
-    os.setsid()
-    fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+def started(study: Path, terminal: int, before: str = "", **environment: str) -> warm.Process:
+    return warm.Process(
+        [sys.executable, "-c", before + ON_A_TERMINAL, "show", study, "--size", "48"],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal),
+        env={**PLAIN, **environment},
+        start_new_session=True,
+    )
 
 
 def expected(study: Path) -> np.ndarray:
@@ -253,17 +251,8 @@ def test_a_terminal_that_goes_away_is_not_waited_for(study):
     """As where a session ends and its programs are told to go on."""
     pty = pytest.importorskip("pty", reason="Windows has no such terminals")
     outer, inner = pty.openpty()
-
-    def prepare() -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        make_controlling(inner)
-
-    child = subprocess.Popen(
-        [SNAPWS, "show", str(study), "--size", "48"],
-        **dict.fromkeys(("stdin", "stdout", "stderr"), inner),
-        env={**PLAIN, "TERM": "xterm"},
-        preexec_fn=prepare,
-    )
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    child = started(study, inner, ignoring, TERM="xterm")
     os.close(inner)
     try:
         said = b""

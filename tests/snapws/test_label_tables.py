@@ -7,7 +7,6 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pandas as pd
 import pytest
 
 from snapws import geometry
@@ -218,6 +217,8 @@ def test_what_is_written_is_read_again_and_losses_are_listed(name, tmp_path):
 
 
 def test_a_table_of_pandas_is_read_and_pandas_reads_ours(tmp_path):
+    import pandas as pd
+
     frame = pd.DataFrame(
         {"index": [1, 4], "name": ["White matter", "n/a"], "abbreviation": ["WM", None]}
     )
