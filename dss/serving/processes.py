@@ -46,24 +46,24 @@ def memory(mark: str, first: psutil.Process | None = None) -> int:
 
 
 def kill(mark: str, first: psutil.Process | None = None, *, beginning: bool = False) -> int:
-    """Kill the processes of a job, also orphaned ones and those that start meanwhile.
+    """Kill the processes of a job, also orphaned and new ones, and return how many there were.
 
     Args:
         mark: Value of `MARK` in their environment.
         first: A process of the job that may lack the mark. Its descendants are killed, too.
         beginning: Whether to kill processes with a value that only begins with `mark`, too.
     """
-    killed = 0
+    killed: set[psutil.Process] = set()
     end = time.monotonic() + _PATIENCE
     while family := _family(mark, first, beginning=beginning):
         for one in family:
             with suppress(psutil.Error, OSError):  # the process has ended by itself
                 one.kill()
-                killed += 1
+                killed.add(one)  # it may take a while to end, and is found again until then
         time.sleep(_LOOK)  # not wait(): it would consume the exit code of a child of ours
         if time.monotonic() > end:
             break
-    return killed
+    return len(killed)
 
 
 def kill_others() -> None:

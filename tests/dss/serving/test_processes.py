@@ -123,6 +123,23 @@ def test_processes_without_mark_are_killed_as_children() -> None:
                 psutil.Process(pid).kill()
 
 
+def test_a_process_that_takes_a_while_to_end_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = psutil.Process.kill
+    killed: list[psutil.Process] = []
+
+    def ends_at_the_third(process: psutil.Process) -> None:
+        killed.append(process)
+        if len(killed) == 3:
+            kill(process)
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = processes.known(child.pid)
+        with monkeypatch.context() as patched:
+            patched.setattr(psutil.Process, "kill", ends_at_the_third)
+            assert processes.kill("no mark", process) == 1
+        assert len(killed) >= 3
+
+
 def test_others_are_killed_by_one_without_mark() -> None:
     """A process that has lost its mark ends what it has started, and goes on."""
     code = (
