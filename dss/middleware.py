@@ -42,6 +42,7 @@ _PORT_TRIES = 5
 _START_LIMIT = 60.0
 _STOP_LIMIT = 10.0
 _GIT_LIMIT = 60.0
+_LOOK = 0.2
 
 # The server's own command would listen on every address. The cookie has no domain, since clients
 # refuse a cookie for another host. Standard input is a pipe from the parent. When the parent ends,
@@ -234,8 +235,11 @@ class Middleware:
         Raises:
             MiddlewareFailed: The server ended, so something else must have stopped it.
         """
-        if self._child is not None:
-            code = self._child.wait()
+        if (child := self._child) is not None:
+            # `child.wait()` would sleep on after a signal that another thread of this process gets,
+            # as one does at times where threads start processes.
+            while (code := child.poll()) is None:
+                time.sleep(_LOOK)
             raise MiddlewareFailed(f"the middleware ended with exit code {code}; see {self.log}")
 
     def restart(self) -> None:

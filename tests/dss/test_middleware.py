@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
@@ -146,6 +148,24 @@ def test_it_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
         assert psutil.pid_exists(pid)
         os.kill(parent.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     assert gone(pid)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of threads are POSIX's")
+def test_a_signal_that_another_thread_gets_ends_the_wait(middleware: Middleware) -> None:
+    """The system gives it to any thread where one starts processes, as a runner does."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, end)
+    other = Timer(0.5, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            middleware.wait()
+    finally:
+        other.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_environment_does_not_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
