@@ -46,7 +46,7 @@ class Reader:
         shown: what is here, and what the pages call it; folders, addresses.
         varying: what differs from run to run; see `VARYING`.
         inside: whether commands that need no shell run in this process.
-        meanwhile: what happens elsewhere before a command line.
+        meanwhile: what happens elsewhere before a command line, or before Ctrl-C (`^C`).
         namespace: that of the page's Python.
     """
 
@@ -127,6 +127,7 @@ class Reader:
         skips = False
         for expected in [*line.shown, *([] if stays else [f"exit {line.code}"])]:
             if expected == "^C":
+                self.meanwhile.pop(expected, lambda: None)()
                 terminal.interrupt()
                 self._stopped.add(terminal)
             elif expected == "...":

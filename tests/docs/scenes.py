@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import nibabel
@@ -18,6 +19,7 @@ from tests import ports
 from tests.cli.conftest import path_with, place_study
 from tests.docs.reader import VARYING, Reader
 from tests.dss.cli.conftest import Account
+from tests.dss.serving.lab import until
 
 SERVER, REPOSITORY = "https://dss.itksnap.org", "https://github.com/example/registration.git"
 USER, WORKER = "jane@example.org", "provider@example.org"
@@ -67,6 +69,24 @@ def home(folder: Path, work: str) -> Iterator[Reader]:
             start=folder,
             home=lambda mark, said: folder,
         )
+
+
+@contextmanager
+def offline(folder: Path) -> Iterator[Reader]:
+    """Jane's home folder; her middleware stops when it has all that the job had to tell by then.
+
+    A line whose answer is lost is not sent again, since it would perhaps be there twice.
+    """
+    with home(folder, "dss-offline") as reader:
+        server = reader.folder / "middleware" / "db.sqlite3"
+
+        def told() -> bool:
+            with closing(sqlite3.connect(server, timeout=300)) as database:
+                words = "select id from ticket_log where message = 'Thinking'"
+                return database.execute(words).fetchone() is not None
+
+        reader.meanwhile = {"^C": lambda: until(told)}
+        yield reader
 
 
 def _place_small_study(folder: Path) -> None:

@@ -26,7 +26,7 @@ SCENES = {
     "howto/results-of-a-network.md": scenes.empty,
     "howto/scale-a-service.md": scenes.lab,
     "howto/send-a-cohort.md": partial(scenes.home, work="dss-cohort"),
-    "howto/work-offline.md": partial(scenes.home, work="dss-offline"),
+    "howto/work-offline.md": scenes.offline,
     "howto/write-a-service.md": scenes.lab,
     "index.md": partial(scenes.home, work="."),
     "reference/formats.md": scenes.empty,
@@ -98,7 +98,12 @@ def test_what_is_shown_is_what_comes(name, chapter, tmp_path, monkeypatch):
     folder = tmp_path / "here"
     with SCENES.get(name, scenes.study)(folder) as reader:
         monkeypatch.chdir(folder)
-        typed = {line.command for block in chapter for line in lines(block.text)}
+        typed = {
+            text
+            for block in chapter
+            for line in lines(block.text)
+            for text in (line.command, *line.shown)
+        }
         assert set(reader.meanwhile) <= typed  # else a command would wait for it in vain
         try:
             for block in chapter:
