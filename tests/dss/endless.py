@@ -57,6 +57,7 @@ class EndlessServer:
 
     Attributes:
         seen: What it was sent, after TLS.
+        begun: How many answers it has begun.
         left: Set when a client has left before the server gave up.
     """
 
@@ -69,6 +70,7 @@ class EndlessServer:
         tunnel: bool = False,
     ) -> None:
         self.seen = b""
+        self.begun = 0
         self.left = threading.Event()
         self._answer = answer
         self._context = context
@@ -123,6 +125,7 @@ class EndlessServer:
     def _drip(self, client: socket.socket) -> None:
         try:
             client.sendall(self._answer.start)
+            self.begun += 1
             for _ in range(int(_PATIENCE / _PAUSE)):
                 if self._closing.wait(_PAUSE):
                     return

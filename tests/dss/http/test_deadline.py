@@ -19,6 +19,7 @@ import trustme
 
 from dss import Admin, Client, NetworkFailed, OutcomeUnknown, Provider, Session, TicketStatus
 from dss.errors import Unfinished
+from dss.http.deadline import Deadline
 from dss.http.multipart import FileBody
 from dss.login import login, user
 from dss.records import Attachment
@@ -68,6 +69,50 @@ def quick(url: str, verify: bool | str = True, retry_for: float = 0.0) -> Sessio
     return Session(url, timeout=(0.4, 0.4), retry_for=retry_for, verify=verify)
 
 
+class ShortDeadline(Deadline):
+    """A short deadline that begins when something has happened, however long that takes here."""
+
+    def __init__(self, cut: Callable[[], None], begins: Callable[[Deadline], bool]) -> None:
+        super().__init__(0.8, cut)
+        self._begins = begins
+        self._has_begun = False
+
+    def left(self) -> float:
+        return super().left() if self.passed or self._has_begun else 300.0
+
+    def _keep(self) -> None:
+        while not self._begins(self):
+            if self._over.wait(0.02):
+                return
+        self._has_begun = True
+        self.renew()
+        super()._keep()
+
+
+def begin_deadlines(
+    monkeypatch: pytest.MonkeyPatch, begins: Callable[[Deadline], bool] | EndlessServer
+) -> None:
+    """Have the deadline of a request begin with an event, or when its answer begins."""
+
+    def make(_: float, cut: Callable[[], None]) -> Deadline:
+        if not isinstance(begins, EndlessServer):
+            return ShortDeadline(cut, begins)
+        before = begins.begun
+        return ShortDeadline(cut, lambda _: begins.begun > before)
+
+    monkeypatch.setattr("dss.http.connections.Deadline", make)
+
+
+def patient(url: str, verify: bool | str = True) -> Session:
+    """A session in which only the deadline ends a request."""
+    return Session(url, timeout=(300.0, 300.0), retry_for=0, verify=verify)
+
+
+def is_file(deadline: Deadline) -> bool:
+    """Whether bytes of a file have moved."""
+    return deadline._is_file
+
+
 @pytest.fixture
 def serve(
     request: pytest.FixtureRequest,
@@ -86,7 +131,8 @@ def serve(
             if tunnel:
                 monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.port}")
             url = f"https://{HOST}" if tunnel else server.url
-            return server, stack.enter_context(quick(url, bundle))
+            begin_deadlines(monkeypatch, server)
+            return server, stack.enter_context(patient(url, bundle))
 
         yield start
 
@@ -106,9 +152,13 @@ WAYS = [
     [pytest.param(way, what, id=f"{way}-{what}") for way, kinds in WAYS for what in kinds],
     indirect=["serve"],
 )
-def test_answer_without_end_is_given_up(serve: Serve, what: str) -> None:
+def test_answer_without_end_is_given_up(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     """A request that may be repeated fails; one that may not leaves a doubt, and says which."""
     server, session = serve(ANSWERS[what])
+    if what == "redirect":  # which is refused, whatever comes after its head
+        begin_deadlines(monkeypatch, lambda _: False)
     failures = NetworkFailed if what != "redirect" else Exception
     with pytest.raises(failures) as failed:
         session.get_text("api/x")
@@ -125,9 +175,12 @@ def test_answer_without_end_is_given_up(serve: Serve, what: str) -> None:
 
 @pytest.mark.parametrize("serve", ["plain"], indirect=True)
 @pytest.mark.parametrize("what", FILES)
-def test_file_without_end_is_given_up(serve: Serve, tmp_path: Path, what: str) -> None:
+def test_file_without_end_is_given_up(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     """Its bytes come more slowly than the least rate: not even what ends anyhow counts as whole."""
     server, session = serve(ANSWERS[what])
+    begin_deadlines(monkeypatch, is_file)
     for get in (
         lambda: session.get_file("api/x", tmp_path / "file"),
         lambda: session.get_digest("api/x"),
@@ -141,8 +194,9 @@ def test_file_without_end_is_given_up(serve: Serve, tmp_path: Path, what: str) -
 def test_handshake_without_end_is_given_up(bundle: str) -> None:
     """Nothing was sent, so there is no doubt."""
     with EndlessServer(HANDSHAKE, greets=True) as server:
+        url = server.url.replace("http:", "https:")
         with (
-            quick(server.url.replace("http:", "https:"), bundle) as session,
+            Session(url, timeout=(1.5, 1.5), retry_for=0, verify=bundle) as session,
             pytest.raises(NetworkFailed, match="timed out"),
         ):
             session.post_form("api/x", {}, if_lost=DOUBT)
@@ -158,8 +212,9 @@ def test_proxy_whose_answer_does_not_end_is_given_up(
     tls = context if scheme == "https" else None
     with EndlessServer(ANSWERS[what], context=tls) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
+        begin_deadlines(monkeypatch, proxy)
         with (
-            quick(f"https://{HOST}", bundle) as session,
+            patient(f"https://{HOST}", bundle) as session,
             pytest.raises(NetworkFailed, match=f"no answer from https://{HOST}: "),
         ):
             session.post_form("api/x", {}, if_lost=DOUBT)
@@ -232,7 +287,7 @@ def test_chunk_of_a_negative_size_is_refused(raw: RawServer) -> None:
     """To http.client it is all that comes, until nothing comes any more, in memory."""
     raw.keep_alive = True  # so that nothing ends
     raw.answers = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nxyz"]
-    with Session(raw.url, timeout=(1.0, 1.0), retry_for=0) as session:
+    with patient(raw.url) as session:
         with pytest.raises(NetworkFailed) as caught:
             session.get_text("api/x")
         assert "timed out" not in str(caught.value)
@@ -315,7 +370,7 @@ def test_slow_file_that_keeps_its_least_rate_comes_whole(
     """It takes longer than the deadline of a request, as a large file does."""
     monkeypatch.setattr("dss.http.deadline.BLOCK", 100)
     monkeypatch.setattr("dss.http.responses._CHUNK", 100)
-    with slow_server(0.3) as url, Session(url, timeout=(0.5, 1.5), retry_for=0) as session:
+    with slow_server(0.6) as url, Session(url, timeout=(1.5, 4.5), retry_for=0) as session:
         session.get_file("api/x", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == _CONTENT
 
@@ -328,7 +383,7 @@ def body(tmp_path: Path) -> FileBody:
 
 
 def test_slow_upload_that_keeps_its_least_rate_arrives(body: FileBody) -> None:
-    with slow_server(0.01) as url, Session(url, timeout=(0.5, 2.5), retry_for=0) as session:
+    with slow_server(0.015) as url, Session(url, timeout=(1.5, 5.0), retry_for=0) as session:
         assert session.post_body("api/x", body, if_lost=DOUBT) == "yes"
 
 
@@ -338,9 +393,10 @@ def test_upload_that_is_taken_too_slowly_is_given_up(
 ) -> None:
     """A server that takes a little now and then lets no time-out of the socket run out."""
     monkeypatch.setattr("dss.http.deadline.BLOCK", 2**20)
+    begin_deadlines(monkeypatch, is_file)
     with (
         slow_server(0.2, context=context if tls else None) as url,
-        Session(url, timeout=(0.7, 0.7), retry_for=0, verify=bundle) as session,
+        patient(url, bundle) as session,
         pytest.raises(OutcomeUnknown, match="timed out.*the request was sent: "),
     ):
         session.post_body("api/x", body, if_lost=DOUBT)
