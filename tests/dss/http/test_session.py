@@ -52,7 +52,7 @@ def test_get_is_repeated(raw: RawServer, failure: bytes) -> None:
 
 def test_get_is_repeated_for_a_while(raw: RawServer) -> None:
     raw.answers = [DROP]
-    with raw.session(retry_for=0.1) as session:
+    with raw.session(retry_for=2) as session:
         with pytest.raises(NetworkFailed, match="no answer from"):
             session.get_text("api/x")
         assert len(raw.requests) > 1
@@ -145,7 +145,7 @@ def test_call_ends_at_its_own_deadline(raw: RawServer) -> None:
     raw.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
     raw.keep_alive = True
     with Session(raw.url) as session, pytest.raises(NetworkFailed, match="timed out"):
-        session.get_text("api/x", within=0.3)
+        session.get_text("api/x", within=3)
     until(lambda: len(raw.requests) >= 1)
     assert len(raw.requests) == 1
 
