@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Timer
 
 import psutil
 import pytest
@@ -158,11 +157,15 @@ def test_a_signal_that_another_thread_gets_ends_the_wait(middleware: Middleware)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGUSR1, end)
-    other = Timer(0.5, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
-    other.start()
+    other = threading.Timer(0.5, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
+
+    def wait() -> None:
+        other.start()  # not before: what it raises is expected here only
+        middleware.wait()
+
     try:
         with pytest.raises(KeyboardInterrupt):
-            middleware.wait()
+            wait()
     finally:
         other.join()
         signal.signal(signal.SIGUSR1, before)
