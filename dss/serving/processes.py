@@ -55,11 +55,12 @@ def kill(mark: str, first: psutil.Process | None = None, *, beginning: bool = Fa
     """
     killed: set[psutil.Process] = set()
     end = time.monotonic() + _PATIENCE
-    while family := _family(mark, first, beginning=beginning):
-        for one in family:
+    # A killed process may take a while to end, and is not found if its parent ends before it.
+    while left := {*_family(mark, first, beginning=beginning), *filter(_is_alive, killed)}:
+        for one in left:
             with suppress(psutil.Error, OSError):  # the process has ended by itself
                 one.kill()
-                killed.add(one)  # it may take a while to end, and is found again until then
+                killed.add(one)
         time.sleep(_LOOK)  # not wait(): it would consume the exit code of a child of ours
         if time.monotonic() > end:
             break

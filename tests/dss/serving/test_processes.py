@@ -140,6 +140,35 @@ def test_a_process_that_takes_a_while_to_end_counts_once(monkeypatch: pytest.Mon
         assert len(killed) >= 3
 
 
+def test_an_orphan_that_takes_a_while_to_end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child without a mark is no longer found as a child when its parent has ended before it."""
+    spawn = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(child.pid, flush=True); child.wait()\n"
+    )
+    kill = psutil.Process.kill
+    asked = 0
+
+    def ends_at_the_third(process: psutil.Process) -> None:
+        nonlocal asked
+        asked += process != parent
+        if process == parent or asked == 3:
+            kill(process)
+
+    with subprocess.Popen([sys.executable, "-c", spawn], stdout=subprocess.PIPE) as first:
+        assert first.stdout
+        child = psutil.Process(int(first.stdout.readline()))
+        parent = processes.known(first.pid)
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(psutil.Process, "kill", ends_at_the_third)
+                assert processes.kill("no mark", parent) == 2
+            assert alive([first.pid, child.pid]) == []
+        finally:
+            child.kill()
+
+
 def test_others_are_killed_by_one_without_mark() -> None:
     """A process that has lost its mark ends what it has started, and goes on."""
     code = (
