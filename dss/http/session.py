@@ -226,6 +226,11 @@ class Session:
         """
         self._connections.abort()
 
+    @property
+    def aborted(self) -> bool:
+        """Return whether its calls were aborted; their errors then say nothing of the server."""
+        return self._connections.broken.is_set()
+
     def clone(self) -> Session:
         """Open a second session with the same login, for another thread."""
         cookie = self.cookie

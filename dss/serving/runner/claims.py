@@ -345,7 +345,7 @@ class Claims:
         self._background.start(lambda: call(calls), handle)
 
     def _note_away(self, error: DssError) -> None:
-        if not self._away:
+        if not self._away and not self.session.aborted:  # by the runner itself, as it ends
             self._away = True
             _log.warning("%s; what is at work goes on", error)
         if isinstance(error, NotLoggedIn):

@@ -58,6 +58,7 @@ def test_runner_ends_within_grace(lab: Lab, proxy: Proxy, at: str, kind: str) ->
         assert stop(runner) == 0
         assert not proxy.sane.is_set(), "the answer has ended"
     assert lab.log.endswith("tickets: none\n")
+    assert "what is at work goes on" not in lab.log  # the runner itself broke the call off
     assert "Traceback" not in lab.log
     taken = TicketStatus.CLAIMED if at == CLAIM else TicketStatus.READY
     assert lab.status(ticket) is taken
