@@ -18,7 +18,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
@@ -156,8 +157,8 @@ class Middleware:
         After a restart on the same folder and port, its tickets, users and logins are as before.
 
         Raises:
-            MiddlewareFailed: The server is not installed, or did not start. The message ends with
-                the last lines of its output.
+            MiddlewareFailed: The server is not installed, its folder cannot be used, or it did not
+                start. Then the message ends with the last lines of its output.
         """
         if self._child is not None:
             return
@@ -165,7 +166,13 @@ class Middleware:
             raise MiddlewareFailed(f"{self.port} is not a valid port: expected 0 to {_MAX_PORT}")
         if find_spec("itksnap_dss_server") is None:
             raise MiddlewareFailed(f"the middleware is not installed; {install_hint('middleware')}")
-        (self.folder / "store").mkdir(parents=True, exist_ok=True)
+        try:
+            (self.folder / "store").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MiddlewareFailed(
+                f"{self.folder} cannot hold the middleware's data: {error.strerror}; choose "
+                "another folder"
+            ) from error
         if self.port:
             self._start_on(_usable(self.port))
             return
@@ -275,24 +282,24 @@ class Middleware:
         return token
 
     def login(self, email: str) -> Session:
-        """Log in as a user, without a token.
+        """Log in as a user, without a token; a token that the user has stays valid.
 
         Raises:
             MiddlewareFailed: The user does not exist.
         """
-        return login(self.url, self.new_token(email))
+        with self._lent_token(email) as token:
+            return login(self.url, token)
 
     def new_token(self, email: str) -> str:
         """Return a new token of a user, for one login; existing logins stay valid.
+
+        The token that the user had until now is no longer valid.
 
         Raises:
             MiddlewareFailed: The user does not exist.
         """
         token = secrets.token_hex(24)
-        with closing(self._database()) as database, database:
-            changed = database.execute("update users set passwd=? where email=?", (token, email))
-        if changed.rowcount != 1:
-            raise MiddlewareFailed(f"no user {email} in {self.folder}: add one (--user, add_user)")
+        self._replace_token(email, token)
         return token
 
     def publish(self, description: str | Path, provider: str) -> str:
@@ -327,6 +334,30 @@ class Middleware:
             admin.add_provider(provider)
             return admin.add_service(provider, str(folder))
 
+    @contextmanager
+    def _lent_token(self, email: str) -> Iterator[str]:
+        """Make a token for a login of our own; afterwards the user's own token is valid again."""
+        lent = secrets.token_hex(24)
+        own = self._replace_token(email, lent)
+        try:
+            yield lent
+        finally:
+            self._replace_token(email, own)
+
+    def _replace_token(self, email: str, token: str | None) -> str | None:
+        """Set a user's token, and return the one that it replaces; None if there is none."""
+        with closing(self._database()) as database, database:
+            # Nobody may use the old token up between the two statements: it would be valid again.
+            database.execute("begin immediate")
+            found = database.execute("select passwd from users where email=?", (email,)).fetchone()
+            if found is None:
+                raise MiddlewareFailed(
+                    f"no user {email} in {self.folder}: add one (--user, add_user)"
+                )
+            database.execute("update users set passwd=? where email=?", (token, email))
+        own: str | None = found[0]
+        return own
+
     def _database(self) -> sqlite3.Connection:
         return sqlite3.connect(self.folder / _DATABASE, timeout=30)
 
@@ -352,11 +383,10 @@ class Middleware:
         try:
             if not self._knows(ADMINISTRATOR):
                 self.add_user(ADMINISTRATOR, admin=True, tier="poweruser")
-            token = self.new_token(ADMINISTRATOR)
+            with self._lent_token(ADMINISTRATOR) as token:
+                login(f"http://{HOST}:{port}", token, retry_for=1.0).close()
         except sqlite3.OperationalError:
             return False  # this server creates its tables before it listens
-        try:
-            login(f"http://{HOST}:{port}", token, retry_for=1.0).close()
         except NotLoggedIn:
             return False  # the token is unknown, so another middleware answers
         except DssError as error:

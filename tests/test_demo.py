@@ -172,6 +172,7 @@ def test_a_middleware_with_an_example_serves_tickets(tmp_path):
     """What the server's own containers gave, in one command; a token more while it runs."""
     from dss import Client
     from dss.login import login
+    from dss.login import user as logged_in
 
     home = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
     home["XDG_STATE_HOME"] = str(tmp_path / "state")
@@ -186,6 +187,9 @@ def test_a_middleware_with_an_example_serves_tickets(tmp_path):
             lines = [process.stdout.readline().split() for _ in range(5)]
             url, (offers, service, name) = lines[0][1], lines[4]
             assert (offers, name) == ("offers", "(MRI-NeckCut)")
+            for _, printed, email in lines[2:4]:
+                with login(url, printed) as session:  # no login of the example has used it up
+                    assert logged_in(session) == email.strip("()")
             with login(url, token("user@localhost").stdout.strip()) as session:
                 user = Client(session)
                 workspace = demo.make_workspace(tmp_path / "study", "neckcut")
@@ -224,7 +228,8 @@ def test_the_command_reports_errors_in_one_line(tmp_path):
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("dss: error: ")
+    assert done.stderr.startswith(f"dss: error: {tmp_path / 'file'} cannot hold the middleware's ")
+    assert done.stderr.endswith("; choose another folder\n")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -15,7 +15,16 @@ import psutil
 import pytest
 
 import dss.middleware
-from dss import Admin, Client, Middleware, MiddlewareFailed, NetworkFailed, NotPermitted, Session
+from dss import (
+    Admin,
+    Client,
+    Middleware,
+    MiddlewareFailed,
+    NetworkFailed,
+    NotLoggedIn,
+    NotPermitted,
+    Session,
+)
 from dss.login import login, user
 from dss.middleware import ADMINISTRATOR
 from tests import ports
@@ -74,6 +83,24 @@ def test_user_who_is_added_again(middleware: Middleware, new_user: Callable[[], 
     with login(middleware.url, token) as session:
         assert user(session) == email
         assert isinstance(Admin(session).tickets(), list)
+
+
+def test_a_token_that_was_given_out_stays_valid(tmp_path: Path, description: Path) -> None:
+    """A login without a token, an offer and a restart leave it as it was: for one login."""
+    with Middleware(tmp_path / "middleware") as middleware:
+        tokens = {
+            "a@example.org": middleware.add_user("a@example.org"),
+            ADMINISTRATOR: middleware.add_user(ADMINISTRATOR, admin=True),
+        }
+        middleware.publish(description, "testlab")
+        middleware.login("a@example.org").close()
+        middleware.restart()
+        for email, token in tokens.items():
+            with login(middleware.url, token) as session:
+                assert user(session) == email
+            middleware.login(email).close()
+            with pytest.raises(NotLoggedIn):
+                login(middleware.url, token)
 
 
 def test_restart_keeps_tickets_and_logins(tmp_path: Path, description: Path) -> None:
