@@ -20,6 +20,10 @@ class _Remarks(logging.Handler):
         self._addition = addition
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print a record, unless the command shows its whole log, where it is said already."""
+        whole = (one for one in logging.getLogger("dss").handlers if one is not self)
+        if any(record.levelno >= one.level for one in whole):
+            return
         render.note(record.getMessage() + self._addition)
 
 

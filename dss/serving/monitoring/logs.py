@@ -84,6 +84,7 @@ def handled(name: str, handler: logging.Handler, level: int) -> Iterator[None]:
     """
     logger = logging.getLogger(name)
     before = logger.level
+    handler.setLevel(level)  # that of the logger does not hold for what loggers below it send up
     logger.addHandler(handler)
     logger.setLevel(level)
     try:

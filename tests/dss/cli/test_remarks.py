@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -50,6 +51,48 @@ def test_a_server_that_answers_wrongly_is_running(stranger, raw):
     Credentials(stranger.home).save(Session(raw.url, cookie="0" * 40))
     raw.answers = [b""]
     assert "running" not in stranger("tickets list --patience 0", 1).stderr
+
+
+@pytest.fixture
+def waits(nowhere: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Asks the server that is not running, and says after the first failure that it waits."""
+    monkeypatch.setattr("dss.http.retry.NOTICED", 0.0)
+
+    def ask(*_given: object) -> None:
+        with Session(nowhere, retry_for=0.2) as session:
+            session.get_text("about")
+
+    return ask
+
+
+@pytest.mark.parametrize("how", ["", "--log-json", "--quiet"])
+def test_a_runner_says_in_its_log_alone_that_it_waits(stranger, waits, monkeypatch, tmp_path, how):
+    (tmp_path / "my_service.py").write_text(
+        "from dss import service\n@service(name='S')\ndef s(job): ..."
+    )
+    monkeypatch.setattr("dss.serving.runner.Runner.run", waits)
+    words = ["run", str(tmp_path), "--provider", "lab", "--workdir", str(tmp_path / "work")]
+    *said, end = stranger([*words, *how.split()], 1).stderr.splitlines()
+    assert end.startswith("dss: error: no answer from ")
+    if how == "--log-json":
+        said = [json.loads(line)["message"] for line in said]
+    assert sum("trying again for " in line for line in said) == (0 if how == "--quiet" else 1)
+
+
+def test_a_demonstration_says_once_that_it_waits(stranger, waits, monkeypatch, tmp_path):
+    monkeypatch.setattr("dss.demo.run", waits)
+    waiting, _ = stranger(["demo", str(tmp_path / "demo")], 1).stderr.splitlines()
+    assert "trying again for " in waiting
+
+
+def test_a_demonstration_says_once_what_a_download_warns_of(stranger, monkeypatch, tmp_path):
+    def warns(*_given: object) -> None:
+        logging.getLogger("dss.transfer.downloads").warning("cut short")
+        raise DemoFailed("the ticket is failed")
+
+    monkeypatch.setattr("dss.demo.run", warns)
+    said = stranger(["demo", str(tmp_path / "demo")], 1).stderr
+    assert said == "dss: cut short\ndss: error: the ticket is failed\n"
 
 
 def test_what_is_logged_is_remarked_in_a_block_only(capsys):
