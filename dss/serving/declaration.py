@@ -138,7 +138,7 @@ def load(path: Path) -> dict[str, Service]:
         Exception: Whatever the file raises.
     """
     if not path.is_file():
-        raise ServiceError(f"there is no service file {path}")
+        raise ServiceError(f"there is no service file {path}: dss service init writes one")
     # Resolved, because tracebacks are searched for this path.
     specification = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if specification is None or specification.loader is None:

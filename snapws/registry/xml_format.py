@@ -81,7 +81,7 @@ def parse(data: bytes, source: str) -> RegistryFile:
             reason = f"more than {MAX_LEVELS} levels"
         elif error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:
             begins = data.lstrip(_BEFORE_XML).startswith(b"<")
-            reason = "no XML, and so no ITK-SNAP workspace"
+            reason = "no XML, and so no ITK-SNAP workspace; snapws new makes one from images"
             if begins:
                 reason = "no <registry> where it should begin: the file may be cut short"
         raise RegistryError(f"{source}, line {error.lineno or 1}: {reason}") from None

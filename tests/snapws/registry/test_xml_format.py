@@ -131,7 +131,7 @@ _HEAD = '<?xml version="1.0"?>\n'
         ),
         ('<registry><entry key="a" value="&who;"/></registry>', "line 1: Entity 'who'"),
         ("<registry><entry key='a' value='\x1b'/></registry>", "line 1: "),
-        ("hello", "line 1: no XML, and so no ITK-SNAP workspace"),
+        ("hello", "line 1: no XML, and so no ITK-SNAP workspace; snapws new makes one from"),
         (_HEAD, "no <registry> where it should begin: the file may be cut short"),
     ],
 )
