@@ -158,7 +158,7 @@ class Middleware:
 
         Raises:
             MiddlewareFailed: The server is not installed, its folder cannot be used, or it did not
-                start. Then the message ends with the last lines of its output.
+                start. In the last case the message ends with the last lines of its output.
         """
         if self._child is not None:
             return
@@ -345,7 +345,7 @@ class Middleware:
             self._replace_token(email, own)
 
     def _replace_token(self, email: str, token: str | None) -> str | None:
-        """Set a user's token, and return the one that it replaces; None if there is none."""
+        """Set a user's token and return the previous token, or None if the user had none."""
         with closing(self._database()) as database, database:
             # Nobody may use the old token up between the two statements: it would be valid again.
             database.execute("begin immediate")

@@ -85,16 +85,6 @@ def test_a_demonstration_says_once_that_it_waits(stranger, waits, monkeypatch, t
     assert "trying again for " in waiting
 
 
-def test_a_demonstration_says_once_what_a_download_warns_of(stranger, monkeypatch, tmp_path):
-    def warns(*_given: object) -> None:
-        logging.getLogger("dss.transfer.downloads").warning("cut short")
-        raise DemoFailed("the ticket is failed")
-
-    monkeypatch.setattr("dss.demo.run", warns)
-    said = stranger(["demo", str(tmp_path / "demo")], 1).stderr
-    assert said == "dss: cut short\ndss: error: the ticket is failed\n"
-
-
 def test_what_is_logged_is_remarked_in_a_block_only(capsys):
     log = logging.getLogger("dss.cli.test")
     with remarking("dss.cli.test", logging.INFO, "!"):
@@ -105,9 +95,10 @@ def test_what_is_logged_is_remarked_in_a_block_only(capsys):
     assert not log.handlers
 
 
-def test_what_the_runner_of_the_demonstration_warns_of(stranger, monkeypatch, tmp_path):
+@pytest.mark.parametrize("log", ["dss.serving.runner", "dss.transfer.downloads"])
+def test_a_demonstration_says_once_what_is_warned_of(stranger, monkeypatch, tmp_path, log):
     def fails(*_given: object) -> None:
-        logging.getLogger("dss.serving.runner").warning("failing: no brain")
+        logging.getLogger(log).warning("failing: no brain")
         raise DemoFailed("the ticket is failed")
 
     monkeypatch.setattr("dss.demo.run", fails)
